@@ -1,0 +1,1 @@
+"""What every room shares: the error a user sees, files that appear whole, strict building."""

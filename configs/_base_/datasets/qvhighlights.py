@@ -1,0 +1,17 @@
+# QVHighlights (Lei et al., 2021) with the public feature files.
+data_root = "data/qvhighlights/"
+features = dict(
+    type="QVHighlights",
+    video_path=[data_root + "slowfast_features", data_root + "clip_features"],
+    audio_path=data_root + "pann_features",
+    query_path=data_root + "clip_text_features")
+data = dict(
+    train=dict(
+        **features,
+        label_path=data_root + "highlight_train_release.jsonl",
+        loader=dict(batch_size=32, num_workers=4, shuffle=True)),
+    val=dict(
+        **features,
+        label_path=data_root + "highlight_val_release.jsonl",
+        loader=dict(batch_size=1, num_workers=4, shuffle=False)))
+del data_root, features

@@ -1,0 +1,2 @@
+_base_ = "100e.py"
+stages = dict(epochs=500)

@@ -1,0 +1,19 @@
+"""UMT's parts; importing this registers them in nncore's MODELS."""
+
+from .attention import Attention
+from .bottleneck_transformer import BottleneckTransformer
+from .boundary_head import BoundaryHead
+from .cross_modal_encoder import CrossModalEncoder
+from .decoder_layer import DecoderLayer
+from .encoder_layer import EncoderLayer
+from .feed_forward import FeedForward
+from .position_embedding import PositionEmbedding
+from .query_decoder import QueryDecoder
+from .query_generator import QueryGenerator
+from .saliency_head import SaliencyHead
+from .uni_modal_encoder import UniModalEncoder
+
+__all__ = [
+    "Attention", "BottleneckTransformer", "BoundaryHead", "CrossModalEncoder", "DecoderLayer", "EncoderLayer",
+    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator", "SaliencyHead", "UniModalEncoder",
+]

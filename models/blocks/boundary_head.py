@@ -1,0 +1,125 @@
+"""Where the asked moments begin and end."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from nncore.nn import LOSSES, MODELS, build_linear_modules
+from torch import Tensor
+
+from common.build import build
+
+from .saliency_head import _has
+
+
+@MODELS.register()
+class BoundaryHead(nn.Module):
+    """Moments as centres with a width and an offset, as key points (UMT, Liu et al., 2022).
+
+    Args:
+        dims: widths of the linear layers, the last is 1.
+        radius_factor: radius of a centre's heat map, as a share of the moment's length.
+        sigma_factor: spread of the heat map, as a share of radius + 1.
+        kernel: clips within which only the strongest centre survives; 1 keeps all.
+        unit: length of a clip in seconds.
+        max_num_moments: how many moments are returned at most.
+        pred_indices: decoder layers that predict; the last by default.
+        loss_indices: decoder layers that are trained; `pred_indices` by default.
+        center_loss, window_loss, offset_loss: nncore's losses.
+    """
+
+    def __init__(self, dims: list[int], radius_factor: float = 0.2, sigma_factor: float = 0.2, kernel: int = 1,
+                 unit: float = 2, max_num_moments: int = 100, pred_indices: list[int] | None = None,
+                 loss_indices: list[int] | None = None, center_loss: dict | None = None,
+                 window_loss: dict | None = None, offset_loss: dict | None = None):
+        super().__init__()
+        self.center_pred, self.window_pred, self.offset_pred = (build_linear_modules(list(dims)) for _ in range(3))
+        self.center_loss = build(center_loss or dict(type="GaussianFocalLoss"), LOSSES, where="center_loss")
+        self.window_loss = build(window_loss or dict(type="L1Loss", loss_weight=0.1), LOSSES, where="window_loss")
+        self.offset_loss = build(offset_loss or dict(type="L1Loss"), LOSSES, where="offset_loss")
+        self.radius_factor, self.sigma_factor = radius_factor, sigma_factor
+        self.kernel, self.unit, self.max_num_moments = kernel, unit, max_num_moments
+        self.pred_indices = tuple(pred_indices or (-1,))
+        self.loss_indices = tuple(loss_indices or self.pred_indices)
+
+    def forward(self, inputs: list[Tensor], data: dict, output: dict, mode: str) -> dict:
+        """Adds `d{layer}.{center,window,offset}_loss` and `_out["boundary"]`.
+
+        Args:
+            inputs: (B, T, C) per decoder layer.
+            data: `saliency` (B, T), -1 where padded; `boundary` (B, W, 2) windows in seconds,
+                [start, end), -1 where padded; both are left as they are.
+            output: what the model has given so far.
+            mode: no losses in `test`.
+
+        Returns:
+            output, its boundary (B, N, 3): start s, end s, score, by falling score within a layer.
+        """
+        mask = (data["saliency"] >= 0).float()
+        boundaries = []
+        for i, x in enumerate(inputs):
+            predicts, trains = (_has(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
+            if not predicts and not trains:
+                continue
+            center = self.center_pred(x).squeeze(-1).float().sigmoid() * mask   # (B, T, 1) -> (B, T)
+            window = self.window_pred(x).squeeze(-1).float()
+            offset = self.offset_pred(x).squeeze(-1).float()
+            if predicts:
+                boundaries.append(self.decode(center.detach(), window.detach(), offset.detach()))
+            if trains and mode != "test" and "boundary" in data:
+                self._add_losses(output, f"d{i}", (center, window, offset), data["boundary"], mask)
+        output["_out"]["boundary"] = torch.cat(boundaries, dim=1).cpu()
+        return output
+
+    def _add_losses(self, output: dict, name: str, preds: tuple[Tensor, Tensor, Tensor], boundary: Tensor,
+                    mask: Tensor) -> None:
+        center_tgt, window_tgt, offset_tgt, weight, num_windows = self.targets(boundary.float(), mask.size(1))
+        count = max(num_windows, 1)   # a batch may hold no window at all
+        output[f"{name}.center_loss"] = self.center_loss(preds[0], center_tgt, weight=mask, avg_factor=count)
+        output[f"{name}.window_loss"] = self.window_loss(preds[1], window_tgt, weight=weight, avg_factor=count)
+        output[f"{name}.offset_loss"] = self.offset_loss(preds[2], offset_tgt, weight=weight, avg_factor=count)
+
+    def targets(self, boundary: Tensor, num_clips: int) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+        """What the three predictions should be.
+
+        Args:
+            boundary: (B, W, 2) in seconds, [start, end), -1 where padded.
+            num_clips: T.
+
+        Returns:
+            Heat map of centres, lengths in clips, offsets in clips and weights, (B, T) each, and the
+            number of windows.
+        """
+        B, W, _ = boundary.shape
+        exists = boundary[..., 0] != -1                             # (B, W)
+        first = boundary[..., 0] / self.unit
+        last = (boundary[..., 1] - self.unit) / self.unit           # the last clip inside, [first, last]
+        center = ((first + last) / 2).clamp(max=num_clips - 0.5)
+        length = last - first
+        radius = (length * self.radius_factor).int()
+        sigma = (radius + 1) * self.sigma_factor
+        at = center.int()
+        away = torch.arange(num_clips, device=boundary.device) - at.unsqueeze(-1)   # (B, W, T)
+        heat = torch.exp(-away**2 / (2 * sigma.unsqueeze(-1) ** 2))
+        heat = heat * (away.abs() <= radius.unsqueeze(-1)) * exists.unsqueeze(-1)
+        center_tgt = heat.amax(dim=1) if W else boundary.new_zeros(B, num_clips)
+        window_tgt, offset_tgt, weight = (boundary.new_zeros(B, num_clips) for _ in range(3))
+        for w in range(W):   # where two windows share a centre the later one counts
+            rows = torch.nonzero(exists[:, w]).squeeze(-1)
+            clips = at[rows, w].long()
+            window_tgt[rows, clips] = length[rows, w]
+            offset_tgt[rows, clips] = center[rows, w] - at[rows, w]
+            weight[rows, clips] = 1
+        return center_tgt, window_tgt, offset_tgt, weight, int(exists.sum())
+
+    def decode(self, center: Tensor, window: Tensor, offset: Tensor) -> Tensor:
+        """Turns centre scores, lengths and offsets (B, T) into moments (B, N, 3), by falling score."""
+        T = center.size(1)
+        peak = F.max_pool1d(center, self.kernel, stride=1, padding=(self.kernel - 1) // 2)
+        score, index = torch.topk(center * (peak == center), min(self.max_num_moments, T))
+        middle = index + offset.gather(1, index).clamp(min=0)
+        half = window.gather(1, index).clamp(min=0) / 2
+        start = (middle - half).clamp(0, T - 1) * self.unit
+        end = (middle + half).clamp(0, T - 1) * self.unit + self.unit
+        return torch.stack((start, end, score), dim=-1)

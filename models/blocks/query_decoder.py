@@ -1,0 +1,40 @@
+"""Decodes per-clip queries against the fused clips."""
+
+from __future__ import annotations
+
+import copy
+
+import torch.nn as nn
+from nncore.nn import MODELS
+from torch import Tensor
+
+from common.build import build
+
+
+@MODELS.register()
+class QueryDecoder(nn.Module):
+    """A stack of decoder layers (UMT, Liu et al., 2022).
+
+    Args:
+        dims: width.
+        pos_cfg: the positions of queries and of clips (two tables of their own), or None.
+        dec_cfg: one layer's config, or a list of them, one per layer.
+    """
+
+    def __init__(self, dims: int, pos_cfg: dict | None = None, dec_cfg: dict | list[dict] | None = None):
+        super().__init__()
+        layers = [dec_cfg] if isinstance(dec_cfg, dict) else list(dec_cfg or ())
+        self.q_pos_enc = build(pos_cfg, MODELS, dims, where="pos_cfg")
+        self.k_pos_enc = build(pos_cfg, MODELS, dims, where="pos_cfg")
+        self.decoder = nn.ModuleList(build(copy.deepcopy(cfg), MODELS, dims, where="dec_cfg") for cfg in layers)
+        self.norm = nn.LayerNorm(dims)
+
+    def forward(self, x: Tensor, mem: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Queries x and clips mem (B, T, C) -> one normalised (B, T, C) per layer; x itself without layers."""
+        q_pe = None if self.q_pos_enc is None else self.q_pos_enc(x)
+        k_pe = None if self.k_pos_enc is None else self.k_pos_enc(x)
+        outs = []
+        for layer in self.decoder:
+            x = layer(x, mem, q_pe=q_pe, k_pe=k_pe, mask=mask)
+            outs.append(self.norm(x))
+        return outs or [self.norm(x)]

@@ -1,0 +1,86 @@
+"""UMT: joint moment retrieval and highlight detection from video, sound and text."""
+
+from __future__ import annotations
+
+import torch.nn as nn
+from nncore.nn import MODELS, xavier_init_
+from torch import Tensor
+
+from common.build import build
+
+
+@MODELS.register()
+class UMT(nn.Module):
+    """Unified Multi-modal Transformer (Liu et al., CVPR 2022).
+
+    Parameters carry the names of the published checkpoints.
+
+    Args:
+        video_enc: encoder of the video stream, or None.
+        audio_enc: encoder of the sound stream, or None.
+        cross_enc: what joins both; given exactly when both streams are.
+        query_gen: makes per-clip queries from the words; None together with `query_dec`.
+        query_dec: decodes the queries against the clips.
+        pred_head: a head or a list of heads.
+        mask_padding: whether padded clips are left out of the decoder too, so that a batch changes no
+            prediction. The published code masks them in the encoders only; its configs say False, to
+            equal it.
+    """
+
+    def __init__(self, video_enc: dict | None = None, audio_enc: dict | None = None, cross_enc: dict | None = None,
+                 query_gen: dict | None = None, query_dec: dict | None = None,
+                 pred_head: dict | list[dict] | None = None, mask_padding: bool = True):
+        super().__init__()
+        if video_enc is None and audio_enc is None:
+            raise ValueError("UMT needs video_enc or audio_enc")
+        if (cross_enc is not None) != (video_enc is not None and audio_enc is not None):
+            raise ValueError("UMT needs cross_enc exactly when it has both video_enc and audio_enc")
+        if (query_gen is None) != (query_dec is None):
+            raise ValueError("UMT needs query_gen and query_dec together")
+        heads = [pred_head] if isinstance(pred_head, dict) else list(pred_head or ())
+        self.video_enc = build(video_enc, MODELS, where="model.video_enc")
+        self.audio_enc = build(audio_enc, MODELS, where="model.audio_enc")
+        self.cross_enc = build(cross_enc, MODELS, where="model.cross_enc")
+        self.query_gen = build(query_gen, MODELS, where="model.query_gen")
+        self.query_dec = build(query_dec, MODELS, where="model.query_dec")
+        self.pred_head = nn.ModuleList(
+            build(cfg, MODELS, where=f"model.pred_head[{i}]") for i, cfg in enumerate(heads))
+        self.mask_padding = mask_padding
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                xavier_init_(module)
+
+    def forward(self, data: dict, mode: str) -> dict:
+        """Scores every clip and finds the moments.
+
+        Args:
+            data: `video` (B, T, V) and `audio` (B, T, A), 0 where padded; `query` (B, L, D), inf where
+                padded, or absent; `saliency` (B, T) in [0, 1], -1 where padded (any value >= 0 marks a
+                clip that exists); `boundary` (B, W, 2) seconds, -1 where padded; `meta` is passed on.
+                Nothing in it is changed.
+            mode: `train`, `val`, or `test`, which computes no losses.
+
+        Returns:
+            `_avg_factor` (the batch's size), losses by name, and `_out` with `meta`, `saliency` (B, T)
+            and `boundary` (B, N, 3) as the heads give them, on the CPU.
+        """
+        mask = data["saliency"] >= 0   # (B, T)
+        clips = self.encode(data, mask)
+        if self.query_gen is not None:
+            query = self.query_gen(clips, data.get("query"))
+            layers = self.query_dec(query, clips, mask=mask if self.mask_padding else None)
+        else:
+            layers = [clips]
+        output = dict(_avg_factor=mask.size(0), _out=dict(meta=data.get("meta")))
+        for head in self.pred_head:
+            output = head(layers, data, output, mode)
+        return output
+
+    def encode(self, data: dict, mask: Tensor) -> Tensor:
+        """The fused clips (B, T, C) before any words."""
+        if self.video_enc is None:
+            return self.audio_enc(data["audio"], mask=mask)
+        video = self.video_enc(data["video"], mask=mask)
+        if self.audio_enc is None:
+            return video
+        return self.cross_enc(video, self.audio_enc(data["audio"], mask=mask), mask=mask)
