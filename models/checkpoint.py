@@ -38,6 +38,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
         else:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
+        if "nsupported" not in str(err):   # torch's word for classes and calls that it refuses
+            raise InputError(f"{path}: not a readable checkpoint; fetch or save it again") from err
         raise InputError(f"{path}: refused, it holds more than weights, which could run code when loaded; "
                          "ask its author for a plain state dict or .safetensors") from err
     except Exception as err:   # torch.load raises many kinds for a damaged file

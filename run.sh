@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# ./run.sh                     makes the sample set, trains on it, evaluates, and cuts a held-out video
+# ./run.sh CONFIG [OPTIONS]    trains CONFIG; the options are those of tools/launch.py
+set -euo pipefail
+
+case "${1:-}" in
+  -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+esac
+
+source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
+
+if [ $# -gt 0 ]; then
+  exec python tools/launch.py "$@"
+fi
+
+config=configs/sample/umt_sample.py
+work_dir=work_dirs/sample
+
+step() { printf '\n== %s\n' "$*" >&2; }
+
+step "1/4 the sample set -> data/sample"
+python tools/make_sample.py --out data/sample
+
+step "2/4 features -> data/sample/features"
+python tools/extract_features.py data/sample/videos --labels data/sample/{train,val,test}.jsonl \
+  --out data/sample/features --encoders offline
+
+step "3/4 training and evaluation -> $work_dir"
+python tools/launch.py "$config" --work-dir "$work_dir"
+
+step "4/4 a cut of a held-out video -> $work_dir/summary.mp4"
+read -r vid query < <(python - <<'EOF'
+import json
+label = json.loads(open("data/sample/test.jsonl").readline())
+print(label["vid"], label["query"])
+EOF
+)
+python tools/summarize.py "data/sample/videos/$vid.mp4" --text "$query" --subtitles "data/sample/subtitles/$vid.srt" \
+  --config "$config" --checkpoint "$work_dir/best.pth" --out "$work_dir"
+
+step "done"
+printf 'metrics   %s\nreport    %s\nsummary   %s\ncurves    %s\n' \
+  "$work_dir/metrics.json" "$work_dir/report.html" "$work_dir/summary.mp4" "$work_dir/curves.png"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# ./test.sh [PYTEST OPTIONS]   sets up and runs the tests
+# ./test.sh slow               the slow ones: whole flows
+set -euo pipefail
+
+case "${1:-}" in
+  -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+esac
+
+source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh" dev
+
+if [ "${1:-}" = slow ]; then
+  shift
+  exec python -m pytest -m slow "$@"
+fi
+ruff check .
+exec python -m pytest -m "not slow" "$@"

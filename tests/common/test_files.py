@@ -1,0 +1,42 @@
+"""Files appear whole or not at all."""
+
+import json
+import os
+
+import pytest
+
+from common.errors import InputError
+from common.files import atomic_path, make_folder, write_json
+
+
+def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_success_replaces_and_keeps_suffix_and_common_rights(tmp_path):
+    with atomic_path(tmp_path / "new" / "a.mp4") as temporary:
+        assert temporary.suffix == ".mp4" and temporary.parent == tmp_path / "new"
+        temporary.write_bytes(b"whole")
+    assert (tmp_path / "new" / "a.mp4").read_bytes() == b"whole"
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "new" / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_refuses_nan_and_writes_nothing(tmp_path):
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "m.json", dict(a=float("nan")))
+    assert not list(tmp_path.iterdir())
+    write_json(tmp_path / "m.json", dict(a="ü"))
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == dict(a="ü")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/out: cannot write to this folder"):
+        make_folder(tmp_path / "file" / "out")

@@ -1,0 +1,1 @@
+"""Training and evaluation on nncore's Engine: configs checked, hooks, floors, curves."""

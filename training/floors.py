@@ -1,0 +1,77 @@
+"""What a metric is worth: the same metric for chance, for other words, without training, and for the labels."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from nncore.engine import Engine
+from nncore.parallel import collate
+from torch.utils.data import DataLoader, Dataset
+
+import datasets.eval.floors as floors
+from models.encoders import build_encoders
+
+SHUFFLES = 5
+SHOWN = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
+
+
+class ShuffledQueries(Dataset):
+    """A dataset whose items are asked for with the query of another video.
+
+    Args:
+        dataset: items with `query`, labels with `vid`.
+        seed: which other video.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int):
+        self.dataset = dataset
+        self.others = other_videos([label["vid"] for label in dataset.labels], seed)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        return {**self.dataset[index], "query": self.dataset[self.others[index]]["query"]}
+
+    def evaluate(self, blob: list[dict], **kwargs) -> dict:
+        return self.dataset.evaluate(blob, **kwargs)
+
+
+def other_videos(vids: list[str], seed: int) -> list[int]:
+    """For every item the index of one, drawn by the seed, whose video is another."""
+    draw = random.Random(seed)
+    return [draw.choice([j for j, other in enumerate(vids) if other != vid] or [i]) for i, vid in enumerate(vids)]
+
+
+def beside(engine: Engine, cfg: dict, split: str) -> dict[str, dict[str, float]]:
+    """The split's metrics for what the model is to be compared with.
+
+    Args:
+        engine: holds the trained model.
+        cfg: its config.
+        split: whose labels count.
+
+    Returns:
+        Metrics by column: `shuffled`, the model asked with another video's query (mean of 5 draws);
+        `random` scores and windows; `zeroshot`, where the features hold the encoders' shared space;
+        `oracle`, the labels themselves.
+    """
+    dataset = engine.data_loaders[split].dataset
+    columns = dict(shuffled=_shuffled(engine, dataset, cfg.data[split].get("loader", {})))
+    columns["random"] = floors.random_floor(dataset.labels)
+    if "encoders" in cfg:
+        columns.update(_zero_shot(cfg.encoders, dataset))
+    columns["oracle"] = floors.oracle(dataset.labels)
+    return columns
+
+
+def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float]:
+    draws = []
+    for seed in range(SHUFFLES):
+        engine.data_loaders["shuffled"] = DataLoader(
+            ShuffledQueries(dataset, seed), batch_size=loader.get("batch_size", 1), collate_fn=collate)
+        engine.test_epoch("shuffled")
+        draws.append(engine.evaluate())
+    del engine.data_loaders["shuffled"]
+    return {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}

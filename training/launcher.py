@@ -1,0 +1,197 @@
+"""From a config to a trained and evaluated model, on nncore's Engine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch.nn as nn
+from nncore.engine import Engine, build_dataloader, comm, set_random_seed
+from nncore.nn import MODELS
+from nncore.parallel import NNDataParallel, NNDistributedDataParallel
+from torch.utils.data import DataLoader
+
+import datasets  # noqa: F401  registers the datasets
+import models  # noqa: F401  registers the models
+from common.build import build
+from common.config import load_config
+from common.errors import InputError
+from common.files import atomic_path, make_folder, write_json
+from models.checkpoint import load_checkpoint, read_checkpoint
+
+from .config import check_config
+from .curves import draw_curves
+from .floors import beside, format_table
+from .hooks import BestCheckpointHook, LastCheckpointHook
+from .hooks.best_checkpoint_hook import best, watched
+
+LOG = "log.jsonl"
+
+
+def launch(config: str, *, checkpoint: str | None = None, resume: str | None = None, evaluate: bool = False,
+           dump: str | None = None, seed: int | None = None, work_dir: str | None = None,
+           launcher: str | None = None, check: bool = False) -> dict:
+    """Trains a config and evaluates its best checkpoint, or evaluates a checkpoint.
+
+    The work dir gets `best.pth`, `last.pth`, `metrics.json`, `history.json` (metrics of every
+    validated epoch), `curves.png`, TensorBoard events and the log.
+
+    Args:
+        config: a Python config.
+        checkpoint: weights to begin with, or to evaluate.
+        resume: `last.pth` of an interrupted training of the same config.
+        evaluate: evaluate `checkpoint`, train nothing.
+        dump: where the predictions go, as JSON lines.
+        seed: instead of the config's.
+        work_dir: `work_dirs/<config's name>` when left out.
+        launcher: `torch` or `slurm`; None finds out.
+        check: check config, labels and features, do nothing else.
+
+    Returns:
+        The metrics of the test split, or of val where there is no test split; they are also in
+        `metrics.json`. Empty in other than the main process.
+
+    Raises:
+        InputError: a fault in the config, the data, a checkpoint or the work dir.
+    """
+    cfg = load_config(config)
+    check_config(cfg, config)
+    if evaluate and not checkpoint:
+        raise InputError("--eval needs --checkpoint: name the .pth file to evaluate")
+    if resume and checkpoint:
+        raise InputError("--resume and --checkpoint exclude each other: a resumed run has weights of its own")
+    if dump:
+        make_folder(Path(dump).resolve().parent)
+    comm.init_dist(launcher=launcher)
+    seed = set_random_seed(seed if seed is not None else cfg.get("seed"), deterministic=True)
+    loaders = _build_loaders(cfg, seed)
+    if check:
+        return {}
+    work = make_folder(work_dir or Path("work_dirs") / Path(config).stem)
+    engine = _build_engine(cfg, loaders, work, seed)
+    if checkpoint:
+        load_checkpoint(engine.model, checkpoint)
+    if resume:
+        _resume(engine, resume)
+    if not evaluate:
+        _train(engine, config, work)
+    return _evaluate(engine, cfg, work, dump)
+
+
+def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
+    """A loader per split, after all labels and features were checked."""
+    loaders = {split: build_dataloader(c, seed=seed) for split, c in cfg.data.items()}
+    faults = [f"data.{split}: {fault}" for split, loader in loaders.items()
+              for fault in getattr(loader.dataset, "check", list)()]
+    if faults:
+        raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults))
+    return loaders
+
+
+def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: int) -> Engine:
+    logger = _logger(work / "train.log")
+    logger.info(f"Config: {cfg.text}")
+    logger.info(f"Random seed: {seed}")
+    model = _wrap(build(cfg.model, MODELS, where="model"))
+    engine = Engine(model, loaders, stages=cfg.stages, work_dir=str(work), seed=seed, amp=cfg.get("amp"),
+                    logger=logger)
+    engine.history = []
+    engine.best_keys = list(cfg.get("best_keys", []))
+    engine.register_hook(LastCheckpointHook())
+    engine.register_hook(BestCheckpointHook(engine.best_keys))
+    engine.register_hook(dict(type="EventWriterHook", writers=[
+        "CommandLineWriter", dict(type="JSONWriter", filename=LOG), "TensorboardWriter"]))
+    if cfg.get("hooks"):
+        engine.register_hook(cfg.hooks)
+    return engine
+
+
+def _train(engine: Engine, config: str, work: Path) -> None:
+    """Trains to the end and leaves the best epoch's weights in the model."""
+    if engine.start_iter == 0:
+        (work / LOG).unlink(missing_ok=True)   # nncore appends
+    engine.launch()
+    if not comm.is_main_process():
+        comm.sync()
+    elif not engine.history:
+        raise InputError(f"{config}: no epoch was validated, so none is the best; set validation=dict(interval=1)")
+    else:
+        epoch = best(engine.history, watched(engine.history[-1], engine.best_keys))["epoch"]
+        write_json(work / "history.json", dict(best_epoch=epoch, epochs=engine.history))
+        draw_curves(work / LOG, work / "curves.png", epoch)
+        comm.sync()
+    load_checkpoint(engine.model, work / "best.pth")
+
+
+def _evaluate(engine: Engine, cfg: dict, work: Path, dump: str | None) -> dict:
+    split = "test" if "test" in cfg.data else "val"
+    engine.logger.info(f"Evaluating on {split}, {len(engine.data_loaders[split].dataset)} queries")
+    engine.test_epoch(split)
+    predictions = comm.gather(engine.buffer.get("_out"))
+    metrics = engine.evaluate()
+    if not comm.is_main_process():
+        return {}
+    dataset = engine.data_loaders[split].dataset
+    if dump:
+        _dump(dataset.predictions([batch for part in predictions for batch in part]), dump)
+    columns = beside(engine, cfg, split) if cfg.get("floors") else {}
+    engine.logger.info("\n" + format_table({"model": metrics, **columns}, split))
+    metrics = {**metrics, **{f"{k}-{name}": v for name, column in columns.items() for k, v in column.items()}}
+    write_json(work / "metrics.json", dict(split=split, **metrics))
+    return metrics
+
+
+def _dump(predictions: list[dict], path: str) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as f:
+        f.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
+
+
+def _resume(engine: Engine, path: str) -> None:
+    checkpoint = read_checkpoint(path)
+    missing = [key for key in ("meta", "optimizer") if key not in checkpoint]
+    if missing:
+        raise InputError(f"{path}: no {' and no '.join(missing)}, so nothing can be resumed from it; name a last.pth, "
+                         "or begin anew from its weights with --checkpoint")
+    load_checkpoint(engine.model, path)   # names every key that does not fit
+    engine.resume(checkpoint)
+    engine.history = list(checkpoint["meta"].get("history", []))
+
+
+def _logger(path: Path) -> logging.Logger:
+    """Logs to the screen and to a file; other than the main process only errors, to the screen."""
+    logger = logging.getLogger(f"launch:{path.resolve()}")
+    logger.propagate = False
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    main = comm.is_main_process()
+    logger.setLevel(logging.INFO if main else logging.ERROR)
+    handlers = [logging.StreamHandler(sys.stdout)] + ([logging.FileHandler(path, mode="a")] if main else [])
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("[%(asctime)s %(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    return logger
+
+
+def _wrap(model: nn.Module) -> nn.Module:
+    """nncore's wrapper, which unpacks its containers and moves them to the device."""
+    with _root_logger_left_alone():
+        return NNDistributedDataParallel(model) if comm.is_distributed() else NNDataParallel(model)
+
+
+@contextmanager
+def _root_logger_left_alone() -> Iterator[None]:
+    """nncore's wrappers hang a handler on the root logger to warn that there is no GPU."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        root.handlers[:] = handlers
+        root.setLevel(level)
