@@ -1,6 +1,6 @@
 """Models and encoders; importing this registers them in nncore's MODELS."""
 
-from . import blocks, encoders
+from . import blocks
 from .model import UMT
 
-__all__ = ["UMT", "blocks", "encoders"]
+__all__ = ["UMT", "blocks"]

@@ -1,0 +1,177 @@
+"""The dataset: trimming, scales, padding, predictions, and faults named before training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nncore.parallel import collate
+
+from common.errors import InputError
+from datasets.labels import read_labels
+from datasets.qvhighlights import QVHighlights
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def label(qid=1, vid="a", duration=10.5):
+    return dict(qid=qid, query=f"query {qid}", vid=vid, duration=duration, relevant_windows=[[2, 6]],
+                relevant_clip_ids=[1, 2], saliency_scores=[[4, 4, 4], [1, 2, 3]])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two visual folders (6 rows of 3, 5 rows of 2), sound (7 rows of 4), two queries, two labels."""
+    r = np.random.default_rng(0)
+    for folder in ("slow", "clip", "sound", "text"):
+        (tmp_path / folder).mkdir()
+    for vid in "ab":
+        np.savez(tmp_path / "slow" / f"{vid}.npz", features=r.random((6, 3)).astype("f2"))
+        np.savez(tmp_path / "clip" / f"{vid}.npz", features=r.random((5, 2)))
+        np.save(tmp_path / "sound" / f"{vid}.npy", r.random((7, 4)))
+    for qid, words in ((1, 2), (2, 4)):
+        np.savez(tmp_path / "text" / f"qid{qid}.npz", last_hidden_state=r.random((words, 5)), pooler_output=r.random(5))
+    write_labels(tmp_path, [label(), label(2, "b")])
+    return tmp_path
+
+
+def write_labels(folder, labels):
+    (folder / "l.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in labels))
+
+
+def dataset(files, **more):
+    return QVHighlights(**{**dict(label_path=str(files / "l.jsonl"), query_path=str(files / "text"),
+                                  video_path=[str(files / "slow"), str(files / "clip")],
+                                  audio_path=str(files / "sound")), **more})
+
+
+def test_streams_are_joined_in_order_and_trimmed_to_the_shortest(files):
+    item = dataset(files)[0]
+    slow, clip = (np.load(files / f / "a.npz")["features"] for f in ("slow", "clip"))
+    np.testing.assert_array_equal(item["video"].data, np.concatenate([slow[:5], clip], axis=1).astype("f4"))
+    np.testing.assert_array_equal(item["audio"].data, np.load(files / "sound" / "a.npy")[:5].astype("f4"))
+    assert item["saliency"].data.tolist() == [0, 1, 0.5, 0, 0]
+    assert item["boundary"].data.tolist() == [[2, 6]]
+
+
+def test_collate_pads_as_the_model_expects(files):
+    write_labels(files, [label(), label(2, "b", duration=6) | dict(relevant_windows=[[0, 2], [4, 6]])])
+    batch = collate([dataset(files)[i] for i in range(2)])
+    tensors = {k: v.data[0] for k, v in batch.items()}
+    assert tensors["saliency"][1].tolist() == [0, 1, 0.5, -1, -1]
+    assert torch.all(tensors["video"][1, 3:] == 0) and torch.all(tensors["audio"][1, 3:] == 0)
+    assert torch.all(tensors["query"][0, 2:] == float("inf")) and torch.isfinite(tensors["query"][1]).all()
+    assert tensors["boundary"][0].tolist() == [[2, 6], [-1, -1]]
+
+
+def test_a_split_without_labels_works(files):
+    bare = {k: v for k, v in label().items() if k in ("qid", "query", "vid", "duration")}
+    write_labels(files, [bare])
+    item = dataset(files, audio_path=None)[0]
+    assert item["saliency"].data.tolist() == [1] * 5
+    assert item["boundary"].data.tolist() == [[-1, -1]] and "audio" not in item
+
+
+def test_the_cache_gives_the_same_items(files):
+    plain, cached = dataset(files), dataset(files, cache=True)
+    for _ in range(2):
+        for key in ("video", "audio", "query"):
+            assert torch.equal(plain[1][key].data, cached[1][key].data)
+    (files / "slow" / "b.npz").unlink()
+    assert cached[1]["video"].data.shape == (5, 5)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
+def test_the_public_files_load_as_they_are():
+    one = SHARED / "data" / "qvhighlights" / "one_sample"
+    data = QVHighlights(str(one / "label.jsonl"), [str(one / f"{n}_video_features") for n in ("slowfast", "clip")],
+                        str(one / "clip_text_features"), video_dims=2816)
+    assert data.check() == []
+    item = data[0]
+    assert (item["video"].data.shape, item["query"].data.shape) == ((75, 2816), (13, 512))
+    assert item["saliency"].data[:2].tolist() == [0.75, 0.75] and item["saliency"].data[15] == 0
+    assert item["boundary"].data.tolist() == [[0, 30], [78, 110]]
+
+
+def outputs(data):
+    """What the engine collects: two batches as nncore nests them."""
+    blob = []
+    for i in range(2):
+        meta = collate([data[i]])["meta"].data
+        boundary = torch.tensor([[[4.0, 30, 0.2], [-2, 3, 0.9], [11, 14, 0.5]]])
+        blob.append(dict(meta=meta[0], saliency=torch.linspace(0, 1, 7)[None], boundary=boundary))
+    return blob
+
+
+def test_predictions_are_cut_to_the_video_and_sorted(files):
+    data = dataset(files)
+    lines = data.predictions(outputs(data))
+    assert lines[1]["qid"] == 2 and lines[1]["vid"] == "b" and lines[1]["query"] == "query 2"
+    assert lines[0]["pred_saliency_scores"] == [0, 0.1667, 0.3333, 0.5, 0.6667]
+    assert lines[0]["pred_relevant_windows"] == [[0, 3, 0.9], [4, 10.5, 0.2]]
+
+
+def test_evaluate_scores_the_predictions(files):
+    data = dataset(files)
+    metrics = data.evaluate(outputs(data))
+    assert metrics["HL-min-Fair-Hit1"] == 0 and metrics["MR-full-mAP@0.5"] == 0
+    blob = outputs(data)
+    for batch in blob:
+        batch["saliency"] = torch.tensor([[0.0, 1, 0.5, 0, 0]])
+        batch["boundary"] = torch.tensor([[[2.0, 6, 1]]])
+    assert data.evaluate(blob)["MR-full-mAP"] == data.evaluate(blob)["HL-min-VeryGood-Hit1"] == 100
+
+
+def spoil(path, **arrays):
+    path.unlink()
+    if arrays:
+        np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("fault, message", [
+    (lambda f: spoil(f / "slow" / "b.npz"), "slow/b.npz: no such feature file"),
+    (lambda f: (f / "slow" / "b.npz").write_bytes(b"text"), "slow/b.npz: not a readable feature file"),
+    (lambda f: spoil(f / "clip" / "b.npz", other=np.ones((5, 2))), "clip/b.npz: no 'features' in it, only other"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: holds NaN"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "b: features for 2 clips, but the label's 10.5 s have 5"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "are 12 wide together, the config says 5"),
+    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones(5)), r"qid2.npz: features of shape \(5,\)"),
+])
+def test_check_names_every_fault_and_its_file(files, fault, message):
+    fault(files)
+    faults = dataset(files, video_dims=5).check()
+    assert len(faults) == 1
+    with pytest.raises(InputError, match=message):
+        raise InputError(faults[0])
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(relevant_windows=[[6, 2]]), r"line 2: window \[6, 2\] does not lie in \[0, 10.5\] s"),
+    (dict(relevant_windows=[[6, 12]]), r"line 2: window \[6, 12\] does not lie"),
+    (dict(duration=0), "line 2: duration 0 is not"),
+    (dict(duration="long"), "line 2: duration 'long' is not"),
+    (dict(relevant_clip_ids=[1]), "line 2: 1 relevant_clip_ids but 2 rows"),
+    (dict(relevant_clip_ids=[1, 5]), r"line 2: clips \[5\] lie outside the video of 5 clips"),
+    (dict(saliency_scores=[[1], [1, 2]]), "line 2: rows of saliency_scores by different numbers"),
+    (dict(qid=1), "line 2: qid 1 stands in line 1 too"),
+])
+def test_faults_in_labels_are_named_with_their_line(files, change, message):
+    write_labels(files, [label(), label(2, "b") | change])
+    with pytest.raises(InputError, match=message):
+        read_labels(files / "l.jsonl")
+
+
+def test_all_faults_of_a_label_file_come_at_once(files):
+    (files / "l.jsonl").write_text('{"qid": 1}\n' + json.dumps(label(2) | dict(duration=-1)) + "\n")
+    with pytest.raises(InputError) as err:
+        read_labels(files / "l.jsonl")
+    assert "l.jsonl: line 1: lacks query, vid, duration\n  line 2: duration -1" in str(err.value)
+    (files / "l.jsonl").write_text("[1]\nnot json\n")
+    with pytest.raises(InputError, match=r"line 1: not a JSON object but '\[1\]'\n  line 2: not JSON"):
+        read_labels(files / "l.jsonl")
+    (files / "l.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="holds no label"):
+        read_labels(files / "l.jsonl")
+    with pytest.raises(InputError, match="gone.jsonl: no such file"):
+        read_labels(files / "gone.jsonl")
