@@ -1,0 +1,14 @@
+# ./run.sh, or: ./run.sh configs/sample/umt_sample.py --work-dir work_dirs/sample
+_base_ = [
+    "../_base_/encoders/offline.py", "../_base_/models/umt_offline.py", "../_base_/datasets/sample.py",
+    "../_base_/runtime.py",
+]
+window_clips = 75
+floors = True
+stages = dict(
+    epochs=60,
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2),
+    lr_schedule=dict(type="iter", policy="cosine", target_lr=1e-5),
+    warmup=dict(type="iter", policy="linear", steps=50, ratio=0.01),
+    grad_clip=dict(max_norm=1.0),
+    validation=dict(interval=3))

@@ -1,0 +1,2 @@
+# python tools/summarize.py VIDEO --text "..." --out out
+_base_ = "../_base_/encoders/offline.py"

@@ -1,0 +1,54 @@
+"""OpenAI CLIP's picture encoder."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from nncore.nn import MODELS
+from torch import Tensor
+
+from .base import VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from .clip_network import load_clip, short_name
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)   # of red, green and blue in CLIP's training pictures, on 0-1
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@MODELS.register()
+class CLIPImage(VisualEncoder):
+    """CLIP's image embeddings (Radford et al., 2021) as `encode_image` gives them, not scaled to unit norm.
+
+    Args:
+        arch: one of OpenAI's names; it names the part, e.g. `clip_b32`.
+        weights: a file to read instead of OpenAI's; see `load_clip`.
+        precision: `auto` or `float32`; see `autocast`.
+        clip_len_s, frames_per_clip: see `VisualEncoder`.
+    """
+
+    def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None, precision: str = "auto",
+                 clip_len_s: float = 2, frames_per_clip: int = 1):
+        super().__init__()
+        self.clip_len_s, self.frames_per_clip = check_clips(clip_len_s, frames_per_clip)
+        autocast(torch.device("cpu"), precision)   # a misspelt one should not wait for the first picture
+        self.precision = precision
+        self.network = load_clip(arch, weights)
+        self.size_px = self.network.visual.input_resolution
+        self.shared_part = f"clip_{short_name(arch)}"
+        self.parts = {self.shared_part: self.network.text_projection.shape[1]}
+
+    def preprocess(self, frame: np.ndarray) -> Tensor:
+        """See `VisualEncoder.preprocess`; `crop_square`, then CLIP's mean and deviation of each colour."""
+        pixels = (crop_square(frame, self.size_px).astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+        return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """See `VisualEncoder.forward`."""
+        with autocast(images.device, self.precision):
+            return {self.shared_part: self.network.encode_image(images).float()}
+
+    def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
+        """See `VisualEncoder.similarity`."""
+        clips, sentences = check_space(shared, sentences, type(self).__name__)
+        return unit_rows(clips) @ unit_rows(sentences).T

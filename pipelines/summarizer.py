@@ -1,0 +1,297 @@
+"""Encode a video once, ask it many times.
+
+    summarizer = build_summarizer()
+    video = summarizer.encode("match.mp4")
+    result = summarizer.summarize(video, ["a goal", "the crowd cheers"], budget=0.15)
+    result.save_video("summary.mp4"); result.save_report("report.html"); result.save_json("summary.json")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch.nn as nn
+from nncore.nn import MODELS
+
+from common.build import build, nearest
+from common.config import load_config
+from common.errors import InputError
+from models.checkpoint import load_checkpoint
+from models.encoders import Encoders, build_encoders
+from models.encoders.base import unit_rows
+
+from .encode import EncodedVideo, encode_video
+from .question import check_budget, check_texts
+from .relevance import (
+    MAX_MOMENTS,
+    SIGMA_CLIPS,
+    UNRELATED,
+    Moment,
+    cue_likeness,
+    find_moments,
+    likeness_by_clip,
+    sentence_scores,
+    standing_out,
+    suppress,
+    varies,
+)
+from .selection import choose_shots, cut_weights
+from .shots import change_points, refine_shots, shots_from_points
+from .subtitles import Cue
+from .summary import Summary
+from .windows import score_windows, takes_text
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
+ZERO_SHOT = "zero-shot, no training"
+HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`summarizer=dict(...)` in a config.
+
+    Attributes:
+        sigma_clips: zero-shot scores are smoothed over so many clips.
+        max_shot_s: the longest piece that the cut takes or leaves as one.
+        max_iou: of two moments that overlap by more than this, the better one stays.
+        max_moments: the most moments per sentence.
+    """
+
+    sigma_clips: float = SIGMA_CLIPS
+    max_shot_s: float = 10.0
+    max_iou: float = 0.5
+    max_moments: int = MAX_MOMENTS
+
+
+class Summarizer:
+    """Scores videos against sentences and chooses what a cut keeps.
+
+    Args:
+        encoders: of pictures, words and perhaps sound.
+        model: a trained model in evaluation mode, or None for zero-shot scores.
+        parts: the parts of the visual features that the model reads, in its order.
+        window_clips: clips that the model was trained on.
+        names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
+    """
+
+    def __init__(self, encoders: Encoders, model: nn.Module | None = None, parts: Sequence[str] = (),
+                 window_clips: int = 75, settings: Settings = Settings(),
+                 names: dict[str, str | None] | None = None):
+        self.encoders, self.model, self.parts = encoders, model, tuple(parts)
+        self.window_clips, self.settings = window_clips, settings
+        self.names = names or dict(kind=ZERO_SHOT if model is None else type(model).__name__)
+        if encoders.audio is not None and encoders.audio.clip_len_s != encoders.visual.clip_len_s:
+            raise InputError(f"encoders: sound in clips of {encoders.audio.clip_len_s} s, pictures of "
+                             f"{encoders.visual.clip_len_s} s; make them equal")
+
+    def encode(self, path: str | os.PathLike, progress: bool = True) -> EncodedVideo:
+        """Decodes and encodes a video, once for all questions; see `encode_video`."""
+        return encode_video(path, self.encoders, progress)
+
+    def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float = 0.15,
+                  subtitles: Sequence[Cue] = ()) -> Summary:
+        """Scores a video's clips, finds the moments and chooses what to keep.
+
+        Args:
+            video: from `encode`, with the same encoders.
+            texts: what to look for; none for what stands out.
+            budget: share of the video that the cut may take, in (0, 1]; at least one clip is kept.
+            subtitles: lines spoken in the video; a sentence is looked for in them too. Not used when
+                nothing is asked.
+
+        Raises:
+            InputError: an empty sentence, a budget that is no share, a video encoded by other
+                encoders, or a question to a model that takes none (or none to one that needs it).
+        """
+        started_s = time.perf_counter()
+        texts, budget = check_texts(texts), check_budget(budget)
+        self._check(video, texts)
+        curves, moments = self._score(video, texts, subtitles) if texts else self._score_unasked(video)
+        scores = curves.max(axis=0)
+        shots, selected = self._choose(video, scores, moments, budget)
+        edges_s = [float(e) for e in video.edges_s]
+        visual = self.encoders.visual
+        names = dict(config=None, checkpoint=None) | self.names | dict(
+            visual=type(visual).__name__, text=type(self.encoders.text).__name__,
+            audio=None if video.audio is None else type(self.encoders.audio).__name__)
+        return Summary(
+            video=video, texts=texts, budget=budget, scores=scores, moments=moments,
+            scores_by_text=curves if texts else curves[:0],
+            shots=[(edges_s[first], edges_s[last + 1]) for first, last in shots], selected=selected.tolist(),
+            scored_by=names, cues=tuple(subtitles) if texts else (),
+            timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
+
+    def _check(self, video: EncodedVideo, texts: tuple[str, ...]) -> None:
+        own = dict(visual=type(self.encoders.visual).__name__)
+        if self.encoders.audio is not None:
+            own["audio"] = type(self.encoders.audio).__name__
+        if video.encoders != own or video.clip_len_s != self.encoders.visual.clip_len_s:
+            raise InputError(f"{video.info.path}: encoded by {video.encoders}, asked with {own}; encode it "
+                             "with this summarizer")
+        if self.model is not None and takes_text(self.model) != bool(texts):
+            if texts:
+                raise InputError("this model was trained without words and cannot be asked; leave the "
+                                 "sentences out")
+            raise InputError("this model looks for what is asked; give a sentence, or leave config and "
+                             "checkpoint out for a summary without words")
+
+    def _score(self, video: EncodedVideo, texts: tuple[str, ...],
+               cues: Sequence[Cue]) -> tuple[np.ndarray, list[Moment]]:
+        """Scores by sentence (Q, T) in [0, 1], and the moments of all sentences by falling score."""
+        heard = self._heard(video, texts, cues) if cues else None
+        features = self.encoders.text.encode(list(texts))
+        if self.model is None:
+            curves = self._cosines(video, np.stack([f.pooler_output for f in features]))
+            curves = sentence_scores(curves, heard, self.settings.sigma_clips)
+            found = [self._moments_in(video, curve, text) for curve, text in zip(curves, texts, strict=True)]
+        else:
+            scored = [self._run_model(video, feature.last_hidden_state, text)
+                      for feature, text in zip(features, texts, strict=True)]
+            curves, found = np.stack([curve for curve, _ in scored]), [moments for _, moments in scored]
+            if heard is not None:
+                curves = np.maximum(curves, heard)
+                found = [moments + self._moments_in(video, np.where(row >= HEARD, row, 0), text)
+                         for moments, row, text in zip(found, heard, texts, strict=True)]
+        kept = [moment for moments in found for moment in self._best(moments)]
+        return curves, sorted(kept, key=lambda m: -m.score)
+
+    def _score_unasked(self, video: EncodedVideo) -> tuple[np.ndarray, list[Moment]]:
+        if self.model is not None:
+            curve, moments = self._run_model(video, None, "")
+        else:
+            curve = standing_out(self._main_part(video), video.audio, video.blank(), self.settings.sigma_clips)
+            moments = self._moments_in(video, curve, "")
+        return curve[None], self._best(moments)
+
+    def _best(self, moments: list[Moment]) -> list[Moment]:
+        return suppress(moments, self.settings.max_iou, self.settings.max_moments)
+
+    def _cosines(self, video: EncodedVideo, sentences: np.ndarray) -> np.ndarray:
+        """(T, Q); zeros for a video that shows one thing all the time, where differences are noise."""
+        shared = video.visual[self.encoders.visual.shared_part]
+        if not varies(shared):
+            return np.zeros((len(shared), len(sentences)))
+        return np.asarray(self.encoders.visual.similarity(shared, sentences), dtype=np.float64)
+
+    def _heard(self, video: EncodedVideo, texts: tuple[str, ...], cues: Sequence[Cue]) -> np.ndarray:
+        cues = [cue for cue in cues if cue.text.strip()]
+        if not cues:
+            return np.zeros((len(texts), video.n_clips))
+        encoded = self.encoders.text.encode([*texts, *UNRELATED, *(cue.text for cue in cues)])
+        rows = np.stack([f.pooler_output for f in encoded])
+        sentences, unrelated, lines = np.split(rows, [len(texts), len(texts) + len(UNRELATED)])
+        likeness = cue_likeness(sentences, lines, unrelated)
+        return likeness_by_clip(likeness, cues, np.array(video.edges_s, dtype=float))
+
+    def _run_model(self, video: EncodedVideo, query: np.ndarray | None,
+                   text: str) -> tuple[np.ndarray, list[Moment]]:
+        audio = video.audio
+        if audio is None and self.encoders.audio is not None:
+            audio = np.zeros((video.n_clips, self.encoders.audio.dims), dtype=np.float32)   # as in training
+        visual = np.concatenate([video.visual[part] for part in self.parts], axis=1)
+        curve, found = score_windows(self.model, visual, audio, query, self.window_clips, video.clip_len_s)
+        end_s = float(video.info.duration_s)
+        moments = [Moment(max(0.0, start), min(stop, end_s), score, text) for start, stop, score in found
+                   if start < end_s]
+        return curve, moments or self._moments_in(video, curve, text)
+
+    def _moments_in(self, video: EncodedVideo, curve: np.ndarray, text: str) -> list[Moment]:
+        edges_s = video.edges_s
+        return [Moment(float(edges_s[first]), float(edges_s[last + 1]), score, text)
+                for first, last, score in find_moments(curve, self.settings.max_moments)]
+
+    def _main_part(self, video: EncodedVideo) -> np.ndarray:
+        return video.visual[next(iter(self.encoders.visual.parts))]
+
+    def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment],
+                budget: float) -> tuple[np.ndarray, np.ndarray]:
+        """All shots (S, 2) in clips, and the indices of those that the cut keeps.
+
+        Shots also begin and end where the asked moments do, if a moment's score is at least half of
+        its sentence's best, and are at most a third of the budget long.
+        """
+        edges_s = np.array(video.edges_s, dtype=float)
+        best: dict[str, Moment] = {}
+        for moment in moments:
+            best.setdefault(moment.text, moment)   # they come by falling score
+        good = [m for m in moments if m.text and m.score >= best[m.text].score / 2]
+        spans = [(int(np.searchsorted(edges_s, m.start_s, side="right")) - 1,
+                  int(np.searchsorted(edges_s, m.end_s, side="left")) - 1) for m in good]
+        rows = unit_rows(self._main_part(video))
+        points = change_points(rows, max_change_points=min(300, max(120, len(rows) // 15)))
+        longest_s = min(self.settings.max_shot_s, budget * edges_s[-1] / 3)
+        borders = [border for first, last in spans for border in (first, last + 1)]
+        shots = refine_shots(shots_from_points(points, len(rows)), borders,
+                             max(1, int(longest_s / video.clip_len_s)))
+        favoured = [m is best[m.text] for m in good]
+        return shots, choose_shots(shots, cut_weights(scores, shots, spans, favoured), video.edges_s, budget)
+
+
+def build_summarizer(config: str | os.PathLike | None = None,
+                     checkpoint: str | os.PathLike | None = None) -> Summarizer:
+    """Builds a summarizer from a config.
+
+    Args:
+        config: with `encoders`, and with `model` for a trained model; None for the embedded encoders,
+            zero-shot.
+        checkpoint: the trained model's weights; given exactly when the config has a `model`.
+
+    Raises:
+        InputError: a checkpoint without its config or the other way round, a faulty config, weights
+            of another model, or features of other widths than the model's.
+    """
+    if checkpoint is not None and config is None:
+        raise InputError(f"{checkpoint}: a checkpoint needs the config that it was trained with; name it too")
+    path = Path(config) if config is not None else DEFAULT_CONFIG
+    cfg = load_config(path)
+    if "encoders" not in cfg:
+        raise InputError(f"{path}: has no 'encoders', so nothing makes features from a video; give a config "
+                         "that has, e.g. one with ../_base_/encoders/offline.py among its _base_")
+    if "model" in cfg and checkpoint is None:
+        raise InputError(f"{path}: has a model, which needs its weights; name the checkpoint")
+    if "model" not in cfg and checkpoint is not None:
+        raise InputError(f"{path}: has no model to load {checkpoint} into; name the config that it was "
+                         "trained with")
+    settings = dict(cfg.get("summarizer") or {})
+    known = [f.name for f in fields(Settings)]
+    for key in settings:
+        if key not in known:
+            raise InputError(f"{path}: summarizer: unknown key {key!r}; {nearest(key, known)}")
+    model, parts = None, []
+    if "model" in cfg:   # the model first: a wrong checkpoint should not wait for the encoders
+        model = build(cfg.model, MODELS, where="model").eval()
+        load_checkpoint(model, checkpoint)
+    encoders = build_encoders(cfg.encoders)
+    if model is not None:
+        parts = _check_widths(cfg, encoders, path)
+    names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=str(path),
+                 checkpoint=None if checkpoint is None else str(checkpoint))
+    return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names)
+
+
+def _check_widths(cfg: dict, encoders: Encoders, path: Path) -> list[str]:
+    """The parts that the model reads, in the order of its feature folders, if these are known.
+
+    Raises:
+        InputError: the encoders make features of another width than the model takes.
+    """
+    splits = cfg.get("data", {}).values()
+    folders = next((split["video_path"] for split in splits if "video_path" in split), [])
+    parts = [Path(folder).name for folder in ([folders] if isinstance(folders, str) else folders)]
+    if not parts or not set(parts) <= set(encoders.visual.parts):
+        parts = list(encoders.visual.parts)
+    made = dict(video_enc=sum(encoders.visual.parts[part] for part in parts),
+                audio_enc=None if encoders.audio is None else encoders.audio.dims,
+                query_gen=encoders.text.dims)
+    for name, width in made.items():
+        takes = ((cfg.model.get(name) or {}).get("dims") or [None])[0]
+        if takes is not None and takes != width:
+            raise InputError(f"{path}: model.{name} takes features {takes} wide, the config's encoders make "
+                             f"{width or 'none'}; name the encoders that the model was trained with")
+    return parts

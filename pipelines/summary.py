@@ -1,0 +1,136 @@
+"""The result of asking: scores, moments, and what the cut keeps."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from common.files import atomic_path, write_json
+
+from .encode import EncodedVideo
+from .relevance import Moment
+from .subtitles import Cue
+from .cut import cut
+
+
+@dataclass
+class Summary:
+    """What was found in a video.
+
+    Attributes:
+        video: what was asked.
+        texts: the sentences; empty when nothing was asked.
+        budget: share of the video that the cut may take.
+        scores: (T,) in [0, 1], of every clip.
+        scores_by_text: (Q, T) in [0, 1], of every clip for each sentence.
+        moments: `(start_s, end_s, score, text)`, by falling score.
+        shots: all the shots, `(start_s, end_s)`, without gaps.
+        selected: indices of the shots that the cut keeps, ascending.
+        scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
+            `checkpoint`, `visual`, `text`, `audio`, None where there is none.
+        cues: the subtitles that were read along, and the file they came from, if any.
+        timings_s: seconds that each step took.
+    """
+
+    video: EncodedVideo
+    texts: tuple[str, ...]
+    budget: float
+    scores: np.ndarray
+    scores_by_text: np.ndarray
+    moments: list[Moment]
+    shots: list[tuple[float, float]]
+    selected: list[int]
+    scored_by: dict[str, str | None]
+    cues: tuple[Cue, ...] = ()
+    timings_s: dict[str, float] = field(default_factory=dict)
+    video_file: Path | None = None   # where `save_video` wrote
+
+    @property
+    def intervals_s(self) -> list[tuple[Fraction, Fraction]]:
+        """What the cut keeps: [start, end) in seconds, ascending; neighbouring shots are one."""
+        edges_s = {float(e): e for e in self.video.edges_s}
+        merged: list[tuple[Fraction, Fraction]] = []
+        for index in self.selected:
+            start, end = (edges_s[t] for t in self.shots[index])
+            if merged and merged[-1][1] == start:
+                start = merged.pop()[0]
+            merged.append((start, end))
+        return merged
+
+    @property
+    def frames(self) -> list[list[int]]:
+        """The cut as frames of the video, [first, last] inclusive, at its average rate."""
+        return [frame_range(start, end, self.video.info.fps, self.video.info.n_frames)
+                for start, end in self.intervals_s]
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds in the cut."""
+        return float(sum(end - start for start, end in self.intervals_s))
+
+    def save_video(self, path: str | os.PathLike, progress: bool = False) -> None:
+        """Writes the cut as an mp4, whole or not at all."""
+        started_s = time.perf_counter()
+        cut(self.video.info.path, self.intervals_s, path, progress=progress)
+        self.timings_s["cut"] = time.perf_counter() - started_s
+        self.video_file = Path(path)
+
+    def save_report(self, path: str | os.PathLike) -> None:
+        """Writes the page; it plays the cut when `save_video` has written it, by a relative address."""
+        from .report import report_html
+        source = None
+        if self.video_file is not None:
+            source = os.path.relpath(self.video_file, Path(path).parent)
+        page = report_html(self, source)
+        with atomic_path(path) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+
+    def save_json(self, path: str | os.PathLike) -> None:
+        """Writes everything as JSON, whole or not at all; times in seconds."""
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict:
+        """`summary` is in ModelScope's output format; the rest is [start, end) in seconds."""
+        info = self.video.info
+        edges_s = [round(float(e), 3) for e in self.video.edges_s]
+        selected = set(self.selected)
+        return dict(
+            video=readable(info.path), duration=round(float(info.duration_s), 3),
+            fps=round(float(info.fps), 3), text=list(self.texts), budget=self.budget,
+            clips=[dict(start=start, end=end, score=round(float(score), 4))
+                   for (start, end), score in zip(itertools.pairwise(edges_s), self.scores, strict=True)],
+            moments=[dict(start=round(start, 3), end=round(end, 3), score=round(score, 4), text=text)
+                     for start, end, score, text in self.moments],
+            summary=[dict(frame=frame, timestamps=[timestamp(start), timestamp(end)])
+                     for frame, (start, end) in zip(self.frames, self.intervals_s, strict=True)],
+            shots=[dict(start=round(start, 3), end=round(end, 3), selected=i in selected)
+                   for i, (start, end) in enumerate(self.shots)],
+            clips_by_text=[dict(text=text, scores=[round(float(s), 4) for s in row])
+                           for text, row in zip(self.texts, self.scores_by_text, strict=True)],
+            scored_by=self.scored_by, subtitles=len(self.cues),
+            timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
+
+
+def frame_range(start_s: Fraction, end_s: Fraction, fps: Fraction, n_frames: int) -> list[int]:
+    """The frames shown from [start_s, end_s): first and last, inclusive, at least one, within the video."""
+    first = min(math.ceil(start_s * fps), n_frames - 1)
+    last = min(math.ceil(end_s * fps), n_frames) - 1
+    return [first, max(first, last)]
+
+
+def timestamp(time_s: Fraction | float) -> str:
+    """HH:MM:SS.mmm, to the nearest millisecond."""
+    ms = round(time_s * 1000)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
+
+
+def readable(path: Path) -> str:
+    """A path as text that every file can hold; bytes that are no UTF-8 show as question marks."""
+    return str(path).encode("utf-8", "replace").decode("utf-8")

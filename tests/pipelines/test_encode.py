@@ -1,0 +1,103 @@
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.errors import InputError
+from pipelines import encode
+from pipelines.encode import EncodedVideo, clip_edges_s, encode_video
+from tests.pipelines.fakes import COLOURS, ColourEyes, colour_encoders, write_video
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    colours = ["red"] * 4 + ["green"] * 3 + ["blue"] * 4 + ["black"]
+    return write_video(tmp_path_factory.mktemp("video") / "colours.mp4", colours, loud_s=[2, 3])
+
+
+def test_features_are_the_clips_in_order(path):
+    video = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    assert video.n_clips == 6
+    assert [float(e) for e in video.edges_s] == pytest.approx([0, 2, 4, 6, 8, 10, 12], abs=0.1)
+    middles = ["red", "red", "green", "blue", "blue", "black"]   # at 1, 3, 5, 7, 9, 11 s
+    expected = np.array([COLOURS[c] for c in middles]) / 255
+    np.testing.assert_allclose(video.visual["colour"], expected, atol=0.03)
+    assert video.visual["colour"].dtype == np.float32
+    assert video.audio.shape == (6, 1) and video.audio[:, 0].argmax() == 1
+    assert np.delete(video.audio[:, 0], 1).max() < 0.1 * video.audio[1, 0]
+    assert video.encoders == dict(visual="ColourEyes", audio="LoudEars")
+    assert video.blank().tolist() == [False] * 5 + [True]
+
+
+def test_frames_of_a_clip_are_averaged(path):
+    class TwoLooks(ColourEyes):
+        frames_per_clip = 2   # at 0.5 and 1.5 s of every clip
+
+    encoders = colour_encoders()
+    encoders = type(encoders)(TwoLooks().eval(), encoders.text)
+    found = encode_video(path, encoders, progress=False).visual["colour"]
+    mixed = (np.array(COLOURS["green"]) + COLOURS["blue"]) / 2 / 255   # the clip from 6 to 8 s
+    np.testing.assert_allclose(found[3], mixed, atol=0.03)
+    np.testing.assert_allclose(found[0], np.array(COLOURS["red"]) / 255, atol=0.03)
+
+
+def test_batches_change_nothing(path, monkeypatch):
+    whole = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    monkeypatch.setattr(encode, "BATCH_CLIPS", 4)
+    parts = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    np.testing.assert_array_equal(parts.visual["colour"], whole.visual["colour"])
+    np.testing.assert_array_equal(parts.audio, whole.audio)
+    assert parts.thumbnails == whole.thumbnails
+
+
+def test_sound_is_none_without_ears_or_without_a_track(path, tmp_path):
+    assert encode_video(path, colour_encoders(), progress=False).audio is None
+    silent = write_video(tmp_path / "silent.mp4", ["red"] * 2)
+    assert encode_video(silent, colour_encoders(with_sound=True), progress=False).audio is None
+
+
+def test_thumbnails_show_the_clips(path):
+    thumbnails = encode_video(path, colour_encoders(), progress=False).thumbnails
+    pictures = [np.asarray(Image.open(io.BytesIO(t))) for t in thumbnails]
+    assert all(p.shape == (48, 64, 3) for p in pictures)
+    np.testing.assert_allclose(pictures[2].mean(axis=(0, 1)), COLOURS["green"], atol=8)
+
+
+def test_saved_and_loaded_it_is_the_same(path, tmp_path):
+    video = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    video.save(tmp_path / "video.npz")
+    again = EncodedVideo.load(tmp_path / "video.npz")
+    assert again.info == video.info and again.thumbnails == video.thumbnails
+    assert (again.clip_len_s, again.encoders, again.encoding_s) == (2, video.encoders, video.encoding_s)
+    np.testing.assert_array_equal(again.visual["colour"], video.visual["colour"])
+    np.testing.assert_array_equal(again.audio, video.audio)
+    silent = EncodedVideo(video.info, 2, video.encoders, video.visual, None, video.thumbnails)
+    silent.save(tmp_path / "silent.npz")
+    assert EncodedVideo.load(tmp_path / "silent.npz").audio is None
+
+
+def test_refuses_files_that_are_no_encoded_video(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        EncodedVideo.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    np.savez(tmp_path / "other.npz", features=np.ones(3))
+    np.savez(tmp_path / "code.npz", head=np.array([print], dtype=object))
+    for name in ("text", "other", "code"):
+        with pytest.raises(InputError, match="not an encoded video"):
+            EncodedVideo.load(tmp_path / f"{name}.npz")
+
+
+def test_pictures_that_end_early_are_an_error(path, monkeypatch):
+    complete = encode.frames_at
+    monkeypatch.setattr(encode, "frames_at", lambda path, times: list(complete(path, times))[:4])
+    with pytest.raises(InputError, match=r"end at 8\.0 s of 12\.\d s"):
+        encode_video(path, colour_encoders(), progress=False)
+
+
+def test_edges_are_exact():
+    third = Fraction(1, 3)
+    assert clip_edges_s(6 + third, 2) == [0, 2, 4, 6 + third]      # a rest below a quarter clip is joined
+    assert clip_edges_s(6 + 2 * third, 2) == [0, 2, 4, 6, 6 + 2 * third]
+    assert clip_edges_s(Fraction(1, 25), 2) == [0, Fraction(1, 25)]

@@ -1,0 +1,208 @@
+import json
+import re
+from fractions import Fraction
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from pipelines.encode import EncodedVideo, encode_video
+from pipelines.relevance import Moment
+from pipelines.report import _spread, _ticks, clock, report_html
+from pipelines.subtitles import Cue
+from pipelines.summary import Summary, frame_range, timestamp
+from tests.pipelines.fakes import colour_encoders, write_video
+
+EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)> {{data}} & \'quoted\''
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with attributes, and text outside of scripts and styles."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements, self.text, self.script, self._inside = [], "", "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.script += data
+        elif self._inside != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory) -> EncodedVideo:
+    path = write_video(tmp_path_factory.mktemp("v") / "a \"b\" & <i>c #1.mp4", ["red"] * 10 + ["blue"] * 10)
+    return encode_video(path, colour_encoders(), progress=False)
+
+
+def make(video: EncodedVideo, texts=("red",), moments=None, cues=(), selected=(1, 3, 4), **scored_by) -> Summary:
+    """Ten clips of two seconds, each its own shot; 2-4 s and 6-10 s are kept."""
+    edges_s = [float(e) for e in video.edges_s]
+    scores = np.linspace(0, 1, 10)
+    if moments is None:
+        moments = [Moment(7, 9, 0.9, t) for t in texts] + [Moment(12.0, 16.0, 0.4, t) for t in texts]
+    return Summary(video, tuple(texts), 0.3, scores, np.stack([scores[::-1]] * len(texts)) if texts else np.zeros((0, 10)),
+                   moments, list(zip(edges_s[:-1], edges_s[1:], strict=True)), list(selected),
+                   dict(kind="zero-shot, no training", visual="Eyes", text="Words", audio=None) | scored_by, tuple(cues),
+                   dict(encode=1.25, score=0.1))
+
+
+def data_of(text: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+
+
+def test_needs_nothing_from_elsewhere_but_the_cut(video):
+    text = report_html(make(video), "summary.mp4")
+    page = Page(text)
+    addresses = [attrs[key] for _, attrs in page.elements for key in ("src", "href", "poster", "srcset") if key in attrs]
+    assert {a for a in addresses if not a.startswith("data:")} == {"summary.mp4"}
+    assert not re.search(r"url\(|@import|https?://|fetch\(|XMLHttpRequest", text)
+    assert len(page.all("script")) == 2 and all("src" not in s for s in page.all("script"))
+
+
+def test_what_was_asked_is_shown_and_never_run(video):
+    page = Page(report_html(make(video, [EVIL]), "summary.mp4"))
+    assert EVIL in page.text
+    assert len(page.all("script")) == 2
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert "alert" not in page.script
+    cue = Page(report_html(make(video, ["red"], cues=[Cue(7, 8, EVIL)]), None))
+    assert EVIL in cue.text and len(cue.all("script")) == 2
+
+
+def test_a_file_name_can_hold_anything(video):
+    page = Page(report_html(make(video), "sub folder/a #1 \"b\"?.mp4"))
+    assert page.all("video")[0]["src"] == "sub%20folder/a%20%231%20%22b%22%3F.mp4"
+    assert 'a "b" & <i>c #1.mp4' in page.text
+    assert len(page.all("i")) == len(Page(report_html(make(video), None)).all("i"))
+
+
+def test_curves_moments_and_kept_parts_are_drawn_in_place(video):
+    page = Page(report_html(make(video, ["red", "blue"]), "summary.mp4"))
+    curves = page.all("polyline")
+    assert len(curves) == 2 and len(page.all("svg")) == 2
+    points = [tuple(map(float, p.split(","))) for p in curves[0]["points"].split()]
+    assert [round(x) for x, _ in points] == [0, *range(50, 1000, 100), 1000]      # clip middles, and both ends
+    heights = [y for _, y in points]
+    assert heights == sorted(heights) and heights[0] < 10 and heights[-1] > 80    # falls: y grows downwards
+    rects = page.all("rect")
+    kept = [(round(float(r["x"])), round(float(r["width"]))) for r in rects if r["class"] == "kept"]
+    assert kept == [(100, 100), (300, 200)] * 2
+    bars = [(round(float(r["x"])), round(float(r["width"]))) for r in rects if r["class"] == "moment"]
+    assert bars == [(350, 100), (600, 200)] * 2
+
+
+def test_moments_lead_to_their_place_in_the_cut(video):
+    page = Page(report_html(make(video), "summary.mp4"))
+    kept, moments = page.all("button")[:2], page.all("button")[2:]
+    assert [b["data-cut"] for b in kept] == ["0.000", "2.000"]
+    assert moments[0]["data-cut"] == "3.000"     # 7 s is one second into 6-10 s, which comes after 2-4 s
+    assert "disabled" in moments[1] and "data-cut" not in moments[1]
+    assert [s["class"] for s in page.all("span") if s.get("class") == "mark"] == ["mark"]
+    assert "0:07 – 0:09" in page.text and "0.90" in page.text and "0.40" in page.text
+    assert all("disabled" in b for b in Page(report_html(make(video), None)).all("button"))
+
+
+def test_the_script_knows_the_clips_and_the_pieces(video):
+    data = data_of(report_html(make(video), "summary.mp4"))
+    assert data["starts"] == list(range(0, 20, 2)) and data["end"] == pytest.approx(20, abs=0.1)
+    assert data["pieces"] == [[2, 4, 0], [6, 10, 2]]
+    np.testing.assert_allclose(data["scores"], np.linspace(0, 1, 10), atol=5e-4)
+    assert data["preview_of"] == list(range(10)) and len(data["previews"]) == 10
+
+
+def test_previews_of_a_long_video_are_limited(video):
+    hours = EncodedVideo(video.info.__class__(**{**vars(video.info), "duration_s": Fraction(5000)}), 2,
+                         video.encoders, video.visual, None, video.thumbnails[:1] * 2500)
+    summary = make(video)
+    summary.video, summary.scores, summary.scores_by_text = hours, np.zeros(2500), np.zeros((1, 2500))
+    summary.shots, summary.selected = [(0.0, 5000.0)], [0]
+    text = report_html(summary, None)
+    data = data_of(text)
+    assert len(data["previews"]) == 96 and data["preview_of"][0] == 0 and data["preview_of"][-1] == 95
+    assert data["preview_of"] == sorted(data["preview_of"]) and len(text) < 1_000_000
+
+
+def test_says_who_scored(video):
+    text = Page(report_html(make(video, config="a.py"), None)).text
+    assert text.count("zero-shot, no training") == 2 and "do not say whether" in text and "encode 1.2 s" in text
+    trained = Page(report_html(make(video, kind="UMT", checkpoint="w/best.pth"), None)).text
+    assert "trained model: UMT" in trained and "w/best.pth" in trained and "zero-shot" not in trained
+
+
+def test_a_question_without_words_or_without_an_answer(video):
+    text = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")]), "summary.mp4")).text
+    assert "Nothing was asked" in text and "What stands out" in text
+    text = Page(report_html(make(video, moments=[]), "summary.mp4")).text
+    assert "no part of the video differs" in text
+
+
+def test_long_and_strange_sentences_are_shown_whole(video):
+    long = "word " * 2000
+    page = Page(report_html(make(video, [long.strip(), "某人在走路", "nul\x00 and \ud800"]), None))
+    assert long.strip() in page.text and "9,999 characters" in page.text and "某人在走路" in page.text
+    assert "nul\ufffd and \ufffd" in page.text
+    assert len(page.all("details")) == 1
+
+
+def test_the_page_plays_the_cut_by_a_relative_address(video, tmp_path):
+    summary = make(video)
+    summary.save_report(tmp_path / "alone.html")
+    assert not Page((tmp_path / "alone.html").read_text()).all("video")
+    summary.video_file = tmp_path / "cuts/one.mp4"
+    summary.save_report(tmp_path / "pages/report.html")
+    assert Page((tmp_path / "pages/report.html").read_text()).all("video")[0]["src"] == "../cuts/one.mp4"
+
+
+def test_json_has_the_promised_names(video, tmp_path):
+    summary = make(video, ["red", "blau <ü>"])
+    summary.save_json(tmp_path / "summary.json")
+    found = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert found["video"] == str(video.info.path) and found["text"] == ["red", "blau <ü>"]
+    assert found["duration"] == pytest.approx(20, abs=0.1) and found["fps"] == 10
+    assert found["clips"][3] == dict(start=6, end=8, score=0.3333) and len(found["clips"]) == 10
+    assert found["moments"][0] == dict(start=7, end=9, score=0.9, text="red")
+    assert found["summary"] == [dict(frame=[20, 39], timestamps=["00:00:02.000", "00:00:04.000"]),
+                                dict(frame=[60, 99], timestamps=["00:00:06.000", "00:00:10.000"])]
+    assert [s["selected"] for s in found["shots"]] == [i in (1, 3, 4) for i in range(10)]
+
+
+def test_frames_of_an_interval():
+    ntsc = Fraction(30000, 1001)
+    assert frame_range(Fraction(0), Fraction(2), ntsc, 600) == [0, 59]      # frame 59 is at 1.97 s, 60 at 2.002 s
+    assert frame_range(Fraction(2), Fraction(4), ntsc, 600) == [60, 119]    # no frame twice, none left out
+    assert frame_range(Fraction(4), Fraction(9), Fraction(10), 60) == [40, 59]
+    assert frame_range(Fraction(0), Fraction(1, 25), Fraction(25), 1) == [0, 0]
+
+
+@pytest.mark.parametrize("time_s, text", [
+    (0, "00:00:00.000"), (Fraction(1, 3), "00:00:00.333"), (59.9996, "00:01:00.000"), (3725.5, "01:02:05.500"),
+    (360000, "100:00:00.000"),
+])
+def test_timestamp(time_s, text):
+    assert timestamp(time_s) == text
+
+
+def test_clock_and_ticks():
+    assert [clock(t) for t in (0, 65.9, 3599, 3600, 36061)] == ["0:00", "1:05", "59:59", "1:00:00", "10:01:01"]
+    for end_s, shown in ((0.04, ["0:00", "0.04 s"]), (25, ["0:00", "0:05", "0:10", "0:15", "0:20", "25.0 s"]),
+                         (139.4, ["0:00", *(f"{s // 60}:{s % 60:02}" for s in range(15, 130, 15)), "2:19"]),
+                         (400_000, [f"{h}:00:00" if h else "0:00" for h in range(0, 101, 12)] + ["111:06:40"])):
+        assert re.findall(r">([^<]+)</span>", _ticks(end_s)) == shown
+    assert _spread(3, 10) == [0, 1, 2] and _spread(10, 2) == [2, 7]
+
+
+def test_the_template_is_filled_wholly(video):
+    assert not re.search(r"\{\{\w+\}\}", report_html(make(video), "summary.mp4"))

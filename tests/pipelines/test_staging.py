@@ -1,0 +1,66 @@
+import os
+
+import pytest
+
+from common.errors import InputError
+from pipelines.staging import stage
+
+
+def test_files_appear_together_at_the_end(tmp_path):
+    out = tmp_path / "a/b"
+    with stage(out, ["one", "two"]) as folder:
+        (folder / "one").write_text("1")
+        (folder / "two").write_text("2")
+        assert not (out / "one").exists()
+    assert {p.name: p.read_text() for p in out.iterdir()} == {"one": "1", "two": "2"}
+
+
+@pytest.mark.parametrize("error", [InputError("x"), KeyboardInterrupt(), OSError("disk full")])
+def test_a_failure_leaves_everything_as_it_was(tmp_path, error):
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "one").write_text("yesterday's")
+    (old / "mine").write_text("mine")
+    for out in (old, tmp_path / "new/deep"):
+        with pytest.raises(type(error)), stage(out, ["one"]) as folder:
+            (folder / "one").write_text("half")
+            raise error
+    assert {p.name: p.read_text() for p in old.iterdir()} == {"one": "yesterday's", "mine": "mine"}
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_failure_keeps_what_somebody_else_put_into_the_new_folder(tmp_path):
+    with pytest.raises(InputError), stage(tmp_path / "new", ["one"]):
+        (tmp_path / "new/mine").write_text("mine")
+        raise InputError("x")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["mine"]
+
+
+def test_earlier_files_are_replaced_and_others_stay(tmp_path):
+    (tmp_path / "one").write_text("old")
+    (tmp_path / "mine").write_text("mine")
+    with stage(tmp_path, ["one"]) as folder:
+        (folder / "one").write_text("new")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"one": "new", "mine": "mine"}
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_never_replaces_an_input(tmp_path, link):
+    source = tmp_path / "summary.mp4" if link is None else tmp_path / "holiday.mp4"
+    source.write_text("video")
+    if link is not None:
+        link(source, tmp_path / "summary.mp4")
+    with pytest.raises(InputError, match="would replace the input"), stage(tmp_path, ["summary.mp4"], [source]):
+        pytest.fail("must refuse before the work")
+    assert source.read_text() == "video"
+
+
+def test_refuses_a_place_that_cannot_be_written_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder/one").mkdir(parents=True)
+    for out in (tmp_path / "file", tmp_path / "file/below", "/proc/nowhere", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot write"), stage(out, ["one"]):
+            pytest.fail("must refuse before the work")
+    with pytest.raises(InputError, match="a folder, where a file"), stage(tmp_path / "folder", ["one"]):
+        pytest.fail("must refuse before the work")
+    assert (tmp_path / "file").read_text() == "x"

@@ -1,0 +1,262 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import InputError
+from models import UMT
+from models.encoders.base import Encoders
+from pipelines import summarizer as module
+from pipelines.encode import encode_video
+from pipelines.subtitles import Cue
+from pipelines.summarizer import Settings, Summarizer, build_summarizer
+from tests.pipelines.fakes import ColourEyes, colour_encoders, write_video
+
+SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("video") / "colours.mp4", SECONDS)
+
+
+@pytest.fixture(scope="module")
+def video(path):
+    return encode_video(path, colour_encoders(), progress=False)
+
+
+@pytest.fixture
+def colour_summarizer():
+    return Summarizer(colour_encoders())
+
+
+def seconds_kept(summary) -> set[int]:
+    return {s for a, b in summary.intervals_s for s in range(int(a), int(b))}
+
+
+@pytest.mark.parametrize("text, first_s, last_s", [("red", 20, 28), ("something blue", 40, 46)])
+def test_finds_what_was_asked(colour_summarizer, video, text, first_s, last_s):
+    summary = colour_summarizer.summarize(video, [text])
+    best = summary.moments[0]
+    assert (best.start_s, best.end_s, best.text) == (first_s, last_s, text)
+    assert first_s / 2 <= summary.scores.argmax() < last_s / 2
+    assert seconds_kept(summary) & set(range(first_s, last_s))
+    assert 0 < summary.duration_s <= 0.15 * 60
+    assert summary.scores.min() == 0 and summary.scores.max() == 1
+
+
+def test_every_sentence_is_scored_and_gets_its_share(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video, ["red", "blue"])
+    assert summary.scores_by_text.shape == (2, 30)
+    np.testing.assert_array_equal(summary.scores, summary.scores_by_text.max(axis=0))
+    assert 10 <= summary.scores_by_text[0].argmax() < 14 and 20 <= summary.scores_by_text[1].argmax() < 23
+    assert {m.text for m in summary.moments} == {"red", "blue"}
+    kept = seconds_kept(summary)
+    assert kept & set(range(20, 28)) and kept & set(range(40, 46))
+
+
+def test_shots_cover_the_video_and_the_cut_is_made_of_them(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video, ["red"])
+    ends = [end for _, end in summary.shots]
+    assert summary.shots[0][0] == 0 and ends[-1] == pytest.approx(60, abs=0.1)
+    assert ends[:-1] == [start for start, _ in summary.shots[1:]]
+    assert {20, 28} <= set(ends)                                   # the moment's borders, exactly
+    assert max(b - a for a, b in summary.shots) <= 0.15 * 60 / 3 + 0.5
+    total = sum(summary.shots[i][1] - summary.shots[i][0] for i in summary.selected)
+    assert summary.duration_s == pytest.approx(total)
+
+
+def test_without_words_it_keeps_what_stands_out(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video)
+    assert summary.scores_by_text.shape == (0, 30) and summary.texts == ()
+    assert seconds_kept(summary) <= {*range(18, 30), *range(38, 48)}
+    assert {m.text for m in summary.moments} == {""}
+
+
+def test_a_spoken_line_is_found_though_nothing_shows_it(colour_summarizer, video):
+    cues = [Cue(4.2, 7, "We need green, green, green!"), Cue(50, 52, "Look at red"), Cue(55, 56, " ")]
+    seen = colour_summarizer.summarize(video, ["green"])
+    heard = colour_summarizer.summarize(video, ["green"], subtitles=cues)
+    assert heard.scores[2:4].min() > seen.scores[2:4].max() - 1e-9
+    assert heard.scores.argmax() in (2, 3)
+    assert any(m.start_s <= 4.2 and m.end_s >= 7 for m in heard.moments)
+    assert len(heard.cues) == 3
+    whole = colour_summarizer.summarize(video, ["green"], 1, cues)
+    assert {4, 8} <= {end for _, end in whole.shots}     # a moment's borders, where no picture changes
+    empty = colour_summarizer.summarize(video, ["green"], subtitles=[Cue(1, 2, "\n")])
+    np.testing.assert_array_equal(empty.scores, seen.scores)
+
+
+@pytest.mark.parametrize("budget", [0.05, 0.15, 0.5, 0.9])
+@pytest.mark.parametrize("texts", [[], ["red"], ["red", "green", "blue"]])
+def test_the_cut_stays_within_the_budget_and_uses_it(colour_summarizer, video, budget, texts):
+    summary = colour_summarizer.summarize(video, texts, budget)
+    assert summary.duration_s <= budget * float(video.info.duration_s) + 1e-6
+    assert summary.duration_s >= budget * 60 - 4.5
+
+
+def test_the_whole_budget_keeps_everything(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video, ["red"], 1)
+    assert summary.intervals_s == [(0, video.info.duration_s)]
+    assert summary.frames == [[0, 599]]
+
+
+@pytest.mark.parametrize("texts", [[], ["red"]])
+def test_a_constant_video_is_scored_evenly(colour_summarizer, tmp_path, texts):
+    path = write_video(tmp_path / "grey.mp4", ["grey"] * 20)
+    summary = colour_summarizer.summarize(encode_video(path, colour_encoders(), progress=False), texts)
+    assert summary.scores.tolist() == [0.5] * 10 and summary.moments == []
+    assert summary.duration_s == 2
+
+
+def test_noise_is_no_evidence(colour_summarizer, video):
+    noise = 1e-6 * np.random.default_rng(0).random((30, 3)).astype(np.float32)
+    still = dataclasses.replace(video, visual=dict(colour=0.5 + noise))
+    for texts in ([], ["red"]):
+        assert colour_summarizer.summarize(still, texts).scores.tolist() == [0.5] * 30
+
+
+@pytest.mark.parametrize("n_frames", [1, 10])
+@pytest.mark.parametrize("texts", [[], ["red"]])
+def test_very_short_videos_are_kept_whole(colour_summarizer, tmp_path, n_frames, texts):
+    path = write_video(tmp_path / "short.mp4", ["red"], n_frames=n_frames)
+    summary = colour_summarizer.summarize(encode_video(path, colour_encoders(), progress=False), texts)
+    assert summary.scores.tolist() == [0.5] and summary.selected == [0]
+    assert summary.frames == [[0, n_frames - 1]]
+
+
+def test_refuses_a_video_of_other_encoders(colour_summarizer, video):
+    class OtherEyes(ColourEyes):
+        pass
+
+    other = Summarizer(Encoders(OtherEyes(), colour_encoders().text))
+    with pytest.raises(InputError, match="encoded by .*ColourEyes.*OtherEyes"):
+        other.summarize(video, ["red"])
+    with pytest.raises(InputError, match="sound in clips of 2 s, pictures of 4 s"):
+        eyes = ColourEyes()
+        eyes.clip_len_s = 4
+        Summarizer(Encoders(eyes, colour_encoders().text, colour_encoders(with_sound=True).audio))
+
+
+class RedWatcher(torch.nn.Module):
+    """A "trained" model: saliency is how red a clip is; two moments, and a weaker copy of the first."""
+
+    class query_gen:
+        in_dims = 3
+
+    def forward(self, data, mode):
+        assert data["query"].shape == (1, 2, 3) and data["video"].shape[-1] == 3
+        red = (data["video"][..., 0] - data["video"][..., 1]).clamp(min=0)
+        boundary = torch.tensor([[[20, 28, 0.9], [20, 26, 0.8], [50, 90, 0.3]]])
+        return dict(_out=dict(saliency=red, boundary=boundary))
+
+
+def test_a_trained_model_gives_the_scores_and_the_moments(video):
+    summary = Summarizer(colour_encoders(), RedWatcher(), ["colour"]).summarize(video, ["red car"])
+    assert summary.scores[10:14].min() > 0.5 > np.delete(summary.scores, range(10, 14)).max()
+    found = [(m.start_s, m.end_s, round(m.score, 2)) for m in summary.moments]
+    assert found[0] == (20, 28, 0.9)
+    assert found[1] == (50, pytest.approx(60, abs=0.1), 0.3)          # ends with the video
+    assert len(found) == 2                                             # the copy is suppressed
+    assert summary.scored_by["kind"] == "RedWatcher"
+    assert seconds_kept(summary) <= set(range(20, 28)) | {18, 19, 28, 29}
+    loose = Summarizer(colour_encoders(), RedWatcher(), ["colour"], settings=Settings(max_iou=0.9))
+    assert len(loose.summarize(video, ["red car"]).moments) == 3
+
+
+def test_a_trained_model_hears_too(video):
+    summarizer = Summarizer(colour_encoders(), RedWatcher(), ["colour"])
+    summary = summarizer.summarize(video, ["blue car"], subtitles=[Cue(30, 33, "a blue car"), Cue(3, 4, "hm")])
+    assert (30, 34) in [(m.start_s, m.end_s) for m in summary.moments]
+    assert summary.scores[15:17].min() > 0.9
+
+
+def test_models_are_asked_only_in_their_way(video):
+    with pytest.raises(InputError, match="give a sentence"):
+        Summarizer(colour_encoders(), RedWatcher(), ["colour"]).summarize(video)
+
+    class Mute(RedWatcher):
+        query_gen = None
+
+        def forward(self, data, mode):
+            assert "query" not in data
+            return dict(_out=dict(saliency=data["video"][..., 0]))
+
+    mute = Summarizer(colour_encoders(), Mute(), ["colour"])
+    with pytest.raises(InputError, match="leave the sentences out"):
+        mute.summarize(video, ["red"])
+    summary = mute.summarize(video)
+    assert summary.scores.argmax() in range(10, 14)
+    assert (summary.moments[0].start_s, summary.moments[0].end_s) == (20, 28)
+
+
+MODEL = """
+encoder = dict(type="UniModalEncoder", dims=[{width}, 8], enc_cfg=dict(type="EncoderLayer"))
+model = dict(type="UMT", video_enc=encoder,
+             query_gen=dict(type="QueryGenerator", dims=[3, 8], enc_cfg=dict(type="Attention")),
+             query_dec=dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer")),
+             pred_head=[dict(type="SaliencyHead", dims=[8, 1]), dict(type="BoundaryHead", dims=[8, 1])])
+del encoder
+encoders = dict(visual=dict(type="a"), text=dict(type="b"))
+window_clips = 12
+"""
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A config and a checkpoint of a small UMT on colours."""
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: colour_encoders())
+    (tmp_path / "config.py").write_text(MODEL.format(width=3))
+    (tmp_path / "wide.py").write_text(MODEL.format(width=5))
+    for name in ("config", "wide"):
+        cfg = module.load_config(tmp_path / f"{name}.py").model
+        torch.manual_seed(1)
+        torch.save(dict(state_dict=UMT(**{k: v for k, v in cfg.items() if k != "type"}).state_dict()),
+                   tmp_path / f"{name}.pth")
+    return tmp_path
+
+
+def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
+    summarizer = build_summarizer(trained / "config.py", trained / "config.pth")
+    assert summarizer.window_clips == 12 and not summarizer.model.training and summarizer.parts == ("colour",)
+    summary = summarizer.summarize(video, ["a red car"])
+    assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
+    assert summary.moments and all(0 <= m.start_s < m.end_s <= float(video.info.duration_s) for m in summary.moments)
+    assert summary.scored_by["checkpoint"] == str(trained / "config.pth")
+
+
+@pytest.mark.parametrize("config, checkpoint, message", [
+    (None, "config.pth", "needs the config"),
+    ("config.py", None, "needs its weights"),
+    ("config.py", "wide.pth", "made for another model"),
+    ("wide.py", "wide.pth", "takes features 5 wide, the config's encoders make 3"),
+    ("none.py", None, "no such config"),
+    ("bare.py", None, "has no 'encoders'"),
+    ("zero.py", "config.pth", "has no model to load"),
+    ("typo.py", None, "unknown key 'sigma_clip'; did you mean 'sigma_clips'"),
+])
+def test_refuses_configs_and_checkpoints_that_do_not_fit(trained, config, checkpoint, message):
+    (trained / "bare.py").write_text("window_clips = 3\n")
+    (trained / "zero.py").write_text("encoders = dict()\n")
+    (trained / "typo.py").write_text("encoders = dict()\nsummarizer = dict(sigma_clip=2)\n")
+    with pytest.raises(InputError, match=message):
+        build_summarizer(config and trained / config, checkpoint and trained / checkpoint)
+
+
+def test_settings_come_from_the_config(trained, video):
+    (trained / "zero.py").write_text("encoders = dict()\nsummarizer = dict(max_moments=1, max_shot_s=2.0)\n")
+    summary = build_summarizer(trained / "zero.py").summarize(video, ["red", "blue"], 0.5)
+    assert len(summary.moments) == 2
+    assert max(b - a for a, b in summary.shots) == pytest.approx(2, abs=0.2)
+
+
+def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypatch):
+    class TwoParts(ColourEyes):
+        parts = dict(colour=3, light=1)
+
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: Encoders(TwoParts(), colour_encoders().text))
+    (trained / "two.py").write_text(MODEL.format(width=4) + (
+        'data = dict(val=dict(video_path=["x/features/light", "x/features/colour"]))\n'))
+    monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
+    assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "colour")

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+
+from pipelines.windows import score_windows, takes_text, window_starts
+
+
+class Ramp(nn.Module):
+    """Answers with the first feature of every clip, and a moment at each clip whose second one is 1."""
+
+    def __init__(self, boundary: bool = True):
+        super().__init__()
+        self.boundary, self.seen = boundary, []
+
+    def forward(self, data: dict, mode: str) -> dict:
+        assert mode == "test" and (data["saliency"] == 1).all()
+        video = data["video"]
+        self.seen.append((int(video[0, 0, 2]), video.shape[1], {k: tuple(v.shape) for k, v in data.items()}))
+        out = dict(saliency=video[..., 0])
+        if self.boundary:
+            at = torch.nonzero(video[0, :, 1]).flatten().float()
+            out["boundary"] = torch.stack((2 * at, 2 * at + 2, 0.5 + 0 * at), dim=-1)[None]
+        return dict(_out=out)
+
+
+def clips(n: int, moments: list[int] = ()) -> np.ndarray:
+    features = np.zeros((n, 3))
+    features[:, 0] = np.linspace(0, 1, n)
+    features[list(moments), 1] = 1
+    features[:, 2] = np.arange(n)
+    return features
+
+
+@pytest.mark.parametrize("n, window, starts", [
+    (1, 75, [0]), (75, 75, [0]), (76, 75, [0, 1]), (150, 75, [0, 37, 74, 75]), (10, 4, [0, 2, 4, 6]), (3, 1, [0, 1, 2]),
+])
+def test_windows_overlap_by_half_and_reach_the_end(n, window, starts):
+    assert window_starts(n, window) == starts
+    covered = {i for s in starts for i in range(s, min(s + window, n))}
+    assert covered == set(range(n))
+
+
+@pytest.mark.parametrize("n", [1, 5, 20, 33])
+def test_the_whole_curve_and_every_moment_come_back_once(n):
+    every = list(range(n))
+    curve, moments = score_windows(Ramp(), clips(n, every), None, None, 8, 2.0)
+    np.testing.assert_allclose(curve, np.linspace(0, 1, n), atol=1e-6)
+    assert sorted(moments) == [(2.0 * i, 2.0 * i + 2, 0.5) for i in every]
+
+
+def test_overlaps_are_averaged_by_triangles():
+    class Start(Ramp):
+        def forward(self, data, mode):
+            return dict(_out=dict(saliency=torch.full((1, 4), float(data["video"][0, 0, 2]))))
+
+    curve, moments = score_windows(Start(), clips(6), None, None, 4, 2.0)   # windows at 0 and 2
+    np.testing.assert_allclose(curve, [0, 0, (2 * 0 + 1 * 2) / 3, (1 * 0 + 2 * 2) / 3, 2, 2], atol=1e-6)
+    assert moments == []
+
+
+def test_the_model_gets_windows_of_all_streams():
+    model = Ramp(boundary=False)
+    score_windows(model, clips(10), np.zeros((10, 7)), np.zeros((5, 4)), 8, 2.0)
+    shapes = dict(video=(1, 8, 3), saliency=(1, 8), audio=(1, 8, 7), query=(1, 5, 4))
+    assert model.seen == [(0, 8, shapes), (2, 8, shapes)]
+
+
+def test_takes_text():
+    from models import UMT
+    encoder = dict(type="UniModalEncoder", dims=[3, 8], enc_cfg=dict(type="EncoderLayer"))
+    attention = dict(type="QueryGenerator", dims=[4, 8], enc_cfg=dict(type="Attention"))
+    decoder = dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer"))
+    assert takes_text(UMT(video_enc=encoder, query_gen=attention, query_dec=decoder))
+    assert not takes_text(UMT(video_enc=encoder, query_gen=dict(type="QueryGenerator"), query_dec=decoder))
+    assert not takes_text(UMT(video_enc=encoder))

@@ -1,0 +1,61 @@
+#!/usr/bin/env python
+"""Makes the sample set: videos filmed from photographs, made-up sounds, subtitles and labels.
+
+    python tools/make_sample.py --out data/sample
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.errors import InputError
+from pipelines.sample.make import make_sample
+from pipelines.sample.script import Setting
+
+
+def _size_px(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, e.g. 320x180")
+    return int(match[1]), int(match[2])
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    default = Setting()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", default="data/sample", help="folder of the set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=default.seed, help="the same seed makes the same set")
+    parser.add_argument("--videos", type=int, default=default.videos, help="default: %(default)s")
+    parser.add_argument("--min-duration", type=int, default=default.min_duration_s, metavar="S",
+                        help="of a video, seconds (default: %(default)s)")
+    parser.add_argument("--max-duration", type=int, default=default.max_duration_s, metavar="S",
+                        help="of a video, seconds (default: %(default)s)")
+    parser.add_argument("--size", type=_size_px, default=(default.width_px, default.height_px), metavar="WxH",
+                        help=f"of the picture, pixels (default: {default.width_px}x{default.height_px})")
+    parser.add_argument("--fps", type=int, default=default.fps, help="pictures a second (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    parser.add_argument("--force", action="store_true",
+                        help="make a set that exists anew; its folder is replaced with everything in it")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    setting = Setting(seed=args.seed, videos=args.videos, min_duration_s=args.min_duration,
+                      max_duration_s=args.max_duration, width_px=args.size[0], height_px=args.size[1], fps=args.fps)
+    try:
+        made = make_sample(args.out, setting, workers=args.workers, force=args.force)
+    except InputError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 2
+    print(f"{args.out}: {'made' if made else 'is there already'}, {setting.videos} videos")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
