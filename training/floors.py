@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from nncore.engine import Engine
@@ -10,7 +12,10 @@ from nncore.parallel import collate
 from torch.utils.data import DataLoader, Dataset
 
 import datasets.eval.floors as floors
+from datasets.eval import eval_qvhighlights
+from datasets.features import read_array, read_matrix
 from models.encoders import build_encoders
+from pipelines.relevance import find_moments, sentence_scores
 
 SHUFFLES = 5
 SHOWN = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
@@ -75,3 +80,32 @@ def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float
         draws.append(engine.evaluate())
     del engine.data_loaders["shuffled"]
     return {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}
+
+
+def _zero_shot(cfg: dict, dataset: Dataset) -> dict[str, dict[str, float]]:
+    """The metrics of clip-sentence similarity without training; none where the features lack the shared space."""
+    encoders = build_encoders(cfg)
+    folders = {Path(folder).name: Path(folder) for folder in dataset.video_path}
+    if encoders.visual.shared_part not in folders or Path(dataset.query_path).name != encoders.text.name:
+        return {}
+    clips = cache(lambda vid: read_matrix(folders[encoders.visual.shared_part] / f"{vid}.npz", "features"))
+    lines = []
+    for label in dataset.labels:
+        sentence = read_array(Path(dataset.query_path) / f"qid{label['qid']}.npz", "pooler_output")
+        curve = sentence_scores(encoders.visual.similarity(clips(label["vid"]), sentence[None]))[0]
+        windows = [[first * dataset.clip_len_s, min((last + 1) * dataset.clip_len_s, label["duration"]), score]
+                   for first, last, score in find_moments(curve)]
+        lines.append(dict(qid=label["qid"], pred_saliency_scores=curve.tolist(),
+                          pred_relevant_windows=windows or [[0, label["duration"], 0]]))
+    return dict(zeroshot=eval_qvhighlights(lines, dataset.labels, dataset.clip_len_s)["brief"])
+
+
+def format_table(columns: dict[str, dict[str, float]], title: str) -> str:
+    """The main metrics as rows, the columns as given, for the screen."""
+    keys = [key for key in SHOWN if key in columns["model"]] or sorted(columns["model"])
+    width = max(len(key) for key in [*keys, title]) + 2
+    lines = [title.ljust(width) + "".join(name.rjust(11) for name in columns)]
+    for key in keys:
+        lines.append(key.ljust(width) + "".join(
+            (f"{column[key]:.2f}" if key in column else "-").rjust(11) for column in columns.values()))
+    return "\n".join(lines)

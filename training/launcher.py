@@ -15,7 +15,7 @@ from nncore.nn import MODELS
 from nncore.parallel import NNDataParallel, NNDistributedDataParallel
 from torch.utils.data import DataLoader
 
-import datasets  # noqa: F401  registers the datasets
+import datasets
 import models  # noqa: F401  registers the models
 from common.build import build
 from common.config import load_config
@@ -59,6 +59,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
         InputError: a fault in the config, the data, a checkpoint or the work dir.
     """
     cfg = load_config(config)
+    datasets.register()
     check_config(cfg, config)
     if evaluate and not checkpoint:
         raise InputError("--eval needs --checkpoint: name the .pth file to evaluate")
@@ -130,6 +131,7 @@ def _train(engine: Engine, config: str, work: Path) -> None:
 def _evaluate(engine: Engine, cfg: dict, work: Path, dump: str | None) -> dict:
     split = "test" if "test" in cfg.data else "val"
     engine.logger.info(f"Evaluating on {split}, {len(engine.data_loaders[split].dataset)} queries")
+    engine.reset_states()   # a finished engine stands behind its last stage
     engine.test_epoch(split)
     predictions = comm.gather(engine.buffer.get("_out"))
     metrics = engine.evaluate()

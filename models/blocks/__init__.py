@@ -11,9 +11,10 @@ from .position_embedding import PositionEmbedding
 from .query_decoder import QueryDecoder
 from .query_generator import QueryGenerator
 from .saliency_head import SaliencyHead
+from .standardize import Standardize
 from .uni_modal_encoder import UniModalEncoder
 
 __all__ = [
     "Attention", "BottleneckTransformer", "BoundaryHead", "CrossModalEncoder", "DecoderLayer", "EncoderLayer",
-    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator", "SaliencyHead", "UniModalEncoder",
+    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator", "SaliencyHead", "Standardize", "UniModalEncoder",
 ]

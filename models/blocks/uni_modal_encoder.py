@@ -8,6 +8,8 @@ from torch import Tensor
 
 from common.build import build
 
+from .standardize import Standardize
+
 
 @MODELS.register()
 class UniModalEncoder(nn.Module):
@@ -18,19 +20,23 @@ class UniModalEncoder(nn.Module):
         p: dropout on the features.
         pos_cfg: the positions, or None.
         enc_cfg: the transformer layer, or None.
+        standardize: whether features are first brought to mean 0 and deviation 1.
     """
 
     def __init__(self, dims: list[int], p: float = 0.5, pos_cfg: dict | None = None,
-                 enc_cfg: dict | None = None):
+                 enc_cfg: dict | None = None, standardize: bool = False):
         super().__init__()
         self.in_dims = dims[0]
+        self.standardize = Standardize(dims[0]) if standardize else None
         self.dropout = nn.Dropout(p)
         self.mapping = build_linear_modules(list(dims))
         self.pos_enc = build(pos_cfg, MODELS, dims[-1], where="pos_cfg")
         self.encoder = build(enc_cfg, MODELS, dims[-1], where="enc_cfg")
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, features' width), mask (B, T) -> (B, T, C)."""
+        if self.standardize is not None:
+            x = self.standardize(x, mask)
         x = self.mapping(self.dropout(x))
         if self.encoder is not None:
             pe = None if self.pos_enc is None else self.pos_enc(x)

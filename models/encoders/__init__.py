@@ -8,5 +8,5 @@ from .efficient_net_conse import EfficientNetConSE
 from .log_mel_statistics import LogMelStatistics
 from .mini_lm_text import MiniLMText
 
-__all__ = ["CLIPImage", "CLIPText", "Cnn14", "EfficientNetConSE", "Encoders", "LogMelStatistics", "MiniLMText",
-           "TextFeature", "build_encoders", "num_clips"]
+__all__ = ["CLIPImage", "CLIPText", "Cnn14", "EfficientNetConSE", "Encoders", "LogMelStatistics",
+           "MiniLMText", "TextFeature", "build_encoders", "num_clips"]

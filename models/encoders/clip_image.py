@@ -27,8 +27,8 @@ class CLIPImage(VisualEncoder):
         clip_len_s, frames_per_clip: see `VisualEncoder`.
     """
 
-    def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None, precision: str = "auto",
-                 clip_len_s: float = 2, frames_per_clip: int = 1):
+    def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None,
+                 precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
         super().__init__()
         self.clip_len_s, self.frames_per_clip = check_clips(clip_len_s, frames_per_clip)
         autocast(torch.device("cpu"), precision)   # a misspelt one should not wait for the first picture
@@ -40,7 +40,8 @@ class CLIPImage(VisualEncoder):
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
         """See `VisualEncoder.preprocess`; `crop_square`, then CLIP's mean and deviation of each colour."""
-        pixels = (crop_square(frame, self.size_px).astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+        pixels = crop_square(frame, self.size_px).astype(np.float32) / 255
+        pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
         return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

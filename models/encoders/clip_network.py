@@ -53,8 +53,8 @@ def _load(path: Path, changed_ns: int) -> nn.Module:
     try:
         network = import_bare("clip", "model", "openai-clip").build_model(dict(state))
     except (KeyError, AttributeError, IndexError, AssertionError, RuntimeError, ZeroDivisionError) as err:
-        raise InputError(f"{path}: not a CLIP network's weights ({type(err).__name__}: {str(err)[:200]}); give a state "
-                         "dict or archive with OpenAI's names") from err
+        raise InputError(f"{path}: not a CLIP network's weights ({type(err).__name__}: {str(err)[:200]}); give a "
+                         "state dict or archive with OpenAI's names") from err
     load_state(network.float(), state, path)   # again: build_model rounds to float16
     return network.eval()
 
@@ -67,7 +67,7 @@ def _read_state(path: Path) -> dict:
             warnings.simplefilter("ignore")   # TorchScript is deprecated; OpenAI's files stay what they are
             return torch.jit.load(path, map_location="cpu").state_dict()
     except Exception as err:   # torch.jit.load raises many kinds for a damaged file
-        raise InputError(f"{path}: not a readable TorchScript archive ({type(err).__name__}); fetch it again") from err
+        raise InputError(f"{path}: not a readable archive ({type(err).__name__}); get it again") from err
 
 
 def _is_archive(path: Path) -> bool:

@@ -37,7 +37,7 @@ class CLIPText(TextEncoder):
         self.dims = self.network.token_embedding.embedding_dim
         if self.network.vocab_size != len(self.tokenizer.encoder):
             raise InputError(f"{weights}: knows {self.network.vocab_size} tokens, CLIP's tokenizer "
-                             f"{len(self.tokenizer.encoder)}; give weights of a network with CLIP's tokenizer")
+                             f"{len(self.tokenizer.encoder)}; give a network's weights that use it")
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
         """See `TextEncoder.encode`."""
@@ -64,7 +64,7 @@ class CLIPText(TextEncoder):
         x = network.token_embedding(padded) + network.positional_embedding   # (N, L, D)
         x = network.transformer(x.permute(1, 0, 2)).permute(1, 0, 2)         # it takes and gives (L, N, D)
         tokens = network.ln_final(x)
-        ends = torch.tensor([len(p) - 1 for p in pieces], device=device)
-        sentences = tokens[torch.arange(len(pieces), device=device), ends] @ network.text_projection   # (N, P)
+        ends = torch.stack([t[len(p) - 1] for t, p in zip(tokens, pieces, strict=True)])
+        sentences = ends @ network.text_projection                           # (N, D) @ (D, P) -> (N, P)
         return [TextFeature(t[:len(p)].cpu().numpy(), s.cpu().numpy())
                 for t, s, p in zip(tokens, sentences, pieces, strict=True)]

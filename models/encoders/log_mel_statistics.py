@@ -55,7 +55,7 @@ class LogMelStatistics(AudioEncoder):
 
 
 def mel_filters(rate_hz: int) -> np.ndarray:
-    """(513, 64) triangular filters of equal area on Slaney's mel scale (Auditory Toolbox, 1998), as PANNs'."""
+    """(513, 64) triangles of equal area on Slaney's mel scale (Auditory Toolbox, 1998), as in PANNs."""
     edges = _to_hz(np.linspace(_to_mel(LOW_HZ), _to_mel(HIGH_HZ), MELS + 2))
     bins = np.linspace(0, rate_hz / 2, WINDOW // 2 + 1)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])

@@ -38,7 +38,7 @@ class MiniLMText(TextEncoder):
         """See `TextEncoder.encode`; an InputError, too, for a text without a visible character."""
         check_texts(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
-        order = sorted(range(len(pieces)), key=lambda j: len(pieces[j][1]))   # alike lengths together: less padding
+        order = sorted(range(len(pieces)), key=lambda j: len(pieces[j][1]))   # like lengths: less padding
         encoded: dict[int, TextFeature] = {}
         for begin in range(0, len(order), BATCH):
             batch = order[begin:begin + BATCH]
@@ -51,7 +51,8 @@ class MiniLMText(TextEncoder):
     def _pieces(self, text: str) -> list[list[int]]:
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
-            raise InputError(f"the text {text[:20]!r} has no visible character; say what to look for, or leave it out")
+            raise InputError(f"the text {text[:20]!r} has no visible character; say what to look for, or leave "
+                             "it out")
         first, last = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
         step = MAX_TOKENS - 2
         return [[first, *ids[i:i + step], last] for i in range(0, len(ids), step)]
@@ -64,7 +65,7 @@ class MiniLMText(TextEncoder):
         ids = torch.tensor([p + [0] * (longest - len(p)) for p in pieces], device=device)
         mask = torch.arange(longest, device=device) < lengths[:, None]   # (N, L), True at the tokens
         tokens = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
-        sentences = (tokens * mask.unsqueeze(-1)).sum(dim=1)   # a multiple of the mean: of the same unit vector
+        sentences = (tokens * mask.unsqueeze(-1)).sum(dim=1)   # a multiple of the mean: the same direction
         sentences = torch.nn.functional.normalize(sentences, dim=-1)
         return [TextFeature(t[:len(p)].cpu().numpy(), s.cpu().numpy())
                 for t, s, p in zip(tokens, sentences, pieces, strict=True)]
@@ -74,9 +75,9 @@ class MiniLMText(TextEncoder):
 def _load():
     """The network and its tokenizer, once a process, since the class names of ConSE need them too."""
     path = find_in_package(PACKAGE, *WEIGHTS)
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file   # here, since importing these takes seconds
     from tokenizers import Tokenizer
-    from transformers import BertConfig, BertModel   # here: importing them takes seconds
+    from transformers import BertConfig, BertModel
 
     network = BertModel(BertConfig.from_json_file(path.parent / "config.json"), add_pooling_layer=False)
     state = {k: v for k, v in load_file(path).items()   # what is left out are constants and the unused pooler

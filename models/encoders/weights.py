@@ -75,8 +75,8 @@ def fetch(file: WeightFile) -> Path:
     path = cache_folder() / file.name
     if path.is_file():
         if checksum(path) != file.sha256:
-            raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {file.sha256} as that of {file.url}; "
-                             "delete it, and it is fetched again")
+            raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {file.sha256} as that of {file.url}. "
+                             "Delete it, and it is fetched again")
         return path
     by_hand = (f"Fetch {file.url} (SHA-256 {file.sha256}) by other means and place it as {path} "
                f"({CACHE_VARIABLE} names another folder); or use the embedded encoders, which fetch nothing: "
@@ -85,12 +85,11 @@ def fetch(file: WeightFile) -> Path:
         try:
             _download(file, temporary)
         except (OSError, http.client.HTTPException) as err:
-            reason = getattr(err, "reason", None) or err
-            raise InputError(f"{file.name}: not in {path.parent}, and not to be fetched ({reason}). {by_hand}") from err
+            why = getattr(err, "reason", None) or err
+            raise InputError(f"{file.name}: not in {path.parent}, and not to be had ({why}). {by_hand}") from err
         found = checksum(temporary)
         if found != file.sha256:
-            raise InputError(f"{file.name}: what came from its address has the SHA-256 {found}, so it was thrown away. "
-                             f"{by_hand}")
+            raise InputError(f"{file.name}: what came has the SHA-256 {found}, so it was thrown away. {by_hand}")
     return path
 
 
@@ -134,7 +133,7 @@ def find_in_package(package: str, name: str, sha256: str) -> Path:
     if path is None or not path.is_file():
         raise InputError(f"the package {package} carries no {name}; {again}")
     if checksum(path) != sha256:
-        raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {sha256} as that of the published file; {again}")
+        raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {sha256} as published; {again}")
     return path
 
 
@@ -149,12 +148,12 @@ def read_weights(path: str | os.PathLike) -> dict:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
-        raise InputError(f"{path}: refused; it holds more than weights, which could run code when loaded, or is no "
-                         "weight file at all. Give a file that torch.save wrote from a state dict") from err
+        raise InputError(f"{path}: refused; it holds more than weights, which could run code when loaded, or is "
+                         "no weight file at all. Give a file that torch.save wrote from a state dict") from err
     except Exception as err:   # torch.load raises many kinds for a damaged file
-        raise InputError(f"{path}: not a readable weight file ({type(err).__name__}); fetch it again") from err
+        raise InputError(f"{path}: not a readable weight file ({type(err).__name__}); get it again") from err
     if not isinstance(weights, dict):
-        raise InputError(f"{path}: holds a {type(weights).__name__}, not a dict of weights; give another file")
+        raise InputError(f"{path}: holds a {type(weights).__name__}, no dict of weights; give another file")
     return weights
 
 
@@ -163,8 +162,8 @@ def load_state(network: torch.nn.Module, state: dict, path: str | os.PathLike) -
     own = network.state_dict()
     wrong = [f"{key} is missing" for key in own if key not in state]
     wrong += [f"{key} is unknown" for key in state if key not in own]
-    wrong += [f"{key} is {tuple(getattr(state[key], 'shape', ()))}, not {tuple(own[key].shape)}" for key in own
-              if key in state and getattr(state[key], "shape", None) != own[key].shape]
+    wrong += [f"{key} is {tuple(getattr(state[key], 'shape', ()))}, not {tuple(own[key].shape)}"
+              for key in own if key in state and getattr(state[key], "shape", None) != own[key].shape]
     if wrong:
         raise InputError(f"{path}: weights of another network: {'; '.join(wrong[:3])}"
                          f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; give another file")

@@ -1,0 +1,48 @@
+"""Features brought to mean 0 and deviation 1, by statistics gathered in training."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+from nncore.nn import MODELS
+from torch import Tensor
+
+MIN_DEVIATION = 1e-4
+
+
+@MODELS.register()
+class Standardize(nn.Module):
+    """Subtracts each feature's mean and divides by its deviation over all clips seen in training.
+
+    Parts of a feature, and encoders, differ in scale by orders of magnitude; without this the small
+    ones are not heard. Training and inference use the same running statistics (merged as by Chan et
+    al., 1979), so that a batch changes no prediction. The statistics are kept with the weights.
+
+    Args:
+        dims: width.
+    """
+
+    def __init__(self, dims: int):
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(dims, dtype=torch.float64))
+        self.register_buffer("scatter", torch.zeros(dims, dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, rows: Tensor) -> None:
+        """Adds rows (N, C) to the statistics."""
+        rows = rows.double()
+        count = self.count + len(rows)
+        away = rows.mean(dim=0) - self.mean
+        self.scatter += ((rows - rows.mean(dim=0)) ** 2).sum(dim=0) + away**2 * self.count * len(rows) / count
+        self.mean += away * len(rows) / count
+        self.count.copy_(count)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, C), mask (B, T) of the clips that exist -> (B, T, C), 0 where padded."""
+        exists = mask > 0
+        if self.training and exists.any():
+            self.update(x[exists])
+        deviation = (self.scatter / self.count.clamp(min=1)).sqrt().clamp(min=MIN_DEVIATION)
+        out = (x - self.mean.to(x.dtype)) / deviation.to(x.dtype)
+        return out * exists.unsqueeze(-1)
