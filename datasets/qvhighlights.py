@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .features import read_matrix, read_video
 from .labels import read_labels
 
 MAX_SALIENCY = 4   # an annotator's highest score
+MAX_PIECES = 8     # of a reordered video
 
 
 @DATASETS.register()
@@ -33,18 +35,22 @@ class QVHighlights(Dataset):
         clip_len_s: seconds in a clip.
         video_dims: width that the folders have together, checked before training; None takes any.
         cache: keep the features in memory once read; for sets that fit.
+        reorder: for training on few videos: at every reading cut the video into pieces, never inside a
+            window, and join them in a random order, labels likewise.
 
     Raises:
         InputError: faults in the labels.
     """
 
     def __init__(self, label_path: str, video_path: str | list[str], query_path: str, audio_path: str | None = None,
-                 clip_len_s: float = 2, video_dims: int | None = None, cache: bool = False):
+                 clip_len_s: float = 2, video_dims: int | None = None, cache: bool = False,
+                 reorder: bool = False):
         self.label_path = label_path
         self.labels = read_labels(label_path, clip_len_s)
         self.video_path = [video_path] if isinstance(video_path, str) else list(video_path)
         self.query_path, self.audio_path = query_path, audio_path
         self.clip_len_s, self.video_dims = clip_len_s, video_dims
+        self.reorder = reorder
         self._cache: dict | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -62,14 +68,18 @@ class QVHighlights(Dataset):
         saliency = self._saliency(label)
         streams = [s for s in (video, audio, saliency) if s is not None]
         num_clips = min(map(len, streams))   # files may have a row more or less than the label
+        boundary, order = self._boundary(label), slice(num_clips)
+        if self.reorder:
+            order = random_order(boundary / self.clip_len_s, num_clips)
+            boundary = moved_windows(boundary / self.clip_len_s, order) * self.clip_len_s
         item = dict(
-            video=DataContainer(video[:num_clips]),
+            video=DataContainer(video[order]),
             query=DataContainer(self._query(label["qid"]), pad_value=float("inf")),
-            saliency=DataContainer(saliency[:num_clips], pad_value=-1),
-            boundary=DataContainer(self._boundary(label), pad_value=-1),
+            saliency=DataContainer(saliency[order], pad_value=-1),
+            boundary=DataContainer(boundary, pad_value=-1),
             meta=DataContainer(label, cpu_only=True))
         if audio is not None:
-            item["audio"] = DataContainer(audio[:num_clips])
+            item["audio"] = DataContainer(audio[order])
         return item
 
     def _streams(self, vid: str) -> tuple[Tensor, Tensor | None]:
@@ -166,6 +176,46 @@ class QVHighlights(Dataset):
         """The main metrics of the model's collected outputs, as `eval_qvhighlights` names them."""
         del logger
         return eval_qvhighlights(self.predictions(blob), self.labels, self.clip_len_s)["brief"]
+
+
+def random_order(windows: Tensor, num_clips: int) -> Tensor:
+    """An order of clips (num_clips,) that moves pieces of the video, drawn by torch's generator.
+
+    Args:
+        windows: (W, 2) in clips, [start, end); no piece ends inside one. Below 0 is padding.
+    """
+    free = torch.ones(num_clips + 1, dtype=torch.bool)
+    for start, end in windows.tolist():
+        if start >= 0:
+            free[math.floor(start) + 1:math.ceil(end)] = False
+    free[0] = free[num_clips] = False
+    places = torch.nonzero(free).squeeze(-1)
+    chosen = places[torch.randperm(len(places))[:int(torch.randint(2, MAX_PIECES + 1, ())) - 1]]
+    bounds = [0, *sorted(chosen.tolist()), num_clips]
+    pieces = [torch.arange(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return torch.cat([pieces[i] for i in torch.randperm(len(pieces)).tolist()])
+
+
+def moved_windows(windows: Tensor, order: Tensor) -> Tensor:
+    """Where windows (W, 2) in clips lie after `random_order`; those that now touch become one."""
+    place = torch.argsort(order)   # old clip -> new clip
+    moved = []
+    for start, end in windows.tolist():
+        if start < 0:
+            moved.append([start, end])
+            continue
+        first = math.floor(start)
+        new = float(place[min(first, len(order) - 1)]) + start - first
+        new_end = new + end - start
+        moved.append([new, new_end])
+    moved.sort()
+    joined = [moved[0]]
+    for start, end in moved[1:]:
+        if start <= joined[-1][1] and start >= 0:
+            joined[-1] = [joined[-1][0], max(end, joined[-1][1])]
+        else:
+            joined.append([start, end])
+    return torch.tensor(joined)
 
 
 def _labels_of(meta: object) -> list[dict]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from common.errors import InputError
 from common.files import atomic_path
 from models.encoders import Encoders
-from models.encoders.base import num_clips
+from models.encoders.base import AudioEncoder, VisualEncoder, num_clips
 
 from .audio import audio_clips
 from .video import VideoInfo, frames_at, probe
@@ -74,7 +75,7 @@ class EncodedVideo:
         """Writes one npz, whole or not at all; `load` reads it."""
         head = dict(format=FORMAT, clip_len_s=self.clip_len_s, encoders=self.encoders,
                     encoding_s=self.encoding_s, info=_info_to_json(self.info))
-        arrays = {f"visual/{part}": rows for part, rows in self.visual.items()}
+        arrays: dict[str, Any] = {f"visual/{part}": rows for part, rows in self.visual.items()}
         if self.audio is not None:
             arrays["audio"] = self.audio
         sizes = [len(t) for t in self.thumbnails]
@@ -143,7 +144,7 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
                         time.perf_counter() - started_s)
 
 
-def _encode_pictures(info: VideoInfo, visual: torch.nn.Module, edges_s: list[Fraction],
+def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction],
                      progress: bool) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
@@ -168,7 +169,7 @@ def _encode_pictures(info: VideoInfo, visual: torch.nn.Module, edges_s: list[Fra
     return sums, tuple(thumbnails[i] for i in range(n_clips))
 
 
-def _encode_sound(info: VideoInfo, audio: torch.nn.Module, n_clips: int, progress: bool) -> np.ndarray | None:
+def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, progress: bool) -> np.ndarray | None:
     bar = tqdm(total=n_clips, desc="listening", unit="clip", file=sys.stderr, disable=not progress)
     rows = []
     clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz)
@@ -211,7 +212,7 @@ def _info_to_json(info: VideoInfo) -> dict:
 def _info_from_json(values: dict) -> VideoInfo:
     kinds = dict(fraction=Fraction, path=Path)
 
-    def from_json(value: object) -> object:
+    def from_json(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         (kind, text), = value.items()

@@ -14,6 +14,7 @@ from models.encoders import Encoders
 
 from .encode import encode_video
 
+QUERY_BATCH = 64
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mkv .webm .mov .avi .ts .mpg .mpeg .flv .wmv .gif".split())
 
 
@@ -78,7 +79,7 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
 
     Args:
         labels: with `qid` and `query`.
-        progress: wraps the loop over queries, e.g. tqdm.
+        progress: wraps the loop over batches of queries, e.g. tqdm.
 
     Returns:
         How many files were written; those already there are skipped.
@@ -89,10 +90,12 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         file = folder / f"qid{label['qid']}.npz"
         if not file.is_file():
             todo.setdefault(label["query"], []).append(file)
-    for query in progress(todo):
-        feature = encoders.text.encode([query])[0]
-        for file in todo[query]:
-            with atomic_path(file) as temporary, temporary.open("wb") as f:
-                np.savez_compressed(f, last_hidden_state=feature.last_hidden_state.astype(dtype),
-                                    pooler_output=feature.pooler_output.astype(dtype))
+    queries = list(todo)
+    for start in progress(range(0, len(queries), QUERY_BATCH)):
+        batch = queries[start:start + QUERY_BATCH]
+        for query, feature in zip(batch, encoders.text.encode(batch), strict=True):
+            for file in todo[query]:
+                with atomic_path(file) as temporary, temporary.open("wb") as f:
+                    np.savez_compressed(f, last_hidden_state=feature.last_hidden_state.astype(dtype),
+                                        pooler_output=feature.pooler_output.astype(dtype))
     return sum(map(len, todo.values()))

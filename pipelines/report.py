@@ -71,7 +71,7 @@ def _header(summary: Summary) -> dict[str, str]:
              f"({share:.0%}, asked for at most {summary.budget:.0%}) in {pieces} "
              f"piece{'s' * (pieces != 1)} · {info.width} × {info.height}, "
              f"{float(info.fps):.4g} frames a second, {'with' if info.has_audio else 'no'} sound")
-    name = _escape(readable(info.path.name))
+    name = _escape(readable(Path(info.path.name)))
     return dict(title=f"{name}: summary", name=name, facts=facts, kind=_escape(_kind(summary)))
 
 
@@ -248,7 +248,7 @@ def _best_clip(summary: Summary, moment: Moment) -> int:
 
 def _made(summary: Summary) -> str:
     by, timings = summary.scored_by, summary.timings_s
-    audio = by.get("audio") or ("not listened to" if summary.video.info.has_audio else "the video has none")
+    audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", by.get("visual")),
              ("Words", by.get("text") if summary.texts else None), ("Sound", audio),

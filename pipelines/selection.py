@@ -90,8 +90,9 @@ def key_frames(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frame
     chosen, frames = _select(shots, scores, picks, n_frames, budget)
     kept = np.asarray(shots)[chosen]
     room = max(1, int(budget * n_frames))
-    if len(kept) == 1 and kept[0, 1] - kept[0, 0] + 1 > room:
-        kept = np.array([best_part(*kept[0], frames, room)])
+    first, last = map(int, kept[0])
+    if last - first + 1 > room:
+        kept = np.array([best_part(first, last, frames, room)])
     return kept
 
 

@@ -45,13 +45,13 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
 
 
 def _check(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:
-    inputs = [Path(path) for path in inputs]
+    kept = [Path(path) for path in inputs]
     for name in names:
         target = folder / name
         try:
             if target.is_dir():
                 raise InputError(f"{target}: a folder, where a file is to be written; name another folder")
-            for path in inputs:
+            for path in kept:
                 if target.exists() and path.exists() and target.samefile(path):
                     raise InputError(f"{target}: would replace the input {path}; name another folder")
         except OSError as err:

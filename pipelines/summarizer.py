@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch.nn as nn
+from nncore import Config
 from nncore.nn import MODELS
 
 from common.build import build, nearest
@@ -119,13 +120,18 @@ class Summarizer:
         visual = self.encoders.visual
         names = dict(config=None, checkpoint=None) | self.names | dict(
             visual=type(visual).__name__, text=type(self.encoders.text).__name__,
-            audio=None if video.audio is None else type(self.encoders.audio).__name__)
+            audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Summary(
             video=video, texts=texts, budget=budget, scores=scores, moments=moments,
             scores_by_text=curves if texts else curves[:0],
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in shots], selected=selected.tolist(),
             scored_by=names, cues=tuple(subtitles) if texts else (),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
+
+    def _listens(self, video: EncodedVideo, texts: tuple[str, ...]) -> bool:
+        """Whether the scores depend on sound, which zero-shot has no words for."""
+        uses = not texts if self.model is None else getattr(self.model, "audio_enc", None) is not None
+        return uses and video.audio is not None
 
     def _check(self, video: EncodedVideo, texts: tuple[str, ...]) -> None:
         own = dict(visual=type(self.encoders.visual).__name__)
@@ -165,7 +171,8 @@ class Summarizer:
         if self.model is not None:
             curve, moments = self._run_model(video, None, "")
         else:
-            curve = standing_out(self._main_part(video), video.audio, video.blank(), self.settings.sigma_clips)
+            sigma_clips = self.settings.sigma_clips
+            curve = standing_out(self._main_part(video), video.audio, video.blank(), sigma_clips)
             moments = self._moments_in(video, curve, "")
         return curve[None], self._best(moments)
 
@@ -191,6 +198,7 @@ class Summarizer:
 
     def _run_model(self, video: EncodedVideo, query: np.ndarray | None,
                    text: str) -> tuple[np.ndarray, list[Moment]]:
+        assert self.model is not None
         audio = video.audio
         if audio is None and self.encoders.audio is not None:
             audio = np.zeros((video.n_clips, self.encoders.audio.dims), dtype=np.float32)   # as in training
@@ -264,25 +272,30 @@ def build_summarizer(config: str | os.PathLike | None = None,
         if key not in known:
             raise InputError(f"{path}: summarizer: unknown key {key!r}; {nearest(key, known)}")
     model, parts = None, []
-    if "model" in cfg:   # the model first: a wrong checkpoint should not wait for the encoders
+    if checkpoint is not None:   # the model first: a wrong checkpoint should not wait for the encoders
         model = build(cfg.model, MODELS, where="model").eval()
         load_checkpoint(model, checkpoint)
     encoders = build_encoders(cfg.encoders)
     if model is not None:
         parts = _check_widths(cfg, encoders, path)
-    names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=str(path),
+    names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=_from_root(path),
                  checkpoint=None if checkpoint is None else str(checkpoint))
     return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names)
 
 
-def _check_widths(cfg: dict, encoders: Encoders, path: Path) -> list[str]:
+def _from_root(path: Path) -> str:
+    """A config of this program by its name within it, another one as given."""
+    return str(path.resolve().relative_to(ROOT)) if path.resolve().is_relative_to(ROOT) else str(path)
+
+
+def _check_widths(cfg: Config, encoders: Encoders, path: Path) -> list[str]:
     """The parts that the model reads, in the order of its feature folders, if these are known.
 
     Raises:
         InputError: the encoders make features of another width than the model takes.
     """
     splits = cfg.get("data", {}).values()
-    folders = next((split["video_path"] for split in splits if "video_path" in split), [])
+    folders: str | list[str] = next((split["video_path"] for split in splits if "video_path" in split), [])
     parts = [Path(folder).name for folder in ([folders] if isinstance(folders, str) else folders)]
     if not parts or not set(parts) <= set(encoders.visual.parts):
         parts = list(encoders.visual.parts)

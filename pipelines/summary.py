@@ -14,10 +14,10 @@ import numpy as np
 
 from common.files import atomic_path, write_json
 
+from .cut import cut
 from .encode import EncodedVideo
 from .relevance import Moment
 from .subtitles import Cue
-from .cut import cut
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Summary:
         shots: all the shots, `(start_s, end_s)`, without gaps.
         selected: indices of the shots that the cut keeps, ascending.
         scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
-            `checkpoint`, `visual`, `text`, `audio`, None where there is none.
+            `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores.
         cues: the subtitles that were read along, and the file they came from, if any.
         timings_s: seconds that each step took.
     """

@@ -58,7 +58,7 @@ def extract(args: argparse.Namespace) -> int:
         except InputError as err:
             failed.append(str(err))
     queries = extract_queries(labels, encoders, args.out, args.dtype,
-                              lambda todo: tqdm(todo, desc="queries", unit="query"))
+                              lambda todo: tqdm(todo, desc="queries", unit="batch"))
     print(f"{done} videos extracted, {len(videos) - done - len(failed)} were there, {len(failed)} failed; "
           f"{queries} queries written to {args.out}", file=sys.stderr)
     for reason in failed:

@@ -12,6 +12,7 @@ Writes summary.mp4 (the cut), summary.json (scores, moments, what was kept) and 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Checks everything that is quick to check, then works in a folder that appears only when all is done."""
+    """Checks what is quick to check, before torch is loaded; then works in a folder of its own."""
     from pipelines.question import check_budget, check_texts
     from pipelines.staging import stage
     from pipelines.subtitles import read_subtitles
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     cues = read_subtitles(args.subtitles) if args.subtitles is not None else []
     inputs = [path for path in (args.video, args.subtitles, args.config, args.checkpoint) if path is not None]
     with stage(out, OUTPUTS, inputs) as folder:
-        from pipelines.summarizer import build_summarizer   # brings torch along
+        from pipelines.summarizer import build_summarizer
+
         summarizer = build_summarizer(args.config, args.checkpoint)
         video = summarizer.encode(args.video)
         summary = summarizer.summarize(video, texts, budget, cues)
@@ -84,7 +86,8 @@ def print_summary(summary, out: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")   # a terminal that lacks a script shows question marks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")   # a terminal that lacks a script shows question marks
     try:
         run(args)
     except InputError as err:

@@ -20,10 +20,12 @@ class Standardize(nn.Module):
 
     Args:
         dims: width.
+        noise: deviation of the normal noise added in training, against learning single videos by heart.
     """
 
-    def __init__(self, dims: int):
+    def __init__(self, dims: int, noise: float = 0):
         super().__init__()
+        self.noise = noise
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(dims, dtype=torch.float64))
         self.register_buffer("scatter", torch.zeros(dims, dtype=torch.float64))
@@ -31,10 +33,10 @@ class Standardize(nn.Module):
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
         """Adds rows (N, C) to the statistics."""
-        rows = rows.double()
+        variance, mean = torch.var_mean(rows.float(), dim=0, correction=0)
         count = self.count + len(rows)
-        away = rows.mean(dim=0) - self.mean
-        self.scatter += ((rows - rows.mean(dim=0)) ** 2).sum(dim=0) + away**2 * self.count * len(rows) / count
+        away = mean.double() - self.mean
+        self.scatter += variance.double() * len(rows) + away**2 * self.count * len(rows) / count
         self.mean += away * len(rows) / count
         self.count.copy_(count)
 
@@ -45,4 +47,6 @@ class Standardize(nn.Module):
             self.update(x[exists])
         deviation = (self.scatter / self.count.clamp(min=1)).sqrt().clamp(min=MIN_DEVIATION)
         out = (x - self.mean.to(x.dtype)) / deviation.to(x.dtype)
+        if self.training and self.noise:
+            out = out + self.noise * torch.randn_like(out)
         return out * exists.unsqueeze(-1)

@@ -21,13 +21,15 @@ class UniModalEncoder(nn.Module):
         pos_cfg: the positions, or None.
         enc_cfg: the transformer layer, or None.
         standardize: whether features are first brought to mean 0 and deviation 1.
+        noise: deviation of the noise added to standardised features in training.
     """
 
     def __init__(self, dims: list[int], p: float = 0.5, pos_cfg: dict | None = None,
-                 enc_cfg: dict | None = None, standardize: bool = False):
+                 enc_cfg: dict | None = None, standardize: bool = False,
+                 noise: float = 0):
         super().__init__()
         self.in_dims = dims[0]
-        self.standardize = Standardize(dims[0]) if standardize else None
+        self.standardize = Standardize(dims[0], noise) if standardize else None
         self.dropout = nn.Dropout(p)
         self.mapping = build_linear_modules(list(dims))
         self.pos_enc = build(pos_cfg, MODELS, dims[-1], where="pos_cfg")

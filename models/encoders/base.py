@@ -23,7 +23,7 @@ PRECISIONS = ("auto", "float32")
 
 @dataclass(frozen=True)
 class TextFeature:
-    """A text's features, float32: of its tokens `last_hidden_state` (L, D), of the whole `pooler_output` (P,)."""
+    """A text's features, float32: `last_hidden_state` (L, D) of tokens, `pooler_output` (P,) of the whole."""
 
     last_hidden_state: np.ndarray
     pooler_output: np.ndarray
@@ -136,7 +136,7 @@ def build_encoders(cfg: dict) -> Encoders:
     for kind, part in cfg.items():
         built[kind] = build(part, MODELS, where=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
-            raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one that is")
+            raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one")
     return Encoders(**{kind: None if encoder is None else encoder.eval() for kind, encoder in built.items()})
 
 
@@ -155,8 +155,8 @@ def check_texts(texts: list[str]) -> None:
 def check_clips(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:
     """Gives both back; an InputError when a clip would have no length or no frame."""
     if not clip_len_s > 0 or frames_per_clip < 1:
-        raise InputError(f"encoders: clip_len_s={clip_len_s}, frames_per_clip={frames_per_clip}; give a length "
-                         "over 0 and at least one frame")
+        raise InputError(f"encoders: clip_len_s={clip_len_s}, frames_per_clip={frames_per_clip}; "
+                         "give a length over 0 and at least one frame")
     return clip_len_s, int(frames_per_clip)
 
 
@@ -204,8 +204,9 @@ def check_space(shared: np.ndarray, sentences: np.ndarray, visual: str) -> tuple
     """Both as float32; an InputError when the sentences are not of the clips' width."""
     shared, sentences = np.asarray(shared, dtype=np.float32), np.asarray(sentences, dtype=np.float32)
     if shared.shape[-1] != sentences.shape[-1]:
-        raise InputError(f"encoders: {visual} compares sentences {shared.shape[-1]} wide, the text encoder makes "
-                         f"them {sentences.shape[-1]} wide; take both from one file of configs/_base_/encoders")
+        raise InputError(f"encoders: {visual} compares sentences {shared.shape[-1]} wide, but these are "
+                         f"{sentences.shape[-1]} wide; take visual and text encoder from one file of "
+                         "configs/_base_/encoders")
     return shared, sentences
 
 

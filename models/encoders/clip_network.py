@@ -53,10 +53,10 @@ def _load(path: Path, changed_ns: int) -> nn.Module:
     try:
         network = import_bare("clip", "model", "openai-clip").build_model(dict(state))
     except (KeyError, AttributeError, IndexError, AssertionError, RuntimeError, ZeroDivisionError) as err:
-        raise InputError(f"{path}: not a CLIP network's weights ({type(err).__name__}: {str(err)[:200]}); give a "
-                         "state dict or archive with OpenAI's names") from err
+        raise InputError(f"{path}: not a CLIP network's weights ({type(err).__name__}: {str(err)[:200]}); "
+                         "give a state dict or archive with OpenAI's names") from err
     load_state(network.float(), state, path)   # again: build_model rounds to float16
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def _read_state(path: Path) -> dict:

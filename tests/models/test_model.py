@@ -9,7 +9,7 @@ from nncore.nn import MODELS
 import models  # noqa: F401
 from common.build import build
 from common.errors import InputError
-from models.blocks import Attention, BoundaryHead
+from models.blocks import Attention, BoundaryHead, Standardize
 
 POS = dict(type="PositionEmbedding", learnable=True)
 
@@ -148,3 +148,19 @@ def test_bfloat16_stays_near_float32():
 def test_a_misspelt_config_is_named(changes, message):
     with pytest.raises(InputError, match=message):
         small_umt(**changes)
+
+
+def test_standardize_gathers_the_statistics_of_all_clips_that_exist():
+    torch.manual_seed(0)
+    layer = Standardize(3).train()
+    data = [torch.randn(2, 7, 3) * torch.tensor([1.0, 100, 0]) + 5 for _ in range(4)]
+    mask = torch.ones(2, 7)
+    mask[1, 4:] = 0
+    for x in data:
+        layer(x, mask)
+    rows = torch.cat([x[mask > 0] for x in data]).double()
+    layer.eval()
+    out = layer(data[0], mask)
+    expected = (data[0].double() - rows.mean(0)) / rows.std(0, correction=0).clamp(min=1e-4)
+    torch.testing.assert_close(out[0].double(), expected[0], atol=1e-4, rtol=1e-4)
+    assert torch.all(out[1, 4:] == 0)

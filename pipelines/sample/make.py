@@ -1,0 +1,215 @@
+"""Makes a sample set: all videos, subtitles and labels in a folder that appears when it is complete."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from tqdm import tqdm
+
+from common.errors import InputError
+from common.files import atomic_path, make_folder, write_json
+from pipelines.subtitles import Cue, write_srt
+
+from .labels import label_lines
+from .plan import SHOTS, draw_scripts
+from .render import write_video
+from .scenes import PHOTOS, photo_path
+from .script import Script, Setting
+
+GENERATOR = "sample set"
+VERSION = 1               # raised whenever the same setting would make something else
+SPLITS = ("train", "val", "test")
+_LIMITS = {"seed": (0, 2**32 - 1), "videos": (3, 9999), "min_duration_s": (2 * SHOTS[1], 3600),
+           "max_duration_s": (2 * SHOTS[1], 3600), "width_px": (64, 1920), "height_px": (64, 1080), "fps": (2, 30)}
+
+
+def check_setting(setting: Setting) -> None:
+    """Raises InputError for the first value that is no integer or out of its limits."""
+    for name, (low, high) in _LIMITS.items():
+        value = getattr(setting, name)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise InputError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
+    if setting.width_px % 2 or setting.height_px % 2:
+        raise InputError(f"size {setting.width_px}x{setting.height_px} is odd; H.264 needs even numbers")
+    if not 1 <= setting.aspect <= 3:
+        raise InputError(f"size {setting.width_px}x{setting.height_px}: the width must be 1 to 3 times the height")
+    if setting.min_duration_s > setting.max_duration_s:
+        raise InputError(f"min_duration_s {setting.min_duration_s} is more than max_duration_s "
+                         f"{setting.max_duration_s}; swap them")
+    if setting.max_duration_s // setting.clip_len_s * setting.clip_len_s < setting.min_duration_s:
+        raise InputError(f"no multiple of {setting.clip_len_s} s lies from {setting.min_duration_s} to "
+                         f"{setting.max_duration_s}; widen the range")
+
+
+def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, workers: int | None = None,
+                force: bool = False, progress: bool = True) -> bool:
+    """Makes a sample set in the folder `out`, or leaves the finished one of the same setting alone.
+
+    The set is made in `.NAME.partial` beside `out` and renamed at the end; a run that was stopped is
+    taken up where it ended. The setting alone decides the content, `workers` only the time.
+
+    Args:
+        setting: what to make; the default set if None.
+        workers: processes, one for each core if None.
+        force: make a set that exists anew; its folder is replaced with everything in it.
+
+    Returns:
+        Whether a set was made; False if it was there already.
+
+    Raises:
+        InputError: a bad setting; `out` holds something else, or a set of another setting.
+    """
+    setting, out = setting or Setting(), Path(os.path.abspath(out))
+    check_setting(setting)
+    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    if workers < 1:
+        raise InputError(f"workers is {workers}; at least one process must do the work")
+    if _is_made(out, setting, force):
+        return False
+    for name in PHOTOS:
+        photo_path(name)
+    partial = _open_partial(out, setting)
+    scripts = draw_scripts(setting)
+    _render_all(scripts, setting, partial, workers, progress)
+    counts = _write_labels(scripts, setting, partial)
+    write_json(partial / "sample.json", dict(_stamp(setting), finished=True, lines=counts))
+    if out.exists():
+        old = out.with_name(f".{out.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        partial.rename(out)
+        shutil.rmtree(old)
+    else:
+        partial.rename(out)
+    return True
+
+
+def _stamp(setting: Setting) -> dict:
+    return dict(generator=GENERATOR, version=VERSION, setting=asdict(setting))
+
+
+def _read_stamp(folder: Path) -> dict | None:
+    """What `sample.json` in a folder says, None if the folder is not a sample set."""
+    try:
+        stamp = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) and stamp.get("generator") == GENERATOR else None
+
+
+def _is_made(out: Path, setting: Setting, force: bool) -> bool:
+    """Whether `out` already is the finished set; InputError if it is something that must not be replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    stamp = _read_stamp(out) if out.is_dir() else None
+    if stamp is None:
+        raise InputError(f"{out}: exists and is not a sample set, so it is left alone; name another --out")
+    if force:
+        return False
+    wanted = _stamp(setting)
+    if stamp.get("version") != VERSION:
+        raise InputError(f"{out}: made by version {stamp.get('version')} of the generator, this is {VERSION}; "
+                         "--force makes it anew")
+    for name, value in wanted["setting"].items():
+        has = stamp.get("setting", {}).get(name)
+        if has != value:
+            raise InputError(f"{out}: holds a set with {name} {has!r}, asked for {value!r}; "
+                             "--force replaces it, or name another --out")
+    return True
+
+
+def _open_partial(out: Path, setting: Setting) -> Path:
+    """The folder to work in: that of a stopped run of the same setting, else a new one."""
+    partial = out.with_name(f".{out.name}.partial")
+    if partial.exists():
+        stamp = _read_stamp(partial)
+        if stamp is None:
+            raise InputError(f"{partial}: is in the way and not of our making; move it away or name another --out")
+        if {key: stamp.get(key) for key in _stamp(setting)} != _stamp(setting):
+            shutil.rmtree(partial)
+    make_folder(partial)
+    write_json(partial / "sample.json", dict(_stamp(setting), finished=False))
+    for name in ("videos", "subtitles"):
+        make_folder(partial / name)
+    return partial
+
+
+def render_one(script: Script, setting: Setting, folder: Path) -> None:
+    """Writes a script's video and subtitles into `folder`, each whole or not at all."""
+    video = folder / "videos" / f"{script.vid}.mp4"
+    write_srt(folder / "subtitles" / f"{script.vid}.srt",
+              [Cue(remark.start_s, remark.end_s, remark.text) for remark in script.remarks])
+    with atomic_path(video) as temporary:
+        write_video(script, setting, temporary)
+
+
+def _render_all(scripts: list[Script], setting: Setting, folder: Path, workers: int, progress: bool) -> None:
+    left = [script for script in scripts if not (folder / "videos" / f"{script.vid}.mp4").exists()]
+    bar = tqdm(total=len(scripts), initial=len(scripts) - len(left), desc="filming", unit="video",
+               disable=None if progress else True)
+    with bar:
+        if workers == 1:
+            for script in left:
+                render_one(script, setting, folder)
+                bar.update()
+            return
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            longest_first = sorted(left, key=lambda script: -script.n_frames)
+            jobs = [pool.submit(render_one, script, setting, folder) for script in longest_first]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    bar.update()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _write_labels(scripts: list[Script], setting: Setting, folder: Path) -> dict[str, int]:
+    """Writes the label files and the README; returns the number of lines of each split."""
+    lines = label_lines(scripts, setting)
+    split_of = {script.vid: script.split for script in scripts}
+    counts = {}
+    for split in SPLITS:
+        own = [line for line in lines if split_of[line["vid"]] == split]
+        _write_text(folder / f"{split}.jsonl", (json.dumps(line) for line in own))
+        counts[split] = len(own)
+    _write_text(folder / "README.md", _readme(scripts, lines, setting))
+    return counts
+
+
+def _write_text(path: Path, lines: Iterable[str]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _readme(scripts: list[Script], lines: list[dict], setting: Setting) -> list[str]:
+    unseen = sum(line["wording"] == "unseen" for line in lines)
+    asked = sum(script.split != "train" for script in scripts for _ in script.queries)
+    options = ", ".join(f"{field.name} {getattr(setting, field.name)}" for field in fields(setting))
+    counts = ", ".join(f"{split} {sum(s.split == split for s in scripts)}" for split in SPLITS)
+    return [
+        "# Sample set", "",
+        "Made up by `tools/make_sample.py`, for trying the program out; nobody filmed or rated it.",
+        f"Made with: {options}.", "",
+        f"- `videos/`: {len(scripts)} videos ({counts}), each a row of shots \"filmed\" from the photographs below, "
+        "with synthetic sounds that come at times of their own;",
+        "- `subtitles/`: what somebody says in them, about half of it on what is seen;",
+        "- `train.jsonl`, `val.jsonl`, `test.jsonl`: labels in QVHighlights' format. A training query has a line for "
+        "each of its wordings. A clip is relevant if at least half of it fits; the three scores (0-4) follow how near "
+        "and well lit the subject is, or how loud the sound is, with made-up annotators' noise.",
+        f"- Keys of our own: `wording` is `unseen` for {unseen} of the {asked} val and test lines, whose names of "
+        "things, sounds and manners never occur in training, else `seen`; `kind` is what is asked for "
+        "(scene, look, sound, or two at once).", "",
+        "The splits share photographs, but no video and no framing.", "",
+        "## Photographs", "",
+        "| file | terms, as the package that ships it states them |", "| --- | --- |",
+        *(f"| {photo.package} `{photo.file}` | {photo.terms} |" for photo in PHOTOS.values()),
+    ]

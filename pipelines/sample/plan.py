@@ -1,0 +1,279 @@
+"""Draws the scripts of a sample set: all of it follows from the setting's seed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .labels import relevant_clips, windows_s
+from .scenes import LOOKS, PLAIN, SCENES, photo_size_px
+from .script import EDGE_SHARE, Query, Remark, Script, Setting, Shot, SoundSpan, View, region_px, width_range_px
+from .sounds import SOUNDS
+
+SHOTS = (6, 10)            # of a video
+SHOT_S = (6, 24)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
+SOUND_S = (7, 16)
+USUAL_S = 90
+TRAIN_QUERIES = 12         # of a training video; the others have three or four
+TRIES = 500
+SMALL_TALK = (
+    "I had soup for lunch.", "Did you lock the door?", "We should do this more often.", "What time is it?",
+    "My brother lives near here.", "The train was late again.", "Let me change the battery.",
+    "I forgot what I was going to say.", "It was on the news yesterday.", "Can you hold this for a moment?",
+    "Somebody left the window open.", "We are almost there.", "That reminds me of last summer.",
+    "Never mind, go on.", "She will call back later.", "I think we took a wrong turn.",
+)
+
+
+class Deck:
+    """Deals its cards in shuffled rounds, so that all come about equally often."""
+
+    def __init__(self, cards: Sequence, rng: np.random.Generator):
+        self.cards, self.rng, self.left = list(cards), rng, []
+
+    def deal(self, fits=lambda card: True):
+        """The next card that fits; the others stay in their order."""
+        for _ in range(2):
+            for card in self.left:
+                if fits(card):
+                    self.left.remove(card)
+                    return card
+            self.left += [self.cards[i] for i in self.rng.permutation(len(self.cards))]
+        raise AssertionError("no card fits")
+
+
+def split_names(videos: int) -> list[str]:
+    """The split of each video: about two ninths test, a tenth validates, at least one of each."""
+    n_test, n_val = max(1, round(2 * videos / 9)), max(1, round(videos / 10))
+    return ["train"] * (videos - n_val - n_test) + ["val"] * n_val + ["test"] * n_test
+
+
+def draw_scripts(setting: Setting) -> list[Script]:
+    """One script for each video. Each split asks for scenes, sounds and manners about equally often."""
+    scripts = []
+    splits = split_names(setting.videos)
+    for split in ("train", "val", "test"):
+        rng = np.random.default_rng([setting.seed, 0, ("train", "val", "test").index(split)])
+        decks = _decks(rng)
+        for index in (i for i, name in enumerate(splits) if name == split):
+            script = _draw_script(index, split, _draw_queries(decks, rng), setting)
+            scripts.append(_ask_more(script, setting) if split == "train" else script)
+    return scripts
+
+
+def _decks(rng: np.random.Generator) -> dict[str, Deck]:
+    scenes, sounds, looks = ([k for k, v in known.items() if v.asked] for known in (SCENES, SOUNDS, LOOKS))
+    pairs = [(scene, look) for scene in scenes for look in SCENES[scene].looks if look in looks]
+    return dict(scene=Deck(scenes, rng), sound=Deck(sounds, rng), scene_look=Deck(pairs, rng),
+                look=Deck([look for look in looks if LOOKS[look].alone], rng),
+                both=Deck(scenes, rng), fourth=Deck(["scene_look", "both", "sound", "sound", "scene_look", "both", "none"], rng),
+                second=Deck(["scene"] * 5 + ["look"], rng))
+
+
+def _draw_queries(decks: dict[str, Deck], rng: np.random.Generator) -> tuple[Query, ...]:
+    """Three or four queries: scene, scene or manner, sound, and mostly one that asks for two things at once."""
+    queries = [Query(scene=decks["scene"].deal())]
+    taken = {queries[0].scene}
+    if decks["second"].deal() == "scene":
+        queries.append(Query(scene=decks["scene"].deal(lambda name: name not in taken)))
+        taken.add(queries[1].scene)
+    else:
+        queries.append(Query(look=decks["look"].deal()))
+    queries.append(Query(sound=decks["sound"].deal()))
+    kind = decks["fourth"].deal()
+    if kind == "sound":
+        queries.append(Query(sound=decks["sound"].deal(lambda name: name != queries[2].sound)))
+    elif kind == "scene_look":
+        scene, look = decks["scene_look"].deal(lambda pair: pair[0] not in taken and pair[1] != queries[1].look)
+        queries.append(Query(scene=scene, look=look))
+    elif kind == "both":
+        sound = decks["sound"].deal(lambda name: name != queries[2].sound)
+        queries.append(Query(scene=decks["both"].deal(lambda name: name not in taken), sound=sound))
+    return tuple(queries)
+
+
+def _draw_script(index: int, split: str, queries: tuple[Query, ...], setting: Setting) -> Script:
+    """Draws until every query has moments of a fair length: not a glimpse, and far from the whole video."""
+    rng = np.random.default_rng([setting.seed, 1, index])
+    clips = rng.integers(math.ceil(setting.min_duration_s / setting.clip_len_s),
+                         setting.max_duration_s // setting.clip_len_s + 1)
+    n_frames = int(clips) * setting.frames_per_clip
+    for _ in range(TRIES):
+        shots = _draw_shots(rng, queries, n_frames, setting)
+        sounds = _draw_sounds(rng, queries, shots, n_frames, setting)
+        remarks = _draw_remarks(rng, sounds, shots, setting)
+        script = Script(index, f"sample_{index:03d}", split, n_frames, shots, sounds, remarks, queries)
+        if remarks and all(_fair(script, query, setting) for query in queries):
+            return script
+    raise AssertionError(f"no script in {TRIES} draws for {queries}")
+
+
+def _ask_more(script: Script, setting: Setting) -> Script:
+    """Asks a training video for all that it holds, up to `TRAIN_QUERIES` queries."""
+    looks = [(shot.scene, shot.look) for shot in script.shots if LOOKS[shot.look].asked and SCENES[shot.scene].asked]
+    sounds = [span.kind for span in script.sounds if SOUNDS[span.kind].asked]
+    scenes = [scene for scene, _ in looks]
+    known = {*map(Query, scenes), *(Query(sound=kind) for kind in sounds),
+             *(Query(look=look) for _, look in looks if LOOKS[look].alone),
+             *(Query(scene=scene, look=look) for scene, look in looks if look != PLAIN),
+             *(Query(scene=scene, sound=kind) for scene in scenes for kind in sounds)}
+    more = sorted((query for query in known - set(script.queries) if _fair(script, query, setting)), key=repr)
+    rng = np.random.default_rng([setting.seed, 6, script.index])
+    chosen = [more[i] for i in rng.permutation(len(more))[:max(0, TRAIN_QUERIES - len(script.queries))]]
+    return replace(script, queries=(*script.queries, *chosen))
+
+
+def _fair(script: Script, query: Query, setting: Setting) -> bool:
+    scale = min(1, script.n_frames / setting.fps / USUAL_S)
+    ids, _ = relevant_clips(script, query, setting)
+    lengths_s = [end - start for start, end in windows_s(ids, setting.clip_len_s)]
+    return bool(lengths_s) and min(lengths_s) >= min(6, max(2, 6 * scale)) and len(lengths_s) <= 3 \
+        and max(lengths_s) <= 26 and 2.5 * sum(lengths_s) <= script.n_frames / setting.fps
+
+
+def _wanted_shots(rng: np.random.Generator, queries: tuple[Query, ...]) -> list[tuple[str, str]]:
+    """(scene, manner) of the shots that the queries need, with those that make them hard: the same scene
+    filmed otherwise, or without the sound."""
+    wanted, asked = [], {query.scene for query in queries}
+    for query in queries:
+        if query.scene and query.look:
+            wanted += [(query.scene, query.look), (query.scene, _any_look(rng, query.scene, (query.look,)))]
+        elif query.scene:
+            repeats = 2 if query.sound else rng.integers(1, 3)
+            wanted += [(query.scene, _any_look(rng, query.scene)) for _ in range(repeats)]
+        elif query.look:
+            able = [name for name, scene in SCENES.items() if query.look in scene.looks and name not in asked]
+            wanted += [(str(name), query.look) for name in rng.choice(able, rng.integers(1, 3), replace=False)]
+    return wanted
+
+
+def _any_look(rng: np.random.Generator, scene: str, but: tuple[str, ...] = ()) -> str:
+    looks = [look for look in SCENES[scene].looks if look not in but]
+    return PLAIN if rng.random() < 0.65 or not looks else str(rng.choice(looks))
+
+
+def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: int,
+                setting: Setting) -> tuple[Shot, ...]:
+    wanted = _wanted_shots(rng, queries)
+    duration_s = n_frames / setting.fps
+    scale = min(1, duration_s / USUAL_S)
+    fewest = max(SHOTS[0], math.ceil(duration_s / 15) if scale == 1 else 0, len(wanted) + 1)
+    count = int(rng.integers(fewest, max(SHOTS[1], fewest) + 1))
+    asked = {query.scene for query in queries}
+    asked_looks = tuple(query.look for query in queries if query.look)
+    while len(wanted) < count:
+        alike = [name for scene, _ in wanted for name in SCENES[scene].like if name not in asked]
+        others = [name for name, scene in SCENES.items() if scene.asked and name not in asked]
+        scene = str(rng.choice(alike if alike and rng.random() < 0.35 else others))
+        wanted.append((scene, _any_look(rng, scene, asked_looks)))
+    for _ in range(TRIES):
+        order = [wanted[i] for i in rng.permutation(count)]
+        if all(a[0] != b[0] and (a[1] != b[1] or a[1] == PLAIN) for a, b in itertools.pairwise(order)):
+            break                                            # neighbours differ
+    shortest = max(setting.frames_per_clip, round(SHOT_S[0] * scale * setting.fps))
+    spare = n_frames - count * shortest
+    parts = np.cumsum(rng.dirichlet(np.full(count, 3.0))) * spare
+    cuts = np.round(parts).astype(int) + shortest * np.arange(1, count + 1)
+    firsts = [0, *cuts[:-1].tolist()]
+    return tuple(_draw_shot(rng, scene, look, first, last, setting)
+                 for (scene, look), first, last in zip(order, firsts, cuts.tolist(), strict=True))
+
+
+def _draw_shot(rng: np.random.Generator, scene: str, look: str, first: int, last: int, setting: Setting) -> Shot:
+    near = (rng.uniform(0, 0.08), rng.uniform(0.92, 1))
+    if look not in ("zoom_in", "zoom_out"):
+        close = rng.uniform(0.5, 1)
+        near = (max(0.0, close - rng.uniform(0.05, 0.4)), close)
+    if look == "zoom_out" or (look != "zoom_in" and rng.random() < 0.5):
+        near = near[::-1]
+    begin = _draw_view(rng, scene, near[0], setting)
+    end = _draw_view(rng, scene, near[1], setting, begin)
+    level = rng.uniform(0.12, 0.2, 2) if look == "dark" else rng.uniform(0.8, 1.15, 2)
+    if look == PLAIN and rng.random() < 0.25:
+        level[rng.integers(2)] = rng.uniform(0.5, 0.65)      # the light changes
+    join = str(rng.choice(["cut", "dissolve", "fade"], p=[0.6, 0.25, 0.15])) if first else "cut"
+    return Shot(
+        scene, look, first, last, begin, end, near=near, light=(float(level[0]), float(level[1])),
+        sway=(rng.uniform(0.002, 0.009), rng.uniform(0.15, 0.5), *rng.uniform(0, 2 * math.pi, 2)),
+        grain=rng.uniform(2.5, 4) if look == "dark" else rng.uniform(0.8, 2.2),
+        join=join, join_frames=round(setting.fps * rng.uniform(0.5, 1.0)), seed=int(rng.integers(2**31)))
+
+
+def _draw_view(rng: np.random.Generator, scene: str, near: float, setting: Setting, start: View | None = None) -> View:
+    """A place for the camera inside the scene's region: about the subject, or a walk away from `start`."""
+    left, top, right, bottom = region_px(scene)
+    closest, widest = width_range_px(scene, setting.aspect)
+    width = widest * (closest / widest) ** near
+    half = np.array([width, width / setting.aspect]) / 2 / (1 - EDGE_SHARE)
+    low, high = np.array([left, top]) + half, np.array([right, bottom]) - half
+    size = np.array([right - left, bottom - top])
+    if SCENES[scene].focus is not None:
+        middle = np.array(SCENES[scene].focus) * photo_size_px(SCENES[scene].photo) + rng.normal(0, 0.06, 2) * size
+    elif start is not None:
+        middle = np.array([start.x, start.y]) + rng.uniform(-0.3, 0.3, 2) * size
+    else:
+        middle = rng.uniform(low, np.maximum(low, high))
+    x, y = np.clip(middle, low, np.maximum(low, high))
+    return View(float(x), float(y), float(width))
+
+
+def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tuple[Shot, ...], n_frames: int,
+                 setting: Setting) -> tuple[SoundSpan, ...]:
+    """About five to seven sounds at times of their own; a query for scene and sound gets one over that scene."""
+    duration_s = n_frames / setting.fps
+    scale = min(1, duration_s / USUAL_S)
+    spans: list[SoundSpan] = []
+
+    def free(start_s: float, end_s: float) -> bool:
+        return 0 <= start_s and end_s <= duration_s \
+            and all(end_s + scale <= s.start_s or s.end_s + scale <= start_s for s in spans)
+
+    def place(kind: str, around_s: float | None = None) -> None:
+        for _ in range(40):
+            length_s = rng.uniform(*SOUND_S) * scale
+            start_s = rng.uniform(0, duration_s - length_s) if around_s is None \
+                else around_s + rng.uniform(-0.5, 0.1) * length_s
+            start_s, end_s = round(start_s, 1), round(start_s + length_s, 1)
+            if free(start_s, end_s):
+                loud = rng.uniform(-3, 0)
+                levels = [loud, loud - rng.uniform(2, 12)]
+                levels = levels if rng.random() < 0.5 else levels[::-1]
+                spans.append(SoundSpan(kind, start_s, end_s, tuple(levels), int(rng.integers(2**31))))
+                return
+
+    for query in queries:
+        if query.scene and query.sound:
+            shot = shots[rng.choice([i for i, s in enumerate(shots) if s.scene == query.scene])]
+            place(query.sound, shot.first / setting.fps)
+    asked = [query.sound for query in queries if query.sound]
+    wanted = asked + [kind for kind in asked if rng.random() < 0.3]
+    wanted += ["voice"] * (2 - wanted.count("voice"))
+    others = [kind for kind in SOUNDS if kind not in asked and kind != "voice"]
+    odds = np.array([3 if SOUNDS[kind].asked else 1 for kind in others])
+    count = max(0, int(rng.integers(5, 8)) - len(wanted))
+    wanted += rng.choice(others, count, replace=False, p=odds / odds.sum()).tolist()
+    for kind in wanted:
+        place(kind)
+    return tuple(sorted(spans, key=lambda span: span.start_s))
+
+
+def _draw_remarks(rng: np.random.Generator, sounds: tuple[SoundSpan, ...], shots: tuple[Shot, ...],
+                  setting: Setting) -> tuple[Remark, ...]:
+    """Fills the time of the voice with sentences, half of them about what is seen."""
+    remarks: list[Remark] = []
+    for span in sounds:
+        start_s = span.start_s
+        while span.kind == "voice" and start_s + 1 < span.end_s:
+            end_s = min(round(start_s + rng.uniform(2, 4), 1), span.end_s)
+            shot = next(s for s in shots if s.first <= start_s * setting.fps < s.last)
+            said = {remark.text for remark in remarks}
+            about = [line for line in SCENES[shot.scene].remarks if line not in said]
+            other = [line for line in SMALL_TALK if line not in said]
+            text = str(rng.choice(about if about and rng.random() < 0.5 else other))
+            remarks.append(Remark(start_s, end_s, text))
+            start_s = round(end_s + 0.2, 1)
+    return tuple(remarks)

@@ -1,0 +1,95 @@
+"""models/encoders/mini_lm_text.py: published sentence embeddings, whole long texts, any script."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import InputError
+from models.encoders import MiniLMText
+from models.encoders.mini_lm_text import PACKAGE, WEIGHTS
+from models.encoders.weights import find_in_package
+
+ROOT = Path(__file__).parents[3]
+TEXTS = ["A man is eating food.", "A man is eating a piece of bread.", "собака бежит по пляжу 🐕", "犬が走る", "كلب",
+         "NAÏVE café", "x", "The quick brown fox jumps over the lazy dog. " * 9]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return MiniLMText().eval()
+
+
+def slow_twin(encoder, text):
+    """One text at a time, unpadded, through the tokenizer as transformers makes it."""
+    from transformers import AutoTokenizer
+
+    folder = find_in_package(PACKAGE, *WEIGHTS).parent
+    ids = AutoTokenizer.from_pretrained(folder, local_files_only=True)(text, truncation=False)["input_ids"]
+    with torch.inference_mode():
+        tokens = encoder.network(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+    mean = tokens.mean(axis=0)
+    return tokens, mean / np.linalg.norm(mean)
+
+
+def test_tokens_and_sentences_are_those_of_a_slow_twin(encoder):
+    for text, feature in zip(TEXTS, encoder.encode(TEXTS), strict=True):
+        tokens, sentence = slow_twin(encoder, text)
+        np.testing.assert_allclose(feature.last_hidden_state, tokens, atol=1e-5)
+        np.testing.assert_allclose(feature.pooler_output, sentence, atol=1e-6)
+        assert feature.last_hidden_state.dtype == feature.pooler_output.dtype == np.float32
+        assert feature.last_hidden_state.shape[1] == encoder.dims == 384
+
+
+def test_sentences_are_those_of_sentence_transformers(encoder):
+    library = pytest.importorskip("sentence_transformers")
+    reference = library.SentenceTransformer(str(find_in_package(PACKAGE, *WEIGHTS).parent), device="cpu")
+    reference.max_seq_length = 256   # the tokenizer's file asks for 128
+    found = np.stack([f.pooler_output for f in encoder.encode(TEXTS)])
+    np.testing.assert_allclose(found, reference.encode(TEXTS), atol=1e-5)
+
+
+def test_alike_sentences_are_near_and_others_far(encoder):
+    """The published cosine of the first pair is 0.7553 (the model's documentation, rounded)."""
+    eating, bread, cheetah = (f.pooler_output for f in encoder.encode([*TEXTS[:2], "A cheetah is running."]))
+    assert eating @ bread == pytest.approx(0.7553, abs=2e-4)
+    assert eating @ cheetah < 0.2
+
+
+def test_a_long_text_is_its_pieces_and_nothing_is_dropped(encoder):
+    words = ["river", "stone", "cloud", "train", "apple", "music", "window"] * 90   # a token each
+    whole = encoder.encode([" ".join(words)])[0]
+    pieces = encoder.encode([" ".join(words[i:i + 254]) for i in range(0, len(words), 254)])
+    assert whole.last_hidden_state.shape == (630 + 2 * 3, 384)
+    np.testing.assert_allclose(whole.last_hidden_state, np.concatenate([p.last_hidden_state for p in pieces]),
+                               atol=1e-5)
+    mean = 256 * pieces[0].pooler_output + 256 * pieces[1].pooler_output + 124 * pieces[2].pooler_output
+    np.testing.assert_allclose(whole.pooler_output, mean / np.linalg.norm(mean), atol=1e-5)
+    changed = encoder.encode([" ".join([*words, "crocodile"])])[0]
+    assert np.abs(changed.pooler_output - whole.pooler_output).max() > 1e-3   # the last word counts
+
+
+def test_company_changes_nothing(encoder):
+    alone = encoder.encode([TEXTS[0]])[0]
+    among = encoder.encode([*TEXTS[1:], TEXTS[0], *["filler"] * 140])[len(TEXTS) - 1]
+    np.testing.assert_allclose(among.last_hidden_state, alone.last_hidden_state, atol=1e-5)
+
+
+def test_refuses_texts_that_say_nothing(encoder):
+    with pytest.raises(InputError, match="text 1 of 1 is empty"):
+        encoder.encode(["  "])
+    with pytest.raises(InputError, match=r"the text '\\u200b\\x00' has no visible character"):
+        encoder.encode(["\u200b\x00"])
+
+
+def test_our_datasets_package_is_not_taken_for_another(tmp_path):
+    """transformers looks for a library of the name of our folder `datasets`; with our own already imported."""
+    probe = ("import datasets, os; from models.encoders import MiniLMText; "
+             "print(os.path.dirname(datasets.__file__)); print(len(MiniLMText().encode(['a'])[0].pooler_output))")
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
+    assert done.stdout.split() == [str(ROOT / "datasets"), "384"], done.stderr
