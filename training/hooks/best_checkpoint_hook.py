@@ -33,6 +33,7 @@ class BestCheckpointHook(Hook):
         if engine.history[-1] is best(engine.history, key):
             engine.logger.info(f"Best so far: {key} {metrics[key]:.2f} at epoch {engine.epoch}")
             save(engine, "best.pth", epoch=engine.epoch, iteration=engine.iter, optimizer=False)
+        save(engine, "last.pth", epoch=engine.epoch, iteration=engine.iter, optimizer=True)   # with this history
 
 
 def watched(metrics: dict, keys: list[str]) -> str:

@@ -26,10 +26,6 @@ class LastCheckpointHook(Hook):
         if is_main_process():
             save(engine, "last.pth", epoch=engine.epoch + 1, iteration=engine.iter, optimizer=True)
 
-    def after_val_epoch(self, engine: Engine) -> None:
-        if is_main_process():   # again, now that the history holds this epoch
-            save(engine, "last.pth", epoch=engine.epoch, iteration=engine.iter, optimizer=True)
-
 
 def save(engine: Engine, name: str, epoch: int, iteration: int, optimizer: bool) -> None:
     """Writes a checkpoint into the work dir, whole or not at all."""

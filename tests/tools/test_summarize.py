@@ -1,0 +1,212 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from pipelines import summarizer as module
+from pipelines.summarizer import Summarizer
+from tests.pipelines.fakes import colour_encoders, write_video
+from tools.summarize import OUTPUTS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory) -> Path:
+    """A folder with a whole video and faulty ones."""
+    folder = tmp_path_factory.mktemp("media")
+    whole = write_video(folder / "whole.mp4", SECONDS, loud_s=[21, 22])
+    (folder / "text.mp4").write_text("this is no video\n" * 100)
+    (folder / "empty.mp4").touch()
+    (folder / "truncated.mp4").write_bytes(whole.read_bytes()[:2000])
+    write_video(folder / "silent.mp4", SECONDS)
+    write_video(folder / "frame.mp4", ["red"], n_frames=1)
+    with av.open(str(folder / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=32000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 32000), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 32000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (folder / "talk.srt").write_text("1\n00:00:02,000 --> 00:00:05,000\nEverything here is green, green.\n")
+    (folder / "noise.srt").write_bytes(bytes(range(256)) * 9)
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The real command with encoders that only know colours."""
+    colours = Summarizer(colour_encoders(with_sound=True))
+    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint: colours)
+
+
+def seconds_in(path: Path) -> float:
+    with av.open(str(path)) as container:
+        times = [float(frame.time) for frame in container.decode(video=0)]
+        return times[-1] - times[0] + 1 / float(container.streams.video[0].average_rate)
+
+
+def run(media: Path, out: Path, *args: str, video: str = "whole.mp4") -> dict:
+    assert main([str(media / video), "--out", str(out), *args]) == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(OUTPUTS)
+    return json.loads((out / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_writes_the_cut_the_json_and_the_page(quick, media, tmp_path, capsys):
+    found = run(media, tmp_path / "deep/out", "--text", "red")
+    assert (found["moments"][0]["start"], found["moments"][0]["end"]) == (20, 28)
+    (first, last), = [s["frame"] for s in found["summary"]]
+    assert 200 <= first < last < 280 and last - first + 1 <= 60
+    assert seconds_in(tmp_path / "deep/out/summary.mp4") == pytest.approx((last - first + 1) / 10, abs=0.1)
+    with av.open(str(tmp_path / "deep/out/summary.mp4")) as container:
+        assert len(container.streams.audio) == 1
+        middle = next(container.decode(video=0)).to_ndarray(format="rgb24").mean(axis=(0, 1))
+        assert middle[0] > 180 and middle[1:].max() < 70           # the red part
+    printed = capsys.readouterr()
+    assert "0:20 -    0:28" in printed.out and "red" in printed.out and "zero-shot" in printed.out
+    assert all(str(tmp_path / "deep/out" / name) in printed.out for name in OUTPUTS)
+    assert "watching" in printed.err and "listening" in printed.err
+
+
+SENTENCES = {
+    "none": [], "two": ["red", "green"], "one long word": ["x" * 10_000],
+    "10,000 characters": ["word " * 2000], "chinese": ["某人在走路"], "arabic": ["شخص يمشي"],
+    "emoji": ["🏃‍♀️"], "markup": ["<b>red</b> & \"co\""],
+}
+
+
+@pytest.mark.parametrize("texts", SENTENCES.values(), ids=SENTENCES)
+def test_any_words_work(quick, media, tmp_path, texts, capsys):
+    args = [a for text in texts for a in ("--text", text)]
+    found = run(media, tmp_path / "out", *args)
+    assert found["text"] == [t.strip() for t in texts]
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 300
+    kept = sum(last - first + 1 for first, last in (s["frame"] for s in found["summary"]))
+    assert 0 < kept <= 0.15 * 400
+
+
+@pytest.mark.parametrize("video, kept", [("silent.mp4", 60), ("frame.mp4", 1)])
+def test_videos_without_sound_or_with_one_frame_work(quick, media, tmp_path, video, kept):
+    found = run(media, tmp_path / "out", "--text", "red", video=video)
+    assert 0 < sum(b - a + 1 for a, b in (s["frame"] for s in found["summary"])) <= kept
+    with av.open(str(tmp_path / "out/summary.mp4")) as container:
+        assert not container.streams.audio and next(container.decode(video=0)).width == 64
+
+
+def test_subtitles_are_read(quick, media, tmp_path):
+    found = run(media, tmp_path / "out", "--text", "green", "--subtitles", str(media / "talk.srt"))
+    assert found["subtitles"] == 1
+    assert found["moments"][0]["start"] <= 2 and found["moments"][0]["end"] >= 5
+
+
+def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    for text in ("red", "grey"):
+        assert main([str(media / "whole.mp4"), "--text", text, "--out", str(tmp_path)]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*OUTPUTS, "mine.txt"])
+    assert json.loads((tmp_path / "summary.json").read_text())["text"] == ["grey"]
+
+
+@pytest.mark.parametrize("video, args, message", [
+    ("none.mp4", [], "none.mp4"),
+    ("", [], "media"),
+    ("text.mp4", [], "text.mp4"),
+    ("empty.mp4", [], "empty.mp4"),
+    ("truncated.mp4", [], "truncated.mp4"),
+    ("sound.mp4", [], "sound.mp4"),
+    ("whole.mp4", ["--text", ""], "sentence 1 is empty"),
+    ("whole.mp4", ["--text", "a", "--text", " \n"], "sentence 2 is empty"),
+    ("whole.mp4", ["--text", "caf\udce9"], "not valid UTF-8"),
+    ("whole.mp4", ["--budget", "0"], "budget 0.0 is not a share"),
+    ("whole.mp4", ["--budget", "15"], "budget 15.0 is not a share"),
+    ("whole.mp4", ["--budget", "nan"], "budget nan is not a share"),
+    ("whole.mp4", ["--subtitles", "none.srt"], "none.srt"),
+    ("whole.mp4", ["--subtitles", "noise.srt"], "noise.srt"),
+    ("whole.mp4", ["--subtitles", "whole.mp4"], "whole.mp4"),
+    ("whole.mp4", ["--checkpoint", "best.pth"], "needs the config"),
+    ("whole.mp4", ["--config", "none.py"], "none.py"),
+    ("whole.mp4", ["--config", "talk.srt"], "talk.srt"),
+])
+def test_bad_input_is_one_clear_error_and_leaves_nothing(media, tmp_path, capsys, video, args, message):
+    before = sorted(media.iterdir())
+    args = [str(media / a) if a.endswith((".srt", ".py", ".mp4")) else a for a in args]
+    assert main([str(media / video), "--out", str(tmp_path / "new/out"), *args]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and message in printed.err and "Traceback" not in printed.err
+    assert len(printed.err.strip().splitlines()) == 1 and printed.out == ""
+    assert list(tmp_path.iterdir()) == [] and sorted(media.iterdir()) == before
+
+
+def forbid(*args):
+    raise AssertionError("the work began")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(media, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "build_summarizer", forbid)
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file/deeper", Path("/proc/nowhere"), tmp_path / "summary.mp4"):
+        assert main([str(media / "whole.mp4"), "--out", str(out)]) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith("error: ") and str(out) in printed
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_the_input_is_never_replaced(media, tmp_path, capsys, monkeypatch, link):
+    monkeypatch.setattr(module, "build_summarizer", forbid)
+    original = (media / "whole.mp4").read_bytes()
+    source = tmp_path / ("summary.mp4" if link is None else "holiday.mp4")
+    source.write_bytes(original)
+    if link is not None:
+        link(source, tmp_path / "summary.mp4")
+    assert main([str(source), "--out", str(tmp_path)]) == 2
+    assert "would replace the input" in capsys.readouterr().err
+    assert source.read_bytes() == original
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("error, status, message", [
+    (OSError(28, "No space left on device"), 2, "No space left"), (KeyboardInterrupt(), 130, "stopped")])
+def test_what_fails_while_writing_leaves_nothing(media, tmp_path, capsys, monkeypatch, error, status,
+                                                 message):
+    def fail(self, path):
+        raise error
+
+    monkeypatch.setattr("pipelines.summary.Summary.save_json", fail)
+    assert main([str(media / "whole.mp4"), "--text", "red", "--out", str(tmp_path / "out")]) == status
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_real_encoders_find_the_cat(tmp_path, monkeypatch):
+    """The embedded encoders, on a video of photographs."""
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for picture in (data.rocket(), data.coffee(), data.chelsea(), data.rocket(), data.coffee()):
+            still = np.asarray(Image.fromarray(picture).resize((320, 240)))
+            for _ in range(5 * 8):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(still, format="rgb24")))
+        container.mux(stream.encode(None))
+    monkeypatch.chdir(tmp_path)
+    assert main(["film.mp4", "--text", "a cat", "--out", "out"]) == 0
+    found = json.loads((tmp_path / "out/summary.json").read_text())
+    best = found["moments"][0]
+    assert 14 <= best["start"] < 20 < best["end"] <= 26         # the cat is there from 16 to 24 s
+    kept = {frame // 5 for s in found["summary"] for frame in s["frame"]}
+    assert kept and kept <= set(range(14, 26))
+    assert found["scored_by"]["config"] == "configs/zeroshot/offline.py"
+
+
+def test_runs_from_any_folder_and_the_exit_status_tells(media, tmp_path):
+    command = [sys.executable, str(ROOT / "tools/summarize.py"), str(media / "text.mp4"), "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1

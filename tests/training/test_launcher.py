@@ -1,0 +1,160 @@
+"""Training through the command on a tiny set: what it writes is true, reproducible, and resumes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets.eval import eval_qvhighlights
+from datasets.labels import read_jsonl
+from tools.launch import main
+from training.floors import format_table, other_videos
+
+CONFIG = """
+pos = dict(type="PositionEmbedding", learnable=True, max_len=20)
+model = dict(
+    type="UMT",
+    video_enc=dict(type="UniModalEncoder", dims=[6, 16], p=0.1, pos_cfg=pos, enc_cfg=dict(type="EncoderLayer")),
+    query_gen=dict(type="QueryGenerator", dims=[5, 16], enc_cfg=dict(type="Attention")),
+    query_dec=dict(type="QueryDecoder", dims=16, pos_cfg=pos, dec_cfg=dict(type="DecoderLayer")),
+    pred_head=[dict(type="SaliencyHead", dims=[16, 1]), dict(type="BoundaryHead", dims=[16, 1])])
+parts = dict(type="QVHighlights", video_path="{root}/video", query_path="{root}/text", cache=True)
+data = dict(train=dict(**parts, label_path="{root}/train.jsonl", loader=dict(batch_size=4, shuffle=True)),
+            val=dict(**parts, label_path="{root}/val.jsonl", loader=dict(batch_size=3)))
+stages = dict(epochs={epochs}, optimizer=dict(type="Adam", lr=3e-3), validation=dict(interval=1))
+best_keys = ["MR-full-mAP"]
+seed = 3
+del pos, parts
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Twelve videos of ten clips; the query's number names the feature that is high in the window."""
+    root = tmp_path_factory.mktemp("tiny")
+    r = np.random.default_rng(0)
+    for folder in ("video", "text"):
+        (root / folder).mkdir()
+    for split, qids in (("train", range(12)), ("val", range(12, 17))):
+        lines = []
+        for qid in qids:
+            start, kind = int(r.integers(0, 7)), qid % 2
+            features = r.normal(0, 0.1, (10, 6))
+            features[start:start + 3, kind] += 2
+            words = np.zeros((3, 5))
+            words[:, kind] = 2
+            np.savez(root / "video" / f"v{qid}.npz", features=features)
+            np.savez(root / "text" / f"qid{qid}.npz", last_hidden_state=words)
+            clips = list(range(start, start + 3))
+            lines.append(dict(qid=qid, query=f"kind {kind}", vid=f"v{qid}", duration=20,
+                              relevant_windows=[[2 * start, 2 * start + 6]], relevant_clip_ids=clips,
+                              saliency_scores=[[4, 4, 4]] * 3))
+        (root / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root
+
+
+def config(tiny, path, epochs=3, change=lambda text: text):
+    path.write_text(change(CONFIG.replace("{root}", str(tiny)).replace("{epochs}", str(epochs))))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny):
+    cfg = config(tiny, tiny / "c.py")
+    assert main([cfg, "--work-dir", str(tiny / "run"), "--dump", str(tiny / "p.jsonl")]) == 0
+    return cfg, tiny / "run"
+
+
+def metrics(work):
+    return json.loads((work / "metrics.json").read_text())
+
+
+def test_the_work_dir_holds_what_training_did(trained):
+    _, work = trained
+    history = json.loads((work / "history.json").read_text())
+    assert [e["epoch"] for e in history["epochs"]] == [1, 2, 3]
+    best = max(history["epochs"], key=lambda e: e["MR-full-mAP"])
+    assert history["best_epoch"] == best["epoch"] == torch.load(work / "best.pth")["meta"]["epoch"]
+    assert metrics(work)["MR-full-mAP"] == best["MR-full-mAP"] and metrics(work)["split"] == "val"
+    assert torch.load(work / "last.pth")["meta"]["epoch"] == 3 and "optimizer" in torch.load(work / "last.pth")
+    assert not list(work.glob("epoch_*.pth"))
+    assert list(work.glob("tf_logs/events*"))
+    log = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
+    assert [e["epoch"] for e in log if e["mode"] == "train"] == [1, 2, 3]
+    picture = np.asarray(Image.open(work / "curves.png").convert("L"))
+    assert picture.shape[1] > 2 * picture.shape[0] and (picture < 100).mean() > 0.005
+
+
+def test_dumped_predictions_score_as_the_metrics_say(trained, tiny):
+    scored = eval_qvhighlights(read_jsonl(tiny / "p.jsonl"), read_jsonl(tiny / "val.jsonl"))["brief"]
+    assert {k: v for k, v in metrics(trained[1]).items() if k != "split"} == scored
+
+
+def test_evaluating_the_best_checkpoint_gives_the_same_metrics(trained, tiny):
+    cfg, work = trained
+    assert main([cfg, "--eval", "--checkpoint", str(work / "best.pth"), "--work-dir", str(tiny / "again")]) == 0
+    assert metrics(tiny / "again") == metrics(work)
+
+
+def test_one_seed_gives_one_model_and_another_another(trained, tiny):
+    cfg, work = trained
+    main([cfg, "--work-dir", str(tiny / "same")])
+    main([cfg, "--work-dir", str(tiny / "other"), "--seed", "4"])
+    weights = [torch.load(w / "last.pth")["state_dict"] for w in (work, tiny / "same", tiny / "other")]
+    assert all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
+    assert not all(torch.equal(v, weights[2][k]) for k, v in weights[0].items())
+
+
+def test_a_resumed_run_goes_on_where_it_ended(trained, tiny):
+    longer = config(tiny, tiny / "longer.py", epochs=5)
+    assert main([longer, "--resume", str(trained[1] / "last.pth"), "--work-dir", str(tiny / "longer")]) == 0
+    history = json.loads((tiny / "longer" / "history.json").read_text())["epochs"]
+    assert [e["epoch"] for e in history] == [1, 2, 3, 4, 5]
+    assert history[:3] == json.loads((trained[1] / "history.json").read_text())["epochs"]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda t: t.replace("UniModalEncoder", "UniModelEncoder"), "did you mean 'UniModalEncoder'?"),
+    (lambda t: t.replace("best_keys", "best_key"), "unknown key 'best_key'; did you mean 'best_keys'?"),
+    (lambda t: t.replace("/val.jsonl", "/gone.jsonl"), "gone.jsonl: no such file"),
+    (lambda t: t.replace("/text", "/txet"), "17 faults in the data:\n  data.train: "),
+])
+def test_faults_are_one_error_and_nothing_is_written(tiny, tmp_path, capsys, change, message):
+    cfg = config(tiny, tmp_path / "bad.py", change=change)
+    assert main([cfg, "--work-dir", str(tmp_path / "w")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and message in err and "Traceback" not in err
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--eval"], "--eval needs --checkpoint"),
+    (["--eval", "--checkpoint", "gone.pth"], "gone.pth: no such checkpoint"),
+    (["--resume", "best.pth"], "best.pth: no optimizer, so nothing can be resumed"),
+    (["--resume", "last.pth", "--checkpoint", "best.pth"], "exclude each other"),
+])
+def test_wrong_options_are_named(trained, tmp_path, capsys, options, message):
+    cfg, work = trained
+    options = [str(work / o) if o.endswith(".pth") else o for o in options]
+    assert main([cfg, *options, "--work-dir", str(tmp_path / "w")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_check_finds_faults_without_training(trained, tmp_path):
+    assert main([trained[0], "--check", "--work-dir", str(tmp_path / "w")]) == 0
+    assert not (tmp_path / "w").exists()
+
+
+def test_shuffled_queries_come_from_another_video():
+    vids = ["a", "a", "b", "c"]
+    for seed in range(20):
+        assert all(vids[j] != vids[i] for i, j in enumerate(other_videos(vids, seed)))
+    assert len({tuple(other_videos(vids, seed)) for seed in range(20)}) > 3
+
+
+def test_the_table_has_a_row_per_metric_and_a_column_per_comparison():
+    table = format_table(dict(model={"MR-full-mAP": 50.123, "other": 1}, random={"MR-full-mAP": 2}), "test")
+    assert [row.split() for row in table.splitlines()] == [["test", "model", "random"], ["MR-full-mAP", "50.12", "2.00"]]
+    assert len({len(row) for row in table.splitlines()}) == 1
