@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     if checkpoint:
         load_checkpoint(engine.model, checkpoint)
     if resume:
-        _resume(engine, resume)
+        _resume(engine, resume, work)
     if not evaluate:
         _train(engine, config, work)
     return _evaluate(engine, cfg, work, dump)
@@ -152,7 +153,7 @@ def _dump(predictions: list[dict], path: str) -> None:
         f.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
 
 
-def _resume(engine: Engine, path: str) -> None:
+def _resume(engine: Engine, path: str, work: Path) -> None:
     checkpoint = read_checkpoint(path)
     missing = [key for key in ("meta", "optimizer") if key not in checkpoint]
     if missing:
@@ -161,6 +162,12 @@ def _resume(engine: Engine, path: str) -> None:
     load_checkpoint(engine.model, path)   # names every key that does not fit
     engine.resume(checkpoint)
     engine.history = list(checkpoint["meta"].get("history", []))
+    best_so_far = Path(path).resolve().parent / "best.pth"
+    if engine.history and best_so_far.parent != work.resolve():
+        if not best_so_far.is_file():
+            raise InputError(f"{best_so_far}: missing; a run resumed in another work dir needs the best weights so far")
+        with atomic_path(work / "best.pth") as temporary:
+            shutil.copyfile(best_so_far, temporary)
 
 
 def _logger(path: Path) -> logging.Logger:
