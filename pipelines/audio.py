@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.container import InputContainer
 
-from .video import decode_frames, open_container, probe
+from .media import decode_packets, first_picture, open_container, read_packets, seek, sound_stream
 
-JUMP_S = Fraction(1, 50)   # time stamps off by more than this are a gap or an overlap, not rounding
-SEEK_EARLIER_S = 1         # decoders need some packets before the first one that counts
+JUMP_S = Fraction(3, 100)      # time stamps off by more than this are a gap or an overlap, not rounding
+EARLIER_S = (1, 10, 60)        # before the first sample that counts; a seek that comes too late is made anew
+WARM_UP_S = Fraction(1, 10)    # decoders need some packets before it
 
 
 def read_audio(path: str | os.PathLike, *, rate_hz: int = 32000) -> Iterator[np.ndarray]:
@@ -24,90 +26,118 @@ def read_audio(path: str | os.PathLike, *, rate_hz: int = 32000) -> Iterator[np.
         for a file without sound.
 
     Raises:
-        InputError: as `pipelines.video.probe`.
+        InputError: not a video, or none of its pictures can be decoded.
     """
-    info = probe(path)
-    if info.has_audio:
-        for chunk in read_samples(path, info.start_s, Fraction(0), rate_hz, "mono"):
-            yield chunk[0]
+    zero_s, _ = first_picture(path)
+    with open_container(path) as container:
+        if sound_stream(container) is None:
+            return
+    for samples in read_samples(Path(path), zero_s, Fraction(0), rate_hz, "mono"):
+        yield np.clip(samples[0], -1, 1)
 
 
 def audio_clips(path: str | os.PathLike, n_clips: int, clip_len_s: float = 2, *,
                 rate_hz: int = 32000) -> Iterator[np.ndarray]:
-    """A video's sound, clip by clip.
+    """A video's sound, clip by clip: clip i begins at `i * clip_len_s`.
 
     Yields:
-        Exactly `n_clips` arrays (clip_len_s * rate_hz,) float32, filled up with zeros; nothing for a
-        file without sound.
+        Exactly `n_clips` arrays (round(clip_len_s * rate_hz),) float32, filled up with zeros; nothing
+        for a file without sound.
+
+    Raises:
+        InputError: as `read_audio`.
     """
-    size = round(clip_len_s * rate_hz)
-    chunks = read_audio(path, rate_hz=rate_hz)
-    held = next(chunks, None)
-    if held is None:
-        if probe(path).has_audio:   # a stream, but nothing in it after the first picture
-            yield from (np.zeros(size, np.float32) for _ in range(n_clips))
-        return
-    for _ in range(n_clips):
-        parts = [held]
-        length = len(held)
-        while length < size:
-            chunk = next(chunks, None)
-            if chunk is None:
-                break
+    with open_container(path) as container:
+        if sound_stream(container) is None:
+            return
+    length = Fraction(clip_len_s) * rate_hz
+    chunks, held = read_audio(path, rate_hz=rate_hz), np.zeros(0, np.float32)
+    for i in range(n_clips):
+        size, step = round(length), round((i + 1) * length) - round(i * length)
+        parts, n_samples = [held], len(held)
+        while n_samples < max(size, step) and (chunk := next(chunks, None)) is not None:
             parts.append(chunk)
-            length += len(chunk)
+            n_samples += len(chunk)
         joined = np.concatenate(parts)
-        held = joined[size:]
+        held = joined[step:]
         yield np.pad(joined[:size], (0, max(0, size - len(joined))))
 
 
-def read_samples(path: str | os.PathLike, video_start_s: Fraction, from_s: Fraction, rate_hz: int,
-                 layout: str) -> Iterator[np.ndarray]:
+def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, layout: str) -> Iterator[np.ndarray]:
     """Streams sound from a time on, exact to the sample.
 
     Args:
         path: a file with sound.
-        video_start_s: the first picture's own time stamp, which is time 0.
+        zero_s: the first picture's own time stamp, which is time 0.
         from_s: where to begin, counted from there.
         rate_hz: sampling rate to convert to.
         layout: `mono` or `stereo`.
 
     Yields:
-        (channels, n) float32; where nothing was recorded, zeros.
+        (channels, n) float32 without a break; where nothing was recorded, zeros. It ends where the
+        recording ends.
+
+    Raises:
+        InputError: as `open_container`.
     """
     done = 0   # samples given so far
+    for position, samples in _placed(_frames_from(path, zero_s, from_s), zero_s + from_s, rate_hz, layout):
+        while position > done:
+            n_zeros = min(position - done, rate_hz)
+            yield np.zeros((len(samples), n_zeros), np.float32)
+            done += n_zeros
+        fresh = samples[:, done - position:]
+        if fresh.shape[1]:
+            yield np.nan_to_num(fresh)
+            done += fresh.shape[1]
+
+
+def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction) -> Iterator[AudioFrame]:
+    """Decoded frames, from one early enough to have all the sound after `from_s`, if need be the first."""
     with open_container(path) as container:
-        stream = container.streams.audio[0]
-        if from_s > SEEK_EARLIER_S:
-            target_s = from_s + video_start_s - SEEK_EARLIER_S
-            container.seek(int(target_s / stream.time_base), stream=stream, backward=True)
-        for position, samples in _placed(container, video_start_s + from_s, rate_hz, layout):
-            if position > done:
-                yield np.zeros((len(samples), position - done), np.float32)
-                done = position
-            fresh = samples[:, max(0, done - position):]
-            if fresh.shape[1]:
-                yield fresh
-                done += fresh.shape[1]
+        stream = sound_stream(container)
+        for earlier_s in EARLIER_S:
+            if from_s <= earlier_s or not seek(container, stream, zero_s + from_s - earlier_s):
+                break
+            frames = decode_packets(read_packets(container, stream), stream)
+            first = next(frames, None)
+            if first is not None and first.pts is not None \
+                    and first.pts * first.time_base <= zero_s + from_s - WARM_UP_S:
+                yield first
+                yield from frames
+                return
+    with open_container(path) as container:
+        stream = sound_stream(container)
+        yield from decode_packets(read_packets(container, stream), stream)
 
 
-def _placed(container: InputContainer, zero_s: Fraction, rate_hz: int,
+def _placed(frames: Iterable[AudioFrame], zero_s: Fraction, rate_hz: int,
             layout: str) -> Iterator[tuple[int, np.ndarray]]:
     """Resampled sound (channels, n) and the sample, counted from the time stamp `zero_s`, at which it begins."""
-    position, expected_s, resampler = 0, None, None
-    for frame in decode_frames(container, container.streams.audio[0]):
-        start_s = frame.pts * frame.time_base
-        if expected_s is None or abs(start_s - expected_s) > JUMP_S:
-            if resampler is not None:
-                for out in resampler.resample(None):
-                    yield position, out.to_ndarray()
-            position, resampler = round((start_s - zero_s) * rate_hz), AudioResampler("fltp", layout, rate_hz)
-            expected_s = start_s
+    position, expected_s = 0, None
+    kind, resampler = None, AudioResampler("fltp", layout, rate_hz)
+    for frame in frames:
+        start_s = expected_s or Fraction(0) if frame.pts is None else frame.pts * frame.time_base
+        jumps = expected_s is None or abs(start_s - expected_s) > JUMP_S
+        if jumps or kind != (frame.format.name, frame.layout.name, frame.sample_rate):
+            for samples in _resampled(resampler, None):
+                yield position, samples
+                position += samples.shape[1]
+            resampler = AudioResampler("fltp", layout, rate_hz)
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if jumps:
+                position, expected_s = round((start_s - zero_s) * rate_hz), start_s
         expected_s += Fraction(frame.samples, frame.sample_rate)
-        for out in resampler.resample(frame):
-            yield position, out.to_ndarray()
-            position += out.samples
-    if resampler is not None:
-        for out in resampler.resample(None):
-            yield position, out.to_ndarray()
-            position += out.samples
+        for samples in _resampled(resampler, frame):
+            yield position, samples
+            position += samples.shape[1]
+    for samples in _resampled(resampler, None):
+        yield position, samples
+        position += samples.shape[1]
+
+
+def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[np.ndarray]:
+    """What comes out, (channels, n), when a frame goes in; None for what is left inside."""
+    for out in resampler.resample(frame):
+        if out is not None:   # of None, a resampler with nothing to do makes None
+            yield out.to_ndarray()

@@ -90,7 +90,8 @@ def _player(summary: Summary, source: str | None) -> str:
     if source is None:
         return '<p class="soft">The cut was not saved.</p>'
     address = _escape(urllib.parse.quote(source, errors="surrogateescape"))
-    return (f'<video id="player" controls preload="metadata" playsinline src="{address}" '
+    first_picture = "#t=0.01"   # browsers that load no more than they must would show black
+    return (f'<video id="player" controls preload="metadata" playsinline src="{address}{first_picture}" '
             f'aria-label="The cut"><a href="{address}">The cut</a></video>')
 
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.frame import Frame
-from av.stream import Disposition, Stream
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.packet import Packet
 
 from common.errors import InputError
 
-READ_WHOLE_BYTES = 64 << 20     # smaller files have all their packets counted, larger ones their end
-PICTURE_FORMATS = ("image2", "_pipe")
-TAIL_S = 10                     # how much of a large file's end is read to learn when it ends
+from .media import (
+    Display,
+    decode_packets,
+    display_of,
+    frame_rate,
+    in_order,
+    no_pictures,
+    open_video,
+    read_packets,
+    sound_stream,
+    to_rgb,
+)
+
+JUMP_BACK_S = 10                          # more than any order of decoding explains
+ANIMATIONS = {"gif", "apng", "webp"}      # a picture if they hold one frame
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,11 @@ class VideoInfo:
         path: of the file, absolute.
         duration_s: end of the last picture.
         fps: pictures a second, on average.
-        n_frames: pictures; of large files as their header says.
-        width: of the picture as displayed, after rotation and sample aspect ratio.
+        n_frames: how many pictures.
+        width: of the picture as displayed, after rotation and with square samples.
         height: likewise.
         start_s: the first picture's own time stamp.
-        has_audio: whether there is a sound stream.
+        has_audio: whether there is a stream of sound that can be decoded.
         rotation_deg: anticlockwise turn to be applied for display, 0, 90, 180 or 270.
         codec: of the pictures.
     """
@@ -55,29 +61,77 @@ class VideoInfo:
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
-    """Reads what a video file holds; the ends of its pictures are measured, not believed.
+    """Reads what a video file holds. Its pictures are counted and timed, not believed from the header.
+
+    The file is read through once, only the beginning of it is decoded; what is missing at the end of
+    a file that was cut off is not part of it.
 
     Raises:
-        InputError: no such file, not a video, a picture, without a picture stream, or none of its
-            pictures can be decoded.
+        InputError: no such file, not a video, a picture, no picture stream, none of its pictures can
+            be decoded, or time stamps that start again in the middle.
     """
     with open_video(path) as (container, stream):
-        frame = next(decode_frames(container, stream), None)
-        if frame is None:
-            raise InputError(f"{path}: none of its pictures can be decoded; the file is damaged or cut off, copy or "
-                             "convert it again")
-        rotation = round(frame.rotation / 90) * 90 % 360
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        width, height = max(1, round(frame.width * (aspect or 1))), frame.height
-        if rotation in (90, 270):
-            width, height = height, width
-        has_audio, codec = bool(container.streams.audio), stream.codec_context.name
-        fps = stream.average_rate or stream.guessed_rate or Fraction(25)
-        first = frame_time(frame)
-    start_s, end_s, n_frames = _measure(Path(path), Fraction(fps), first)
-    return VideoInfo(path=Path(path).resolve(), duration_s=end_s - start_s, fps=Fraction(fps), n_frames=n_frames,
-                     width=width, height=height, start_s=start_s, has_audio=has_audio, rotation_deg=rotation,
-                     codec=codec)
+        stream.thread_type = "SLICE"   # threads across frames would delay the first one
+        times = _Times(frame_rate(stream))
+        first, display = None, Display(0, 0)
+        for packet in read_packets(container, stream):
+            times.add(packet, path)
+            if first is None:
+                for time_s, frame in in_order(decode_packets([packet], stream), stream):
+                    first, display = time_s, display_of(frame, stream)
+                    break
+        if first is None:
+            raise no_pictures(path)
+        n_frames, end_s = times.since(first)
+        if n_frames == 1 and container.format.name in ANIMATIONS:
+            raise InputError(f"{path}: a picture, not a video; name a video file")
+        fps = _average_rate(n_frames, end_s - first, times.rate, stream.time_base)
+        return VideoInfo(path=Path(path).absolute(), duration_s=end_s - first, fps=fps, n_frames=n_frames,
+                         width=display.width, height=display.height, start_s=first,
+                         has_audio=sound_stream(container) is not None, rotation_deg=display.rotation_deg,
+                         codec=stream.codec_context.name)
+
+
+class _Times:
+    """When a stream's pictures are shown, gathered packet by packet, without decoding them."""
+
+    def __init__(self, rate: Fraction):
+        self.rate = rate
+        self.spans: list[tuple[int, int]] = []   # time stamp and length, in ticks
+        self.tick_s, self.latest = Fraction(0), 0
+
+    def add(self, packet: Packet, path: str | os.PathLike) -> None:
+        if not packet.size or packet.is_discard or _hidden(packet):
+            return
+        self.tick_s = packet.time_base
+        length = packet.duration or round(1 / self.rate / self.tick_s)
+        start = packet.pts
+        if start is None:
+            start = sum(self.spans[-1]) if self.spans else 0
+        if self.spans and (self.latest - start) * self.tick_s > JUMP_BACK_S:
+            raise InputError(f"{path}: its time stamps step back from {float(self.latest * self.tick_s):.1f} to "
+                             f"{float(start * self.tick_s):.1f} s, as in files that were strung together; "
+                             "convert it first")
+        self.latest = max(start, self.latest) if self.spans else start
+        self.spans.append((start, length))
+
+    def since(self, first_s: Fraction) -> tuple[int, Fraction]:
+        """How many pictures there are from a time stamp on, and the end of the last one in seconds."""
+        first = round(first_s / self.tick_s)
+        spans = [span for span in self.spans if span[0] >= first] or [(first, self.spans[-1][1])]
+        return len({start for start, _ in spans}), sum(max(spans)) * self.tick_s
+
+
+def _hidden(packet: Packet) -> bool:
+    """Whether a packet is a VP8 frame that is decoded but not shown (RFC 6386, 9.1: `show_frame`)."""
+    return packet.stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10
+
+
+def _average_rate(n_frames: int, duration_s: Fraction, stated: Fraction, tick_s: Fraction) -> Fraction:
+    """Pictures a second: as the file states it if its coarse time stamps agree, else as counted."""
+    if abs(n_frames / stated - duration_s) <= 2 * tick_s:
+        return stated
+    return n_frames / duration_s
 
 
 def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *,
@@ -88,156 +142,35 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *,
         path: of a video.
         times_s: ascending, from the first picture's time; the picture shown is the last one that
             began by then, before the first the first, after the end the last.
-        short_side_px: scale to it; None keeps the displayed size.
+        short_side_px: the shorter side is scaled to it; None keeps the displayed size.
 
     Yields:
-        Index into `times_s` and the picture (H, W, 3) uint8 RGB, turned as displayed. Only the
-        pictures asked for are converted; one picture is held at a time.
+        Index into `times_s` and the picture (H, W, 3) uint8 RGB, turned as displayed, all of the size
+        of the first. Only the pictures asked for are converted, and one is held at a time; times that
+        fall into the same picture share its array.
 
     Raises:
-        InputError: as `probe`.
+        InputError: as `open_video`, or none of its pictures can be decoded.
     """
     times = [Fraction(t) for t in times_s]
-    if any(b < a for a, b in zip(times, times[1:], strict=False)):
+    if any(b < a for a, b in pairwise(times)):
         raise ValueError("times_s must ascend")
-    k, shown, start = 0, None, Fraction(0)
     with open_video(path) as (container, stream):
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        for frame in decode_frames(container, stream):
-            if shown is None:
-                start = frame_time(frame)
-            elif times[k] < frame_time(frame) - start:
-                picture = to_rgb(shown, aspect, short_side_px)
-                while k < len(times) and times[k] < frame_time(frame) - start:
-                    yield k, picture
-                    k += 1
+        frames = in_order(decode_packets(read_packets(container, stream), stream), stream)
+        zero_s, shown = next(frames, (None, None))
+        if shown is None:
+            raise no_pictures(path)
+        display, k = display_of(shown, stream), 0
+        for time_s, frame in frames:
+            begins = k
+            while k < len(times) and times[k] < time_s - zero_s:
+                k += 1
+            if k > begins:
+                picture = to_rgb(shown, display, short_side_px)
+                yield from ((index, picture) for index in range(begins, k))
             if k == len(times):
                 return
             shown = frame
-        if shown is None:
-            raise InputError(f"{path}: none of its pictures can be decoded; copy or convert it again")
-        picture = to_rgb(shown, aspect, short_side_px)
-        for index in range(k, len(times)):
-            yield index, picture
-
-
-@contextmanager
-def open_container(path: str | os.PathLike) -> Iterator[InputContainer]:
-    """Opens a media file for reading.
-
-    Raises:
-        InputError: no such file, a folder, empty, not to be read, or not media.
-    """
-    path = Path(path)
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: a folder, not a video file")
-        if status.st_size == 0:
-            raise InputError(f"{path}: empty, 0 bytes; copy it again")
-        container = av.open(str(path.resolve()))   # absolute: a name like -x or a:b is no option or address
-    except FileNotFoundError as err:
-        raise InputError(f"{path}: no such file") from err
-    except PermissionError as err:
-        raise InputError(f"{path}: may not be read; change its rights or copy it") from err
-    except (av.error.FFmpegError, OSError, ValueError) as err:
-        if isinstance(err, InputError):
-            raise
-        raise InputError(f"{path}: not a video that can be read ({getattr(err, 'strerror', None) or err}); if it is one, "
-                         "it is damaged or cut off: copy or convert it again") from err
-    with container:
-        yield container
-
-
-@contextmanager
-def open_video(path: str | os.PathLike) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens a file and its first stream of moving pictures, cover art not counted.
-
-    Raises:
-        InputError: as `open_container`; or a picture, or without such a stream.
-    """
-    with open_container(path) as container:
-        if container.format.name.endswith(PICTURE_FORMATS):
-            raise InputError(f"{path}: a picture, not a video")
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            kind = "only sound" if container.streams.audio else "no pictures"
-            raise InputError(f"{path}: {kind} in it, no video stream; name a video")
-        if streams[0].codec_context is None:
-            raise InputError(f"{path}: its pictures are in a format that cannot be decoded; convert it to H.264")
-        streams[0].thread_type = "AUTO"
-        yield container, streams[0]
-
-
-def decode_frames(container: InputContainer, stream: Stream) -> Iterator[Frame]:
-    """A stream's frames with a time stamp, in order; damaged packets are passed over, the rest decodes."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):   # the end, or cut off in the middle of a packet
-            return
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            continue
-        yield from (frame for frame in frames if frame.pts is not None)
-
-
-def frame_time(frame: VideoFrame) -> Fraction:
-    """The frame's own time stamp in seconds."""
-    return frame.pts * frame.time_base
-
-
-def to_rgb(frame: VideoFrame, aspect: Fraction = Fraction(1), short_side_px: int | None = None) -> np.ndarray:
-    """A frame as displayed, (H, W, 3) uint8 RGB.
-
-    Args:
-        aspect: width of a sample over its height.
-        short_side_px: scale to it; None keeps the size.
-    """
-    width, height = max(1, round(frame.width * aspect)), frame.height
-    if short_side_px is not None:
-        scale = Fraction(short_side_px, min(width, height))
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
-
-
-def _measure(path: Path, fps: Fraction, first: Fraction) -> tuple[Fraction, Fraction, int]:
-    """Time stamp of the first picture, end of the last one, and how many there are."""
-    with open_video(path) as (container, stream):
-        whole = path.stat().st_size <= READ_WHOLE_BYTES
-        if not whole and not _seek_to_end(container, stream):
-            whole = True
-        end, count = first, 0
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is None or packet.is_discard:
-                    continue
-                length = packet.duration * packet.time_base if packet.duration else 1 / fps
-                end, count = max(end, packet.pts * packet.time_base + length), count + 1
-        except av.error.FFmpegError:
-            pass   # cut off: what was read counts
-        end = end if end > first else first + 1 / fps
-        n_frames = count if whole else stream.frames or round((end - first) * fps)
-        return first, end, max(1, n_frames)
-
-
-def _seek_to_end(container: InputContainer, stream: VideoStream) -> bool:
-    """Goes to some seconds before the end that the header claims; False where that is not possible."""
-    if stream.duration is not None:
-        claimed = (stream.start_time or 0) + stream.duration
-        at = claimed - round(TAIL_S / stream.time_base)
-        target = dict(offset=max(at, 0), stream=stream)
-    elif container.duration is not None:
-        at = (container.start_time or 0) + container.duration - TAIL_S * av.time_base
-        target = dict(offset=max(at, 0))
-    else:
-        return False
-    try:
-        container.seek(**target, backward=True)
-    except av.error.FFmpegError:
-        return False
-    return True
+        if k < len(times):
+            picture = to_rgb(shown, display, short_side_px)
+            yield from ((index, picture) for index in range(k, len(times)))

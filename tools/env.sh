@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by every script: `source tools/env.sh [EXTRA...]`.
 #
 # Makes .venv beside this folder, installs requirements.txt and requirements-EXTRA.txt into it under
@@ -21,7 +22,7 @@ _env_install() {
     stamp="$venv/.installed-$(basename "$file" .txt)-$(cat "$file" "$_env_root/constraints.txt" | cksum | cut -d ' ' -f 1)"
     [ -e "$stamp" ] && continue
     echo "installing $(basename "$file") into .venv (the first time takes a few minutes)" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
       --requirement "$file" --constraint "$_env_root/constraints.txt" || return 1
     touch "$stamp"
   done

@@ -22,7 +22,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("videos", nargs="+", help="video files, or folders of them")
     parser.add_argument("--labels", nargs="+", default=[], help="JSON lines whose queries are encoded too")
     parser.add_argument("--out", required=True, help="folder of the features; each part gets a folder in it")
-    parser.add_argument("--encoders", default="offline", help="offline, clip, or a config with encoders (default: offline)")
+    parser.add_argument("--encoders", default="offline",
+                        help="offline, clip, or a config with encoders (default: offline)")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
     return parser.parse_args(argv)
 

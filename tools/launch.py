@@ -26,7 +26,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dump", help="write the predictions there, as JSON lines")
     parser.add_argument("--seed", type=int, help="random seed, instead of the config's")
     parser.add_argument("--work-dir", help="where everything goes (default: work_dirs/<config's name>)")
-    parser.add_argument("--launcher", choices=("torch", "slurm"), help="how the processes were started (default: found out)")
+    parser.add_argument("--launcher", choices=("torch", "slurm"),
+                        help="how the processes were started (default: found out)")
     return parser.parse_args(argv)
 
 

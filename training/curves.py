@@ -8,7 +8,8 @@ from pathlib import Path
 
 from common.files import atomic_path
 
-SHOWN_METRICS = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1", "mAP")
+SHOWN_METRICS = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1",
+                 "mAP")
 
 
 def read_log(path: str | os.PathLike) -> dict[str, list[tuple[float, float]]]:

@@ -16,5 +16,6 @@ from .uni_modal_encoder import UniModalEncoder
 
 __all__ = [
     "Attention", "BottleneckTransformer", "BoundaryHead", "CrossModalEncoder", "DecoderLayer", "EncoderLayer",
-    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator", "SaliencyHead", "Standardize", "UniModalEncoder",
+    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator",
+    "SaliencyHead", "Standardize", "UniModalEncoder",
 ]

@@ -47,7 +47,8 @@ class SaliencyHead(nn.Module):
             if predicts:
                 scores.append(logits.detach().sigmoid() * mask)
             if trains and mode != "test":
-                output[f"d{i}.saliency_loss"] = self.saliency_loss(logits, data["saliency"].float(), weight=mask.float())
+                output[f"d{i}.saliency_loss"] = self.saliency_loss(
+                    logits, data["saliency"].float(), weight=mask.float())
         output["_out"]["saliency"] = (sum(scores) / len(scores)).float().cpu()
         return output
 

@@ -8,7 +8,9 @@ features = dict(
     video_dims=1664,
     cache=True)
 data = dict(
-    train=dict(**features, reorder=True, label_path=data_root + "train.jsonl", loader=dict(batch_size=32, shuffle=True)),
+    train=dict(
+        **features, reorder=True, label_path=data_root + "train.jsonl",
+        loader=dict(batch_size=32, shuffle=True)),
     val=dict(**features, label_path=data_root + "val.jsonl", loader=dict(batch_size=32)),
     test=dict(**features, label_path=data_root + "test.jsonl", loader=dict(batch_size=32)))
 del data_root, features
