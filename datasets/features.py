@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,24 +41,9 @@ def read_array(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     return array
 
 
-def read_video(folders: Sequence[str | os.PathLike], vid: str) -> np.ndarray:
-    """Reads a video's features (T, sum of widths): the folders' `{vid}.npz` side by side, in their order.
-
-    Files of other lengths are trimmed to the shortest.
-    """
-    parts = [read_matrix(Path(folder) / f"{vid}.npz", "features") for folder in folders]
-    length = min(map(len, parts))
-    return np.concatenate([part[:length] for part in parts], axis=1)
-
-
 def read_matrix(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     """As `read_array`, and it must be (rows, width)."""
     array = read_array(path, key)
     if array.ndim != 2:
         raise InputError(f"{path}: features of shape {array.shape}, not (rows, width)")
     return array
-
-
-def width_of(path: str | os.PathLike, key: str | None = None) -> int:
-    """The width of a feature file's rows."""
-    return read_matrix(path, key).shape[1]

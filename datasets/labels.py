@@ -8,7 +8,13 @@ from pathlib import Path
 
 from common.errors import InputError
 
+MAX_SALIENCY = 4   # an annotator's highest score
 SHOWN_FAULTS = 20
+
+
+def num_clips(duration_s: float, clip_len_s: float) -> int:
+    """Clips of a labelled video, at least 1; a last piece shorter than a clip does not count."""
+    return max(int(duration_s / clip_len_s + 1e-9), 1)   # 0.6 s / 0.2 s are 3, not 2.9999
 
 
 def read_jsonl(path: str | os.PathLike) -> list[dict]:
@@ -17,12 +23,17 @@ def read_jsonl(path: str | os.PathLike) -> list[dict]:
     Raises:
         InputError: no such file, or lines that are not JSON objects, each by its number.
     """
+    return [entry for _, entry in read_numbered(path)]
+
+
+def read_numbered(path: str | os.PathLike) -> list[tuple[int, dict]]:
+    """As `read_jsonl`, each object with the number of its line, from 1."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; name one with JSON lines")
     entries, faults = [], []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")   # splitlines() also splits inside strings
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(f"{path}: cannot be read as text ({err}); save it as UTF-8") from err
     for number, line in enumerate(lines, 1):
@@ -30,11 +41,14 @@ def read_jsonl(path: str | os.PathLike) -> list[dict]:
             continue
         try:
             entry = json.loads(line)
-            if not isinstance(entry, dict):
+            if isinstance(entry, dict):
+                entries.append((number, entry))
+            else:
                 faults.append(f"line {number}: not a JSON object but {line.strip()[:40]!r}")
-            entries.append(entry)
         except json.JSONDecodeError as err:
             faults.append(f"line {number}: not JSON ({err.msg} at column {err.colno})")
+        except (RecursionError, ValueError):   # a thousand brackets, a number of 5,000 digits
+            faults.append(f"line {number}: not JSON that can be read")
     _refuse(path, faults)
     return entries
 
@@ -43,7 +57,7 @@ def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
     """Reads and checks labels.
 
     Every line has `qid`, `query`, `vid`, `duration` in seconds; `relevant_windows` [[start s, end s]]
-    and `relevant_clip_ids` with `saliency_scores` [[annotators' scores]] may lack, as in a test split.
+    and `relevant_clip_ids` with `saliency_scores` [[annotators' 0-4]] may lack, as in a test split.
 
     Args:
         path: JSON lines.
@@ -54,17 +68,23 @@ def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
             end before they start or lie outside the video, clips outside it, rows of scores that
             do not fit the clips.
     """
-    labels = read_jsonl(path)
-    faults, seen = [], {}
-    for number, label in enumerate(labels, 1):
+    return [label for _, label in read_numbered_labels(path, clip_len_s)]
+
+
+def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[tuple[int, dict]]:
+    """As `read_labels`, each label with the number of its line, from 1."""
+    numbered = read_numbered(path)
+    faults: list[str] = []
+    seen: dict[str, int] = {}
+    for number, label in numbered:
         faults += [f"line {number}: {fault}" for fault in _faults(label, clip_len_s)]
-        qid = label.get("qid")
-        if qid is not None and seen.setdefault(qid, number) != number:
+        qid = str(label.get("qid"))   # 7 and "7" would share a feature file
+        if seen.setdefault(qid, number) != number and "qid" in label:
             faults.append(f"line {number}: qid {qid} stands in line {seen[qid]} too")
-    if not labels:
+    if not numbered:
         faults.append("holds no label")
     _refuse(path, faults)
-    return labels
+    return numbered
 
 
 def _refuse(path: str | os.PathLike, faults: list[str]) -> None:
@@ -77,21 +97,58 @@ def _faults(label: dict, clip_len_s: float) -> list[str]:
     lacking = [key for key in ("qid", "query", "vid", "duration") if key not in label]
     if lacking:
         return [f"lacks {', '.join(lacking)}"]
-    duration = label["duration"]
-    if not isinstance(duration, (int, float)) or not duration > 0:
-        return [f"duration {duration!r} is not a number of seconds above 0"]
     faults = []
-    for window in label.get("relevant_windows", []):
-        if len(window) != 2 or not 0 <= window[0] < window[1] <= duration:
-            faults.append(f"window {window} does not lie in [0, {duration}] s, its end after its start")
+    for key in ("qid", "vid"):
+        if not _is_name(label[key]):
+            faults.append(f"{key} {label[key]!r} is not a number or a name that a file can have")
+    if not isinstance(label["query"], str):
+        faults.append(f"query {label['query']!r} is not text")
+    duration = label["duration"]
+    if not _is_number(duration) or not duration > 0:
+        return [*faults, f"duration {duration!r} is not a number of seconds above 0"]
+    return faults + _window_faults(label, duration) + _saliency_faults(label, num_clips(duration, clip_len_s))
+
+
+def _window_faults(label: dict, duration: float) -> list[str]:
+    windows = label.get("relevant_windows", [])
+    if not isinstance(windows, list):
+        return [f"relevant_windows {windows!r} is not a list of [start s, end s]"]
+    return [f"window {window} does not lie in [0, {duration}] s, its end after its start" for window in windows
+            if not isinstance(window, list) or len(window) != 2 or not all(map(_is_number, window))
+            or not 0 <= window[0] < window[1] <= duration]
+
+
+def _saliency_faults(label: dict, clips_in_video: int) -> list[str]:
     if ("relevant_clip_ids" in label) != ("saliency_scores" in label):
-        faults.append("relevant_clip_ids and saliency_scores belong together")
-    clips, scores = label.get("relevant_clip_ids", []), label.get("saliency_scores", [])
-    if len(clips) != len(scores):
-        faults.append(f"{len(clips)} relevant_clip_ids but {len(scores)} rows of saliency_scores")
-    if len({len(row) for row in scores}) > 1:
+        return ["relevant_clip_ids and saliency_scores belong together"]
+    clips, rows = label.get("relevant_clip_ids", []), label.get("saliency_scores", [])
+    if not isinstance(clips, list) or not all(isinstance(c, int) and not isinstance(c, bool) for c in clips):
+        return ["relevant_clip_ids are not whole numbers"]
+    if not isinstance(rows, list) or not all(isinstance(row, list) and row for row in rows):
+        return ["saliency_scores are not a list of annotators' scores per clip"]
+    faults = []
+    if len(clips) != len(rows):
+        faults.append(f"{len(clips)} relevant_clip_ids but {len(rows)} rows of saliency_scores")
+    if len({len(row) for row in rows}) > 1:
         faults.append("rows of saliency_scores by different numbers of annotators")
-    outside = [c for c in clips if not 0 <= c < int(duration / clip_len_s)]
+    odd = [x for row in rows for x in row if not _is_number(x) or not 0 <= x <= MAX_SALIENCY]
+    if odd:
+        faults.append(f"saliency_scores {odd[:3]} are not numbers from 0 to {MAX_SALIENCY}")
+    outside = [c for c in clips if not 0 <= c < clips_in_video]
     if outside:
-        faults.append(f"clips {outside[:3]} lie outside the video of {int(duration / clip_len_s)} clips")
+        faults.append(f"clips {outside[:3]} lie outside the video of {clips_in_video} clips")
+    doubled = sorted({c for c in clips if clips.count(c) > 1}) if len(set(clips)) < len(clips) else []
+    if doubled:
+        faults.append(f"clips {doubled[:3]} stand in relevant_clip_ids more than once")
     return faults
+
+
+def _is_number(value: object) -> bool:
+    """A number as seconds or scores can be; json also reads NaN, Infinity and any number of digits."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
+
+
+def _is_name(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip()) and value not in (".", "..") and not set(value) & set("/\\\0")
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from pathlib import Path
@@ -16,10 +17,10 @@ from torch.utils.data import Dataset
 from common.errors import InputError
 
 from .eval import eval_qvhighlights
-from .features import read_matrix, read_video
-from .labels import read_labels
+from .features import read_matrix
+from .labels import MAX_SALIENCY, num_clips, read_numbered_labels
 
-MAX_SALIENCY = 4   # an annotator's highest score
+MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
 MAX_PIECES = 8     # of a reordered video
 
 
@@ -33,25 +34,29 @@ class QVHighlights(Dataset):
         query_path: folder of `qid{qid}.npz` with `last_hidden_state` (L, width).
         audio_path: folder of `{vid}.npy` (T, width), or None.
         clip_len_s: seconds in a clip.
-        video_dims: width that the folders have together, checked before training; None takes any.
+        video_dims: the width that each folder has, in their order, so that swapped folders are found; or
+            the width that they have together; None takes any, as long as all files of a folder agree.
         cache: keep the features in memory once read; for sets that fit.
         reorder: for training on few videos: at every reading cut the video into pieces, never inside a
             window, and join them in a random order, labels likewise.
 
     Raises:
-        InputError: faults in the labels.
+        InputError: faults in the labels; from items, a feature file that is missing, unreadable, of
+            another width, or more than two clips longer or shorter than the label's video.
     """
 
     def __init__(self, label_path: str, video_path: str | list[str], query_path: str, audio_path: str | None = None,
-                 clip_len_s: float = 2, video_dims: int | None = None, cache: bool = False,
+                 clip_len_s: float = 2, video_dims: int | list[int] | None = None, cache: bool = False,
                  reorder: bool = False):
         self.label_path = label_path
-        self.labels = read_labels(label_path, clip_len_s)
+        numbered = read_numbered_labels(label_path, clip_len_s)
+        self.lines, self.labels = [line for line, _ in numbered], [label for _, label in numbered]
         self.video_path = [video_path] if isinstance(video_path, str) else list(video_path)
         self.query_path, self.audio_path = query_path, audio_path
         self.clip_len_s, self.video_dims = clip_len_s, video_dims
         self.reorder = reorder
         self._cache: dict | None = {} if cache else None
+        self._widths: dict[Path, tuple[int, str]] = {}   # of a folder, and the file that it is known by
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,13 +69,13 @@ class QVHighlights(Dataset):
             [0, 1] padded with -1, `boundary` (W, 2) in seconds padded with -1, `meta` the label.
         """
         label = self.labels[index]
-        video, audio = self._streams(label["vid"])
+        video, audio = self._streams(label)
         saliency = self._saliency(label)
         streams = [s for s in (video, audio, saliency) if s is not None]
-        num_clips = min(map(len, streams))   # files may have a row more or less than the label
-        boundary, order = self._boundary(label), slice(num_clips)
+        T = min(map(len, streams))   # files may have a row more or less than the label
+        boundary, order = self._boundary(label), slice(T)
         if self.reorder:
-            order = random_order(boundary / self.clip_len_s, num_clips)
+            order = random_order(boundary / self.clip_len_s, T)
             boundary = moved_windows(boundary / self.clip_len_s, order) * self.clip_len_s
         item = dict(
             video=DataContainer(video[order]),
@@ -82,17 +87,42 @@ class QVHighlights(Dataset):
             item["audio"] = DataContainer(audio[order])
         return item
 
-    def _streams(self, vid: str) -> tuple[Tensor, Tensor | None]:
-        def read():
-            video = torch.from_numpy(read_video(self.video_path, vid))
-            audio = None if self.audio_path is None else torch.from_numpy(
-                read_matrix(Path(self.audio_path) / f"{vid}.npy"))
-            return video, audio
-        return self._cached(("video", vid), read)
+    def _streams(self, label: dict) -> tuple[Tensor, Tensor | None]:
+        """Video (T, V) and audio (T', A) of a label's video, as long as their files are."""
+        vid = label["vid"]
+        video, audio = self._cached(("video", vid), lambda: (self._video(vid), self._audio(vid)))
+        short, expected = min(len(s) for s in (video, audio) if s is not None), self.num_clips(label)
+        if abs(short - expected) > MAX_ROWS_OFF:
+            raise InputError(f"{vid}: features for {short} clips, but the label's {label['duration']} s have "
+                             f"{expected}; extract them again from this video")
+        return video, audio
+
+    def _video(self, vid: int | str) -> Tensor:
+        parts = [self._matrix(folder, f"{vid}.npz", "features") for folder in self.video_path]
+        widths, expected = [part.shape[1] for part in parts], self.video_dims
+        fits = expected in (None, sum(widths)) or (not isinstance(expected, int) and list(expected) == widths)
+        if not fits:
+            found = " + ".join(f"{folder} ({width})" for folder, width in zip(self.video_path, widths, strict=True))
+            raise InputError(f"{vid}: {found} are {sum(widths)} wide together, but video_dims in the config says "
+                             f"{expected}; name the folders that the model was made for, in its order")
+        T = min(map(len, parts))
+        return torch.from_numpy(np.concatenate([part[:T] for part in parts], axis=1))
+
+    def _audio(self, vid: int | str) -> Tensor | None:
+        return None if self.audio_path is None else torch.from_numpy(self._matrix(self.audio_path, f"{vid}.npy"))
 
     def _query(self, qid: int | str) -> Tensor:
-        path = Path(self.query_path) / f"qid{qid}.npz"
-        return self._cached(("query", qid), lambda: torch.from_numpy(read_matrix(path, "last_hidden_state")))
+        return self._cached(("query", qid), lambda: torch.from_numpy(
+            self._matrix(self.query_path, f"qid{qid}.npz", "last_hidden_state")))
+
+    def _matrix(self, folder: str | os.PathLike, name: str, key: str | None = None) -> np.ndarray:
+        """A feature file (rows, width), as wide as the first one that was read from its folder."""
+        matrix = read_matrix(Path(folder) / name, key)
+        width, known_by = self._widths.setdefault(Path(folder), (matrix.shape[1], name))
+        if matrix.shape[1] != width:
+            raise InputError(f"{Path(folder) / name}: {matrix.shape[1]} wide, but {known_by} beside it {width}; "
+                             "make both with one encoder")
+        return matrix
 
     def _cached(self, key: tuple, read):
         if self._cache is None:
@@ -103,10 +133,10 @@ class QVHighlights(Dataset):
 
     def _saliency(self, label: dict) -> Tensor:
         """(clips,): the annotators' mean over its highest value; ones where there are no labels."""
-        num_clips = self.num_clips(label)
+        T = self.num_clips(label)
         if "saliency_scores" not in label:
-            return torch.ones(num_clips)
-        saliency = torch.zeros(num_clips)
+            return torch.ones(T)
+        saliency = torch.zeros(T)
         for clip, scores in zip(label["relevant_clip_ids"], label["saliency_scores"], strict=True):
             saliency[clip] = sum(scores) / (MAX_SALIENCY * len(scores))
         return saliency
@@ -117,34 +147,27 @@ class QVHighlights(Dataset):
 
     def num_clips(self, label: dict) -> int:
         """Clips of a labelled video; a last piece shorter than a clip does not count."""
-        return max(int(label["duration"] / self.clip_len_s), 1)
+        return num_clips(label["duration"], self.clip_len_s)
 
     def check(self) -> list[str]:
-        """Reads every file once and lists the faults, each with its file, before training meets them."""
-        faults = {}
-        for label in self.labels:
-            for kind, key in (("video", label["vid"]), ("query", label["qid"])):
-                if (kind, key) not in faults:
-                    faults[kind, key] = self._fault(kind, key, label)
-        return [fault for fault in faults.values() if fault]
-
-    def _fault(self, kind: str, key: int | str, label: dict) -> str:
-        try:
-            if kind == "query":
-                self._query(key)
-                return ""
-            video, audio = self._streams(key)
-        except InputError as err:
-            return str(err)
-        folders = " + ".join(map(os.fspath, self.video_path))
-        if self.video_dims is not None and video.size(1) != self.video_dims:
-            return (f"{key}: {folders} are {video.size(1)} wide together, the config says {self.video_dims}; "
-                    "name the folders that the model was made for, in its order")
-        short = min(len(s) for s in (video, audio) if s is not None)
-        if short < self.num_clips(label) - 1:
-            return (f"{key}: features for {short} clips, but the label's {label['duration']} s have "
-                    f"{self.num_clips(label)}; extract them again from this video")
-        return ""
+        """Reads every file once and lists the faults, each with its file and the first line that needs it."""
+        folders = [*self.video_path, self.query_path, *([] if self.audio_path is None else [self.audio_path])]
+        missing = [f"{folder}: no such folder of features; make it with tools/extract_features.py"
+                   for folder in folders if not Path(folder).is_dir()]
+        if missing:
+            return missing
+        faults, seen = [], set()
+        for line, label in zip(self.lines, self.labels, strict=True):
+            reads = {("video", label["vid"], label["duration"]): lambda label=label: self._streams(label),
+                     ("query", label["qid"]): lambda label=label: self._query(label["qid"])}
+            for key, read in reads.items():
+                try:
+                    if key not in seen:
+                        read()
+                except InputError as err:
+                    faults.append(f"{err} (for {self.label_path}, line {line})")
+                seen.add(key)
+        return faults
 
     def predictions(self, blob: list[dict]) -> list[dict]:
         """Turns the model's collected `_out` into prediction lines.
@@ -154,11 +177,15 @@ class QVHighlights(Dataset):
 
         Returns:
             `qid, query, vid`, `pred_saliency_scores` of the video's own clips, `pred_relevant_windows`
-            within its duration by falling score; four decimals.
+            within its duration by falling score; four decimals. A query that comes again, as samplers
+            of several processes repeat some, is left out.
         """
-        lines = []
+        lines, seen = [], set()
         for batch in blob:
             for i, label in enumerate(_labels_of(batch["meta"])):
+                if label["qid"] in seen:
+                    continue
+                seen.add(label["qid"])
                 line = {key: label[key] for key in ("qid", "query", "vid")}
                 if "saliency" in batch:
                     line["pred_saliency_scores"] = np.round(
@@ -172,9 +199,14 @@ class QVHighlights(Dataset):
                 lines.append(line)
         return lines
 
-    def evaluate(self, blob: list[dict], logger: object = None) -> dict[str, float]:
-        """The main metrics of the model's collected outputs, as `eval_qvhighlights` names them."""
-        del logger
+    def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
+        """The main metrics of the model's collected outputs, as `eval_qvhighlights` names them.
+
+        A split without labels, as a test split may be, has none; the log says so.
+        """
+        if not any(key in label for label in self.labels for key in ("relevant_windows", "saliency_scores")):
+            (logger or logging.getLogger(__name__)).warning(f"{self.label_path} holds no answers, so nothing is scored")
+            return {}
         return eval_qvhighlights(self.predictions(blob), self.labels, self.clip_len_s)["brief"]
 
 

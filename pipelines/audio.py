@@ -115,7 +115,7 @@ def _placed(frames: Iterable[AudioFrame], zero_s: Fraction, rate_hz: int,
             layout: str) -> Iterator[tuple[int, np.ndarray]]:
     """Resampled sound (channels, n) and the sample, counted from the time stamp `zero_s`, at which it begins."""
     position, expected_s = 0, None
-    kind, resampler = None, AudioResampler("fltp", layout, rate_hz)
+    kind, resampler = None, _resampler(rate_hz, layout)
     for frame in frames:
         start_s = expected_s or Fraction(0) if frame.pts is None else frame.pts * frame.time_base
         jumps = expected_s is None or abs(start_s - expected_s) > JUMP_S
@@ -123,7 +123,7 @@ def _placed(frames: Iterable[AudioFrame], zero_s: Fraction, rate_hz: int,
             for samples in _resampled(resampler, None):
                 yield position, samples
                 position += samples.shape[1]
-            resampler = AudioResampler("fltp", layout, rate_hz)
+            resampler = _resampler(rate_hz, layout)
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if jumps:
                 position, expected_s = round((start_s - zero_s) * rate_hz), start_s
@@ -134,6 +134,11 @@ def _placed(frames: Iterable[AudioFrame], zero_s: Fraction, rate_hz: int,
     for samples in _resampled(resampler, None):
         yield position, samples
         position += samples.shape[1]
+
+
+def _resampler(rate_hz: int, layout: str) -> AudioResampler:
+    """To float; channels are mixed by weights that sum to 1 at most, so that nothing is clipped."""
+    return AudioResampler("fltp", layout, rate_hz, options=dict(rematrix_maxval="1"))
 
 
 def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[np.ndarray]:

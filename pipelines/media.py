@@ -96,7 +96,10 @@ def open_container(path: str | os.PathLike) -> Iterator[InputContainer]:
         raise InputError(f"{path}: not a video that can be read ({reason}); if it is one, it is damaged or cut "
                          "off: copy or convert it again") from err
     with container:
-        yield container
+        try:
+            yield container
+        except av.error.FFmpegError as err:
+            raise InputError(f"{path}: reading it failed ({err.strerror}); copy or convert it again") from err
 
 
 @contextmanager
@@ -130,16 +133,12 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 
 
 def read_packets(container: InputContainer, stream: Stream) -> Iterator[Packet]:
-    """A stream's packets, and an empty one at the end; what is damaged ends there, as if cut off.
-
-    Raises:
-        InputError: the disk or network fails.
-    """
+    """A stream's packets, and an empty one at the end; a file that is cut off ends where it is."""
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError as err:
-        if isinstance(err, OSError):
-            raise InputError(f"{container.name}: reading it failed ({err.strerror}); copy it again") from err
+        if isinstance(err, OSError) and not isinstance(err, EOFError):
+            raise   # the disk fails, not the file
         yield Packet()
 
 

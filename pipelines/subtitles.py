@@ -12,9 +12,12 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import atomic_path
 
-TIMES = re.compile(r"^\s*((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})")
+CLOCK = r"((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
+TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\d)")   # what follows is where on the picture it stands
+BROKEN_TIMES = re.compile(r"\s*\d[\d:., ]*-->|.*-->\s*\d+:\d[\d:.,]*\s*$")
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
-BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+LINE_END = re.compile(r"\r\n|\r|\n")
+LARGEST_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -27,55 +30,78 @@ class Cue:
 
 
 def read_subtitles(path: str | os.PathLike) -> list[Cue]:
-    """Reads .srt and .vtt alike, sorted by time; tags and speaker marks are taken out, empty cues left out.
+    """Reads .srt and .vtt alike; tags and marks are taken out, lines joined, empty cues left out.
+
+    Returns:
+        At least one cue, sorted by time.
 
     Raises:
-        InputError: no such file, not UTF-8 or UTF-16 text, not subtitles, or without a single line.
+        InputError: no such file, too large, not UTF-8 or UTF-16 text, a broken time, or no words.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; name an .srt or .vtt file")
-    data = path.read_bytes()
-    encoding = BYTE_ORDER_MARKS.get(data[:3], BYTE_ORDER_MARKS.get(data[:2], "utf-8"))
-    try:
-        lines = data.decode(encoding).splitlines()
-    except UnicodeDecodeError as err:
-        raise InputError(f"{path}: not {encoding.upper()} text; save the subtitles as UTF-8") from err
-    heads = [i for i, line in enumerate(lines) if TIMES.match(line)]
+    lines = LINE_END.split(_read_text(path))
+    heads = []
+    for i, line in enumerate(lines):
+        if TIMES.match(line):
+            heads.append(i)
+        elif BROKEN_TIMES.match(line):
+            raise InputError(f"{path}, line {i + 1}: {line.strip()[:60]!r} is no pair of times like "
+                             "00:00:01,000 --> 00:00:02,500; mend it")
     if not heads:
-        raise InputError(f"{path}: no subtitles in it, no line like 00:00:01,000 --> 00:00:02,500")
+        raise InputError(f"{path}: no subtitles in it, no line like 00:00:01,000 --> 00:00:02,500; name an .srt "
+                         "or .vtt file")
     cues = []
-    for head, after in zip(heads, [*heads[1:], len(lines)], strict=True):
-        start, end = TIMES.match(lines[head]).groups()
-        text = _text(lines[head + 1:after])
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        text = _text(lines[head + 1:following], is_last=following is None)
+        start_s, end_s = map(_seconds, TIMES.match(lines[head]).groups())
+        if end_s < start_s:
+            raise InputError(f"{path}, line {head + 1}: the subtitle ends at {end_s} s before it starts at {start_s} "
+                             "s; mend its times")
         if text:
-            cues.append(_cue(path, head + 1, start, end, text))
+            cues.append(Cue(start_s, end_s, text))
     if not cues:
-        raise InputError(f"{path}: its subtitles have times but no words")
+        raise InputError(f"{path}: its subtitles have times but no words; name another file")
     return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
 
 
 def write_srt(path: str | os.PathLike, cues: Iterable[Cue]) -> None:
-    """Writes SubRip, UTF-8, whole or not at all."""
-    blocks = [f"{i}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{cue.text}\n" for i, cue in enumerate(cues, 1)]
+    """Writes SubRip, UTF-8, whole or not at all; cues are numbered in the order given."""
+    blocks = []
+    for number, cue in enumerate(cues, 1):
+        if not 0 <= cue.start_s <= cue.end_s:
+            raise ValueError(f"no subtitle from {cue.start_s} to {cue.end_s} s can be written")
+        text = "\n".join(line for line in LINE_END.split(cue.text) if line.strip())
+        blocks.append(f"{number}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{text}\n")
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(blocks), encoding="utf-8")
 
 
-def _cue(path: Path, line: int, start: str, end: str, text: str) -> Cue:
-    start_s, end_s = _seconds(start), _seconds(end)
-    if end_s < start_s:
-        raise InputError(f"{path}, line {line}: the subtitle ends at {end} before it starts at {start}; mend its times")
-    return Cue(start_s, end_s, text)
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise InputError(f"{path}: over {LARGEST_BYTES >> 20} MB, too large for subtitles; name an .srt or .vtt "
+                             "file")
+        data = path.read_bytes()
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read ({err.strerror}); name an .srt or .vtt file") from err
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif data[:1] == b"\0" or data[1:2] == b"\0":   # the zero byte of a first, plain letter
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as err:
+        raise InputError(f"{path}: not {encoding[:6].rstrip('-').upper()} text; save the subtitles as UTF-8") from err
 
 
-def _text(lines: list[str]) -> str:
-    """The words of a cue: up to the first empty line."""
-    words = []
-    for line in lines:
-        if not line.strip():
-            break
-        words.append(html.unescape(TAG.sub("", line)).strip())
+def _text(lines: list[str], is_last: bool) -> str:
+    """The words of a cue: up to the first empty line, without the next cue's number."""
+    until = next((i for i, line in enumerate(lines) if not line.strip()), None)
+    if until is None and not is_last and lines and lines[-1].strip().isdecimal():
+        until = len(lines) - 1
+    words = (html.unescape(TAG.sub("", line)).strip() for line in lines[:until])
     return " ".join(filter(None, words))
 
 

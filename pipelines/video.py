@@ -1,137 +1,19 @@
-"""Reading videos: what a file holds, and the pictures shown at given times."""
+"""Reading and cutting videos: `probe`, `frames_at` and `cut` by one name."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-from av.packet import Packet
 
-from common.errors import InputError
+from .cut import cut
+from .media import decode_packets, display_of, in_order, no_pictures, open_video, read_packets, to_rgb
+from .probe import VideoInfo, probe
 
-from .media import (
-    Display,
-    decode_packets,
-    display_of,
-    frame_rate,
-    in_order,
-    no_pictures,
-    open_video,
-    read_packets,
-    sound_stream,
-    to_rgb,
-)
-
-JUMP_BACK_S = 10                          # more than any order of decoding explains
-ANIMATIONS = {"gif", "apng", "webp"}      # a picture if they hold one frame
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file holds. Times of the whole package count from its first picture.
-
-    Attributes:
-        path: of the file, absolute.
-        duration_s: end of the last picture.
-        fps: pictures a second, on average.
-        n_frames: how many pictures.
-        width: of the picture as displayed, after rotation and with square samples.
-        height: likewise.
-        start_s: the first picture's own time stamp.
-        has_audio: whether there is a stream of sound that can be decoded.
-        rotation_deg: anticlockwise turn to be applied for display, 0, 90, 180 or 270.
-        codec: of the pictures.
-    """
-
-    path: Path
-    duration_s: Fraction
-    fps: Fraction
-    n_frames: int
-    width: int
-    height: int
-    start_s: Fraction
-    has_audio: bool
-    rotation_deg: int
-    codec: str
-
-
-def probe(path: str | os.PathLike) -> VideoInfo:
-    """Reads what a video file holds. Its pictures are counted and timed, not believed from the header.
-
-    The file is read through once, only the beginning of it is decoded; what is missing at the end of
-    a file that was cut off is not part of it.
-
-    Raises:
-        InputError: no such file, not a video, a picture, no picture stream, none of its pictures can
-            be decoded, or time stamps that start again in the middle.
-    """
-    with open_video(path) as (container, stream):
-        stream.thread_type = "SLICE"   # threads across frames would delay the first one
-        times = _Times(frame_rate(stream))
-        first, display = None, Display(0, 0)
-        for packet in read_packets(container, stream):
-            times.add(packet, path)
-            if first is None:
-                for time_s, frame in in_order(decode_packets([packet], stream), stream):
-                    first, display = time_s, display_of(frame, stream)
-                    break
-        if first is None:
-            raise no_pictures(path)
-        n_frames, end_s = times.since(first)
-        if n_frames == 1 and container.format.name in ANIMATIONS:
-            raise InputError(f"{path}: a picture, not a video; name a video file")
-        fps = _average_rate(n_frames, end_s - first, times.rate, stream.time_base)
-        return VideoInfo(path=Path(path).absolute(), duration_s=end_s - first, fps=fps, n_frames=n_frames,
-                         width=display.width, height=display.height, start_s=first,
-                         has_audio=sound_stream(container) is not None, rotation_deg=display.rotation_deg,
-                         codec=stream.codec_context.name)
-
-
-class _Times:
-    """When a stream's pictures are shown, gathered packet by packet, without decoding them."""
-
-    def __init__(self, rate: Fraction):
-        self.rate = rate
-        self.spans: list[tuple[int, int]] = []   # time stamp and length, in ticks
-        self.tick_s, self.latest = Fraction(0), 0
-
-    def add(self, packet: Packet, path: str | os.PathLike) -> None:
-        if not packet.size or packet.is_discard or _hidden(packet):
-            return
-        self.tick_s = packet.time_base
-        length = packet.duration or round(1 / self.rate / self.tick_s)
-        start = packet.pts
-        if start is None:
-            start = sum(self.spans[-1]) if self.spans else 0
-        if self.spans and (self.latest - start) * self.tick_s > JUMP_BACK_S:
-            raise InputError(f"{path}: its time stamps step back from {float(self.latest * self.tick_s):.1f} to "
-                             f"{float(start * self.tick_s):.1f} s, as in files that were strung together; "
-                             "convert it first")
-        self.latest = max(start, self.latest) if self.spans else start
-        self.spans.append((start, length))
-
-    def since(self, first_s: Fraction) -> tuple[int, Fraction]:
-        """How many pictures there are from a time stamp on, and the end of the last one in seconds."""
-        first = round(first_s / self.tick_s)
-        spans = [span for span in self.spans if span[0] >= first] or [(first, self.spans[-1][1])]
-        return len({start for start, _ in spans}), sum(max(spans)) * self.tick_s
-
-
-def _hidden(packet: Packet) -> bool:
-    """Whether a packet is a VP8 frame that is decoded but not shown (RFC 6386, 9.1: `show_frame`)."""
-    return packet.stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10
-
-
-def _average_rate(n_frames: int, duration_s: Fraction, stated: Fraction, tick_s: Fraction) -> Fraction:
-    """Pictures a second: as the file states it if its coarse time stamps agree, else as counted."""
-    if abs(n_frames / stated - duration_s) <= 2 * tick_s:
-        return stated
-    return n_frames / duration_s
+__all__ = ["VideoInfo", "cut", "frames_at", "probe"]
 
 
 def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *,

@@ -24,6 +24,7 @@ TOP_KEYS = {
     "best_keys": "metrics in order of preference; the first one present says which epoch is best",
     "floors": "whether evaluation prints random, shuffled, zero-shot and oracle scores beside",
     "encoders": "what makes the features: visual, text, audio",
+    "summarizer": "options of the summarizer: sigma_clips, max_shot_s, max_iou, max_moments",
     "window_clips": "clips that the model was trained on; longer videos are read in windows of it",
 }
 SPLITS = ("train", "val", "test")

@@ -1,5 +1,7 @@
 """Metrics as pure functions of predictions and labels; importing them needs no torch."""
 
 from .qvhighlights import eval_qvhighlights
+from .summary import f_score, rank_correlation
+from .tvsum import tvsum_top5_map
 
-__all__ = ["eval_qvhighlights"]
+__all__ = ["eval_qvhighlights", "f_score", "rank_correlation", "tvsum_top5_map"]

@@ -6,12 +6,14 @@ import numpy as np
 
 from common.errors import InputError
 
+from ..labels import num_clips
+from .checks import ANY_WIDTH, all_or_none, match, numbers, positive
+
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RANGES_S = {"short": (0, 10), "middle": (10, 30), "long": (30, 150), "full": (0, np.inf)}   # (over, up to]
 SALIENCY_LEVELS = {"Fair": 2, "Good": 3, "VeryGood": 4}
 MAX_PREDICTIONS = 10   # of a query, the first ones, that count for mAP
 CLIP_LEN_S = 2
-SHOWN_QIDS = 5
 
 
 def eval_qvhighlights(predictions: list[dict], labels: list[dict], clip_len_s: float = CLIP_LEN_S) -> dict:
@@ -37,44 +39,28 @@ def eval_qvhighlights(predictions: list[dict], labels: list[dict], clip_len_s: f
         Per cent with two decimals, in the public evaluator's nesting: `brief` holds the main ones.
 
     Raises:
-        InputError: a qid that is missing, doubled or not in the labels; nothing to score.
+        InputError: a qid that is missing, doubled or not in the labels; values that are not finite
+            numbers of the shapes above; a key that some entries have and others lack; nothing to score.
     """
-    by_qid = _match(predictions, labels)
+    by_qid = match(predictions, labels)
+    predictions = [by_qid[label["qid"]] for label in labels]
     result: dict[str, dict] = {}
-    if all("pred_relevant_windows" in p for p in predictions) and all("relevant_windows" in d for d in labels):
-        windows = [by_qid[d["qid"]]["pred_relevant_windows"] for d in labels]
-        result.update(_moment_retrieval(windows, [d["relevant_windows"] for d in labels]))
-    if all("pred_saliency_scores" in p for p in predictions) and all("saliency_scores" in d for d in labels):
-        scores = [by_qid[d["qid"]]["pred_saliency_scores"] for d in labels]
-        result.update(_highlight_detection(scores, labels, clip_len_s))
+    if _both_have(predictions, "pred_relevant_windows", labels, "relevant_windows"):
+        result.update(_moment_retrieval(
+            numbers(predictions, "pred_relevant_windows", 3, "prediction"),
+            numbers(labels, "relevant_windows", 2, "label")))
+    if _both_have(predictions, "pred_saliency_scores", labels, "saliency_scores"):
+        result.update(_highlight_detection(
+            numbers(predictions, "pred_saliency_scores", None, "prediction"), labels, clip_len_s))
     if not result:
         raise InputError("nothing to score: every prediction needs pred_relevant_windows or pred_saliency_scores, "
                          "every label relevant_windows or saliency_scores")
     return {"brief": _brief(result), **dict(sorted(result.items()))}
 
 
-def _match(predictions: list[dict], labels: list[dict]) -> dict:
-    for what, entries in (("labels", labels), ("predictions", predictions)):
-        qids = [entry["qid"] for entry in entries]
-        doubled = sorted({q for q in qids if qids.count(q) > 1}, key=str) if len(set(qids)) < len(qids) else []
-        if doubled:
-            raise InputError(f"the {what} hold {_some(doubled)} more than once; keep one of each")
-    by_qid = {p["qid"]: p for p in predictions}
-    known = {d["qid"] for d in labels}
-    missing = [d["qid"] for d in labels if d["qid"] not in by_qid]
-    unknown = [q for q in by_qid if q not in known]
-    if missing:
-        raise InputError(f"the predictions lack {_some(missing)} of the labels; predict every query")
-    if unknown:
-        raise InputError(f"the predictions hold {_some(unknown)}, which the labels lack; name the labels of that split")
-    if not labels:
-        raise InputError("no label to score against")
-    return by_qid
-
-
-def _some(qids: list) -> str:
-    more = f" and {len(qids) - SHOWN_QIDS} more" if len(qids) > SHOWN_QIDS else ""
-    return f"qid {', '.join(map(str, qids[:SHOWN_QIDS]))}{more}"
+def _both_have(predictions: list[dict], key: str, labels: list[dict], label_key: str) -> bool:
+    predicted = all_or_none(predictions, key, "prediction")
+    return all_or_none(labels, label_key, "label") and predicted
 
 
 def _percent(share: float) -> float:
@@ -95,14 +81,14 @@ def _brief(result: dict) -> dict:
     return brief
 
 
-def _moment_retrieval(pred_windows: list[list], gt_windows: list[list]) -> dict:
+def _moment_retrieval(pred_windows: list[np.ndarray], gt_windows: list[np.ndarray]) -> dict:
     pred, has_pred = _pad(pred_windows, MAX_PREDICTIONS, 3)
     order = np.argsort(-np.where(has_pred, pred[..., 2], -np.inf), axis=1, kind="stable")
     pred, has_pred = np.take_along_axis(pred, order[..., None], axis=1), np.take_along_axis(has_pred, order, axis=1)
     first, has_first = _pad(pred_windows, 1, 3)
     gt, has_gt = _pad(gt_windows, max(map(len, gt_windows), default=0), 2)
     length = gt[..., 1] - gt[..., 0]
-    iou, first_iou = _iou(pred, gt), _iou(first, gt)[:, 0] * has_first
+    iou, first_iou = _iou(pred, gt) * has_pred[..., None], _iou(first, gt)[:, 0] * has_first
     result = {}
     for name, (over, up_to) in RANGES_S.items():
         inside = has_gt & (length > over) & (length <= up_to)
@@ -110,7 +96,7 @@ def _moment_retrieval(pred_windows: list[list], gt_windows: list[list]) -> dict:
         if not asked.any():
             ap, r1 = np.zeros((1, 10)), np.zeros((1, 10))
         else:
-            ap = _detection_ap(iou[asked], has_pred[asked], inside[asked])
+            ap = _detection_ap(iou[asked], inside[asked])
             best = np.where(inside[asked], first_iou[asked], 0).max(axis=1)
             r1 = best[:, None] >= IOU_THRESHOLDS
         keys = [f"{t:.2f}".rstrip("0") for t in IOU_THRESHOLDS]
@@ -123,15 +109,14 @@ def _moment_retrieval(pred_windows: list[list], gt_windows: list[list]) -> dict:
     return result
 
 
-def _pad(rows: list[list], width: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ragged lists of windows -> (Q, width, columns) and where a window exists (Q, width)."""
+def _pad(rows: list[np.ndarray], width: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows (any, columns) of every query -> (Q, width, columns) and where a window exists (Q, width)."""
     padded = np.zeros((len(rows), max(width, 1), columns))
     exists = np.zeros(padded.shape[:2], dtype=bool)
     for i, row in enumerate(rows):
         n = min(len(row), width)
-        if n:
-            padded[i, :n] = [window[:columns] for window in row[:n]]
-            exists[i, :n] = True
+        padded[i, :n] = row[:n]
+        exists[i, :n] = True
     return padded, exists
 
 
@@ -143,70 +128,79 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
-def _detection_ap(iou: np.ndarray, has_pred: np.ndarray, has_gt: np.ndarray) -> np.ndarray:
+def _detection_ap(iou: np.ndarray, has_gt: np.ndarray) -> np.ndarray:
     """AP (Q, 10) of predictions by falling score: each takes the best free label that it meets.
 
     Args:
-        iou: (Q, P, G).
-        has_pred: (Q, P).
+        iou: (Q, P, G), 0 where there is no prediction.
         has_gt: (Q, G).
     """
-    Q, P, G = iou.shape
-    free = np.repeat(has_gt[:, None], len(IOU_THRESHOLDS), axis=1)   # (Q, 10, G)
-    hits = np.zeros((Q, len(IOU_THRESHOLDS), P))
+    Q, P, _ = iou.shape
+    overlap = np.ascontiguousarray(iou.transpose(1, 2, 0))[..., None]   # (P, G, Q, 1): numpy is quick on the last axes
+    place = overlap.argsort(axis=1, kind="stable").argsort(axis=1).astype(np.int16) + 1   # of equals the last is best
+    free = np.repeat(has_gt.T[..., None], len(IOU_THRESHOLDS), axis=2)   # (G, Q, 10)
+    hits = np.zeros((P, Q, len(IOU_THRESHOLDS)))
     for p in range(P):
-        overlap = iou[:, None, p]
-        meets = free & (overlap >= IOU_THRESHOLDS[None, :, None]) & has_pred[:, p, None, None]
-        chosen = np.where(meets, overlap, -1)[..., ::-1].argmax(axis=-1)   # of equals the last label
-        hit = meets.any(axis=-1)
-        hits[..., p] = hit
-        q, t = np.nonzero(hit)
-        free[q, t, G - 1 - chosen[q, t]] = False
-    found = hits.cumsum(axis=-1)
-    precision = found / np.arange(1, P + 1)
-    best_from_here = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-    return (best_from_here * hits).sum(axis=-1) / has_gt.sum(axis=1)[:, None]
+        candidates = place[p] * (free & (overlap[p] >= IOU_THRESHOLDS))   # (G, Q, 10), 0 where out of question
+        best = candidates.max(axis=0)
+        hits[p] = best > 0
+        free &= (candidates == 0) | (candidates != best)
+    precision = hits.cumsum(axis=0) / np.arange(1, P + 1)[:, None, None]
+    best_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    return (best_from_here * hits).sum(axis=0) / has_gt.sum(axis=1)[:, None]
 
 
-def _highlight_detection(scores: list[list], labels: list[dict], clip_len_s: float) -> dict:
-    num_clips = np.array([int(d["duration"] / clip_len_s) for d in labels])
-    T, A = max(num_clips.max(), 1), max((len(row) for d in labels for row in d["saliency_scores"]), default=1)
-    gt = np.zeros((len(labels), T, A))
-    pred = np.full((len(labels), T), -np.inf)
-    for i, d in enumerate(labels):
-        if d["relevant_clip_ids"]:
-            gt[i, d["relevant_clip_ids"]] = d["saliency_scores"]
-        n = min(num_clips[i], len(scores[i]))
-        pred[i, :n] = scores[i][:n]
-    exists = np.arange(T) < num_clips[:, None]
-    order = np.argsort(-pred, axis=1, kind="stable")
-    ranked = np.take_along_axis(pred, order, axis=1)
-    counted = np.take_along_axis(exists, order, axis=1)
-    ends_tie = np.concatenate([ranked[:, :-1] != ranked[:, 1:], np.ones((len(labels), 1), bool)], axis=1)
-    ends_tie[:, :-1] |= counted[:, :-1] & ~counted[:, 1:]   # the last clip ends the last group of equals
+def _highlight_detection(scores: list[np.ndarray], labels: list[dict], clip_len_s: float) -> dict:
+    lengths, gt = _annotations(labels, clip_len_s)
+    Q, T, _ = gt.shape
+    pred = np.full((Q, T), -np.inf)
+    for i, row in enumerate(scores):
+        n = min(lengths[i], len(row))
+        pred[i, :n] = row[:n]
+    exists = np.arange(T) < lengths[:, None]
+    order = np.argsort(-pred, axis=1, kind="stable")   # padding ranks last, behind missing clips
+    ranked, gt = np.take_along_axis(pred, order, axis=1), np.take_along_axis(gt, order[..., None], axis=1)
+    reads = np.concatenate([ranked[:, :-1] != ranked[:, 1:], np.ones((Q, 1), bool)], axis=1)   # where equals end
+    reads[:, :-1] |= ~exists[:, 1:]   # the last clip ends the last group of equals
     result = {}
     for level, least in SALIENCY_LEVELS.items():
-        positive = np.take_along_axis(gt, order[..., None], axis=1) >= least
-        ap = _ranking_ap(positive & counted[..., None], counted, ends_tie)
+        positive = gt >= least
+        ap = _ranking_ap(positive, reads & exists)
         hit = positive[:, 0].any(axis=1)
         result[f"HL-min-{level}"] = {"HL-mAP": _percent(ap.mean()), "HL-Hit1": _percent(hit.mean())}
     return result
 
 
-def _ranking_ap(positive: np.ndarray, counted: np.ndarray, ends_tie: np.ndarray) -> np.ndarray:
+def _annotations(labels: list[dict], clip_len_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Every video's clips (Q,), and the annotators' scores (Q, T, A), 0 where none gave any."""
+    rows = numbers(labels, "saliency_scores", ANY_WIDTH, "label")
+    clips = [ids.astype(int) for ids in numbers(labels, "relevant_clip_ids", None, "label")]
+    lengths = np.array([num_clips(positive(label, "duration", "label"), clip_len_s) for label in labels])
+    widths = {row.shape[1] for row in rows if len(row)} or {1}
+    if len(widths) > 1:
+        raise InputError(f"the labels' saliency_scores are by {sorted(widths)} annotators; every row needs as many")
+    gt = np.zeros((len(labels), lengths.max(), widths.pop()))
+    for i, (row, clip) in enumerate(zip(rows, clips, strict=True)):
+        if len(row) != len(clip) or (clip < 0).any() or (clip >= lengths[i]).any():
+            raise InputError(f"label of qid {labels[i]['qid']}: relevant_clip_ids must be one of its "
+                             f"{lengths[i]} clips for every row of saliency_scores")
+        if len(clip):
+            gt[i, clip] = row
+    return lengths, gt
+
+
+def _ranking_ap(positive: np.ndarray, reads: np.ndarray) -> np.ndarray:
     """Interpolated AP (Q, A): mean precision over the scores at which recall rises.
 
     Args:
         positive: (Q, T, A), by falling score.
-        counted: (Q, T) False for padding, which ranks last.
-        ends_tie: (Q, T) where a group of equal scores ends; only there precision is read.
+        reads: (Q, T) where a group of equal scores ends; only there precision is read.
     """
-    found = positive.cumsum(axis=1)
-    precision = found / np.arange(1, positive.shape[1] + 1)[:, None]
-    reads = (ends_tie & counted)[..., None]
-    precision = np.where(reads, precision, 0)
-    best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    at_reads = np.maximum.accumulate(np.where(reads, found, 0), axis=1)   # found at the last read so far
-    before = np.concatenate([np.zeros_like(at_reads[:, :1]), at_reads[:, :-1]], axis=1)
-    rises = reads & (found > before)
-    return (best_from_here * rises).sum(axis=1) / np.maximum(rises.sum(axis=1), 1)
+    found = positive.transpose(1, 0, 2).cumsum(axis=0, dtype=np.float64)   # (T, Q, A)
+    reads = reads.T[..., None]
+    precision = np.where(reads, found / np.arange(1, len(found) + 1)[:, None, None], 0)
+    best_from_here = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    last_read = np.maximum.accumulate(np.where(reads, found, 0), axis=0)
+    rises = reads & (found > 0)
+    rises[1:] &= found[1:] > last_read[:-1]
+    return (best_from_here * rises).sum(axis=0) / np.maximum(rises.sum(axis=0), 1)

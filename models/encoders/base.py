@@ -161,9 +161,7 @@ def check_clips(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int
 
 
 def crop_square(frame: np.ndarray, size_px: int) -> np.ndarray:
-    """Resizes the short side to `size_px` and cuts out the centre, as CLIP's own preprocessing does.
-
-    Bicubic with antialiasing; only the centre is computed, its values are those of resizing the whole.
+    """Resizes the short side to `size_px`, bicubic with antialiasing, and cuts out the centre, as CLIP does.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -172,11 +170,10 @@ def crop_square(frame: np.ndarray, size_px: int) -> np.ndarray:
         (size_px, size_px, 3) uint8.
     """
     H, W, _ = frame.shape
-    height, width = (int(size_px * side / min(H, W)) for side in (H, W))   # of the whole, resized
+    height, width = (int(size_px * side / min(H, W)) for side in (H, W))
     top, left = round((height - size_px) / 2), round((width - size_px) / 2)
-    centre = (left * W / width, top * H / height, (left + size_px) * W / width, (top + size_px) * H / height)
-    image = Image.fromarray(np.ascontiguousarray(frame))
-    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BICUBIC, box=centre))
+    image = Image.fromarray(np.ascontiguousarray(frame)).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image.crop((left, top, left + size_px, top + size_px)))
 
 
 def join_pieces(pieces: list[TextFeature]) -> TextFeature:

@@ -110,13 +110,19 @@ def class_names() -> list[str]:
 
 
 @lru_cache
-def class_embeddings(precision: str = "auto") -> np.ndarray:
+def class_embeddings() -> np.ndarray:
     """(1000, 384) float32: sentence embeddings of the class names, the mean of three wordings.
 
-    Computed once a process, in one to three seconds, too little to keep them in a file. With `auto`
-    they are within 1 % of float32's.
+    Computed once a process, in two to five seconds, too little to keep them in a file; in one thread,
+    since for products this small a second one gains little, and loses much on a busy machine. In
+    bfloat16 where the CPU has it, which is within 1 % of float32.
     """
     texts = [wording.format(name) for wording in WORDINGS for name in class_names()]
-    with autocast(torch.device("cpu"), precision):
-        embeddings = np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with autocast(torch.device("cpu"), "auto"):
+            embeddings = np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
+    finally:
+        torch.set_num_threads(threads)
     return embeddings.reshape(len(WORDINGS), -1, MiniLMText.dims).mean(axis=0)   # (3 * 1000, D) -> (1000, D)

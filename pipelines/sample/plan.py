@@ -16,7 +16,7 @@ from .sounds import SOUNDS
 
 SHOTS = (6, 10)            # of a video
 SHOT_S = (6, 24)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
-SOUND_S = (7, 16)
+SOUND_S = (7, 15)
 USUAL_S = 90
 TRAIN_QUERIES = 12         # of a training video; the others have three or four
 TRIES = 500
@@ -170,14 +170,15 @@ def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: 
         others = [name for name, scene in SCENES.items() if scene.asked and name not in asked]
         scene = str(rng.choice(alike if alike and rng.random() < 0.35 else others))
         wanted.append((scene, _any_look(rng, scene, asked_looks)))
+    shortest = max(setting.frames_per_clip, round(SHOT_S[0] * scale * setting.fps))
     for _ in range(TRIES):
         order = [wanted[i] for i in rng.permutation(count)]
-        if all(a[0] != b[0] and (a[1] != b[1] or a[1] == PLAIN) for a, b in itertools.pairwise(order)):
-            break                                            # neighbours differ
-    shortest = max(setting.frames_per_clip, round(SHOT_S[0] * scale * setting.fps))
-    spare = n_frames - count * shortest
-    parts = np.cumsum(rng.dirichlet(np.full(count, 3.0))) * spare
-    cuts = np.round(parts).astype(int) + shortest * np.arange(1, count + 1)
+        share = rng.dirichlet(np.full(count, 8.0))
+        lengths = shortest + share * (n_frames - count * shortest)
+        if all(a[0] != b[0] and (a[1] != b[1] or a[1] == PLAIN) for a, b in itertools.pairwise(order)) \
+                and lengths.max() <= SHOT_S[1] * max(scale, 2 / SHOT_S[0]) * setting.fps:
+            break                                            # neighbours differ, none is too long
+    cuts = np.round(np.cumsum(lengths)).astype(int)
     firsts = [0, *cuts[:-1].tolist()]
     return tuple(_draw_shot(rng, scene, look, first, last, setting)
                  for (scene, look), first, last in zip(order, firsts, cuts.tolist(), strict=True))

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from models.encoders.base import AudioEncoder, Encoders, TextEncoder, TextFeature, VisualEncoder, unit_rows
 
-COLOURS = dict(red=(220, 30, 30), green=(30, 200, 30), blue=(30, 30, 220), grey=(120, 120, 120), black=(0, 0, 0))
+COLOURS = dict(red=(220, 30, 30), green=(30, 200, 30), blue=(30, 30, 220), grey=(120, 120, 120),
+               black=(0, 0, 0))
 
 
 class ColourEyes(VisualEncoder):
     """A clip's features are the mean colour of its picture."""
 
-    parts = dict(colour=3)
+    parts = dict(colour=3)   # noqa: RUF012
     shared_part = "colour"
     size_px = 4
 

@@ -63,7 +63,7 @@ def test_cue_likeness_begins_at_the_nearest_unrelated_sentence():
     unrelated = np.array([[1, 0, 3**0.5], [0, 0, 1.0]])       # cosines 0.5 and 0
     lines = np.array([[1, 0, 0], [0, 1, 0], [0.75, 0, (1 - 0.75**2) ** 0.5], [0.5, 0.5 * 3**0.5, 0]])
     np.testing.assert_allclose(cue_likeness(sentence, lines, unrelated), [[1, 0, 0.5, 0]], atol=1e-12)
-    assert np.isfinite(cue_likeness(sentence, lines, sentence)).all()   # asked word for word what is unrelated
+    assert np.isfinite(cue_likeness(sentence, lines, sentence)).all()   # asked for one of them
 
 
 def test_likeness_goes_to_the_clips_that_a_line_overlaps():
@@ -138,7 +138,8 @@ def test_moments_at_both_ends_and_none_in_a_flat_curve():
 
 
 def test_suppression_keeps_the_better_of_overlapping_moments():
-    moments = [Moment(0, 10, 0.5, ""), Moment(2, 10, 0.9, ""), Moment(8, 20, 0.7, ""), Moment(30, 31, 0.1, "")]
+    stretches = [(0, 10, 0.5), (2, 10, 0.9), (8, 20, 0.7), (30, 31, 0.1)]
+    moments = [Moment(*stretch, "") for stretch in stretches]
     assert [m.score for m in suppress(moments)] == [0.9, 0.7, 0.1]              # IoU 0.8 goes, 1/9 stays
     assert [m.score for m in suppress(moments, max_iou=0.8)] == [0.9, 0.7, 0.5, 0.1]
     assert [m.score for m in suppress(moments, max_iou=0.1)] == [0.9, 0.1]

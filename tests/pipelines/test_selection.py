@@ -83,7 +83,7 @@ def test_key_frames_are_the_key_shots_where_they_fit():
 def test_a_summary_is_never_empty():
     shots = np.array([[0, 1], [2, 9]])
     assert key_shots(shots, np.zeros(2), shots[:, 0], 10, 0.5).tolist() == [0]      # worthless, but it fits
-    assert key_shots(shots, np.array([-2, -1]), shots[:, 0], 10, 0.5).tolist() == [0]   # better, but too long: 1
+    assert key_shots(shots, np.array([-2, -1]), shots[:, 0], 10, 0.5).tolist() == [0]   # 1 is too long
     assert key_frames(shots, np.ones(2), shots[:, 0], 10, 0.01).tolist() == [[0, 0]]   # less than a frame
 
 

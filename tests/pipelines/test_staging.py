@@ -50,7 +50,8 @@ def test_never_replaces_an_input(tmp_path, link):
     source.write_text("video")
     if link is not None:
         link(source, tmp_path / "summary.mp4")
-    with pytest.raises(InputError, match="would replace the input"), stage(tmp_path, ["summary.mp4"], [source]):
+    refused = pytest.raises(InputError, match="would replace the input")
+    with refused, stage(tmp_path, ["summary.mp4"], [source]):
         pytest.fail("must refuse before the work")
     assert source.read_text() == "video"
 

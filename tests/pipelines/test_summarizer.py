@@ -74,6 +74,17 @@ def test_without_words_it_keeps_what_stands_out(colour_summarizer, video):
     assert {m.text for m in summary.moments} == {""}
 
 
+def test_says_what_had_a_part_in_the_scores(tmp_path):
+    path = write_video(tmp_path / "loud.mp4", SECONDS, loud_s=[3])
+    loud = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    summarizer = Summarizer(colour_encoders(with_sound=True))
+    asked, unasked = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
+    assert asked.scored_by == dict(kind="zero-shot, no training", config=None, checkpoint=None,
+                                   visual="ColourEyes", text="ColourWords", audio=None)
+    assert unasked.scored_by["audio"] == "LoudEars"
+    assert unasked.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
+
+
 def test_a_spoken_line_is_found_though_nothing_shows_it(colour_summarizer, video):
     cues = [Cue(4.2, 7, "We need green, green, green!"), Cue(50, 52, "Look at red"), Cue(55, 56, " ")]
     seen = colour_summarizer.summarize(video, ["green"])
@@ -131,7 +142,7 @@ def test_refuses_a_video_of_other_encoders(colour_summarizer, video):
         pass
 
     other = Summarizer(Encoders(OtherEyes(), colour_encoders().text))
-    with pytest.raises(InputError, match="encoded by .*ColourEyes.*OtherEyes"):
+    with pytest.raises(InputError, match=r"encoded by .*ColourEyes.*OtherEyes"):
         other.summarize(video, ["red"])
     with pytest.raises(InputError, match="sound in clips of 2 s, pictures of 4 s"):
         eyes = ColourEyes()
@@ -167,7 +178,8 @@ def test_a_trained_model_gives_the_scores_and_the_moments(video):
 
 def test_a_trained_model_hears_too(video):
     summarizer = Summarizer(colour_encoders(), RedWatcher(), ["colour"])
-    summary = summarizer.summarize(video, ["blue car"], subtitles=[Cue(30, 33, "a blue car"), Cue(3, 4, "hm")])
+    cues = [Cue(30, 33, "a blue car"), Cue(3, 4, "hm")]
+    summary = summarizer.summarize(video, ["blue car"], subtitles=cues)
     assert (30, 34) in [(m.start_s, m.end_s) for m in summary.moments]
     assert summary.scores[15:17].min() > 0.9
 
@@ -222,7 +234,8 @@ def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     assert summarizer.window_clips == 12 and not summarizer.model.training and summarizer.parts == ("colour",)
     summary = summarizer.summarize(video, ["a red car"])
     assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
-    assert summary.moments and all(0 <= m.start_s < m.end_s <= float(video.info.duration_s) for m in summary.moments)
+    end_s = float(video.info.duration_s)
+    assert summary.moments and all(0 <= m.start_s < m.end_s <= end_s for m in summary.moments)
     assert summary.scored_by["checkpoint"] == str(trained / "config.pth")
 
 
@@ -253,7 +266,7 @@ def test_settings_come_from_the_config(trained, video):
 
 def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypatch):
     class TwoParts(ColourEyes):
-        parts = dict(colour=3, light=1)
+        parts = dict(colour=3, light=1)   # noqa: RUF012
 
     monkeypatch.setattr(module, "build_encoders", lambda cfg: Encoders(TwoParts(), colour_encoders().text))
     (trained / "two.py").write_text(MODEL.format(width=4) + (

@@ -33,7 +33,8 @@ def clips(n: int, moments: list[int] = ()) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n, window, starts", [
-    (1, 75, [0]), (75, 75, [0]), (76, 75, [0, 1]), (150, 75, [0, 37, 74, 75]), (10, 4, [0, 2, 4, 6]), (3, 1, [0, 1, 2]),
+    (1, 75, [0]), (75, 75, [0]), (76, 75, [0, 1]), (150, 75, [0, 37, 74, 75]), (10, 4, [0, 2, 4, 6]),
+    (3, 1, [0, 1, 2]),
 ])
 def test_windows_overlap_by_half_and_reach_the_end(n, window, starts):
     assert window_starts(n, window) == starts

@@ -43,7 +43,8 @@ def test_refuses_what_is_not_clip(tmp_path, clip_network, clip_archive):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(InputError, match=r"other\.pt: not a CLIP network's weights \(KeyError"):
         load_clip(weights=tmp_path / "other.pt")
-    torch.save({k: v for k, v in clip_network.state_dict().items() if k != "logit_scale"}, tmp_path / "less.pt")
+    less = {k: v for k, v in clip_network.state_dict().items() if k != "logit_scale"}
+    torch.save(less, tmp_path / "less.pt")
     with pytest.raises(InputError, match=r"(?s)less\.pt: not a CLIP.*logit_scale"):
         load_clip(weights=tmp_path / "less.pt")
     (tmp_path / "cut.pt").write_bytes(clip_archive.read_bytes()[:5000])

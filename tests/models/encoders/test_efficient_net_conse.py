@@ -19,8 +19,8 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def photos():
-    return dict(cat=photographs.chelsea(), coffee=photographs.coffee(), flower=load_sample_image("flower.jpg"),
-                rocket=photographs.rocket(), motorcycle=photographs.stereo_motorcycle()[0])
+    return dict(cat=photographs.chelsea(), coffee=photographs.coffee(), rocket=photographs.rocket(),
+                flower=load_sample_image("flower.jpg"), temple=load_sample_image("china.jpg"))
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,8 @@ def test_sees_what_the_photographs_show(encoder, features):
     names = class_names()
     shown = encoder.probabilities(features["efficientnet_lite0"]).topk(3).indices
     words = [" ".join(names[i] for i in row) for row in shown.tolist()]
-    for word, found in zip(("tabby", "espresso", "daisy|bee|vase|pot", "missile|projectile", "scooter|moped"), words,
-                           strict=True):
-        assert any(part in found for part in word.split("|")), (word, found)
+    for word, found in zip(("cat", "espresso", "missile", "daisy", "palace"), words, strict=True):
+        assert word in found
 
 
 def test_simplified_network_gives_what_the_published_one_gives(encoder, photos, features):
@@ -79,8 +78,8 @@ def test_the_conse_point_is_that_of_a_slow_twin(encoder, features):
 
 
 def test_finds_the_photograph_that_a_sentence_tells_of(encoder, features):
-    asked = ["a cat looks at you", "a cup of coffee on a table", "a flower in the garden", "a rocket is launched",
-             "a motorbike in a garage"]
+    asked = ["a cat looks at you", "a cup of coffee on a table", "a rocket is launched", "a flower in the garden",
+             "an old temple in China"]
     sentences = np.stack([f.pooler_output for f in MiniLMText().encode(asked)])
     cosines = encoder.similarity(features["conse"].numpy(), sentences)
     assert cosines.shape == (5, 5) and np.abs(cosines).max() <= 1 + 1e-6

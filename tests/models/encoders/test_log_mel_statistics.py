@@ -1,5 +1,7 @@
 """models/encoders/log_mel_statistics.py: PANNs' front-end, beside torchlibrosa's and a slow twin."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,7 @@ def slow_twin(log_mel):
         means.append(mean)
         spreads.append((sum((x - mean) ** 2 for x in column) / len(column)) ** 0.5)
         peaks.append(max(column))
-        changes.append(sum(abs(b - a) for a, b in zip(column, column[1:], strict=False)) / (len(column) - 1))
+        changes.append(sum(abs(b - a) for a, b in pairwise(column)) / (len(column) - 1))
     return means + spreads + peaks + changes
 
 

@@ -15,8 +15,8 @@ from models.encoders.mini_lm_text import PACKAGE, WEIGHTS
 from models.encoders.weights import find_in_package
 
 ROOT = Path(__file__).parents[3]
-TEXTS = ["A man is eating food.", "A man is eating a piece of bread.", "собака бежит по пляжу 🐕", "犬が走る", "كلب",
-         "NAÏVE café", "x", "The quick brown fox jumps over the lazy dog. " * 9]
+TEXTS = ["A man is eating food.", "A man is eating a piece of bread.", "собака бежит по пляжу 🐕", "犬が走る",
+         "كلب", "NAÏVE café", "x", "The quick brown fox jumps over the lazy dog. " * 9]
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +24,26 @@ def encoder():
     return MiniLMText().eval()
 
 
-def slow_twin(encoder, text):
-    """One text at a time, unpadded, through the tokenizer as transformers makes it."""
+@pytest.fixture(scope="module")
+def tokenizer():
+    """As transformers makes it."""
     from transformers import AutoTokenizer
 
-    folder = find_in_package(PACKAGE, *WEIGHTS).parent
-    ids = AutoTokenizer.from_pretrained(folder, local_files_only=True)(text, truncation=False)["input_ids"]
+    return AutoTokenizer.from_pretrained(find_in_package(PACKAGE, *WEIGHTS).parent, local_files_only=True)
+
+
+def slow_twin(encoder, tokenizer, text):
+    """One text at a time, unpadded."""
+    ids = tokenizer(text, truncation=False)["input_ids"]
     with torch.inference_mode():
         tokens = encoder.network(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
     mean = tokens.mean(axis=0)
     return tokens, mean / np.linalg.norm(mean)
 
 
-def test_tokens_and_sentences_are_those_of_a_slow_twin(encoder):
+def test_tokens_and_sentences_are_those_of_a_slow_twin(encoder, tokenizer):
     for text, feature in zip(TEXTS, encoder.encode(TEXTS), strict=True):
-        tokens, sentence = slow_twin(encoder, text)
+        tokens, sentence = slow_twin(encoder, tokenizer, text)
         np.testing.assert_allclose(feature.last_hidden_state, tokens, atol=1e-5)
         np.testing.assert_allclose(feature.pooler_output, sentence, atol=1e-6)
         assert feature.last_hidden_state.dtype == feature.pooler_output.dtype == np.float32
@@ -86,10 +91,10 @@ def test_refuses_texts_that_say_nothing(encoder):
         encoder.encode(["\u200b\x00"])
 
 
-def test_our_datasets_package_is_not_taken_for_another(tmp_path):
-    """transformers looks for a library of the name of our folder `datasets`; with our own already imported."""
-    probe = ("import datasets, os; from models.encoders import MiniLMText; "
-             "print(os.path.dirname(datasets.__file__)); print(len(MiniLMText().encode(['a'])[0].pooler_output))")
+def test_our_datasets_package_is_not_taken_for_another():
+    """transformers looks for a library that is called like our folder `datasets`."""
+    probe = ("import datasets; from models.encoders import MiniLMText; print(datasets.__path__[0]); "
+             "print(len(MiniLMText().encode(['a'])[0].pooler_output))")
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
     assert done.stdout.split() == [str(ROOT / "datasets"), "384"], done.stderr

@@ -14,7 +14,16 @@ import torch
 
 from common.errors import InputError
 from models.encoders import weights
-from models.encoders.weights import CLIP, CNN14, WeightFile, checksum, fetch, find_in_package, load_state, read_weights
+from models.encoders.weights import (
+    CLIP,
+    CNN14,
+    WeightFile,
+    checksum,
+    fetch,
+    find_in_package,
+    load_state,
+    read_weights,
+)
 
 CONTENT = bytes(range(256)) * 9000   # more than one chunk
 
@@ -82,7 +91,7 @@ def test_what_does_not_come_whole_is_not_kept(home, cache, name, content, why):
     with pytest.raises(InputError, match=why) as err:
         fetch(file)
     assert list(cache.iterdir()) == []
-    for part in (name, file.url, file.sha256, str(cache / name), "VIDEO_SUMMARY_CACHE", "encoders/offline.py"):
+    for part in (name, file.url, file.sha256, str(cache / name), "VIDEO_SUMMARY_CACHE", "offline.py"):
         assert part in str(err.value)
 
 

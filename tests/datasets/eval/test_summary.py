@@ -1,0 +1,109 @@
+"""Summary metrics: the goldens, slow twins, and what has no order."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from datasets.eval import f_score, rank_correlation
+
+GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
+
+
+def frames(chosen, shots, n_frames):
+    kept = np.zeros(n_frames, dtype=int)
+    for i in chosen:
+        kept[shots[i][0]:shots[i][1] + 1] = 1
+    return kept
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+def test_f_score_equals_the_published_one():
+    cases = json.loads(GOLDEN.read_text())["fscore"]
+    assert len(cases) == 6
+    for case in cases:
+        machine = frames(case["summary_shots"], case["shots"], case["n_frames"])
+        users = np.array([frames(u, case["shots"], case["n_frames"]) for u in case["user_shots"]])
+        assert f_score(machine, users, "avg") == pytest.approx(case["f_avg"], abs=1e-9)
+        assert f_score(machine, users, "max") == pytest.approx(case["f_max"], abs=1e-9)
+
+
+def slow_f(machine, user):
+    both = len(machine & user)
+    if both == 0:
+        return 0
+    precision, recall = both / len(machine), both / len(user)
+    return 100 * 2 * precision * recall / (precision + recall)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_f_score_equals_a_slow_twin(seed):
+    r = np.random.default_rng(seed)
+    machine, users = r.random(20) < r.random(), r.random((4, 20)) < r.random((4, 1))
+    if seed == 0:
+        machine[:], users[1] = False, False   # nobody kept anything
+    each = [slow_f(set(np.flatnonzero(machine)), set(np.flatnonzero(user))) for user in users]
+    assert f_score(machine, users, "avg") == pytest.approx(np.mean(each))
+    assert f_score(machine.astype(float), users.astype(int), "max") == pytest.approx(max(each))
+
+
+@pytest.mark.parametrize("machine, users, reduce, message", [
+    ([0, 1], [[1, 0, 1]], "avg", r"\(2,\) and the users' \(1, 3\) do not fit"),
+    ([0, 1], [1, 0], "avg", "do not fit"),
+    ([0, 0.5], [[1, 0]], "avg", "0 or 1 for every frame"),
+    ([0, 1], [[1, 0]], "mean", "reduce='mean'; it must be 'avg'"),
+])
+def test_bad_summaries_are_named(machine, users, reduce, message):
+    with pytest.raises(InputError, match=message):
+        f_score(machine, users, reduce)
+
+
+def slow_tau(x, y):
+    """Tau-b over all pairs."""
+    n, agree, untied_x, untied_y = len(x), 0, 0, 0
+    for i in range(n):
+        for j in range(i):
+            dx, dy = np.sign(x[i] - x[j]), np.sign(y[i] - y[j])
+            agree, untied_x, untied_y = agree + dx * dy, untied_x + dx * dx, untied_y + dy * dy
+    return agree / np.sqrt(untied_x * untied_y)
+
+
+def slow_rho(x, y):
+    """Pearson's correlation of the ranks, equals sharing theirs."""
+    ranks = [[np.mean([sum(b < a for b in z), sum(b <= a for b in z) - 1]) for a in z] for z in (x, y)]
+    return np.corrcoef(*ranks)[0, 1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rank_correlation_equals_slow_twins(seed):
+    r = np.random.default_rng(seed)
+    scores, users = r.integers(0, 9, 15), r.integers(1, 6, (4, 15))
+    tau, rho = rank_correlation(scores, users)
+    assert tau == pytest.approx(np.mean([slow_tau(scores, u) for u in users]))
+    assert rho == pytest.approx(np.mean([slow_rho(scores, u) for u in users]))
+
+
+def test_each_annotator_counts_by_himself():
+    """The mean of two opposite annotators has another order than either."""
+    scores = np.array([1, 2, 3, 4])
+    assert rank_correlation(scores, np.array([scores, -scores, -scores])) == pytest.approx((-1 / 3, -1 / 3))
+
+
+def test_who_has_no_order_is_left_out_and_scores_without_one_give_zero():
+    scores = np.array([1, 2, 3])
+    assert rank_correlation(scores, np.array([[1, 2, 3], [5, 5, 5]])) == pytest.approx((1, 1))
+    assert rank_correlation(np.ones(3), np.array([[1, 2, 3]])) == (0, 0)
+    with pytest.raises(InputError, match="no order"):
+        rank_correlation(scores, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("scores, users, message", [
+    ([1, 2, 3], [[1, 2]], r"scores \(3,\) and user_scores \(1, 2\) do not fit"),
+    ([1], [[1]], "N at least 2"),
+    ([1, float("inf")], [[1, 2]], "NaN or infinity"),
+])
+def test_bad_scores_are_named(scores, users, message):
+    with pytest.raises(InputError, match=message):
+        rank_correlation(scores, users)

@@ -1,0 +1,128 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.sample.labels import annotate, heard, label_lines, phrases, relevant_clips, windows_s
+from pipelines.sample.plan import draw_scripts
+from pipelines.sample.scenes import LOOKS, SCENES
+from pipelines.sample.script import Query, Script, Setting, Shot, SoundSpan, View
+from pipelines.sample.sounds import SOUNDS
+
+FPS = Setting().fps
+
+
+def make_shot(scene, look, first_s, last_s, near=(0.0, 1.0)):
+    view = View(100, 100, 100)
+    return Shot(scene, look, round(first_s * FPS), round(last_s * FPS), view, view, near, light=(1, 1),
+                sway=(0, 0, 0, 0), grain=0, join="cut", join_frames=4, seed=0)
+
+
+@pytest.fixture
+def script():
+    shots = (make_shot("cat", "plain", 0, 5), make_shot("coffee", "dark", 5, 13), make_shot("cat", "dark", 13, 16.5),
+             make_shot("moon", "plain", 16.5, 20))
+    sounds = (SoundSpan("bell", 3.0, 7.0, (0.0, -18.0), 1),)
+    return Script(0, "v", "train", 20 * FPS, shots, sounds, (), ())
+
+
+def ids_of(script, **query):
+    return relevant_clips(script, Query(**query), Setting())[0].tolist()
+
+
+def test_a_clip_is_relevant_when_half_of_it_fits(script):
+    assert ids_of(script, scene="cat") == [0, 1, 2, 6, 7]     # half of [4, 6) and [12, 14), a quarter of [16, 18)
+    assert ids_of(script, scene="moon") == [8, 9]
+    assert ids_of(script, look="dark") == [2, 3, 4, 5, 6, 7]
+    assert ids_of(script, scene="cat", look="dark") == [6, 7]
+    assert ids_of(script, sound="bell") == [1, 2, 3]
+    assert ids_of(script, scene="coffee", sound="bell") == [2, 3]
+    assert ids_of(script, scene="temple") == []
+    assert ids_of(script, sound="siren") == []
+
+
+def test_windows_are_runs_of_clips():
+    assert windows_s(np.array([0, 1, 2, 7]), 2) == [[0, 6], [14, 16]]
+    assert windows_s(np.array([], dtype=int), 2) == []
+
+
+def test_quality_grows_with_nearness_and_loudness(script):
+    _, good = relevant_clips(script, Query(scene="coffee", look="dark"), Setting())
+    assert np.all(np.diff(good) > 0) and good[0] < 0.15 and good[-1] > 0.85
+    _, loud = relevant_clips(script, Query(sound="bell"), Setting())
+    assert np.all(np.diff(loud) < 0)
+    assert heard(script, "bell", Setting())[3 * FPS] == 1
+    _, joint = relevant_clips(script, Query(scene="coffee", sound="bell"), Setting())
+    near = relevant_clips(script, Query(scene="coffee", look="dark"), Setting())[1][:2]
+    assert 0 < joint[0] < 1 and joint[0] != pytest.approx(near[0])
+
+
+def test_annotators_follow_the_quality():
+    good = np.linspace(0, 1, 200)
+    scores = np.array(annotate(good, np.array([-0.3, 0, 0.3]), np.random.default_rng(0)))
+    assert scores.shape == (200, 3) and scores.min() >= 0 and scores.max() == 4
+    assert min(np.corrcoef(good, scores[:, i])[0, 1] for i in range(3)) > 0.85
+    assert scores[:, 0].mean() < scores[:, 1].mean() < scores[:, 2].mean()
+    assert (scores[:, 0] != scores[:, 2]).any()
+
+
+def test_lines_are_consistent():
+    setting = Setting(videos=9)
+    scripts = draw_scripts(setting)
+    lines = label_lines(scripts, setting)
+    durations = {script.vid: script.n_frames // setting.fps for script in scripts}
+    assert [line["qid"] for line in lines] == list(range(1, len(lines) + 1))
+    for line in lines:
+        assert line["duration"] == durations[line["vid"]] and isinstance(line["duration"], int)
+        ids = line["relevant_clip_ids"]
+        from_windows = [i for start, end in line["relevant_windows"] for i in range(start // 2, end // 2)]
+        assert ids == from_windows and ids and ids[-1] < line["duration"] / 2
+        ends = [edge for window in line["relevant_windows"] for edge in window]
+        assert ends == sorted(set(ends)) and all(edge % 2 == 0 for edge in ends)   # merged, never touching
+        assert np.array(line["saliency_scores"]).shape == (len(ids), 3)
+        assert all(score in range(5) for row in line["saliency_scores"] for score in row)
+    assert json.loads(json.dumps(lines)) == lines             # plain numbers
+
+
+def test_wordings_of_a_query_differ_and_share_their_labels():
+    setting = Setting(videos=9)
+    lines = [line for line in label_lines(draw_scripts(setting), setting) if line["vid"] == "sample_000"]
+    assert len(lines) == len({line["query"] for line in lines}) == 24
+    for first, second in zip(lines[::2], lines[1::2], strict=True):
+        assert first["relevant_windows"] == second["relevant_windows"]
+        assert first["saliency_scores"] == second["saliency_scores"]
+
+
+def test_unseen_wordings_use_no_phrase_of_training():
+    setting = Setting()
+    scripts = draw_scripts(setting)
+    lines = label_lines(scripts, setting)
+    train_vids = {script.vid for script in scripts if script.split == "train"}
+    trained = {line["query"] for line in lines if line["vid"] in train_vids}
+    unseen = [line["query"] for line in lines if line["wording"] == "unseen"]
+    others = [line for line in lines if line["vid"] not in train_vids]
+    assert len(unseen) * 2 == pytest.approx(len(others), abs=2)
+    assert not trained & set(unseen)
+    held_out = [p for s in SCENES.values() for p in s.held_out] + [p for s in SOUNDS.values() for p in s.held_out] \
+        + [p.replace("{}", "") for look in LOOKS.values() for p in (*look.held_out, *look.alone_held_out)]
+    assert not [(phrase, query) for phrase in held_out for query in trained if phrase in query]
+
+
+def test_phrases_of_every_kind():
+    assert "a shot of a cat" in phrases(Query(scene="cat"), held_out=False)
+    assert "a cat in the dark" in phrases(Query(scene="cat", look="dark"), held_out=False)
+    assert "a cat while a bell is ringing" in phrases(Query(scene="cat", sound="bell"), held_out=False)
+    assert set(phrases(Query(sound="bell"), held_out=True)) == set(SOUNDS["bell"].held_out)
+    for query in (Query(scene="cat"), Query(look="dark"), Query(sound="bell"), Query(scene="cat", look="dark"),
+                  Query(scene="cat", sound="bell")):
+        known, kept = (set(phrases(query, held_out)) for held_out in (False, True))
+        assert known and kept and not known & kept
+
+
+def test_scores_follow_the_seed():
+    setting = Setting(videos=3)
+    scripts = draw_scripts(setting)
+    first = [line["saliency_scores"] for line in label_lines(scripts, setting)]
+    assert first == [line["saliency_scores"] for line in label_lines(scripts, setting)]
+    assert first != [line["saliency_scores"] for line in label_lines(scripts, replace(setting, seed=1))]

@@ -1,0 +1,140 @@
+import json
+from dataclasses import asdict, replace
+
+import av
+import pytest
+
+from common.errors import InputError
+from pipelines.sample import make
+from pipelines.sample.make import make_sample
+from pipelines.sample.plan import draw_scripts
+from pipelines.subtitles import read_subtitles
+
+
+def content(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_set_is_whole(tiny_set, tiny):
+    assert sorted(path.name for path in tiny_set.iterdir()) == [
+        "README.md", "sample.json", "subtitles", "test.jsonl", "train.jsonl", "val.jsonl", "videos"]
+    assert [path.name for path in tiny_set.parent.iterdir()] == ["set"]     # nothing half-made beside it
+    stamp = json.loads((tiny_set / "sample.json").read_text())
+    assert stamp["setting"] == asdict(tiny) and stamp["finished"]
+    for script in draw_scripts(tiny):
+        with av.open(str(tiny_set / "videos" / f"{script.vid}.mp4")) as container:
+            stream = container.streams.video[0]
+            assert stream.frames == script.n_frames and stream.average_rate == tiny.fps
+            assert (stream.width, stream.height) == (160, 90)
+            assert 20 <= stream.duration * stream.time_base <= 24
+        cues = read_subtitles(tiny_set / "subtitles" / f"{script.vid}.srt")
+        assert [(cue.start_s, cue.end_s, cue.text) for cue in cues] == [
+            (remark.start_s, remark.end_s, remark.text) for remark in script.remarks]
+
+
+def test_splits_share_no_video_and_label_what_there_is(tiny_set):
+    lines = {split: [json.loads(line) for line in (tiny_set / f"{split}.jsonl").read_text().splitlines()]
+             for split in ("train", "val", "test")}
+    vids = [{line["vid"] for line in own} for own in lines.values()]
+    assert vids == [{"sample_000"}, {"sample_001"}, {"sample_002"}]
+    assert len({line["qid"] for own in lines.values() for line in own}) == sum(map(len, lines.values()))
+    assert {len(own) for own in (lines["val"], lines["test"])} <= {3, 4}
+    for line in (line for own in lines.values() for line in own):
+        with av.open(str(tiny_set / "videos" / f"{line['vid']}.mp4")) as container:
+            assert line["duration"] == container.streams.video[0].frames / 8
+
+
+def test_readme_says_what_it_is_and_where_the_photographs_are_from(tiny_set):
+    text = (tiny_set / "README.md").read_text()
+    assert "Made up" in text and "seed 3, videos 3" in text and "CC BY 2.0" in text
+    for photo in make.PHOTOS.values():
+        assert photo.file in text and photo.terms in text
+
+
+def test_the_same_setting_gives_the_same_bytes_whatever_the_workers(tiny_set, tiny, tmp_path):
+    assert make_sample(tmp_path / "set", tiny, workers=2, progress=False)
+    assert content(tmp_path / "set") == content(tiny_set)
+
+
+def test_a_finished_set_is_left_alone(tiny_set, tiny, monkeypatch):
+    before = content(tiny_set)
+    monkeypatch.setattr(make, "write_video", None)           # would fail if called
+    assert make_sample(tiny_set, tiny, progress=False) is False
+    assert content(tiny_set) == before
+
+
+def test_another_setting_needs_force(tiny_set, tiny):
+    with pytest.raises(InputError, match="holds a set with seed 3, asked for 4; --force"):
+        make_sample(tiny_set, replace(tiny, seed=4), progress=False)
+
+
+def test_force_makes_it_anew(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "write_video", lambda script, setting, path: path.write_bytes(b"film"))
+    assert make_sample(tmp_path / "set", tiny, workers=1, progress=False)
+    first = content(tmp_path / "set")
+    assert make_sample(tmp_path / "set", replace(tiny, seed=4), workers=1, force=True, progress=False)
+    second = content(tmp_path / "set")
+    assert set(first) == set(second) and first["train.jsonl"] != second["train.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_folder_of_something_else_is_never_touched(tiny, tmp_path):
+    (tmp_path / "thesis.txt").write_text("chapter 1")
+    for force in (False, True):
+        with pytest.raises(InputError, match="is not a sample set, so it is left alone"):
+            make_sample(tmp_path, tiny, force=force, progress=False)
+    with pytest.raises(InputError, match="is not a sample set"):
+        make_sample(tmp_path / "thesis.txt", tiny, progress=False)
+    assert content(tmp_path) == {"thesis.txt": b"chapter 1"}
+
+
+def test_a_stopped_run_is_taken_up_where_it_ended(tiny, tmp_path, monkeypatch):
+    made = []
+
+    def film(script, setting, path):
+        if len(made) == 2:
+            path.write_bytes(b"half a fi")
+            raise KeyboardInterrupt
+        made.append(script.vid)
+        path.write_bytes(b"film")
+
+    monkeypatch.setattr(make, "write_video", film)
+    with pytest.raises(KeyboardInterrupt):
+        make_sample(tmp_path / "set", tiny, workers=1, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [".set.partial"]
+    assert sorted(path.name for path in (tmp_path / ".set.partial" / "videos").iterdir()) == [
+        "sample_000.mp4", "sample_001.mp4"]
+    monkeypatch.setattr(make, "write_video", lambda script, setting, path: path.write_bytes(b"rest"))
+    assert make_sample(tmp_path / "set", tiny, workers=1, progress=False)
+    films = [(tmp_path / "set" / "videos" / f"sample_00{i}.mp4").read_bytes() for i in range(3)]
+    assert films == [b"film", b"film", b"rest"]
+
+
+def test_a_stopped_run_of_another_setting_is_not_mixed_in(tiny, tmp_path, monkeypatch):
+    partial = make._open_partial(tmp_path / "set", replace(tiny, seed=9))
+    (partial / "videos" / "sample_000.mp4").write_bytes(b"other")
+    monkeypatch.setattr(make, "write_video", lambda script, setting, path: path.write_bytes(b"film"))
+    assert make_sample(tmp_path / "set", tiny, workers=1, progress=False)
+    assert (tmp_path / "set" / "videos" / "sample_000.mp4").read_bytes() == b"film"
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    (dict(videos=2), "videos is 2; .* from 3 to 9999"),
+    (dict(videos=3.0), r"videos is 3\.0; it must be a whole number"),
+    (dict(seed=-1), "seed is -1"),
+    (dict(min_duration_s=10), "min_duration_s is 10; .* from 20"),
+    (dict(min_duration_s=30, max_duration_s=24), "min_duration_s 30 is more than max_duration_s 24"),
+    (dict(min_duration_s=21, max_duration_s=21), "no multiple of 2 s lies from 21 to 21"),
+    (dict(width_px=161), "size 161x90 is odd"),
+    (dict(width_px=80), "the width must be 1 to 3 times the height"),
+    (dict(fps=0), "fps is 0"),
+])
+def test_bad_settings_are_input_errors(tiny, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        make_sample(tmp_path / "set", replace(tiny, **changes), progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_workers(tiny, tmp_path):
+    with pytest.raises(InputError, match="workers is 0"):
+        make_sample(tmp_path / "set", tiny, workers=0)

@@ -1,0 +1,128 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.sample.labels import heard, relevant_clips, shown, windows_s
+from pipelines.sample.plan import Deck, draw_scripts, split_names
+from pipelines.sample.scenes import SCENES, photo_size_px
+from pipelines.sample.script import Setting, nearness, view_at, width_range_px
+
+
+@pytest.fixture(scope="module")
+def full():
+    return Setting(), draw_scripts(Setting())
+
+
+def test_deck_deals_all_cards_before_any_again():
+    deck = Deck("abc", np.random.default_rng(0))
+    dealt = [deck.deal() for _ in range(9)]
+    assert [sorted(dealt[i:i + 3]) for i in (0, 3, 6)] == [["a", "b", "c"]] * 3
+    assert deck.deal(lambda card: card == "b") == "b"
+    assert sorted([deck.deal(), deck.deal()]) == ["a", "c"]
+
+
+def test_splits():
+    assert Counter(split_names(48)) == dict(train=32, val=5, test=11)
+    assert split_names(3) == ["train", "val", "test"]
+
+
+def test_same_seed_same_scripts_and_another_seed_others(full):
+    setting, scripts = full
+    assert draw_scripts(setting) == scripts
+    others = draw_scripts(replace(setting, seed=1))
+    assert all(a.shots != b.shots and a.sounds != b.sounds for a, b in zip(scripts, others, strict=True))
+
+
+def test_videos_are_as_long_as_asked_and_filled_with_shots(full):
+    setting, scripts = full
+    for script in scripts:
+        assert setting.min_duration_s <= script.n_frames / setting.fps <= setting.max_duration_s
+        assert script.n_frames % setting.frames_per_clip == 0
+        assert 6 <= len(script.shots) <= 11
+        edges = [0, *(shot.last for shot in script.shots)]
+        assert [shot.first for shot in script.shots] == edges[:-1] and edges[-1] == script.n_frames
+        assert all(6 * setting.fps - 1 <= shot.last - shot.first <= 24 * setting.fps + 1 for shot in script.shots)
+        assert all(a.scene != b.scene for a, b in zip(script.shots, script.shots[1:], strict=False))
+
+
+def test_camera_stays_inside_the_photograph(full):
+    setting, scripts = full
+    for shot in (shot for script in scripts for shot in script.shots):
+        width, height = photo_size_px(SCENES[shot.scene].photo)
+        for frame in np.linspace(shot.first - 4, shot.last + 4, 9).astype(int):
+            view = view_at(shot, int(frame), setting.fps)
+            assert view.width / 2 <= view.x <= width - view.width / 2
+            assert view.width / setting.aspect / 2 <= view.y <= height - view.width / setting.aspect / 2
+
+
+def test_nearness_is_what_the_width_of_the_view_says(full):
+    setting, scripts = full
+    for shot in scripts[0].shots:
+        closest, widest = width_range_px(shot.scene, setting.aspect)
+        for frame in (shot.first, shot.last - 1):
+            view = view_at(shot, frame, setting.fps)
+            expected = np.log(widest / view.width) / np.log(widest / closest)
+            assert float(nearness(shot, np.array(frame))) == pytest.approx(expected, abs=1e-6)
+        if shot.look == "zoom_in":
+            assert shot.end.width < 0.6 * shot.begin.width
+
+
+def test_moments_are_short_beside_their_video(full):
+    setting, scripts = full
+    for script in scripts:
+        for query in script.queries:
+            ids, _ = relevant_clips(script, query, setting)
+            lengths = [end - start for start, end in windows_s(ids, setting.clip_len_s)]
+            assert 1 <= len(lengths) <= 3 and 6 <= min(lengths) and max(lengths) <= 26
+            assert sum(lengths) <= 0.4 * script.n_frames / setting.fps
+
+
+def test_evaluation_asks_three_or_four_things_and_they_need_both_halves(full):
+    setting, scripts = full
+    both = 0
+    for script in (script for script in scripts if script.split != "train"):
+        assert 3 <= len(script.queries) <= 4
+        for query in script.queries:
+            if query.scene and query.look:                   # the same scene comes in another manner, too
+                assert {shot.look for shot in script.shots if shot.scene == query.scene} > {query.look}
+            if query.scene and query.sound:                  # the scene comes without the sound, too
+                silent = np.isnan(heard(script, query.sound, setting))
+                assert (shown(script, replace(query, sound=None)) & silent).sum() >= 2 * setting.fps
+                both += 1
+    assert both >= 3
+
+
+def test_splits_ask_for_everything_about_equally_often(full):
+    _, scripts = full
+    asked = Counter(q.scene for s in scripts if s.split == "train" for q in s.queries if q.kind == "scene")
+    able = {name for name, scene in SCENES.items() if scene.asked}
+    assert set(asked) == able and min(asked.values()) >= 4
+    test = Counter(q.scene for s in scripts if s.split == "test" for q in s.queries if q.kind == "scene")
+    assert set(test) <= able and max(test.values()) - min(test.values()) <= 1
+
+
+def test_no_framing_comes_twice(full):
+    _, scripts = full
+    seen = {}
+    for script in scripts:
+        for shot in script.shots:
+            key = (shot.scene, *(round(value, 1) for view in (shot.begin, shot.end) for value in vars(view).values()))
+            assert seen.setdefault(key, script.vid) == script.vid
+            assert key not in seen or seen[key] == script.vid
+    assert len(seen) == sum(len(script.shots) for script in scripts)
+
+
+def test_remarks_are_said_while_the_voice_is_heard(full):
+    _, scripts = full
+    about = 0
+    for script in scripts:
+        voices = [span for span in script.sounds if span.kind == "voice"]
+        assert script.remarks
+        for remark in script.remarks:
+            assert any(v.start_s <= remark.start_s < remark.end_s <= v.end_s for v in voices)
+            about += any(remark.text in scene.remarks for scene in SCENES.values())
+        texts = [remark.text for remark in script.remarks]
+        assert len(set(texts)) == len(texts)
+    assert 0.3 < about / sum(len(script.remarks) for script in scripts) < 0.6

@@ -1,0 +1,50 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from pipelines.sample import scenes
+from pipelines.sample.scenes import LOOKS, PHOTOS, PLAIN, SCENES, load_photo, photo_path
+
+
+def test_photographs_are_the_ones_named():
+    assert len(PHOTOS) == 20 and {scene.photo for scene in SCENES.values()} == set(PHOTOS)
+    cat = np.asarray(load_photo("chelsea"))
+    assert cat.shape == (300, 451, 3)
+    assert cat[..., 0].mean() > cat[..., 2].mean() + 40          # a ginger cat
+    horse = np.asarray(load_photo("horse"))
+    assert horse[0, 0].tolist() == [255, 255, 255]               # transparency shows as white
+    assert horse[150, 200].tolist() == [0, 0, 0]
+
+
+def test_every_scene_can_be_asked_for_and_filmed():
+    for name, scene in SCENES.items():
+        left, top, right, bottom = scene.region
+        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1, name
+        assert scene.focus is None or (left < scene.focus[0] < right and top < scene.focus[1] < bottom), name
+        assert set(scene.looks) <= set(LOOKS) - {PLAIN}, name
+        assert name not in scene.like and set(scene.like) <= set(SCENES), name
+        assert len(scene.names) >= 3 and len(scene.held_out) >= 2 and len(scene.remarks) >= 2, name
+
+
+def test_grey_photographs_are_never_filmed_without_colour():
+    for name, scene in SCENES.items():
+        red, green, blue = np.moveaxis(np.asarray(load_photo(scene.photo), dtype=int), -1, 0)
+        colourless = max(np.abs(red - green).max(), np.abs(green - blue).max()) == 0
+        assert not (colourless and "mono" in scene.looks), name
+
+
+def test_no_two_scenes_share_a_phrase():
+    phrases = [phrase for scene in SCENES.values() for phrase in (*scene.names, *scene.held_out)]
+    twice = [a for a, b in itertools.combinations(phrases, 2) if a == b]
+    assert twice == []
+
+
+def test_a_photograph_that_the_package_lost_is_an_input_error(monkeypatch):
+    monkeypatch.setitem(scenes.PHOTOS, "lost", scenes.Photo("skimage", "data/lost.png", "none"))
+    with pytest.raises(InputError, match=r"data/lost\.png: this release of skimage .* constraints\.txt"):
+        photo_path("lost")
+    monkeypatch.setitem(scenes.PHOTOS, "gone", scenes.Photo("no_such_package_here", "a.png", "none"))
+    with pytest.raises(InputError, match="no_such_package_here is not installed"):
+        photo_path("gone")

@@ -1,0 +1,127 @@
+"""Subtitles of both kinds, as they are found in the wild."""
+
+import codecs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import InputError
+from pipelines.subtitles import Cue, read_subtitles, write_srt
+
+SRT = """\
+1
+00:00:01,000 --> 00:00:02,500
+Hello <i>there</i>,
+{\\an8}old friend.
+
+2
+01:02:03,004 --> 01:02:05,000  X1:10 X2:20
+I <3 you & 5 < 6
+"""
+CUES = [Cue(1.0, 2.5, "Hello there, old friend."), Cue(3723.004, 3725.0, "I <3 you & 5 < 6")]
+VTT = """\
+WEBVTT - some title
+
+STYLE
+::cue { color: red }
+
+NOTE a remark
+in two lines
+
+intro
+00:01.000 --> 00:02.500 line:90% align:start
+<v Ann>Hello <00:00:01.500><c.loud>there</c>,
+old&nbsp;friend.
+
+00:00:00.250 --> 00:00:00.750
+&lt;music&gt;
+"""
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return path
+
+
+def test_srt(tmp_path):
+    assert read_subtitles(write(tmp_path / "a.srt", SRT)) == CUES
+
+
+def test_vtt_comes_sorted_and_without_notes_and_styles(tmp_path):
+    assert read_subtitles(write(tmp_path / "a.vtt", VTT)) == [
+        Cue(0.25, 0.75, "<music>"), Cue(1.0, 2.5, "Hello there, old\xa0friend.")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_encodings(tmp_path, encoding):
+    text = SRT.replace("Hello", "Grüße, 你好")
+    assert read_subtitles(write(tmp_path / "a.srt", text, encoding))[0].text == "Grüße, 你好 there, old friend."
+
+
+def test_big_endian_with_byte_order_mark(tmp_path):
+    data = codecs.BOM_UTF16_BE + SRT.encode("utf-16-be")
+    assert read_subtitles(write(tmp_path / "a.srt", data)) == CUES
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends(tmp_path, end):
+    assert read_subtitles(write(tmp_path / "a.srt", SRT.replace("\n", end))) == CUES
+
+
+def test_cues_without_empty_lines_between_them(tmp_path):
+    text = "1\n00:01,0 --> 00:02,0\nin 1999\n2\n00:03,0 --> 00:04,0\n2000\n3\n00:05,0 --> 00:06,0\n2001"
+    assert [cue.text for cue in read_subtitles(write(tmp_path / "a.srt", text))] == ["in 1999", "2000", "2001"]
+
+
+def test_empty_cues_are_left_out(tmp_path):
+    text = "1\n00:01,000 --> 00:02,000\n<i></i>\n\n2\n00:03,000 --> 00:04,000\nyes\n"
+    assert read_subtitles(write(tmp_path / "a.srt", text)) == [Cue(3, 4, "yes")]
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("just a letter", "no subtitles in it, no line like"),
+    (b"", "no subtitles in it"),
+    (bytes(range(128, 256)) * 9, "not UTF-8 text; save the subtitles as UTF-8"),
+    ("1\n00:00:05,000 --> 00:00:04,000\nback\n", r"line 2: the subtitle ends at 4.0 s before it starts at 5.0 s"),
+    ("1\n00:00:05,000 --> 00:00:xx\nbroken\n", "line 2: '00:00:05,000 --> 00:00:xx' is no pair of times"),
+    ("1\n-00:00:05,000 --> 00:00:06,000\nearly\n", "line 2: .* is no pair of times"),
+    ("1\n00:00:05,000 --> 00:00:06,000\n\n", "times but no words"),
+])
+def test_bad_files(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read_subtitles(write(tmp_path / "bad.srt", content))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"none.srt: cannot be read \(No such file"):
+        read_subtitles(tmp_path / "none.srt")
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory"):
+        read_subtitles(tmp_path)
+
+
+def test_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.subtitles.LARGEST_BYTES", 1 << 20)
+    with pytest.raises(InputError, match="over 1 MB, too large"):
+        read_subtitles(write(tmp_path / "a.srt", SRT * 9000))
+
+
+def test_written_form(tmp_path):
+    write_srt(tmp_path / "a.srt", [Cue(0, 59.9995, "one\n\ntwo"), Cue(3723.004, 3725, "three")])
+    assert (tmp_path / "a.srt").read_text() == (
+        "1\n00:00:00,000 --> 00:01:00,000\none\ntwo\n\n2\n01:02:03,004 --> 01:02:05,000\nthree\n")
+
+
+def test_written_times_must_make_sense(tmp_path):
+    with pytest.raises(ValueError, match=r"from 2 to 1 s"):
+        write_srt(tmp_path / "a.srt", [Cue(2, 1, "no")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**8), st.integers(0, 10**6), st.from_regex(r"[A-Za-z0-9é你!]+", fullmatch=True)),
+                min_size=1))
+def test_what_is_written_is_read(tmp_path_factory, rows):
+    cues = [Cue(start / 1000, (start + length) / 1000, text) for start, length, text in rows]
+    path = tmp_path_factory.mktemp("subtitles") / "a.srt"
+    write_srt(path, cues)
+    assert read_subtitles(path) == sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
