@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +20,27 @@ def read_array(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such feature file; make it with tools/extract_features.py")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            array = loaded
-        else:
-            with loaded:
-                if key not in loaded.files:
-                    raise InputError(f"{path}: no {key!r} in it, only {', '.join(loaded.files) or 'nothing'}")
-                array = loaded[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:
-        if isinstance(err, InputError):
-            raise
+        array, keys = _load(path, key)
+    except Exception as err:   # numpy and zipfile raise a dozen types on damaged files
         raise InputError(f"{path}: not a readable feature file ({err}); make it again") from err
+    if array is None:
+        raise InputError(f"{path}: no {key!r} in it, only {', '.join(keys) or 'nothing'}")
     if array.size == 0 or array.dtype.kind not in "fiu":
         raise InputError(f"{path}: holds {array.dtype} of shape {array.shape}, not features")
-    array = array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{path}: holds NaN or infinity; make it again")
     return array
+
+
+def _load(path: Path, key: str | None) -> tuple[np.ndarray | None, list[str]]:
+    """The array, None where an archive lacks the key; and the archive's keys."""
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded, []
+    with loaded:
+        return (loaded[key] if key in loaded.files else None), loaded.files
 
 
 def read_matrix(path: str | os.PathLike, key: str | None = None) -> np.ndarray:

@@ -151,19 +151,13 @@ class QVHighlights(Dataset):
 
     def check(self) -> list[str]:
         """Reads every file once and lists the faults, each with its file and the first line that needs it."""
-        folders = [*self.video_path, self.query_path, *([] if self.audio_path is None else [self.audio_path])]
-        missing = [f"{folder}: no such folder of features; make it with tools/extract_features.py"
-                   for folder in folders if not Path(folder).is_dir()]
-        if missing:
-            return missing
         faults, seen = [], set()
         for line, label in zip(self.lines, self.labels, strict=True):
-            reads = {("video", label["vid"], label["duration"]): lambda label=label: self._streams(label),
-                     ("query", label["qid"]): lambda label=label: self._query(label["qid"])}
-            for key, read in reads.items():
+            for key, read, argument in ((("video", label["vid"], label["duration"]), self._streams, label),
+                                        (("query", label["qid"]), self._query, label["qid"])):
                 try:
                     if key not in seen:
-                        read()
+                        read(argument)
                 except InputError as err:
                     faults.append(f"{err} (for {self.label_path}, line {line})")
                 seen.add(key)

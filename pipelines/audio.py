@@ -94,6 +94,7 @@ def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, l
 
 def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction) -> Iterator[AudioFrame]:
     """Decoded frames, from one early enough to have all the sound after `from_s`, if need be the first."""
+    latest_s = zero_s + from_s - WARM_UP_S
     with open_container(path) as container:
         stream = sound_stream(container)
         for earlier_s in EARLIER_S:
@@ -101,8 +102,7 @@ def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction) -> Iterator[Aud
                 break
             frames = decode_packets(read_packets(container, stream), stream)
             first = next(frames, None)
-            if first is not None and first.pts is not None \
-                    and first.pts * first.time_base <= zero_s + from_s - WARM_UP_S:
+            if first is not None and first.pts is not None and first.pts * first.time_base <= latest_s:
                 yield first
                 yield from frames
                 return

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.codec.context import Flags
 from av.video.frame import PictureType, VideoFrame
 from tqdm import tqdm
 
@@ -19,7 +20,18 @@ from common.errors import InputError
 from common.files import atomic_path
 
 from .audio import read_samples
-from .media import Display, first_picture, frames_from, no_pictures, open_container, sound_stream, to_yuv420p
+from .media import (
+    Display,
+    exact_s,
+    first_picture,
+    frames_from,
+    no_pictures,
+    open_container,
+    open_video,
+    seekable,
+    sound_stream,
+    to_yuv420p,
+)
 from .probe import VideoInfo, probe
 
 FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
@@ -72,14 +84,15 @@ def _checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, floa
         if not 0 <= start < end:   # also what is no number
             raise InputError(f"{info.path}: cannot cut from {start} to {end} s; a piece begins at 0 or later and "
                              "ends after that")
+        start, end = exact_s(start), exact_s(min(end, info.duration_s))
         if start < earlier:
-            raise InputError(f"{info.path}: cannot cut from {start} s after {float(earlier)} s; give the pieces in "
-                             "their order and apart")
+            raise InputError(f"{info.path}: cannot cut from {float(start)} s after {float(earlier)} s; give the pieces "
+                             "in their order and apart")
         if start >= info.duration_s:
             raise InputError(f"{info.path}: cannot cut from {float(start)} s, the video ends at "
                              f"{float(info.duration_s):.3f} s")
-        earlier = info.duration_s if end >= info.duration_s else Fraction(end)
-        intervals.append((Fraction(start), earlier))
+        intervals.append((start, end))
+        earlier = end
     if not intervals:
         raise InputError(f"{info.path}: nothing to cut, no interval is given")
     return intervals
@@ -121,17 +134,36 @@ def _join(mp4: _Mp4, info: VideoInfo, intervals: list[Interval], report: Callabl
 def _pictures(info: VideoInfo, display: Display, intervals: list[Interval]) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The pieces' pictures, ready to encode, with their times in the result."""
     joined_s = Fraction(0)
-    for start_s, end_s in intervals:
+    for (start_s, end_s), frames in zip(intervals, _sources(info, intervals), strict=True):
         kind = PictureType.I
-        for at_s, frame in _piece(frames_from(info.path, info.start_s, start_s), start_s, end_s):
+        for time_s, frame in _piece(frames, start_s, end_s):
             try:
                 picture = to_yuv420p(frame, display)
             except av.error.FFmpegError as err:
                 raise InputError(f"{info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
                                  "convert it to H.264") from err
             picture.pict_type, kind = kind, PictureType.NONE   # a player can jump to the joins
-            yield joined_s + at_s, picture
+            yield joined_s + time_s, picture
         joined_s += end_s - start_s
+
+
+def _sources(info: VideoInfo, intervals: list[Interval]) -> Iterator[Iterator[tuple[Fraction, VideoFrame]]]:
+    """Frames with their times for each interval, from some time before it to its end or beyond."""
+    with open_container(info.path) as container:
+        jump = seekable(container)
+    if jump:
+        yield from (frames_from(info.path, info.start_s, start_s) for start_s, _ in intervals)
+        return
+    frames, recent = frames_from(info.path, info.start_s, Fraction(0)), []
+
+    def one_pass() -> Iterator[tuple[Fraction, VideoFrame]]:
+        nonlocal recent
+        yield from recent   # what the piece before has read: its last picture may stand, the next begin this one
+        for pair in frames:
+            recent = [*recent[-1:], pair]
+            yield pair
+
+    yield from (one_pass() for _ in intervals)
 
 
 def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,
@@ -186,14 +218,14 @@ class _Mp4:
         self.video, self.waiting = None, None
 
     def __enter__(self) -> _Mp4:
-        with open_container(self.info.path) as source:
+        with open_video(self.info.path) as (source, pictures):
+            self.tick_s = _tick_s(pictures.time_base)
             kept = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
             stream = sound_stream(source)
             if stream is not None:
                 context = stream.codec_context
                 self.rate_hz = min((r for r in AAC_RATES_HZ if r >= context.sample_rate), default=AAC_RATES_HZ[-1])
                 self.layout = "mono" if context.channels == 1 else "stereo"
-            self.tick_s = _tick_s(source.streams.best("video").time_base)
         with self._writing():
             self.container = av.open(str(self.temporary), "w", format="mp4", options=dict(movflags="+faststart"))
             self.container.metadata.update(kept)
@@ -215,12 +247,12 @@ class _Mp4:
         """Adds a picture, which stands until the next one or the end."""
         if self.video is None:
             self._add_streams(frame)
-        frame.pts, frame.time_base = round(at_s / self.tick_s), self.tick_s
+        at = round(at_s / self.tick_s)
         if self.waiting is not None:
-            if frame.pts <= self.waiting.pts:
+            if at <= self.waiting[0]:
                 return   # closer than time stamps can tell apart
-            self._encode(self.waiting, frame.pts)
-        self.waiting = frame
+            self._encode(at)
+        self.waiting = (at, frame)
 
     def play(self, samples: np.ndarray) -> None:
         """Adds sound (channels, n) after what was added before."""
@@ -234,7 +266,7 @@ class _Mp4:
         """Ends the last picture at a time and writes what the encoders still hold."""
         if self.waiting is None:
             raise no_pictures(self.info.path)
-        self._encode(self.waiting, round(end_s / self.tick_s))
+        self._encode(round(end_s / self.tick_s))
         with self._writing():
             self.container.mux(self.video.encode(None))
             if self.rate_hz:
@@ -246,14 +278,16 @@ class _Mp4:
                                                    options={**H264, "forced-idr": "1"})
             self.video.width, self.video.height, self.video.pix_fmt = frame.width, frame.height, "yuv420p"
             self.video.codec_context.time_base = self.tick_s
+            self.video.codec_context.flags |= Flags.frame_duration
             for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
                 setattr(self.video.codec_context, name, getattr(frame, name))
             if self.rate_hz:
                 self.audio = self.container.add_stream("aac", rate=self.rate_hz, layout=self.layout)
                 self.audio.bit_rate = AAC_BITS_PER_S[self.layout]
 
-    def _encode(self, frame: VideoFrame, until: int) -> None:
-        frame.duration = max(1, until - frame.pts)
+    def _encode(self, until: int) -> None:
+        at, frame = self.waiting
+        frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
         with self._writing():
             self.container.mux(self.video.encode(frame))
 

@@ -27,8 +27,17 @@ from common.errors import InputError
 PICTURE_FORMATS = ("image2", "_pipe", "ico", "fits")         # single pictures, as FFmpeg names their formats
 PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # single pictures in an mp4's clothes
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}          # FFmpeg would type a text on a screen
+SEEKABLE_FORMATS = ("mov,", "matroska,", "mpegts", "avi", "flv", "asf")   # exact time stamps wherever one begins
 WIDEST_SAMPLE = 8                                            # a stated sample aspect beyond it is a mistake
+FINEST_PER_S = 1_000_000                                     # floats are times of at most a millionth's precision
 SEEK_EARLIER_S = (0, 1, 4, 16, 64)                           # tried in turn, then the file's start
+
+
+def exact_s(time_s: float | Fraction) -> Fraction:
+    """A time as the fraction that is meant: the float 0.04 is a bit more than 1/25, and means 1/25."""
+    if isinstance(time_s, (int, Fraction)):
+        return Fraction(time_s)
+    return Fraction(float(time_s)).limit_denominator(FINEST_PER_S)
 
 
 @dataclass(frozen=True)
@@ -115,10 +124,13 @@ def open_video(path: str | os.PathLike) -> Iterator[tuple[InputContainer, VideoS
             raise InputError(f"{path}: a picture, not a video; name a video file")
         if name in TEXT_FORMATS:
             raise InputError(f"{path}: a text, not a video; name a video file")
-        stream = container.streams.best("video")
-        if stream is None or stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+        covers = Disposition.attached_pic | Disposition.timed_thumbnails
+        streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+        if not streams:
             kind = "only sound" if container.streams.audio else "no pictures"
             raise InputError(f"{path}: {kind} in it, no video stream; name a video file")
+        best = container.streams.best("video")
+        stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise InputError(f"{path}: its pictures are in a format that cannot be decoded; convert it to H.264")
         stream.thread_type = "AUTO"
@@ -188,21 +200,26 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction) -> Iterator[tup
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):
                 break
-            frames = decode_packets(read_packets(container, stream), stream)
-            key = next((frame for frame in frames if frame.key_frame), None)
-            if key is None or key.pts is None or key.pts * key.time_base - zero_s > start_s:
-                continue
-            yield key.pts * key.time_base - zero_s, key
-            yield from ((time_s - zero_s, frame) for time_s, frame in in_order(frames, stream)
-                        if time_s > key.pts * key.time_base)
-            return
+            frames = in_order(decode_packets(read_packets(container, stream), stream), stream)
+            key_s, key = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), (None, None))
+            if key is not None and key.pts is not None and key_s - zero_s <= start_s:
+                yield key_s - zero_s, key
+                yield from ((time_s - zero_s, frame) for time_s, frame in frames)
+                return
     with open_video(path) as (container, stream):
         yield from ((time_s - zero_s, frame)
                     for time_s, frame in in_order(decode_packets(read_packets(container, stream), stream), stream))
 
 
+def seekable(container: InputContainer) -> bool:
+    """Whether time stamps are exact after a seek; an MPEG program stream's, for one, are guessed."""
+    return container.format.name.startswith(SEEKABLE_FORMATS)
+
+
 def seek(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
     """Goes to a key frame before an own time stamp, as far as the file tells; False if it cannot."""
+    if not seekable(container):
+        return False
     try:
         container.seek(int(time_s // stream.time_base), stream=stream, backward=True)
     except av.error.FFmpegError:

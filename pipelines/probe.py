@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from av.container import InputContainer
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 from common.errors import InputError
 
@@ -78,7 +80,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
                     break
         if first is None:
             raise no_pictures(path)
-        n_frames, end_s = times.since(first)
+        n_frames, end_s = times.since(first, _stated_end(container, stream))
         if n_frames == 1 and container.format.name in ANIMATIONS:
             raise InputError(f"{path}: a picture, not a video; name a video file")
         fps = _average_rate(n_frames, end_s - first, times.rate, stream.time_base)
@@ -111,11 +113,27 @@ class _Times:
         self.latest = max(start, self.latest) if self.spans else start
         self.spans.append((start, length))
 
-    def since(self, first_s: Fraction) -> tuple[int, Fraction]:
-        """How many pictures there are from a time stamp on, and the end of the last one in seconds."""
+    def since(self, first_s: Fraction, stated_end: int | None) -> tuple[int, Fraction]:
+        """How many pictures there are from a time stamp on, and the end of the last one in seconds.
+
+        Args:
+            first_s: the first picture's time stamp.
+            stated_end: when the last one ends, in ticks, if a file's word on it is good; taken if no
+                packet is missing.
+        """
         first = round(first_s / self.tick_s)
         spans = [span for span in self.spans if span[0] >= first] or [(first, self.spans[-1][1])]
-        return len({start for start, _ in spans}), sum(max(spans)) * self.tick_s
+        last, length = max(spans)
+        if stated_end is not None and last < stated_end <= last + max(length for _, length in spans):
+            length = stated_end - last
+        return len({start for start, _ in spans}), (last + length) * self.tick_s
+
+
+def _stated_end(container: InputContainer, stream: VideoStream) -> int | None:
+    """An mp4's own word, since the lengths of its packets are those of decoding, not of showing."""
+    if container.format.name.startswith("mov,") and None not in (stream.start_time, stream.duration):
+        return stream.start_time + stream.duration
+    return None
 
 
 def _hidden(packet: Packet) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from .cut import cut
-from .media import decode_packets, display_of, in_order, no_pictures, open_video, read_packets, to_rgb
+from .media import decode_packets, display_of, exact_s, in_order, no_pictures, open_video, read_packets, to_rgb
 from .probe import VideoInfo, probe
 
 __all__ = ["VideoInfo", "cut", "frames_at", "probe"]
@@ -22,7 +22,7 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *,
 
     Args:
         path: of a video.
-        times_s: ascending, from the first picture's time; the picture shown is the last one that
+        times_s: ascending, seconds from the first picture's time; the picture shown is the last one that
             began by then, before the first the first, after the end the last.
         short_side_px: the shorter side is scaled to it; None keeps the displayed size.
 
@@ -34,7 +34,7 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *,
     Raises:
         InputError: as `open_video`, or none of its pictures can be decoded.
     """
-    times = [Fraction(t) for t in times_s]
+    times = [exact_s(t) for t in times_s]
     if any(b < a for a, b in pairwise(times)):
         raise ValueError("times_s must ascend")
     with open_video(path) as (container, stream):

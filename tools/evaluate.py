@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     from datasets.eval.floors import oracle, random_floor
     from datasets.labels import read_jsonl, read_labels
     try:
+        if args.out and Path(args.out).is_dir():
+            raise InputError(f"--out {args.out}: is a folder; name a file, e.g. {Path(args.out) / 'metrics.json'}")
         labels = read_labels(args.label)
         metrics = eval_qvhighlights(read_jsonl(args.pred), labels)
         if args.out:

@@ -30,7 +30,11 @@ def random_floor(labels: list[dict], seeds: int = 20, clip_len_s: float = CLIP_L
 
 
 def oracle(labels: list[dict], clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
-    """The main metrics of the labels' own windows and of the annotators' summed scores."""
+    """The main metrics of the labels' own windows and of the annotators' summed scores.
+
+    Not 100 everywhere: ten windows of a query count, those of another range are wrong ones in a
+    range, and annotators differ among themselves.
+    """
     predictions = []
     for label in labels:
         prediction = dict(qid=label["qid"])

@@ -82,16 +82,15 @@ def _brief(result: dict) -> dict:
 
 
 def _moment_retrieval(pred_windows: list[np.ndarray], gt_windows: list[np.ndarray]) -> dict:
-    pred, has_pred = _pad(pred_windows, MAX_PREDICTIONS, 3)
-    order = np.argsort(-np.where(has_pred, pred[..., 2], -np.inf), axis=1, kind="stable")
-    pred, has_pred = np.take_along_axis(pred, order[..., None], axis=1), np.take_along_axis(has_pred, order, axis=1)
-    first, has_first = _pad(pred_windows, 1, 3)
-    gt, has_gt = _pad(gt_windows, max(map(len, gt_windows), default=0), 2)
+    pred, first = _pad(pred_windows, MAX_PREDICTIONS), _pad(pred_windows, 1)
+    gt = _pad(gt_windows, max(map(len, gt_windows), default=0))
+    order = np.argsort(-pred[..., 2], axis=1, kind="stable")
+    iou = _iou(np.take_along_axis(pred, order[..., None], axis=1), gt)
+    first_iou = _iou(first, gt)[:, 0]
     length = gt[..., 1] - gt[..., 0]
-    iou, first_iou = _iou(pred, gt) * has_pred[..., None], _iou(first, gt)[:, 0] * has_first
     result = {}
     for name, (over, up_to) in RANGES_S.items():
-        inside = has_gt & (length > over) & (length <= up_to)
+        inside = (length > over) & (length <= up_to)   # padding is not
         asked = inside.any(axis=1)
         if not asked.any():
             ap, r1 = np.zeros((1, 10)), np.zeros((1, 10))
@@ -109,19 +108,18 @@ def _moment_retrieval(pred_windows: list[np.ndarray], gt_windows: list[np.ndarra
     return result
 
 
-def _pad(rows: list[np.ndarray], width: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows (any, columns) of every query -> (Q, width, columns) and where a window exists (Q, width)."""
-    padded = np.zeros((len(rows), max(width, 1), columns))
-    exists = np.zeros(padded.shape[:2], dtype=bool)
+def _pad(rows: list[np.ndarray], width: int) -> np.ndarray:
+    """Windows (any, 2 or 3) of every query -> (Q, width, 3); padding has length 0 and ranks last."""
+    padded = np.zeros((len(rows), max(width, 1), 3))
+    padded[..., 2] = -np.inf
     for i, row in enumerate(rows):
         n = min(len(row), width)
-        padded[i, :n] = row[:n]
-        exists[i, :n] = True
-    return padded, exists
+        padded[i, :n, :row.shape[1]] = row[:n]
+    return padded
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Windows (Q, N, 2+) and (Q, M, 2+) -> IoU (Q, N, M); 0 where both are empty."""
+    """Windows (Q, N, 3) and (Q, M, 3) -> IoU (Q, N, M); 0 where one has no length."""
     a, b = a[:, :, None], b[:, None]
     overlap = np.clip(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]), 0, None)
     union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - overlap
@@ -132,7 +130,7 @@ def _detection_ap(iou: np.ndarray, has_gt: np.ndarray) -> np.ndarray:
     """AP (Q, 10) of predictions by falling score: each takes the best free label that it meets.
 
     Args:
-        iou: (Q, P, G), 0 where there is no prediction.
+        iou: (Q, P, G), 0 where there is no prediction or no label.
         has_gt: (Q, G).
     """
     Q, P, _ = iou.shape
@@ -165,7 +163,7 @@ def _highlight_detection(scores: list[np.ndarray], labels: list[dict], clip_len_
     result = {}
     for level, least in SALIENCY_LEVELS.items():
         positive = gt >= least
-        ap = _ranking_ap(positive, reads & exists)
+        ap = _ranking_ap(positive, reads)
         hit = positive[:, 0].any(axis=1)
         result[f"HL-min-{level}"] = {"HL-mAP": _percent(ap.mean()), "HL-Hit1": _percent(hit.mean())}
     return result

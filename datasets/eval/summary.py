@@ -58,7 +58,7 @@ def rank_correlation(scores: np.ndarray, user_scores: np.ndarray) -> RankCorrela
     Raises:
         InputError: other shapes, fewer than two frames, NaN, or no annotator with an order.
     """
-    from scipy.stats import kendalltau, spearmanr   # takes a second to load, which other metrics need not wait for
+    from scipy.stats import kendalltau, spearmanr  # takes a second to load, which other metrics need not wait for
 
     s, u = np.asarray(scores, dtype=np.float64), np.asarray(user_scores, dtype=np.float64)
     if s.ndim != 1 or u.ndim != 2 or s.shape != u.shape[1:] or len(s) < 2:

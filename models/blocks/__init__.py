@@ -12,10 +12,11 @@ from .query_decoder import QueryDecoder
 from .query_generator import QueryGenerator
 from .saliency_head import SaliencyHead
 from .standardize import Standardize
+from .temporal_context import TemporalContext
 from .uni_modal_encoder import UniModalEncoder
 
 __all__ = [
     "Attention", "BottleneckTransformer", "BoundaryHead", "CrossModalEncoder", "DecoderLayer", "EncoderLayer",
     "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator",
-    "SaliencyHead", "Standardize", "UniModalEncoder",
+    "SaliencyHead", "Standardize", "TemporalContext", "UniModalEncoder",
 ]

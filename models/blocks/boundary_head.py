@@ -27,13 +27,16 @@ class BoundaryHead(nn.Module):
         pred_indices: decoder layers that predict; the last by default.
         loss_indices: decoder layers that are trained; `pred_indices` by default.
         center_loss, window_loss, offset_loss: nncore's losses.
+        context_cfg: what looks at the clips around, e.g. a TemporalContext; None as published.
     """
 
     def __init__(self, dims: list[int], radius_factor: float = 0.2, sigma_factor: float = 0.2, kernel: int = 1,
                  unit: float = 2, max_num_moments: int = 100, pred_indices: list[int] | None = None,
                  loss_indices: list[int] | None = None, center_loss: dict | None = None,
-                 window_loss: dict | None = None, offset_loss: dict | None = None):
+                 window_loss: dict | None = None, offset_loss: dict | None = None,
+                 context_cfg: dict | None = None):
         super().__init__()
+        self.context = build(context_cfg, MODELS, dims[0], where="context_cfg")
         self.center_pred, self.window_pred, self.offset_pred = (build_linear_modules(list(dims)) for _ in range(3))
         self.center_loss = build(center_loss or dict(type="GaussianFocalLoss"), LOSSES, where="center_loss")
         self.window_loss = build(window_loss or dict(type="L1Loss", loss_weight=0.1), LOSSES, where="window_loss")
@@ -62,6 +65,8 @@ class BoundaryHead(nn.Module):
             predicts, trains = (_has(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
             if not predicts and not trains:
                 continue
+            if self.context is not None:
+                x = self.context(x, mask)
             center = self.center_pred(x).squeeze(-1).float().sigmoid() * mask   # (B, T, 1) -> (B, T)
             window = self.window_pred(x).squeeze(-1).float()
             offset = self.offset_pred(x).squeeze(-1).float()

@@ -31,7 +31,7 @@ def heard(script: Script, kind: str, setting: Setting) -> np.ndarray:
     for span in script.sounds:
         if span.kind == kind:
             first, last = round(span.start_s * setting.fps), round(span.end_s * setting.fps)
-            loud[first:last] = 1 - np.linspace(*span.level_db, last - first) / SOFTEST_DB
+            loud[first:last] = 1 - np.linspace(span.level_db[0], span.level_db[1], last - first) / SOFTEST_DB
     return loud
 
 
@@ -100,7 +100,7 @@ def phrases(query: Query, held_out: bool) -> list[str]:
 
     clauses = pick(SOUNDS[query.sound], "clauses") if query.sound else ()
     if query.scene is None:
-        return list(clauses or pick(LOOKS[query.look], "alone"))
+        return list(clauses or pick(LOOKS[query.look or PLAIN], "alone"))
     templates = pick(LOOKS[query.look or PLAIN], "templates")
     pictures = [t.format(name) for t in templates for name in pick(SCENES[query.scene], "names")]
     if not query.sound:

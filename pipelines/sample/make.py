@@ -18,7 +18,7 @@ from common.files import atomic_path, make_folder, write_json
 from pipelines.subtitles import Cue, write_srt
 
 from .labels import label_lines
-from .plan import SHOTS, draw_scripts
+from .plan import draw_scripts
 from .render import write_video
 from .scenes import PHOTOS, photo_path
 from .script import Script, Setting
@@ -26,8 +26,8 @@ from .script import Script, Setting
 GENERATOR = "sample set"
 VERSION = 1               # raised whenever the same setting would make something else
 SPLITS = ("train", "val", "test")
-_LIMITS = {"seed": (0, 2**32 - 1), "videos": (3, 9999), "min_duration_s": (2 * SHOTS[1], 3600),
-           "max_duration_s": (2 * SHOTS[1], 3600), "width_px": (64, 1920), "height_px": (64, 1080), "fps": (2, 30)}
+_LIMITS = {"seed": (0, 2**32 - 1), "videos": (3, 9999), "min_duration_s": (20, 600),
+           "max_duration_s": (20, 600), "width_px": (64, 1920), "height_px": (64, 1080), "fps": (2, 30)}
 
 
 def check_setting(setting: Setting) -> None:

@@ -14,12 +14,13 @@ from .scenes import LOOKS, PLAIN, SCENES, photo_size_px
 from .script import EDGE_SHARE, Query, Remark, Script, Setting, Shot, SoundSpan, View, region_px, width_range_px
 from .sounds import SOUNDS
 
-SHOTS = (6, 10)            # of a video
-SHOT_S = (6, 24)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
-SOUND_S = (7, 15)
+SHOTS = (5, 8)             # of a video
+SHOT_S = (8, 32)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
+SOUND_S = (12, 24)
+MOMENT_S = (10, 34)        # each window of a query
 USUAL_S = 90
 TRAIN_QUERIES = 12         # of a training video; the others have three or four
-TRIES = 500
+TRIES = 2000
 SMALL_TALK = (
     "I had soup for lunch.", "Did you lock the door?", "We should do this more often.", "What time is it?",
     "My brother lives near here.", "The train was late again.", "Let me change the battery.",
@@ -33,7 +34,8 @@ class Deck:
     """Deals its cards in shuffled rounds, so that all come about equally often."""
 
     def __init__(self, cards: Sequence, rng: np.random.Generator):
-        self.cards, self.rng, self.left = list(cards), rng, []
+        self.cards, self.rng = list(cards), rng
+        self.left: list = []
 
     def deal(self, fits=lambda card: True):
         """The next card that fits; the others stay in their order."""
@@ -68,14 +70,14 @@ def draw_scripts(setting: Setting) -> list[Script]:
 def _decks(rng: np.random.Generator) -> dict[str, Deck]:
     scenes, sounds, looks = ([k for k, v in known.items() if v.asked] for known in (SCENES, SOUNDS, LOOKS))
     pairs = [(scene, look) for scene in scenes for look in SCENES[scene].looks if look in looks]
-    return dict(scene=Deck(scenes, rng), sound=Deck(sounds, rng), scene_look=Deck(pairs, rng),
-                look=Deck([look for look in looks if LOOKS[look].alone], rng),
-                both=Deck(scenes, rng), fourth=Deck(["scene_look", "both", "sound", "sound", "scene_look", "both", "none"], rng),
-                second=Deck(["scene"] * 5 + ["look"], rng))
+    cards: dict[str, list] = dict(
+        scene=scenes, sound=sounds, scene_look=pairs, both=scenes, look=[look for look in looks if LOOKS[look].alone],
+        second=["scene"] * 5 + ["look"], fourth=["scene_look", "both", "sound"] * 2 + ["none"])
+    return {name: Deck(known, rng) for name, known in cards.items()}
 
 
 def _draw_queries(decks: dict[str, Deck], rng: np.random.Generator) -> tuple[Query, ...]:
-    """Three or four queries: scene, scene or manner, sound, and mostly one that asks for two things at once."""
+    """Three or four queries: scene, scene or manner, sound, and often one that asks for two things at once."""
     queries = [Query(scene=decks["scene"].deal())]
     taken = {queries[0].scene}
     if decks["second"].deal() == "scene":
@@ -107,7 +109,8 @@ def _draw_script(index: int, split: str, queries: tuple[Query, ...], setting: Se
         sounds = _draw_sounds(rng, queries, shots, n_frames, setting)
         remarks = _draw_remarks(rng, sounds, shots, setting)
         script = Script(index, f"sample_{index:03d}", split, n_frames, shots, sounds, remarks, queries)
-        if remarks and all(_fair(script, query, setting) for query in queries):
+        if remarks and all(a.scene != b.scene for a, b in itertools.pairwise(shots)) \
+                and all(_fair(script, query, setting) for query in queries):
             return script
     raise AssertionError(f"no script in {TRIES} draws for {queries}")
 
@@ -131,8 +134,8 @@ def _fair(script: Script, query: Query, setting: Setting) -> bool:
     scale = min(1, script.n_frames / setting.fps / USUAL_S)
     ids, _ = relevant_clips(script, query, setting)
     lengths_s = [end - start for start, end in windows_s(ids, setting.clip_len_s)]
-    return bool(lengths_s) and min(lengths_s) >= min(6, max(2, 6 * scale)) and len(lengths_s) <= 3 \
-        and max(lengths_s) <= 26 and 2.5 * sum(lengths_s) <= script.n_frames / setting.fps
+    return bool(lengths_s) and min(lengths_s) >= max(2, MOMENT_S[0] * scale) and len(lengths_s) <= 3 \
+        and max(lengths_s) <= MOMENT_S[1] and 2.5 * sum(lengths_s) <= script.n_frames / setting.fps
 
 
 def _wanted_shots(rng: np.random.Generator, queries: tuple[Query, ...]) -> list[tuple[str, str]]:
@@ -161,7 +164,7 @@ def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: 
     wanted = _wanted_shots(rng, queries)
     duration_s = n_frames / setting.fps
     scale = min(1, duration_s / USUAL_S)
-    fewest = max(SHOTS[0], math.ceil(duration_s / 15) if scale == 1 else 0, len(wanted) + 1)
+    fewest = max(SHOTS[0], math.ceil(duration_s / 24) if scale == 1 else 0, len(wanted) + 1)
     count = int(rng.integers(fewest, max(SHOTS[1], fewest) + 1))
     asked = {query.scene for query in queries}
     asked_looks = tuple(query.look for query in queries if query.look)
@@ -241,9 +244,9 @@ def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tu
             start_s, end_s = round(start_s, 1), round(start_s + length_s, 1)
             if free(start_s, end_s):
                 loud = rng.uniform(-3, 0)
-                levels = [loud, loud - rng.uniform(2, 12)]
-                levels = levels if rng.random() < 0.5 else levels[::-1]
-                spans.append(SoundSpan(kind, start_s, end_s, tuple(levels), int(rng.integers(2**31))))
+                soft = loud - rng.uniform(2, 12)
+                levels = (loud, soft) if rng.random() < 0.5 else (soft, loud)
+                spans.append(SoundSpan(kind, start_s, end_s, levels, int(rng.integers(2**31))))
                 return
 
     for query in queries:

@@ -114,7 +114,7 @@ def _join(picture: np.ndarray, other: Camera, join: str, distance: int, join_fra
 
 def write_video(script: Script, setting: Setting, path: Path) -> None:
     """Renders a script into an mp4, on one thread so that the same script gives the same bytes."""
-    track = mix(list(script.sounds), script.n_frames / setting.fps, setting.rate_hz,
+    track = mix(script.sounds, script.n_frames / setting.fps, setting.rate_hz,
                 np.random.default_rng([setting.seed, 5, script.index]))
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=setting.fps, options={"preset": "superfast", "crf": "28"})

@@ -117,20 +117,20 @@ _ON_BLACK = ("zoom_in", "zoom_out")
 
 SCENES = {
     "cat": Scene(
-        "chelsea", ("a cat", "the face of a cat", "a tabby cat looking out", "the cat with green eyes"),
+        "chelsea", ("a cat", "the face of a cat", "a tabby cat looking out", "the cat with big eyes"),
         ("the cat's face", "a close look at a kitten"),
         ("She is watching something over there.", "Look at those whiskers."), _ANY, focus=(0.5, 0.42), like=("horse", "flower")),
     "coffee": Scene(
-        "coffee", ("a cup of coffee", "a coffee cup on a table", "an espresso on a red saucer", "somebody's coffee"),
+        "coffee", ("a cup of coffee", "a coffee cup on a table", "an espresso on a saucer", "somebody's coffee"),
         ("a mug of coffee", "an espresso cup with a spoon"),
         ("This one is still hot.", "They bake the cups themselves here."), _ANY, focus=(0.5, 0.45), like=("motorcycle", "flower")),
     "rocket": Scene(
-        "rocket", ("a rocket", "a rocket on the launch pad", "a rocket waiting for its launch", "the tall white rocket"),
+        "rocket", ("a rocket", "a rocket on the launch pad", "a rocket waiting for its launch", "the tall rocket"),
         ("a space rocket", "a rocket ready for lift-off"),
         ("It was due to go up at six.", "Nine engines, all at the bottom."),
         ("mono", "blurred", "upside_down", "zoom_in", "zoom_out"), focus=(0.51, 0.6), like=("shuttle", "temple")),
     "astronaut": Scene(
-        "astronaut", ("an astronaut", "a woman in an orange suit", "a smiling woman in a spacesuit",
+        "astronaut", ("an astronaut", "the woman who flew to space", "a smiling woman in a spacesuit",
                       "a portrait of an astronaut"),
         ("a female astronaut", "a person wearing a spacesuit"),
         ("She flew it herself, you know.", "That smile tells it all."), _ANY,
@@ -157,13 +157,13 @@ SCENES = {
         ("Each of these dots is a galaxy.", "That light is older than the Earth."),
         ("mono", "zoom_in", "zoom_out"), like=("cell", "moon")),
     "motorcycle": Scene(
-        "motorcycle", ("a motorcycle", "a red motorcycle in a garage", "a motorbike on its stand",
+        "motorcycle", ("a motorcycle", "a motorcycle in a garage", "a motorbike on its stand",
                        "somebody's motorbike"),
-        ("a motor bike", "a red bike with an engine"),
+        ("a motor bike", "a bike with an engine"),
         ("It has not run since the spring.", "He polishes it every Sunday."), _ANY, focus=(0.48, 0.5), like=("helmet", "coffee")),
     "flower": Scene(
-        "flower", ("a flower", "an orange dahlia", "a flower in full bloom", "the orange blossom"),
-        ("an orange flower", "the petals of a blossom"),
+        "flower", ("a flower", "a dahlia", "a flower in full bloom", "the round blossom"),
+        ("a big flower", "the petals of a blossom"),
         ("It opened only this morning.", "Count the petals if you like."), _ANY, focus=(0.5, 0.47), like=("coffee", "cat")),
     "temple": Scene(
         "china", ("a Chinese temple", "a temple with many roofs", "an old pagoda above a lake", "the tower of the temple"),
@@ -195,7 +195,7 @@ SCENES = {
         like=("gravel", "grass", "handwriting"), asked=False),
     "grass": Scene(
         "grass", ("grass", "a lawn", "blades of grass", "a meadow from above"),
-        ("a grassy meadow", "green grass on the ground"),
+        ("a grassy meadow", "grass on the ground"),
         ("It needs rain.", "Mind where you step."), _TEXTURE, like=("gravel", "brick")),
     "gravel": Scene(
         "gravel", ("gravel", "small stones", "a path of pebbles", "pebbles on the ground"),
@@ -203,7 +203,7 @@ SCENES = {
         ("You hear everybody who walks here.", "One of these is in my shoe."), _TEXTURE,
         like=("grass", "brick", "coins"), asked=False),
     "retina": Scene(
-        "retina", ("the back of an eye", "a retina with blood vessels", "red veins inside an eye", "a doctor's picture "
+        "retina", ("the back of an eye", "a retina with blood vessels", "veins inside an eye", "a doctor's picture "
                    "of an eye"),
         ("veins of an eyeball", "a medical image of an eye"),
         ("The bright spot is where the nerve leaves.", "Nothing to worry about, they said."),
@@ -217,7 +217,7 @@ SCENES = {
         "horse", ("the silhouette of a horse", "a drawing of a black horse", "a horse as a shadow", "a black horse on white"),
         ("a horse's outline", "the black shape of a horse"),
         ("That is on all their signs.", "It has three legs if you look quickly."),
-        ("dark", "blurred", "upside_down", "zoom_in", "zoom_out"), focus=(0.68, 0.4), like=("cat", "temple")),
+        ("dark", "blurred", "upside_down", "zoom_in", "zoom_out"), focus=(0.75, 0.3), like=("cat", "temple")),
     "cell": Scene(
         "cell", ("a single cell", "a glowing round cell", "one white cell floating", "a bright spot under a microscope"),
         ("one tiny cell", "a lone cell in the liquid"),
@@ -245,11 +245,8 @@ def photo_path(name: str) -> Path:
 
 @lru_cache(maxsize=32)
 def load_photo(name: str) -> Image.Image:
-    """The photograph as RGB, a transparent one on white."""
+    """The photograph as RGB."""
     with Image.open(photo_path(name)) as opened:
-        if "A" in opened.getbands():
-            white = Image.new("RGBA", opened.size, "white")
-            return Image.alpha_composite(white, opened.convert("RGBA")).convert("RGB")
         return opened.convert("RGB")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+
+from .script import SoundSpan
 
 Synth = Callable[[int, int, np.random.Generator], np.ndarray]
 
@@ -76,7 +78,7 @@ def bell(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     t = _time_s(min(n, 3 * rate_hz), rate_hz)
     pitch_hz = rng.uniform(280, 420)
     partials = ((0.5, 0.6, 0.8), (1, 1, 1.2), (1.19, 0.8, 1.5), (1.5, 0.5, 2), (2, 0.7, 2.2), (2.76, 0.4, 4))
-    hit = sum(a * np.exp(-decay * t) * np.sin(2 * np.pi * r * pitch_hz * t) for r, a, decay in partials)
+    hit = np.sum([a * np.exp(-decay * t) * np.sin(2 * np.pi * r * pitch_hz * t) for r, a, decay in partials], axis=0)
     starts = _every(n, rate_hz, rng.uniform(1.1, 1.8), rng, 0.03)
     return _strike(n, rate_hz, starts, hit, rng.uniform(0.7, 1, len(starts)))
 
@@ -87,7 +89,8 @@ def clock(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     starts = _every(n, rate_hz, rng.choice([0.25, 0.5]), rng, 0.01)
     pitch_hz = rng.uniform(2800, 3600)
     ticks = [np.exp(-250 * t) * np.sin(2 * np.pi * f * t) for f in (pitch_hz, 0.75 * pitch_hz)]
-    return sum(_strike(n, rate_hz, starts[i::2], tick, np.ones(len(starts[i::2]))) for i, tick in enumerate(ticks))
+    return np.sum([_strike(n, rate_hz, starts[i::2], tick, np.ones(len(starts[i::2])))
+                   for i, tick in enumerate(ticks)], axis=0)
 
 
 def engine(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -175,7 +178,8 @@ def voice(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
         freq_hz = k * pitch_hz
         gain = np.exp(-(((freq_hz - first_hz) / 150) ** 2)) + 0.5 * np.exp(-(((freq_hz - second_hz) / 250) ** 2))
         out += (gain + 0.02) * np.sin(k * phase)
-    out *= np.clip(1.2 * np.sin(np.pi * ((t * 4) % 1)), 0, 1) * (_slow(m, rng, low_hz, 0.8) > 0.2)
+    speaks = (_slow(m, rng, low_hz, 0.6) > 0.12) | (t < 0.5)        # short pauses, none at the start
+    out *= np.clip(1.2 * np.sin(np.pi * ((t * 4) % 1)), 0, 1) * speaks
     return resample_poly(out, rate_hz, low_hz)[:n]
 
 
@@ -232,11 +236,11 @@ def synthesise(kind: str, n: int, rate_hz: int, rng: np.random.Generator) -> np.
     return (wave / loud).astype(np.float32)
 
 
-def mix(spans: list, duration_s: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+def mix(spans: Iterable[SoundSpan], duration_s: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """The sound track of a video: every span's sound at its place over faint room noise.
 
     Args:
-        spans: objects with `kind`, `start_s`, `end_s`, `level_db` (at the start, at the end) and `seed`.
+        spans: what is heard when; where spans overlap their sounds add up.
 
     Returns:
         (duration_s * rate_hz,) float32 in [-1, 1].
@@ -245,7 +249,7 @@ def mix(spans: list, duration_s: float, rate_hz: int, rng: np.random.Generator) 
     for span in spans:
         first, last = round(span.start_s * rate_hz), min(round(span.end_s * rate_hz), len(track))
         n = last - first
-        gain = 10 ** (np.linspace(*span.level_db, n, dtype=np.float32) / 20)
+        gain = 10 ** (np.linspace(span.level_db[0], span.level_db[1], n, dtype=np.float32) / 20)
         edge = min(n // 2, rate_hz // 10)                      # a tenth of a second in and out
         gain[:edge] *= np.linspace(0, 1, edge, dtype=np.float32)
         gain[n - edge:] *= np.linspace(1, 0, edge, dtype=np.float32)

@@ -1,6 +1,8 @@
 """The dataset: trimming, scales, padding, predictions, and faults named before training."""
 
 import json
+import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,6 @@ import torch
 from nncore.parallel import collate
 
 from common.errors import InputError
-from datasets.labels import read_labels
 from datasets.qvhighlights import QVHighlights
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -86,7 +87,7 @@ def test_the_cache_gives_the_same_items(files):
 def test_the_public_files_load_as_they_are():
     one = SHARED / "data" / "qvhighlights" / "one_sample"
     data = QVHighlights(str(one / "label.jsonl"), [str(one / f"{n}_video_features") for n in ("slowfast", "clip")],
-                        str(one / "clip_text_features"), video_dims=2816)
+                        str(one / "clip_text_features"), video_dims=[2304, 512])
     assert data.check() == []
     item = data[0]
     assert (item["video"].data.shape, item["query"].data.shape) == ((75, 2816), (13, 512))
@@ -112,6 +113,39 @@ def test_predictions_are_cut_to_the_video_and_sorted(files):
     assert lines[0]["pred_relevant_windows"] == [[0, 3, 0.9], [4, 10.5, 0.2]]
 
 
+def test_queries_that_a_sampler_repeats_count_once(files):
+    data = dataset(files)
+    blob = outputs(data)
+    assert data.predictions([*blob, blob[0]]) == data.predictions(blob)
+
+
+def test_batches_of_several_videos_are_cut_to_each(files):
+    """Through nncore's collate and containers, as the engine hands them over."""
+    write_labels(files, [label(), label(2, "b", duration=6)])
+    data = dataset(files)
+    batch = collate([data[i] for i in range(2)])
+    saliency = torch.arange(10.0).view(2, 5)
+    line_a, line_b = data.predictions([dict(meta=batch["meta"], saliency=saliency)])
+    assert line_a["pred_saliency_scores"] == [0, 1, 2, 3, 4] and line_b["pred_saliency_scores"] == [5, 6, 7]
+    assert "pred_relevant_windows" not in line_a
+
+
+def test_a_split_without_answers_is_predicted_but_not_scored(files, caplog):
+    write_labels(files, [{k: v for k, v in label(q, v).items() if k in ("qid", "query", "vid", "duration")}
+                         for q, v in ((1, "a"), (2, "b"))])
+    data = dataset(files)
+    assert data.evaluate(outputs(data), logger=logging.getLogger("test")) == {}
+    assert "l.jsonl holds no answers, so nothing is scored" in caplog.text
+    assert len(data.predictions(outputs(data))) == 2
+
+
+def test_a_query_with_nothing_to_find_trains_and_scores(files):
+    write_labels(files, [label(), label(2, "b") | dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[])])
+    data = dataset(files)
+    assert data[1]["boundary"].data.tolist() == [[-1, -1]] and data[1]["saliency"].data.tolist() == [0] * 5
+    assert data.evaluate(outputs(data))["MR-full-R1@0.5"] == 0
+
+
 def test_evaluate_scores_the_predictions(files):
     data = dataset(files)
     metrics = data.evaluate(outputs(data))
@@ -135,46 +169,60 @@ def spoil(path, **arrays):
     (lambda f: spoil(f / "clip" / "b.npz", other=np.ones((5, 2))), "clip/b.npz: no 'features' in it, only other"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: holds NaN"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "b: features for 2 clips, but the label's 10.5 s have 5"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "are 12 wide together, the config says 5"),
+    (lambda f: long_files(f, 8), "b: features for 8 clips, but the label's 10.5 s have 5; extract them again"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "clip/b.npz: 9 wide, but a.npz beside it 2"),
+    (lambda f: np.save(f / "sound" / "b.npy", np.ones((5, 9))), "sound/b.npy: 9 wide, but a.npy beside it 4"),
+    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones((3, 9))), "qid2.npz: 9 wide, but qid1.npz beside it 5"),
     (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones(5)), r"qid2.npz: features of shape \(5,\)"),
 ])
-def test_check_names_every_fault_and_its_file(files, fault, message):
+def test_every_fault_is_named_with_its_file_by_check_and_when_met(files, fault, message):
     fault(files)
-    faults = dataset(files, video_dims=5).check()
-    assert len(faults) == 1
+    data = dataset(files, video_dims=[3, 2])
+    faults = data.check()
+    assert len(faults) == 1 and re.search(message, faults[0])
+    assert faults[0].endswith(f"(for {files / 'l.jsonl'}, line 2)")
+    assert data[0]["video"].data.shape == (5, 5)
     with pytest.raises(InputError, match=message):
-        raise InputError(faults[0])
+        data[1]
 
 
-@pytest.mark.parametrize("change, message", [
-    (dict(relevant_windows=[[6, 2]]), r"line 2: window \[6, 2\] does not lie in \[0, 10.5\] s"),
-    (dict(relevant_windows=[[6, 12]]), r"line 2: window \[6, 12\] does not lie"),
-    (dict(duration=0), "line 2: duration 0 is not"),
-    (dict(duration="long"), "line 2: duration 'long' is not"),
-    (dict(relevant_clip_ids=[1]), "line 2: 1 relevant_clip_ids but 2 rows"),
-    (dict(relevant_clip_ids=[1, 5]), r"line 2: clips \[5\] lie outside the video of 5 clips"),
-    (dict(saliency_scores=[[1], [1, 2]]), "line 2: rows of saliency_scores by different numbers"),
-    (dict(qid=1), "line 2: qid 1 stands in line 1 too"),
-])
-def test_faults_in_labels_are_named_with_their_line(files, change, message):
-    write_labels(files, [label(), label(2, "b") | change])
-    with pytest.raises(InputError, match=message):
-        read_labels(files / "l.jsonl")
+def long_files(files, rows):
+    """Features of an earlier, longer video under the same name."""
+    for folder, width in (("slow", 3), ("clip", 2)):
+        spoil(files / folder / "b.npz", features=np.ones((rows, width)))
+    np.save(files / "sound" / "b.npy", np.ones((rows, 4)))
 
 
-def test_all_faults_of_a_label_file_come_at_once(files):
-    (files / "l.jsonl").write_text('{"qid": 1}\n' + json.dumps(label(2) | dict(duration=-1)) + "\n")
-    with pytest.raises(InputError) as err:
-        read_labels(files / "l.jsonl")
-    assert "l.jsonl: line 1: lacks query, vid, duration\n  line 2: duration -1" in str(err.value)
-    (files / "l.jsonl").write_text("[1]\nnot json\n")
-    with pytest.raises(InputError, match=r"line 1: not a JSON object but '\[1\]'\n  line 2: not JSON"):
-        read_labels(files / "l.jsonl")
-    (files / "l.jsonl").write_text("\n")
-    with pytest.raises(InputError, match="holds no label"):
-        read_labels(files / "l.jsonl")
-    with pytest.raises(InputError, match="gone.jsonl: no such file"):
-        read_labels(files / "gone.jsonl")
+def test_rows_may_be_two_off(files):
+    long_files(files, 7)
+    assert dataset(files).check() == []
+    assert len(dataset(files)[1]["video"].data) == 5
+    long_files(files, 3)
+    assert dataset(files).check() == []
+    assert len(dataset(files)[1]["saliency"].data) == 3
+
+
+@pytest.mark.parametrize("dims", [5, [3, 2], (3, 2), None])
+def test_widths_that_fit_pass(files, dims):
+    assert dataset(files, video_dims=dims).check() == []
+
+
+@pytest.mark.parametrize("dims, said", [(7, "7"), ([2, 3], "[2, 3]"), ([5], "[5]"), ([3, 2, 2], "[3, 2, 2]")])
+def test_folders_in_another_order_or_width_are_named(files, dims, said):
+    data = dataset(files, video_dims=dims)
+    message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) are 5 wide together, but video_dims in the config "
+               f"says {said}; name the folders")
+    assert message in data.check()[0] and len(data.check()) == 2
+    with pytest.raises(InputError, match=re.escape(message)):
+        data[0]
+
+
+def test_all_faults_are_listed_each_file_once(files):
+    write_labels(files, [label(), label(2, "b"), label(3, "b")])
+    faults = dataset(files, audio_path=str(files / "none")).check()
+    assert [(fault.split(":")[0], fault.rsplit(", ", 1)[1]) for fault in faults] == [
+        (str(files / "none" / "a.npy"), "line 1)"), (str(files / "none" / "b.npy"), "line 2)"),
+        (str(files / "text" / "qid3.npz"), "line 3)")]
 
 
 def test_reordering_moves_clips_and_labels_together(files):

@@ -132,6 +132,25 @@ def test_small_errors_of_time_stamps_are_no_gaps(tmp_path):
     assert np.array_equal(found, sound.astype(np.float32))
 
 
+def test_sound_that_changes_its_kind_goes_on(monkeypatch):
+    """A broadcast may go from mono to stereo and change its rate; each kind is resampled by itself."""
+    frames, at_s = [], Fraction(5)
+    for rate_hz, layout, channels in [(48000, "mono", 1), (44100, "stereo", 2), (48000, "mono", 1)]:
+        for _ in range(10):
+            frame = av.AudioFrame.from_ndarray(np.full((channels, rate_hz // 100), 0.25, np.float32), "fltp", layout)
+            frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
+            frame.pts = round(at_s * rate_hz)
+            frames.append(frame)
+            at_s += Fraction(1, 100)
+    monkeypatch.setattr("pipelines.audio._frames_from", lambda *_: iter(frames))
+    chunks = read_samples(Path("x"), Fraction(5), Fraction(0), 32000, "mono")
+    found = np.concatenate(list(chunks), axis=1)[0]
+    assert abs(len(found) - 9600) <= 4
+    assert np.abs(found[100:3000] - 0.25).max() < 0.001
+    assert np.abs(found[3400:6200] - 0.25).max() < 0.001
+    assert np.abs(found[6600:9500] - 0.25).max() < 0.001
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
 def test_reading_from_a_time_is_the_same_as_reading_all(tmp_path, suffix):
     sound = clicks(np.arange(0.5, 20, 0.75), 20) + 0.1 * np.sin(np.arange(20 * RATE_HZ) / 30).astype(np.float32)

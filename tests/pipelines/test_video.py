@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from common.errors import InputError
@@ -83,7 +84,7 @@ def test_rate_is_exact_though_matroska_rounds_time_stamps(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_variable_frame_rate(tmp_path, suffix):
-    path = write_video(tmp_path / f"a{suffix}", len(UNEVEN_MS), pts=UNEVEN_MS, time_base=Fraction(1, 1000))
+    path = write_video(tmp_path / f"a{suffix}", len(UNEVEN_MS), pts=UNEVEN_MS, time_base=Fraction(1, 1000), options=B_FRAMES)
     stamps_s = [Fraction(ms, 1000) for ms in UNEVEN_MS]
     times_s = [Fraction(ms, 1000) for ms in range(0, 4100, 5)]
     assert numbers_at(path, times_s) == [number_shown(stamps_s, t) for t in times_s]
@@ -319,6 +320,23 @@ def test_cover_art_is_no_video(tmp_path):
                        cover_art=True)
     with pytest.raises(InputError, match="only sound in it"):
         probe(path)
+
+
+def test_cover_art_beside_a_video_is_not_what_is_read(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = 32, 32, "yuvj420p", Disposition.attached_pic
+        video = container.add_stream("libx264", rate=25, options=B_FRAMES)
+        video.width, video.height, video.pix_fmt = 80, 48, "yuv420p"
+        for stream, size, n_frames in [(cover, (32, 32), 1), (video, (80, 48), 10)]:
+            for i in range(n_frames):
+                picture = av.VideoFrame.from_ndarray(numbered_picture(i, size)).reformat(format=stream.pix_fmt)
+                picture.pts, picture.time_base = i, Fraction(1, 25)
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode(None))
+    assert probe(path).n_frames == 10
+    assert numbers_at(path, [0.21]) == [5]
 
 
 def test_a_file_below_a_file(plain):

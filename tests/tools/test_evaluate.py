@@ -47,6 +47,8 @@ def test_floors_stand_beside(files, capsys):
 @pytest.mark.parametrize("name, text, message", [
     ("p.jsonl", "", "the predictions lack qid 1"),
     ("p.jsonl", "{", "p.jsonl: line 1: not JSON"),
+    ("p.jsonl", json.dumps(PRED | dict(pred_relevant_windows=[[2, 6]])), "prediction of qid 1: pred_relevant_windows must"),
+    ("p.jsonl", json.dumps(LABEL), "nothing to score"),   # the label file twice
     ("l.jsonl", json.dumps(LABEL | dict(duration=4)), "l.jsonl: line 1: window"),
 ])
 def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
@@ -55,3 +57,9 @@ def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and message in captured.err and not captured.out
     assert not (files / "m.json").exists()
+
+
+def test_a_folder_is_no_place_for_the_metrics(files, capsys):
+    assert run(files, "--out", str(files)) == 2
+    assert "is a folder; name a file, e.g." in capsys.readouterr().err
+    assert sorted(path.name for path in files.iterdir()) == ["l.jsonl", "p.jsonl"]

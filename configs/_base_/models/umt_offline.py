@@ -13,6 +13,6 @@ model = dict(
     query_dec=dict(type="QueryDecoder", dims=128, pos_cfg=pos_cfg, dec_cfg=[dict(type="DecoderLayer")] * 2),
     pred_head=[
         dict(type="SaliencyHead", dims=[128, 1], saliency_loss=dict(type="DynamicBCELoss", loss_weight=3.0)),
-        dict(type="BoundaryHead", dims=[128, 1]),
+        dict(type="BoundaryHead", dims=[128, 1], context_cfg=dict(type="TemporalContext")),
     ])
 del pos_cfg

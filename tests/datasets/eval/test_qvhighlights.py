@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
@@ -41,9 +43,9 @@ def slow_iou(a, b):
 
 
 def slow_detection_ap(pred, gt, threshold):
-    pred, free, hits = sorted(pred[:10], key=lambda w: -w[2]), list(gt), []
+    pred, free, hits = sorted(pred[:10], key=lambda w: -w[2]), list(gt)[::-1], []
     for p in pred:
-        best = max(free, key=lambda g: slow_iou(p, g), default=None)
+        best = max(free, key=lambda g: slow_iou(p, g), default=None)   # of equals the last label
         hits.append(best is not None and slow_iou(p, best) >= threshold)
         if hits[-1]:
             free.remove(best)
@@ -60,6 +62,44 @@ def slow_clip_ap(scores, positive):
     best = [max(p for p, _ in points[: i + 1]) for i in range(len(points))]
     rises = [b for b, (_, f), g in zip(best, points, found_above, strict=True) if f > g]
     return float(np.mean(rises)) if rises else 0.0
+
+
+def percent(values):
+    return pytest.approx(100 * float(np.mean(values or [0])), abs=0.0051)
+
+
+def slow_moment_retrieval(predictions, labels):
+    thresholds, result = np.linspace(0.5, 0.95, 10), {}
+    for name, over, up_to in [("short", 0, 10), ("middle", 10, 30), ("long", 30, 150), ("full", 0, 1e9)]:
+        aps, r1 = [], []
+        for p, d in zip(predictions, labels, strict=True):
+            gt = [w for w in d["relevant_windows"] if over < w[1] - w[0] <= up_to]
+            windows = p["pred_relevant_windows"]
+            if gt:
+                aps.append([slow_detection_ap(windows, gt, t) for t in thresholds])
+                first = max((slow_iou(windows[0], g) for g in gt), default=0) if windows else 0
+                r1.append([first >= t for t in thresholds])
+        keys = [f"{t:.2f}".rstrip("0") for t in thresholds]
+        result[name] = {
+            "MR-mAP": {k: percent([ap[i] for ap in aps]) for i, k in enumerate(keys)} | {"average": percent(aps)},
+            "MR-R1": {k: percent([hit[i] for hit in r1]) for i, k in enumerate(keys)}}
+    return result
+
+
+def slow_highlight_detection(predictions, labels):
+    result = {}
+    for level, least in dict(Fair=2, Good=3, VeryGood=4).items():
+        aps, hits = [], []
+        for p, d in zip(predictions, labels, strict=True):
+            clips = max(int(d["duration"] / 2), 1)
+            gt = np.zeros((clips, 3))
+            if d["relevant_clip_ids"]:
+                gt[d["relevant_clip_ids"]] = d["saliency_scores"]
+            scores = (p["pred_saliency_scores"] + [-np.inf] * clips)[:clips]
+            aps += [slow_clip_ap(scores, (gt[:, a] >= least).tolist()) for a in range(3)]
+            hits.append((gt[scores.index(max(scores))] >= least).any())
+        result[f"HL-min-{level}"] = {"HL-mAP": percent(aps), "HL-Hit1": percent(hits)}
+    return result
 
 
 def made_up(seed, n=30):
@@ -79,37 +119,42 @@ def made_up(seed, n=30):
     return predictions, labels
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_moment_retrieval_equals_a_slow_twin(seed):
-    predictions, labels = made_up(seed)
-    result = eval_qvhighlights(predictions, labels)
-    for name, over, up_to in [("short", 0, 10), ("middle", 10, 30), ("long", 30, 150), ("full", 0, 1e9)]:
-        aps, r1 = [], []
-        for p, d in zip(predictions, labels, strict=True):
-            gt = [w for w in d["relevant_windows"] if over < w[1] - w[0] <= up_to]
-            if gt:
-                aps.append(slow_detection_ap(p["pred_relevant_windows"], gt, 0.6))
-                r1.append(max(slow_iou(p["pred_relevant_windows"][0], g) for g in gt) >= 0.6)
-        expected = [100 * float(np.mean(x)) if x else 0 for x in (aps, r1)]
-        got = [result[name]["MR-mAP"]["0.6"], result[name]["MR-R1"]["0.6"]]
-        assert got == pytest.approx(expected, abs=0.0051), name
+@st.composite
+def queries(draw):
+    """A label and a prediction on a coarse grid, so that much ties: few clips, few scores, any number of windows."""
+    clips = draw(st.integers(1, 25))
+    times = st.lists(st.integers(0, clips), min_size=2, max_size=2, unique=True).map(lambda t: sorted(2 * x for x in t))
+    windows = draw(st.lists(times, max_size=4))
+    ids = draw(st.lists(st.integers(0, clips - 1), unique=True))
+    label = dict(duration=2 * clips + draw(st.sampled_from([0, 1.5])), relevant_windows=windows, relevant_clip_ids=ids,
+                 saliency_scores=[draw(st.lists(st.integers(0, 4), min_size=3, max_size=3)) for _ in ids])
+    scores = draw(st.lists(st.integers(0, 3), max_size=clips + 2))   # shorter and longer ones too
+    found = [[*window, draw(st.integers(-2, 2))] for window in draw(st.lists(times, max_size=12))]
+    return label, dict(pred_saliency_scores=scores, pred_relevant_windows=found)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_highlight_detection_equals_a_slow_twin(seed):
-    predictions, labels = made_up(seed)
-    result = eval_qvhighlights(predictions, labels)
-    for level, least in dict(Fair=2, Good=3, VeryGood=4).items():
-        aps, hits = [], []
-        for p, d in zip(predictions, labels, strict=True):
-            clips = int(d["duration"] / 2)
-            gt = np.zeros((clips, 3))
-            gt[d["relevant_clip_ids"]] = d["saliency_scores"]
-            scores = p["pred_saliency_scores"][:clips]
-            aps += [slow_clip_ap(scores, (gt[:, a] >= least).tolist()) for a in range(3)]
-            hits.append((gt[scores.index(max(scores))] >= least).any())
-        assert result[f"HL-min-{level}"]["HL-mAP"] == pytest.approx(100 * np.mean(aps), abs=0.0051)
-        assert result[f"HL-min-{level}"]["HL-Hit1"] == pytest.approx(100 * np.mean(hits), abs=0.0051)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(queries(), min_size=1, max_size=6))
+def test_equals_a_slow_twin(pairs):
+    labels = [dict(qid=i, **label) for i, (label, _) in enumerate(pairs)]
+    predictions = [dict(qid=i, **prediction) for i, (_, prediction) in enumerate(pairs)]
+    result = eval_qvhighlights(predictions[::-1], labels)
+    result.pop("brief")
+    assert result == slow_moment_retrieval(predictions, labels) | slow_highlight_detection(predictions, labels)
+
+
+@needs_shared
+def test_the_slow_twin_is_the_public_evaluator_too():
+    golden = json.loads((SHARED / "golden" / "evaluators.json").read_text())["qvhighlights"]
+    slow = slow_moment_retrieval(golden["pred"], golden["gt"]) | slow_highlight_detection(golden["pred"], golden["gt"])
+    assert {k: v for k, v in golden["expected"].items() if k != "brief"} == slow
+
+
+def test_of_two_labels_that_a_prediction_meets_equally_it_takes_the_last():
+    """So does the public evaluator: here the second prediction then finds nothing."""
+    label = dict(qid=1, duration=8, relevant_windows=[[0, 4], [4, 8]])
+    guess = dict(qid=1, pred_relevant_windows=[[0, 8, 0.9], [4, 8, 0.8]])
+    assert eval_qvhighlights([guess], [label])["brief"]["MR-full-mAP@0.5"] == 50
 
 
 def test_order_changes_nothing():
@@ -151,6 +196,47 @@ def test_qids_that_do_not_match_are_named(qids, message):
         eval_qvhighlights([{**predictions[0], "qid": q} for q in qids], labels)
 
 
+@pytest.mark.parametrize("key, value, message", [
+    ("pred_relevant_windows", [[2, 6]], "pred_relevant_windows must be a list of lists of 3 finite numbers, not .*2, 6"),
+    ("pred_relevant_windows", [[2, float("nan"), 1]], "finite numbers, not .*nan"),
+    ("pred_relevant_windows", [2, 6, 1], "list of lists of 3"),
+    ("pred_relevant_windows", None, "finite numbers, not None"),
+    ("pred_saliency_scores", [float("nan")] * 4, "pred_saliency_scores must be a list of finite numbers"),
+    ("pred_saliency_scores", ["1", "2"], "must be a list of finite numbers, not .*'1', '2'"),
+    ("pred_saliency_scores", [[1], [2, 3]], "must be a list of finite numbers"),
+    ("relevant_clip_ids", [0, 4], "relevant_clip_ids must be one of its 4 clips"),
+    ("saliency_scores", [[4], [4, 3]], "saliency_scores must be a list of equally long lists"),
+    ("duration", "8", "duration must be a number above 0, not '8'"),
+    ("duration", float("inf"), "duration must be a number above 0, not inf"),
+])
+def test_values_of_another_kind_are_named_with_their_qid(key, value, message):
+    label = dict(qid=7, duration=8, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2], saliency_scores=[[4] * 3] * 2)
+    guess = dict(qid=7, pred_relevant_windows=[[2, 6, 1]], pred_saliency_scores=[0, 1, 1, 0])
+    (guess if key.startswith("pred") else label)[key] = value
+    with pytest.raises(InputError, match=f"of qid 7: .*{message}"):
+        eval_qvhighlights([guess], [label])
+
+
+def test_what_only_some_entries_hold_is_refused():
+    predictions, labels = made_up(0, n=3)
+    del predictions[1]["pred_saliency_scores"]
+    with pytest.raises(InputError, match="predictions of qid 1 lack pred_saliency_scores, which others have"):
+        eval_qvhighlights(predictions, labels)
+    with pytest.raises(InputError, match="prediction 1: qid None is not a number or text"):
+        eval_qvhighlights([{}], labels)
+    one = dict(qid=5, duration=80, relevant_windows=[[0, 2]], relevant_clip_ids=[0], saliency_scores=[[4]])
+    with pytest.raises(InputError, match=r"by \[1, 3\] annotators"):
+        eval_qvhighlights([*made_up(0, n=3)[0], predictions[0] | dict(qid=5)], [*labels, one])
+
+
+@pytest.mark.parametrize("kept, lost", [("pred_relevant_windows", "HL"), ("pred_saliency_scores", "MR")])
+def test_half_a_prediction_gives_half_the_metrics(kept, lost):
+    predictions, labels = made_up(2)
+    whole = eval_qvhighlights(predictions, labels)["brief"]
+    half = eval_qvhighlights([{k: p[k] for k in ("qid", kept)} for p in predictions], labels)["brief"]
+    assert half == {k: v for k, v in whole.items() if not k.startswith(lost)} != {}
+
+
 def test_nothing_to_score_is_refused():
     with pytest.raises(InputError, match="nothing to score"):
         eval_qvhighlights([dict(qid=1)], [dict(qid=1, duration=8)])
@@ -164,6 +250,22 @@ def test_floors_and_oracle_on_known_labels():
     chance = random_floor(labels, seeds=5)
     assert chance["HL-min-VeryGood-Hit1"] == pytest.approx(40, abs=4)   # four of ten clips
     assert random_floor(labels, seeds=5) == chance
+    bare = [{k: d[k] for k in ("qid", "duration", "relevant_windows")} for d in labels]
+    assert oracle(bare) == {k: v for k, v in top.items() if k.startswith("MR")}
+    assert set(random_floor(bare, seeds=1)) == set(oracle(bare))
+
+
+@needs_shared
+def test_floors_and_oracle_on_the_validation_split_are_what_the_labels_imply():
+    labels = read_jsonl(SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl")
+    top, chance = oracle(labels), random_floor(labels, seeds=4)
+    ten_at_most = np.mean([min(len(d["relevant_windows"]), 10) / len(d["relevant_windows"]) for d in labels])
+    assert top["MR-full-mAP"] == pytest.approx(100 * ten_at_most, abs=0.0051)
+    assert (top["HL-min-VeryGood-mAP"], top["HL-min-VeryGood-Hit1"]) == pytest.approx((60.6, 96.4), abs=1)   # as published
+    for level, least in dict(Fair=2, Good=3, VeryGood=4).items():
+        share = np.mean([sum(max(row) >= least for row in d["saliency_scores"]) / (d["duration"] // 2) for d in labels])
+        assert chance[f"HL-min-{level}-Hit1"] == pytest.approx(100 * share, abs=1.2)
+    assert chance["HL-min-VeryGood-mAP"] == pytest.approx(15.3, abs=0.3)
 
 
 def test_metrics_need_no_torch():

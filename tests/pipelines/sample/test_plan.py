@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.sample.labels import heard, relevant_clips, shown, windows_s
-from pipelines.sample.plan import Deck, draw_scripts, split_names
+from pipelines.sample.plan import MOMENT_S, SHOT_S, SHOTS, Deck, draw_scripts, split_names
 from pipelines.sample.scenes import SCENES, photo_size_px
 from pipelines.sample.script import Setting, nearness, view_at, width_range_px
 
@@ -40,10 +40,11 @@ def test_videos_are_as_long_as_asked_and_filled_with_shots(full):
     for script in scripts:
         assert setting.min_duration_s <= script.n_frames / setting.fps <= setting.max_duration_s
         assert script.n_frames % setting.frames_per_clip == 0
-        assert 6 <= len(script.shots) <= 11
+        assert SHOTS[0] <= len(script.shots) <= SHOTS[1]
         edges = [0, *(shot.last for shot in script.shots)]
         assert [shot.first for shot in script.shots] == edges[:-1] and edges[-1] == script.n_frames
-        assert all(6 * setting.fps - 1 <= shot.last - shot.first <= 24 * setting.fps + 1 for shot in script.shots)
+        lengths = [shot.last - shot.first for shot in script.shots]
+        assert SHOT_S[0] * setting.fps - 1 <= min(lengths) and max(lengths) <= SHOT_S[1] * setting.fps + 1
         assert all(a.scene != b.scene for a, b in zip(script.shots, script.shots[1:], strict=False))
 
 
@@ -59,14 +60,27 @@ def test_camera_stays_inside_the_photograph(full):
 
 def test_nearness_is_what_the_width_of_the_view_says(full):
     setting, scripts = full
-    for shot in scripts[0].shots:
+    for shot in (shot for script in scripts for shot in script.shots):
         closest, widest = width_range_px(shot.scene, setting.aspect)
         for frame in (shot.first, shot.last - 1):
             view = view_at(shot, frame, setting.fps)
             expected = np.log(widest / view.width) / np.log(widest / closest)
             assert float(nearness(shot, np.array(frame))) == pytest.approx(expected, abs=1e-6)
         if shot.look == "zoom_in":
-            assert shot.end.width < 0.6 * shot.begin.width
+            assert shot.end.width < 0.75 * shot.begin.width
+        if shot.look == "zoom_out":
+            assert shot.begin.width < 0.75 * shot.end.width
+
+
+def test_the_camera_goes_from_its_begin_to_its_end(full):
+    setting, scripts = full
+    for shot in scripts[1].shots:
+        still = replace(shot, sway=(0, 0, 0, 0))
+        for frame, place in ((shot.first, shot.begin), (shot.last - 1, shot.end)):
+            view = view_at(still, frame, setting.fps)
+            assert (view.x, view.y, view.width) == pytest.approx((place.x, place.y, place.width))
+        widths = [view_at(still, frame, setting.fps).width for frame in range(shot.first, shot.last)]
+        assert sorted(widths, reverse=shot.begin.width > shot.end.width) == widths   # never back
 
 
 def test_moments_are_short_beside_their_video(full):
@@ -75,7 +89,7 @@ def test_moments_are_short_beside_their_video(full):
         for query in script.queries:
             ids, _ = relevant_clips(script, query, setting)
             lengths = [end - start for start, end in windows_s(ids, setting.clip_len_s)]
-            assert 1 <= len(lengths) <= 3 and 6 <= min(lengths) and max(lengths) <= 26
+            assert 1 <= len(lengths) <= 3 and MOMENT_S[0] <= min(lengths) and max(lengths) <= MOMENT_S[1]
             assert sum(lengths) <= 0.4 * script.n_frames / setting.fps
 
 
@@ -90,6 +104,7 @@ def test_evaluation_asks_three_or_four_things_and_they_need_both_halves(full):
             if query.scene and query.sound:                  # the scene comes without the sound, too
                 silent = np.isnan(heard(script, query.sound, setting))
                 assert (shown(script, replace(query, sound=None)) & silent).sum() >= 2 * setting.fps
+                assert sum(shot.scene == query.scene for shot in script.shots) >= 2
                 both += 1
     assert both >= 3
 

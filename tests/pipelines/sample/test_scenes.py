@@ -14,7 +14,7 @@ def test_photographs_are_the_ones_named():
     assert cat.shape == (300, 451, 3)
     assert cat[..., 0].mean() > cat[..., 2].mean() + 40          # a ginger cat
     horse = np.asarray(load_photo("horse"))
-    assert horse[0, 0].tolist() == [255, 255, 255]               # transparency shows as white
+    assert horse[0, 0].tolist() == [255, 255, 255]               # black on white
     assert horse[150, 200].tolist() == [0, 0, 0]
 
 

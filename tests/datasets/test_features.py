@@ -1,0 +1,65 @@
+"""Reading feature files: values as they are, and faults named with their file."""
+
+import random
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from datasets.features import read_array, read_matrix
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4"])
+def test_values_come_back_as_float32(tmp_path, dtype):
+    values = (np.arange(6).reshape(2, 3) * 4).astype(dtype)
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "a.npz", features=values, other=np.ones(3))
+    for array in (read_array(tmp_path / "a.npy"), read_matrix(tmp_path / "a.npz", "features")):
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, values)
+    assert read_array(tmp_path / "a.npz", "other").tolist() == [1, 1, 1]
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda p: None, "a.npz: no such feature file; make it with"),
+    (lambda p: p.mkdir(), "a.npz: no such feature file"),
+    (lambda p: p.touch(), "a.npz: not a readable feature file"),
+    (lambda p: p.write_bytes(b"PK\3\4 cut off"), "a.npz: not a readable feature file"),
+    (lambda p: save(p, other=np.ones((2, 2))), "a.npz: no 'features' in it, only other"),
+    (lambda p: save(p), "a.npz: no 'features' in it, only nothing"),
+    (lambda p: save(p, features=np.array([{"code": 1}])), "a.npz: not a readable feature file"),   # a pickle
+    (lambda p: save(p, features=np.array([["a"]])), r"a.npz: holds <U1 of shape \(1, 1\), not features"),
+    (lambda p: save(p, features=np.ones((0, 4))), r"a.npz: holds float64 of shape \(0, 4\), not features"),
+    (lambda p: save(p, features=np.ones(4)), r"a.npz: features of shape \(4,\), not \(rows, width\)"),
+    (lambda p: save(p, features=np.array([[1, np.nan]])), "a.npz: holds NaN or infinity"),
+    (lambda p: save(p, features=np.array([[1, 1e300]])), "a.npz: holds NaN or infinity"),   # in float32
+])
+def test_a_fault_is_named_with_its_file(tmp_path, make, message):
+    make(tmp_path / "a.npz")
+    with pytest.raises(InputError, match=message):
+        read_matrix(tmp_path / "a.npz", "features")
+
+
+def test_damaged_files_are_faults_whatever_numpy_raises(tmp_path):
+    """Random bytes changed or cut off: either the values can still be read, or the error is ours."""
+    features = np.random.default_rng(0).random((20, 8))
+    savers = {"a.npz": np.savez, "b.npz": np.savez_compressed, "c.npy": lambda path, features: np.save(path, features)}
+    r, refused = random.Random(0), 0
+    for name, saver in savers.items():
+        saver(tmp_path / name, features=features)
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            damaged = bytearray(whole)
+            for _ in range(r.choice([1, 3, 20])):
+                damaged[r.randrange(len(damaged))] = r.randrange(256)
+            (tmp_path / name).write_bytes(damaged[:r.choice([len(damaged), r.randrange(len(damaged))])])
+            try:
+                assert read_matrix(tmp_path / name, "features").ndim == 2
+            except InputError as err:
+                assert str(err).startswith(f"{tmp_path / name}: ")
+                refused += 1
+    assert refused > 200

@@ -1,0 +1,129 @@
+"""Reading JSON lines: every fault comes with its line, and odd but sound text is read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.errors import InputError
+from datasets.labels import num_clips, read_jsonl, read_labels, read_numbered_labels
+
+VAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "qvhighlights" / "highlight_val_release.jsonl"
+LABEL = dict(qid=1, query="a cat", vid="a", duration=10.5, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2],
+             saliency_scores=[[4, 4, 4], [1, 2, 3]])
+
+
+def write(path, *labels):
+    path.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in labels), encoding="utf-8")
+    return path
+
+
+@pytest.mark.skipif(not VAL.is_file(), reason="../shared is not at hand")
+def test_the_public_labels_pass():
+    labels = read_labels(VAL)
+    assert len(labels) == 1550 and labels == [json.loads(line) for line in VAL.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("change", [
+    dict(relevant_windows=[[0, 10.5]], relevant_clip_ids=[0, 4]),   # from the first second to the last
+    dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[]),
+    dict(duration=1.5, relevant_windows=[[0, 1.5]], relevant_clip_ids=[0], saliency_scores=[[4]]),   # less than a clip
+    dict(qid="q-1", vid=7, query=""),
+    dict(query="two\u2028lines, \x85 or 三"),   # which str.splitlines() would cut
+])
+def test_what_is_sound_is_read_as_it_is(tmp_path, change):
+    label = LABEL | change
+    assert read_labels(write(tmp_path / "l.jsonl", label)) == [label]
+
+
+def test_labels_may_lack_their_answers(tmp_path):
+    bare = {k: LABEL[k] for k in ("qid", "query", "vid", "duration")}
+    assert read_labels(write(tmp_path / "l.jsonl", bare)) == [bare]
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(relevant_windows=[[6, 2]]), r"window \[6, 2\] does not lie in \[0, 10.5\] s"),
+    (dict(relevant_windows=[[4, 4]]), r"window \[4, 4\] does not lie"),
+    (dict(relevant_windows=[[6, 12]]), r"window \[6, 12\] does not lie"),
+    (dict(relevant_windows=[[-1, 2]]), r"window \[-1, 2\] does not lie"),
+    (dict(relevant_windows=[[2, 6, 1]]), r"window \[2, 6, 1\] does not lie"),
+    (dict(relevant_windows=[["2", 6]]), r"window \['2', 6\] does not lie"),
+    (dict(relevant_windows=[2, 6]), "window 2 does not lie"),
+    (dict(relevant_windows=None), "relevant_windows None is not a list"),
+    (dict(duration=0), "duration 0 is not a number of seconds above 0"),
+    (dict(duration="long"), "duration 'long' is not"),
+    (dict(duration=True), "duration True is not"),
+    (dict(duration=float("inf")), "duration inf is not"),
+    (dict(duration=10**400), "duration 1000"),
+    (dict(relevant_clip_ids=[1]), "1 relevant_clip_ids but 2 rows"),
+    (dict(relevant_clip_ids=[1, 5]), r"clips \[5\] lie outside the video of 5 clips"),
+    (dict(relevant_clip_ids=[-1, 2]), r"clips \[-1\] lie outside"),
+    (dict(relevant_clip_ids=[1, 1]), r"clips \[1\] stand in relevant_clip_ids more than once"),
+    (dict(relevant_clip_ids=[1, 2.0]), "relevant_clip_ids are not whole numbers"),
+    (dict(saliency_scores=[[1], [1, 2]]), "rows of saliency_scores by different numbers"),
+    (dict(saliency_scores=[[4, 4, 5], [1, 2, -3]]), r"saliency_scores \[5, -3\] are not numbers from 0 to 4"),
+    (dict(saliency_scores=[[float("nan")], [1]]), r"saliency_scores \[nan\] are not"),
+    (dict(saliency_scores=[4, 4]), "saliency_scores are not a list of annotators' scores per clip"),
+    (dict(saliency_scores=[[], []]), "saliency_scores are not a list of annotators' scores per clip"),
+    (dict(qid="1"), "qid 1 stands in line 1 too"),
+    (dict(qid=[2]), r"qid \[2\] is not a number or a name"),
+    (dict(vid="../a"), "vid '../a' is not a number or a name that a file can have"),
+    (dict(query=None), "query None is not text"),
+])
+def test_a_fault_is_named_with_its_line(tmp_path, change, message):
+    path = write(tmp_path / "l.jsonl", LABEL, LABEL | dict(qid=2) | change)
+    with pytest.raises(InputError, match=f"l.jsonl: line 2: {message}"):
+        read_labels(path)
+
+
+def test_one_key_of_two_that_belong_together(tmp_path):
+    label = {k: v for k, v in LABEL.items() if k != "saliency_scores"}
+    with pytest.raises(InputError, match="line 1: relevant_clip_ids and saliency_scores belong together"):
+        read_labels(write(tmp_path / "l.jsonl", label))
+
+
+def test_all_faults_come_at_once_up_to_twenty(tmp_path):
+    path = tmp_path / "l.jsonl"
+    path.write_text('{"qid": 1}\n\n' + json.dumps(LABEL | dict(qid=2, duration=-1)) + "\n")
+    with pytest.raises(InputError) as err:
+        read_labels(path)
+    assert str(err.value).endswith("l.jsonl: line 1: lacks query, vid, duration\n"
+                                   "  line 3: duration -1 is not a number of seconds above 0")
+    write(path, *[LABEL | dict(qid=i, duration=0) for i in range(23)])
+    with pytest.raises(InputError, match="line 20: duration 0 is not .*\n  and 3 more$"):
+        read_labels(path)
+
+
+def test_empty_lines_do_not_shift_the_numbers(tmp_path):
+    path = tmp_path / "l.jsonl"
+    path.write_text("\n" + json.dumps(LABEL) + "\r\n\n  \n" + json.dumps(LABEL | dict(qid=2)), encoding="utf-8-sig")
+    assert [number for number, _ in read_numbered_labels(path)] == [2, 5]
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"[1]\nnot json\n", r"line 1: not a JSON object but '\[1\]'\n  line 2: not JSON"),
+    (b'{"qid": 1', "line 1: not JSON"),
+    (b"[" * 100_000, "line 1: not JSON"),
+    (b'{"qid": ' + b"9" * 5000 + b"}", "line 1: not JSON that can be read"),
+    (b"\xff\xfe\x00", "cannot be read as text"),
+])
+def test_what_is_not_json_lines(tmp_path, content, message):
+    (tmp_path / "l.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_jsonl(tmp_path / "l.jsonl")
+
+
+def test_no_file_and_no_label(tmp_path):
+    with pytest.raises(InputError, match=r"gone.jsonl: no such file"):
+        read_labels(tmp_path / "gone.jsonl")
+    (tmp_path / "l.jsonl").write_text("\n")
+    assert read_jsonl(tmp_path / "l.jsonl") == []
+    with pytest.raises(InputError, match="holds no label"):
+        read_labels(tmp_path / "l.jsonl")
+
+
+@pytest.mark.parametrize("duration_s, clip_len_s, clips", [
+    (150, 2, 75), (151.9, 2, 75), (1.2, 2, 1), (0.6, 0.2, 3), (10, 2.5, 4), (9.99, 2.5, 3),
+])
+def test_a_last_piece_shorter_than_a_clip_does_not_count(duration_s, clip_len_s, clips):
+    assert num_clips(duration_s, clip_len_s) == clips

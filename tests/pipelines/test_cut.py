@@ -1,0 +1,432 @@
+"""Cuts: exactly the pictures and the sound of the intervals, side by side, whole or not at all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from pipelines import media
+from pipelines.audio import read_audio
+from pipelines.cut import _tick_s
+from pipelines.video import cut, frames_at, probe
+from tests.media import (
+    RATE_HZ,
+    click_times,
+    clicks,
+    corner_names,
+    corner_picture,
+    decoded,
+    numbered_picture,
+    read_number,
+    write_video,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "video"
+B_FRAMES = dict(crf="0", preset="ultrafast", bf="2", g="12")
+THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fraction(29, 10), Fraction(71, 20))]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Four seconds, pictures that say their number, a click every half second and a tone behind it."""
+    tone = (0.1 * np.sin(2 * np.pi * 300 * np.arange(4 * RATE_HZ) / RATE_HZ)).astype(np.float32)
+    return write_video(tmp_path_factory.mktemp("cut") / "film.mp4", 100, options=B_FRAMES,
+                       sound=tone + clicks(np.arange(0.25, 4, 0.5), 4), metadata=dict(title="Film", location="+48+11/"))
+
+
+def expected_cut(stamps_s, intervals_s):
+    """The slow twin: (time in the cut, number) of each picture, by the words of the contract."""
+    rows, joined_s = [], Fraction(0)
+    for start_s, end_s in intervals_s:
+        inside = [(stamp_s, number) for number, stamp_s in enumerate(stamps_s) if start_s <= stamp_s < end_s]
+        for position, (stamp_s, number) in enumerate(inside):
+            rows.append((joined_s + (stamp_s - start_s if position else 0), number))
+        joined_s += end_s - start_s
+    return rows
+
+
+def check_pictures(path, expected, tolerance_s=Fraction(1, 10_000)):
+    found = decoded(path)
+    assert [read_number(picture) for _, picture in found] == [number for _, number in expected]
+    for (found_s, _), (expected_s, _) in zip(found, expected, strict=True):
+        assert abs(found_s - expected_s) <= tolerance_s
+
+
+def sound_of(path, rate_hz=RATE_HZ):
+    return np.concatenate(list(read_audio(path, rate_hz=rate_hz)))
+
+
+@pytest.mark.parametrize("intervals_s", [
+    [(0, 4)], [(1, 2)], [(Fraction(1, 25), Fraction(2, 25))], [(0, Fraction(1, 100))], THIRDS,
+    [(Fraction(i, 7), Fraction(2 * i + 1, 14)) for i in range(1, 28)], [(0.1, 0.3), (3.9, 4)]])
+def test_pictures_and_times_are_exact(tmp_path, film, intervals_s):
+    out = tmp_path / "out.mp4"
+    cut(film, intervals_s, out)
+    exact = [(Fraction(start), Fraction(end)) for start, end in intervals_s]
+    check_pictures(out, expected_cut([Fraction(i, 25) for i in range(100)], exact))
+    info = probe(out)
+    total_s = sum(end - start for start, end in exact)
+    assert info.start_s == 0
+    assert abs(info.duration_s - total_s) < Fraction(1, 5000)
+    assert abs(len(sound_of(out)) / RATE_HZ - total_s) < 1024 / RATE_HZ + 0.001   # AAC ends with a whole block
+
+
+@pytest.mark.parametrize(("suffix", "options"), [
+    (".mkv", dict(options=B_FRAMES)), (".ts", dict(options=B_FRAMES)),
+    (".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"})),
+    (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
+    (".mpg", dict(codec="mpeg2video", options=dict(bf="2", g="12", qscale="2"))),
+    (".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12"))),
+    (".avi", dict(codec="mpeg4", options=dict(bf="0", g="12", qscale="2"))),
+    (".wmv", dict(codec="wmv2", options=dict(g="12", qscale="2"))),
+    (".h264", dict(options=B_FRAMES)), (".flv", dict(options=B_FRAMES)),
+    (".mov", dict(codec="mjpeg", pix_fmt="yuvj420p", options=dict(qscale="1"))),
+    (".mp4", dict(options={**B_FRAMES, "g": "9999", "sc_threshold": "0"}))])
+def test_any_container(tmp_path, suffix, options):
+    path = write_video(tmp_path / f"a{suffix}", 100, **options)
+    cut(path, THIRDS, tmp_path / "out.mp4")
+    tolerance_s = Fraction(1, 900) if suffix in (".mkv", ".webm", ".flv", ".wmv") else Fraction(1, 10_000)
+    check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS), tolerance_s)
+
+
+def test_variable_frame_rate(tmp_path):
+    rng = np.random.default_rng(0)
+    pts = np.cumsum(rng.integers(5, 90, 100)).tolist()
+    path = write_video(tmp_path / "a.mp4", 100, pts=pts, time_base=Fraction(1, 1000), options=B_FRAMES)
+    cut(path, THIRDS, tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(p - pts[0], 1000) for p in pts], THIRDS))
+
+
+def test_ntsc_does_not_drift(tmp_path):
+    rate = Fraction(30000, 1001)
+    path = write_video(tmp_path / "a.mp4", 120, fps=rate)
+    intervals_s = [(Fraction(i, 5), Fraction(3 * i + 1, 15)) for i in range(1, 19)]
+    cut(path, intervals_s, tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", expected_cut([i / rate for i in range(120)], intervals_s))
+
+
+@pytest.mark.parametrize("jumps", [True, False])
+def test_slides_that_stand_are_shown(tmp_path, monkeypatch, jumps):
+    path = write_video(tmp_path / "a.mp4", 4, pts=[0, 10, 20, 21], time_base=Fraction(1), options=B_FRAMES)
+    if not jumps:
+        monkeypatch.setattr("pipelines.cut.seekable", lambda _: False)
+    cut(path, [(2, 4), (8, 11), (19.9, 20.5), (20.7, 21)], tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", [(0, 0), (2, 0), (4, 1), (5, 2), (Fraction(28, 5), 2)])
+    assert abs(probe(tmp_path / "out.mp4").duration_s - Fraction(59, 10)) < Fraction(1, 1000)
+
+
+def flashing(index, size):
+    return np.full((size[1], size[0], 3), 230 if index % 20 == 7 else 20, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("suffix", "first_s", "sound_start_s"), [
+    (".mp4", 0, 0), (".mkv", 0, 0), (".ts", 0, 0), (".mp4", 0, Fraction(1, 2)), (".mp4", 2, 0), (".ts", 2, 1),
+    (".mkv", 1, Fraction(3, 2))])
+def test_flash_and_click_coincide(tmp_path, suffix, first_s, sound_start_s):
+    """Flash and click every 0.8 s of the source, joined in many pieces, stay within half a frame."""
+    n_frames, rate = 300, 25
+    flashes_s = [Fraction(i, rate) + first_s for i in range(n_frames) if i % 20 == 7]
+    sound = clicks([t - sound_start_s for t in flashes_s if t >= sound_start_s], n_frames / rate + first_s - sound_start_s)
+    path = write_video(tmp_path / f"a{suffix}", n_frames, picture=flashing, sound=sound, sound_start_s=sound_start_s,
+                       pts=[i + first_s * rate for i in range(n_frames)], time_base=Fraction(1, rate),
+                       options=dict(g="30", crf="10"))
+    intervals_s = [(Fraction(2 * i, 3), Fraction(2 * i, 3) + Fraction(41, 100)) for i in range(18)]
+    cut(path, intervals_s, tmp_path / "out.mp4")
+    bright = [time_s for time_s, picture in decoded(tmp_path / "out.mp4") if picture.mean() > 120]
+    heard = np.array(click_times(sound_of(tmp_path / "out.mp4")))
+    expected = [float(t) for t in bright]
+    assert len(expected) > 7
+    for time_s in expected[3:]:
+        assert np.abs(heard - time_s).min() < 0.5 / rate
+    assert len(heard) <= len(expected)
+
+
+def test_sound_is_exact_to_the_sample_over_many_pieces(tmp_path):
+    """Clicks in the middle of each of forty pieces of awkward length: rounding does not add up."""
+    length_s, n = Fraction(1001, 9973), 40
+    starts_s = [Fraction(i, 4) + Fraction(1, 7) for i in range(n)]
+    sound = clicks([start + length_s / 2 for start in starts_s], 11)
+    path = write_video(tmp_path / "a.mov", 260, sound=sound, sound_codec="pcm_s16le")
+    cut(path, [(start, start + length_s) for start in starts_s], tmp_path / "out.mp4")
+    found = click_times(sound_of(tmp_path / "out.mp4"))
+    assert found == pytest.approx([float(length_s * (i + Fraction(1, 2))) for i in range(n)], abs=4 / RATE_HZ)
+
+
+def test_sound_fades_at_joins(tmp_path):
+    sound = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(4 * RATE_HZ) / RATE_HZ)
+    path = write_video(tmp_path / "a.mov", 100, sound=sound, sound_codec="pcm_s16le")
+    cut(path, [(0.5, 1.5), (2, 3)], tmp_path / "out.mp4")
+    found = sound_of(tmp_path / "out.mp4")
+    ms = RATE_HZ // 1000
+
+    def loudness(first_ms, last_ms):
+        return np.abs(found[first_ms * ms:last_ms * ms]).max()
+
+    assert loudness(999, 1001) < 0.15
+    assert loudness(994, 997) > loudness(997, 999) > loudness(999, 1000)
+    assert loudness(1003, 1006) > loudness(1001, 1003) > loudness(1000, 1001)
+    assert loudness(900, 990) == pytest.approx(0.5, abs=0.06) == loudness(1010, 1100)
+
+
+def test_pieces_without_sound_are_silent(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 100, sound=clicks([0.5], 1), sound_start_s=Fraction(1), sound_codec="flac")
+    cut(path, [(0.2, 0.7), (1.25, 1.75), (2.5, 3.5)], tmp_path / "out.mp4")
+    assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.75], abs=0.001)
+    assert len(sound_of(tmp_path / "out.mp4")) >= 1.99 * RATE_HZ
+
+
+@pytest.mark.parametrize(("rate_hz", "out_hz"), [(8000, 8000), (44100, 44100), (96000, 48000), (37800, 44100)])
+def test_sound_rates_and_stereo(tmp_path, rate_hz, out_hz):
+    left, right = clicks([0.5], 2, rate_hz), clicks([1.0], 2, rate_hz)
+    path = write_video(tmp_path / "a.mov", 50, sound=np.stack([left, right]), sound_codec="pcm_s16le", rate_hz=rate_hz)
+    cut(path, [(0.25, 1.5)], tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        context = container.streams.audio[0].codec_context
+        assert (context.name, context.sample_rate, context.channels) == ("aac", out_hz, 2)
+        samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    assert click_times(samples[0], out_hz) == pytest.approx([0.25], abs=0.002)
+    assert click_times(samples[1], out_hz) == pytest.approx([0.75], abs=0.002)
+
+
+def test_video_without_sound(tmp_path):
+    cut(write_video(tmp_path / "a.mp4", 50), [(0.5, 1)], tmp_path / "out.mp4")
+    info = probe(tmp_path / "out.mp4")
+    assert (info.has_audio, info.n_frames) == (False, 12)
+
+
+def test_one_picture(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 1, sound=clicks([], 0.04))
+    cut(path, [(0, 9)], tmp_path / "out.mp4")
+    info = probe(tmp_path / "out.mp4")
+    assert (info.n_frames, info.duration_s, info.has_audio) == (1, Fraction(1, 25), True)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
+def test_orientation_is_baked_in(tmp_path, rotation_deg, mirrored):
+    path = write_video(tmp_path / "a.mp4", 3, size=(96, 66), picture=corner_picture, rotation_deg=rotation_deg,
+                       mirrored=mirrored)
+    cut(path, [(0, 1)], tmp_path / "out.mp4")
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height, info.rotation_deg) == (probe(path).width, probe(path).height, 0)
+    (_, before), = frames_at(path, [0])
+    after = decoded(tmp_path / "out.mp4")[0][1]
+    assert corner_names(after) == corner_names(before)
+    assert np.abs(after.astype(int) - before)[10:20, 10:20].max() < 12
+
+
+@pytest.mark.parametrize(("size", "shown"), [((81, 49), (80, 48)), ((80, 49), (80, 48)), ((82, 50), (82, 50)), ((1, 1), (2, 2))])
+def test_odd_sizes_lose_a_line(tmp_path, size, shown):
+    path = write_video(tmp_path / "a.mkv", 5, size=size, codec="ffv1", pix_fmt="yuv444p", options={})
+    cut(path, [(0.04, 1)], tmp_path / "out.mp4")
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height) == shown
+    if size[0] > 1:
+        after = decoded(tmp_path / "out.mp4")
+        assert [read_number(picture) for _, picture in after] == [1, 2, 3, 4]
+        assert np.abs(after[0][1].astype(int) - numbered_picture(1, size)[:shown[1], :shown[0]]).mean() < 4
+
+
+@pytest.mark.parametrize(("aspect", "shown"), [(Fraction(16, 15), (84, 48)), (Fraction(8, 9), (80, 54))])
+def test_samples_become_square(tmp_path, aspect, shown):
+    cut(write_video(tmp_path / "a.mp4", 5, sample_aspect=aspect), [(0, 1)], tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio or 1) == (*shown, 1)
+    assert [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("codec", "suffix", "pix_fmt"), [
+    ("libx264", ".mp4", "yuvj420p"), ("libx264", ".mp4", "yuv420p10le"), ("libx264", ".mp4", "yuv444p"),
+    ("ffv1", ".mkv", "bgr0"), ("ffv1", ".mkv", "gray")])
+def test_every_kind_of_pixel_becomes_8_bit_420(tmp_path, codec, suffix, pix_fmt):
+    path = write_video(tmp_path / f"a{suffix}", 3, size=(96, 64), picture=corner_picture, codec=codec, pix_fmt=pix_fmt,
+                       options={} if codec == "ffv1" else None)
+    cut(path, [(0, 1)], tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+    (_, before), = frames_at(path, [0])
+    (_, after), = frames_at(tmp_path / "out.mp4", [0])
+    difference = np.abs(after.astype(int) - before)
+    assert np.median(difference) <= 3
+    assert difference[10:20, 10:20].max() < 12
+
+
+def test_colour_tags_are_kept(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.colorspace = stream.codec_context.color_primaries = 1
+        stream.codec_context.color_trc = 1   # all three BT.709
+        frame = av.VideoFrame.from_ndarray(corner_picture(0), "rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
+        for i in range(3):
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    cut(path, [(0, 1)], tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
+    (_, picture), = frames_at(tmp_path / "out.mp4", [0])
+    assert np.median(np.abs(picture.astype(int) - corner_picture(0))) <= 3
+
+
+def test_what_a_player_needs(tmp_path, film):
+    cut(film, THIRDS, tmp_path / "out.mp4")
+    data = (tmp_path / "out.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")   # plays before it is all there
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.metadata["title"] == "Film"
+        assert "location" not in container.metadata
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
+        keys = {p.pts * p.time_base for p in container.demux(video) if p.is_keyframe}
+    assert {0, Fraction(2, 3), 1} <= {key.limit_denominator(1000) for key in keys}   # a player can jump to the joins
+
+
+@pytest.mark.parametrize("source", [Fraction(1, 25), Fraction(1001, 30000), Fraction(1, 1000), Fraction(1, 12800),
+                                    Fraction(1, 10**9), Fraction(1, 1_200_000)])
+def test_time_base_of_the_result(source):
+    tick_s = _tick_s(source)
+    assert tick_s.numerator == 1
+    assert 10_000 <= tick_s.denominator <= 1_000_000
+    assert source.denominator > 1_000_000 or (source / tick_s).denominator == 1
+
+
+def test_seeks_that_come_too_late_are_made_anew(tmp_path, film, monkeypatch):
+    def late(container, stream, time_s, seek=media.seek):
+        return seek(container, stream, time_s + Fraction(1, 2))
+
+    monkeypatch.setattr("pipelines.media.seek", late)
+    monkeypatch.setattr("pipelines.audio.seek", late)
+    cut(film, THIRDS, tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
+
+
+def test_seeks_that_fail_are_done_without(tmp_path, film, monkeypatch):
+    monkeypatch.setattr("pipelines.cut.seekable", lambda _: False)
+    monkeypatch.setattr("pipelines.media.seek", lambda *_: False)
+    monkeypatch.setattr("pipelines.audio.seek", lambda *_: False)
+    cut(film, THIRDS, tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
+    assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.4167, 0.9167, 1.35], abs=0.002)
+
+
+def test_progress_is_told(tmp_path, film, capsys):
+    shares = []
+    cut(film, THIRDS, tmp_path / "out.mp4", progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert len(shares) > 30
+    assert capsys.readouterr().err == ""
+    cut(film, THIRDS, tmp_path / "out.mp4", progress=True)
+    assert "cutting: 100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["-i.mp4", "a:b.mp4", "quo'te\".mp4", "two\nlines.mp4", "%03d.mp4", os.fsdecode(b"\xff.mp4")])
+def test_odd_names(tmp_path, monkeypatch, film, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(film, name)
+    (tmp_path / "out").mkdir()
+    cut(name, [(1, 2)], Path("out") / name)
+    assert probe(Path("out") / name).n_frames == 25
+
+
+@pytest.mark.parametrize(("intervals_s", "message"), [
+    ([], "nothing to cut, no interval is given"),
+    ([(2, 1)], "cannot cut from 2 to 1 s; a piece begins at 0 or later"),
+    ([(1, 1)], "cannot cut from 1 to 1 s"),
+    ([(-1, 1)], "cannot cut from -1 to 1 s"),
+    ([(float("nan"), 1)], "cannot cut from nan to 1 s"),
+    ([(0, float("nan"))], "cannot cut from 0 to nan s"),
+    ([(0, 2), (1, 3)], "cannot cut from 1.0 s after 2.0 s; give the pieces in their order"),
+    ([(4, 5)], r"cannot cut from 4.0 s, the video ends at 4.000 s"),
+])
+def test_bad_intervals(tmp_path, film, intervals_s, message):
+    with pytest.raises(InputError, match=message) as caught:
+        cut(film, intervals_s, tmp_path / "out.mp4")
+    assert str(caught.value).startswith(f"{film}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_beyond_the_end_is_left_out(tmp_path, film):
+    cut(film, [(3.5, float("inf"))], tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").duration_s == Fraction(1, 2)
+
+
+def test_bad_outputs(tmp_path, film):
+    source = Path(shutil.copy(film, tmp_path))
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link.mp4").symlink_to(source)
+    for out, message in [(source, "is the video itself"), (tmp_path / "link.mp4", "is the video itself"),
+                         (tmp_path / "folder.mp4", "a folder; name a file in it"),
+                         (tmp_path / "out.avi", "give it a name that ends in .mp4"),
+                         (source / "below" / "out.mp4", "cannot write to this folder")]:
+        with pytest.raises(InputError, match=message):
+            cut(source, [(0, 1)], out)
+    assert source.read_bytes() == film.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mp4", "folder.mp4", "link.mp4"]
+
+
+@pytest.mark.parametrize("limit", [1, 3000, 12_000, 25_000])
+def test_a_full_disk(tmp_path, limit):
+    """A limit on the size of files, as a full disk: one error that names the output, the old file stays."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "a.mp4", 50, size=(96, 64), picture=lambda i, _: np.roll(noise, 5 * i, axis=1),
+                       options=dict(crf="20"), sound=clicks([1], 2))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cut.mp4").write_text("the old one")
+    script = ("import resource, sys\nfrom pipelines.video import cut\nfrom common.errors import InputError\n"
+              f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+              "try:\n    cut(sys.argv[1], [(0, 1), (1.2, 2)], sys.argv[2])\n"
+              "except InputError as err:\n    print(err)\n")
+    run = subprocess.run([sys.executable, "-c", script, path, tmp_path / "out" / "cut.mp4"], cwd=ROOT, text=True,
+                         capture_output=True, timeout=60)
+    assert run.stdout.startswith(f"{tmp_path}/out/cut.mp4: could not be written (File too large); make room"), run
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["cut.mp4"]
+    assert (tmp_path / "out" / "cut.mp4").read_text() == "the old one"
+
+
+def test_nothing_is_left_when_it_is_stopped(tmp_path, film):
+    def stop(share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut(film, [(0, 4)], tmp_path / "out.mp4", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_video(tmp_path):
+    (tmp_path / "a.mp4").write_text("no")
+    with pytest.raises(InputError, match=r"a.mp4: not a video"):
+        cut(tmp_path / "a.mp4", [(0, 1)], tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real videos of ../shared/video")
+@pytest.mark.parametrize("name", ["car-detection.mp4", "one-by-one-person-detection.mp4", "big_buck_bunny_0_30.webm"])
+def test_real_videos(tmp_path, name):
+    """Each picture of the cut is the source's picture of that time, and unlike the one after it."""
+    intervals_s = [(Fraction(91, 10), Fraction(94, 10)), (Fraction(127, 10), Fraction(13))]
+    cut(SHARED / name, intervals_s, tmp_path / "out.mp4")
+    info = probe(tmp_path / "out.mp4")
+    assert abs(info.duration_s - Fraction(6, 10)) < 0.002
+    with av.open(str(SHARED / name)) as container:
+        source = [(f.pts * f.time_base, f) for f in container.decode(video=0) if f.time < 14]
+        inside = [f for start, end in intervals_s for time_s, f in source if start <= time_s - source[0][0] < end]
+    found = decoded(tmp_path / "out.mp4")
+    assert len(found) == len(inside)
+    for (_, picture), frame in zip(found, inside, strict=True):
+        error = np.abs(picture.astype(int) - frame.to_ndarray(format="rgb24")).mean()
+        assert error < 4
