@@ -143,6 +143,4 @@ def _resampler(rate_hz: int, layout: str) -> AudioResampler:
 
 def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[np.ndarray]:
     """What comes out, (channels, n), when a frame goes in; None for what is left inside."""
-    for out in resampler.resample(frame):
-        if out is not None:   # of None, a resampler with nothing to do makes None
-            yield out.to_ndarray()
+    yield from (out.to_ndarray() for out in resampler.resample(frame))

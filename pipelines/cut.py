@@ -274,8 +274,8 @@ class _Mp4:
 
     def _add_streams(self, frame: VideoFrame) -> None:
         with self._writing():
-            self.video = self.container.add_stream("libx264", rate=self.info.fps.limit_denominator(100_000),
-                                                   options={**H264, "forced-idr": "1"})
+            rate = self.info.fps.limit_denominator(100_000)
+            self.video = self.container.add_stream("libx264", rate=rate, options=H264)
             self.video.width, self.video.height, self.video.pix_fmt = frame.width, frame.height, "yuv420p"
             self.video.codec_context.time_base = self.tick_s
             self.video.codec_context.flags |= Flags.frame_duration

@@ -275,8 +275,7 @@ def to_rgb(frame: VideoFrame, display: Display, short_side_px: int | None = None
     if short_side_px is not None:
         scale = Fraction(short_side_px, min(width, height))
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC",
-                               src_color_range=frame.color_range)
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
     return np.ascontiguousarray(display.turn(picture))
 
 
@@ -290,7 +289,7 @@ def to_yuv420p(frame: VideoFrame, display: Display) -> VideoFrame:
     size = (frame.width, frame.height) if cropped else (width, height)
     colorspace = Colorspace.ITU709 if frame.format.is_rgb else None
     plain = frame.reformat(*size, "yuv420p", dst_colorspace=colorspace, interpolation="BICUBIC",
-                           src_color_range=frame.color_range, dst_color_range=ColorRange.MPEG)
+                           dst_color_range=ColorRange.MPEG)
     if size == (width, height) and not (display.transposed or display.flip_x or display.flip_y):
         return plain
     return _rearranged(plain, display, width, height)

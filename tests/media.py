@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import ColorRange
 
 BITS = 10
 RATE_HZ = 48000
@@ -56,7 +57,7 @@ def write_video(path: Path, n_frames: int = 50, *, fps: Fraction | int = 25, siz
                 mirrored: bool = False, sample_aspect: Fraction | None = None, sound: np.ndarray | None = None,
                 sound_start_s: Fraction = Fraction(0), sound_codec: str = "aac", rate_hz: int = RATE_HZ,
                 container_options: dict[str, str] | None = None, metadata: dict[str, str] | None = None,
-                cover_art: bool = False) -> Path:
+                cover_art: bool = False, full_range: bool = False) -> Path:
     """Writes a small video; the suffix chooses the container.
 
     Args:
@@ -66,6 +67,7 @@ def write_video(path: Path, n_frames: int = 50, *, fps: Fraction | int = 25, siz
         mirrored: whether it is told to mirror left and right after it.
         sound: (n,) or (channels, n) float32; None for a video without.
         sound_start_s: the first sample's own time stamp.
+        full_range: whether black is 0 and white 255, and the file says so.
         cover_art: whether the pictures are marked as the cover of the sound.
     """
     base = time_base or 1 / Fraction(fps)
@@ -78,13 +80,16 @@ def write_video(path: Path, n_frames: int = 50, *, fps: Fraction | int = 25, siz
             video.codec_context.sample_aspect_ratio = sample_aspect
         if rotation_deg or mirrored:
             video.set_display_rotation(rotation_deg, hflip=mirrored)
+        if full_range:
+            video.codec_context.color_range = ColorRange.JPEG
         if cover_art:
             video.disposition = Disposition.attached_pic
         audio = None if sound is None else _sound_stream(container, sound_codec, sound, rate_hz)
         if audio is not None:
             _write_sound(container, audio, sound, sound_start_s, rate_hz)
         for index in range(n_frames):
-            frame = av.VideoFrame.from_ndarray(picture(index, size), format="rgb24").reformat(format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(picture(index, size), format="rgb24").reformat(
+                format=pix_fmt, dst_color_range=ColorRange.JPEG if full_range else None)
             frame.pts, frame.time_base = index if pts is None else pts[index], base
             container.mux(video.encode(frame))
         container.mux(video.encode(None))

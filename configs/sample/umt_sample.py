@@ -6,9 +6,9 @@ _base_ = [
 window_clips = 75
 floors = True
 stages = dict(
-    epochs=60,
+    epochs=30,
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2),
     lr_schedule=dict(type="iter", policy="cosine", target_lr=1e-5),
     warmup=dict(type="iter", policy="linear", steps=50, ratio=0.01),
     grad_clip=dict(max_norm=1.0),
-    validation=dict(interval=3))
+    validation=dict(interval=2))

@@ -18,7 +18,7 @@ from common.files import atomic_path, make_folder, write_json
 from pipelines.subtitles import Cue, write_srt
 
 from .labels import label_lines
-from .plan import draw_scripts
+from .plan import TRAIN_QUERIES, draw_scripts
 from .render import write_video
 from .scenes import PHOTOS, photo_path
 from .script import Script, Setting
@@ -202,9 +202,10 @@ def _readme(scripts: list[Script], lines: list[dict], setting: Setting) -> list[
         f"- `videos/`: {len(scripts)} videos ({counts}), each a row of shots \"filmed\" from the photographs below, "
         "with synthetic sounds that come at times of their own;",
         "- `subtitles/`: what somebody says in them, about half of it on what is seen;",
-        "- `train.jsonl`, `val.jsonl`, `test.jsonl`: labels in QVHighlights' format. A training query has a line for "
-        "each of its wordings. A clip is relevant if at least half of it fits; the three scores (0-4) follow how near "
-        "and well lit the subject is, or how loud the sound is, with made-up annotators' noise.",
+        "- `train.jsonl`, `val.jsonl`, `test.jsonl`: labels in QVHighlights' format: three or four queries a video, in "
+        f"training up to {TRAIN_QUERIES}, and a line for each wording of a query. A clip is relevant if at least half "
+        "of it fits; the three scores (0-4) follow how near and well lit the subject is, or how loud the sound is, "
+        "with made-up annotators' noise.",
         f"- Keys of our own: `wording` is `unseen` for {unseen} of the {asked} val and test lines, whose names of "
         "things, sounds and manners never occur in training, else `seen`; `kind` is what is asked for "
         "(scene, look, sound, or two at once).", "",

@@ -9,7 +9,7 @@ from nncore.nn import MODELS
 import models  # noqa: F401
 from common.build import build
 from common.errors import InputError
-from models.blocks import Attention, BoundaryHead, Standardize
+from models.blocks import Attention, BoundaryHead, Standardize, TemporalContext
 
 POS = dict(type="PositionEmbedding", learnable=True)
 
@@ -164,3 +164,16 @@ def test_standardize_gathers_the_statistics_of_all_clips_that_exist():
     expected = (data[0].double() - rows.mean(0)) / rows.std(0, correction=0).clamp(min=1e-4)
     torch.testing.assert_close(out[0].double(), expected[0], atol=1e-4, rtol=1e-4)
     assert torch.all(out[1, 4:] == 0)
+
+
+def test_temporal_context_sees_its_neighbours_and_no_padding():
+    torch.manual_seed(0)
+    layer = TemporalContext(4, layers=2, kernel=3).eval()
+    x, mask = torch.randn(1, 12, 4), torch.ones(1, 12)
+    mask[0, 9:] = 0
+    out = layer(x, mask)
+    torch.testing.assert_close(out[:, :9], layer(x[:, :9], mask[:, :9]))
+    moved = x.clone()
+    moved[0, 4, 0] += 1
+    changed = (layer(moved, mask) - out).abs().sum(-1)[0] > 1e-6
+    assert torch.nonzero(changed).squeeze(-1).tolist() == [2, 3, 4, 5, 6]

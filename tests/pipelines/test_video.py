@@ -178,6 +178,16 @@ def test_colours_of_every_kind_of_pixel(tmp_path, codec, suffix, pix_fmt):
     assert np.median(difference) <= 4
 
 
+def test_full_range(tmp_path):
+    path = write_video(tmp_path / "a.webm", 2, size=(96, 64), picture=corner_picture, codec="libvpx-vp9", full_range=True,
+                       options=dict(lossless="1"))
+    with open_video(path) as (container, stream):
+        frame = next(container.decode(stream))
+        assert (frame.format.name, frame.color_range) == ("yuv420p", 2)
+    (_, picture), = frames_at(path, [0])
+    assert np.median(np.abs(picture.astype(int) - corner_picture(0))) <= 3
+
+
 def test_odd_size(tmp_path):
     path = write_video(tmp_path / "a.mkv", 5, size=(81, 49), pix_fmt="yuv444p")
     (_, picture), = frames_at(path, [0.1])
