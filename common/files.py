@@ -20,9 +20,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     folders are made.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written, or `path` is one.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
     make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)

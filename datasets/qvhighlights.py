@@ -244,7 +244,7 @@ def moved_windows(windows: Tensor, order: Tensor) -> Tensor:
     return torch.tensor(joined)
 
 
-def _labels_of(meta: object) -> list[dict]:
+def _labels_of(meta: DataContainer | dict | list) -> list[dict]:
     """Labels of a batch, however deep nncore's containers have nested them."""
     if isinstance(meta, dict):
         return [meta]

@@ -266,6 +266,7 @@ class _Mp4:
         """Ends the last picture at a time and writes what the encoders still hold."""
         if self.waiting is None:
             raise no_pictures(self.info.path)
+        self.waiting[1].pict_type = PictureType.I   # what is shown last is stored last: only then readers see its end
         self._encode(round(end_s / self.tick_s))
         with self._writing():
             self.container.mux(self.video.encode(None))

@@ -87,7 +87,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         return VideoInfo(path=Path(path).absolute(), duration_s=end_s - first, fps=fps, n_frames=n_frames,
                          width=display.width, height=display.height, start_s=first,
                          has_audio=sound_stream(container) is not None, rotation_deg=display.rotation_deg,
-                         codec=stream.codec_context.name)
+                         codec=stream.codec_context.codec.canonical_name)
 
 
 class _Times:
@@ -124,7 +124,8 @@ class _Times:
         first = round(first_s / self.tick_s)
         spans = [span for span in self.spans if span[0] >= first] or [(first, self.spans[-1][1])]
         last, length = max(spans)
-        if stated_end is not None and last < stated_end <= last + max(length for _, length in spans):
+        reordered = self.spans[-1] != (last, length)   # else its own length is that of showing
+        if reordered and stated_end is not None and last < stated_end <= last + max(length for _, length in spans):
             length = stated_end - last
         return len({start for start, _ in spans}), (last + length) * self.tick_s
 

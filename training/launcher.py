@@ -31,6 +31,7 @@ from .hooks import BestCheckpointHook, LastCheckpointHook
 from .hooks.best_checkpoint_hook import best, watched
 
 LOG = "log.jsonl"
+SHOWN_FAULTS = 30
 
 
 def launch(config: str, *, checkpoint: str | None = None, resume: str | None = None, evaluate: bool = False,
@@ -90,7 +91,8 @@ def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
     faults = [f"data.{split}: {fault}" for split, loader in loaders.items()
               for fault in getattr(loader.dataset, "check", list)()]
     if faults:
-        raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults))
+        more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
+        raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults[:SHOWN_FAULTS] + more))
     return loaders
 
 

@@ -18,7 +18,8 @@ def match(predictions: list[dict], labels: list[dict]) -> dict:
         InputError: no labels, an entry without a qid, a qid that is doubled, missing or unknown.
     """
     for what, entries in (("label", labels), ("prediction", predictions)):
-        seen, doubled = set(), set()
+        seen: set = set()
+        doubled: set = set()
         for number, entry in enumerate(entries, 1):
             qid = entry.get("qid")
             if not isinstance(qid, (int, str)):
@@ -58,8 +59,9 @@ def numbers(entries: list[dict], key: str, width: int | None, what: str) -> list
         InputError: the key lacks, or a value has another shape or is not of finite numbers.
     """
     arrays = [_array(entry.get(key), width) for entry in entries]
-    if all(a is not None for a in arrays) and np.isfinite(np.concatenate([a.ravel() for a in arrays])).all():
-        return [a.astype(np.float64, copy=False) for a in arrays]
+    sound = [a for a in arrays if a is not None]
+    if len(sound) == len(entries) and np.isfinite(np.concatenate([a.ravel() for a in sound])).all():
+        return [a.astype(np.float64, copy=False) for a in sound]
     entry = next(e for e, a in zip(entries, arrays, strict=True) if a is None or not np.isfinite(a).all())
     shapes = {None: "a list of", ANY_WIDTH: "a list of equally long lists of"}
     raise InputError(f"{what} of qid {entry['qid']}: {key} must be {shapes.get(width, f'a list of lists of {width}')} "

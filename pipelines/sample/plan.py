@@ -196,7 +196,7 @@ def _draw_shot(rng: np.random.Generator, scene: str, look: str, first: int, last
         near = near[::-1]
     begin = _draw_view(rng, scene, near[0], setting)
     end = _draw_view(rng, scene, near[1], setting, begin)
-    level = rng.uniform(0.12, 0.2, 2) if look == "dark" else rng.uniform(0.8, 1.15, 2)
+    level = rng.uniform(0.18, 0.28, 2) if look == "dark" else rng.uniform(0.8, 1.15, 2)
     if look == PLAIN and rng.random() < 0.25:
         level[rng.integers(2)] = rng.uniform(0.5, 0.65)      # the light changes
     join = str(rng.choice(["cut", "dissolve", "fade"], p=[0.6, 0.25, 0.15])) if first else "cut"

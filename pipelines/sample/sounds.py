@@ -52,7 +52,7 @@ def _strike(n: int, rate_hz: int, starts_s: np.ndarray, hit: np.ndarray, gains: 
 def _every(n: int, rate_hz: int, period_s: float, rng: np.random.Generator, jitter: float) -> np.ndarray:
     """Times from 0 to the end, `period_s` apart give or take a share `jitter` of it."""
     starts = np.arange(0, n / rate_hz, period_s)
-    return starts + rng.uniform(-jitter, jitter, len(starts)) * period_s
+    return np.maximum(0, starts + rng.uniform(-jitter, jitter, len(starts)) * period_s)
 
 
 def alarm(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:

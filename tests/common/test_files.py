@@ -40,3 +40,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/out: cannot write to this folder"):
         make_folder(tmp_path / "file" / "out")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="is a folder; name a file"):
+        write_json(tmp_path, {})
+    assert not list(tmp_path.iterdir())

@@ -167,7 +167,7 @@ def test_reading_from_a_time_is_the_same_as_reading_all(tmp_path, suffix):
         assert click_times(part[:n]) == pytest.approx(click_times(expected[:n]), abs=shift_s)
 
 
-@pytest.mark.parametrize("clip_len_s", [2, 0.5, 0.7])
+@pytest.mark.parametrize("clip_len_s", [2, 0.5, 0.7, 1 / 3])
 def test_clips_are_the_sound_in_pieces(tmp_path, clip_len_s):
     sound = np.random.default_rng(0).uniform(-1, 1, 5 * 32000).astype(np.float32)
     path = write_pcm(tmp_path / "a.mov", [(i, sound[i:i + 777]) for i in range(0, len(sound), 777)], rate_hz=32000)

@@ -85,6 +85,7 @@ def test_pictures_and_times_are_exact(tmp_path, film, intervals_s):
     (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
     (".mpg", dict(codec="mpeg2video", options=dict(bf="2", g="12", qscale="2"))),
     (".ts", dict(codec="mpeg2video", options=dict(bf="2", g="12", qscale="2"))),
+    (".ts", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
     (".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12"))),
     (".avi", dict(codec="mpeg4", options=dict(bf="0", g="12", qscale="2"))),
     (".wmv", dict(codec="wmv2", options=dict(g="12", qscale="2"))),
@@ -321,14 +322,27 @@ def test_time_base_of_the_result(source):
     assert source.denominator > 1_000_000 or (source / tick_s).denominator == 1
 
 
+@pytest.mark.parametrize("suffix", [".mpg", ".mp4", ".ts"])
+def test_frames_from_a_time_are_the_files_frames(tmp_path, suffix):
+    codec = "mpeg2video" if suffix == ".mpg" else "mpeg4"
+    path = write_video(tmp_path / f"a{suffix}", 100, codec=codec, options=dict(bf="2", g="12", qscale="2"))
+    for start_s in (Fraction(0), Fraction(1, 3), Fraction(29, 10)):
+        found = list(media.frames_from(path, decoded(path)[0][0], start_s))
+        assert found[0][0] <= start_s
+        assert len(found) >= 98 - start_s * 25
+        for time_s, frame in found:
+            assert read_number(frame.to_ndarray(format="rgb24")) == time_s * 25
+
+
 def test_seeks_that_come_too_late_are_made_anew(tmp_path, film, monkeypatch):
     def late(container, stream, time_s, seek=media.seek):
-        return seek(container, stream, time_s + Fraction(1, 2))
+        return seek(container, stream, time_s + (Fraction(1, 2) if stream.type == "video" else Fraction(3, 2)))
 
     monkeypatch.setattr("pipelines.media.seek", late)
     monkeypatch.setattr("pipelines.audio.seek", late)
     cut(film, THIRDS, tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
+    assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.4167, 0.9167, 1.35], abs=0.002)
 
 
 def test_seeks_that_fail_are_done_without(tmp_path, film, monkeypatch):
@@ -411,19 +425,26 @@ def test_sound_keeps_up_with_the_pictures(tmp_path, film, monkeypatch):
     assert max(map(abs, lags_s)) < 0.2
 
 
-@pytest.mark.parametrize("limit", [1, 3000, 40_000, 100_000])
-def test_a_full_disk(tmp_path, limit):
-    """A limit on the size of files, as a full disk: one error that names the output, the old file stays."""
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory):
     noise = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
-    path = write_video(tmp_path / "a.mp4", 50, size=(192, 128), picture=lambda i, _: np.roll(noise, 5 * i, axis=1),
-                       options=dict(crf="20"), sound=clicks([1], 2))
+    return write_video(tmp_path_factory.mktemp("heavy") / "heavy.mp4", 50, size=(192, 128), sound=clicks([1], 2),
+                       picture=lambda i, _: np.roll(noise, 5 * i, axis=1), options=dict(crf="20"))
+
+
+@pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9, 0.999])
+def test_a_full_disk(tmp_path, heavy, share):
+    """A limit on the size of files, as a full disk: one error that names the output, the old file stays."""
+    intervals_s = [(0, 1), (1.2, 2)]
+    cut(heavy, intervals_s, tmp_path / "whole.mp4")
+    limit = int(share * (tmp_path / "whole.mp4").stat().st_size)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cut.mp4").write_text("the old one")
     script = ("import resource, sys\nfrom pipelines.video import cut\nfrom common.errors import InputError\n"
               f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-              "try:\n    cut(sys.argv[1], [(0, 1), (1.2, 2)], sys.argv[2])\n"
+              f"try:\n    cut(sys.argv[1], {intervals_s}, sys.argv[2])\n"
               "except InputError as err:\n    print(err)\n")
-    run = subprocess.run([sys.executable, "-c", script, path, tmp_path / "out" / "cut.mp4"], cwd=ROOT, text=True,
+    run = subprocess.run([sys.executable, "-c", script, heavy, tmp_path / "out" / "cut.mp4"], cwd=ROOT, text=True,
                          capture_output=True, timeout=60)
     assert run.stdout.startswith(f"{tmp_path}/out/cut.mp4: could not be written (File too large); make room"), run
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["cut.mp4"]

@@ -59,6 +59,11 @@ def test_encodings(tmp_path, encoding):
     assert read_subtitles(write(tmp_path / "a.srt", text, encoding))[0].text == "Grüße, 你好 there, old friend."
 
 
+def test_a_byte_order_mark_before_a_time(tmp_path):
+    text = "00:01,000 --> 00:02,000\nyes\n"
+    assert read_subtitles(write(tmp_path / "a.srt", text, "utf-8-sig")) == [Cue(1, 2, "yes")]
+
+
 def test_big_endian_with_byte_order_mark(tmp_path):
     data = codecs.BOM_UTF16_BE + SRT.encode("utf-16-be")
     assert read_subtitles(write(tmp_path / "a.srt", data)) == CUES

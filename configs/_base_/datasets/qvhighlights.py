@@ -4,7 +4,8 @@ features = dict(
     type="QVHighlights",
     video_path=[data_root + "slowfast_features", data_root + "clip_features"],
     audio_path=data_root + "pann_features",
-    query_path=data_root + "clip_text_features")
+    query_path=data_root + "clip_text_features",
+    video_dims=[2304, 512])
 data = dict(
     train=dict(
         **features,

@@ -28,6 +28,13 @@ def test_sounds_are_loud_but_never_clip_and_follow_the_seed(kind):
     assert not np.array_equal(wave, synthesise(kind, 3 * RATE_HZ, RATE_HZ, np.random.default_rng(6)))
 
 
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_every_second_of_a_sound_is_heard(kind):
+    for seed in range(5):
+        wave = synthesise(kind, 6 * RATE_HZ, RATE_HZ, np.random.default_rng(seed))
+        assert np.abs(wave.reshape(6, -1)).max(1).min() > 0.05, seed
+
+
 @pytest.mark.parametrize(("kind", "low_hz", "high_hz"), [
     ("alarm", 1600, 8000), ("siren", 400, 2600), ("engine", 20, 800), ("wind", 50, 1500), ("rain", 2000, 13000),
     ("birds", 2000, 7000), ("heartbeat", 20, 150), ("voice", 60, 4000), ("bell", 100, 1300)])

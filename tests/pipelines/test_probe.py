@@ -1,0 +1,98 @@
+"""What `probe` measures where files are silent, coarse or wrong, and what it makes of our own cuts."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+from av.codec.context import Flags
+
+from pipelines.cut import cut
+from pipelines.media import in_order
+from pipelines.probe import probe
+from tests.media import clicks, decoded, numbered_picture, read_number, write_video
+
+B_FRAMES = dict(crf="0", preset="ultrafast", bf="3")
+MS = Fraction(1, 1000)
+
+
+@pytest.mark.parametrize(("codec", "suffix", "name"), [
+    ("libsvtav1", ".mp4", "av1"), ("libx264", ".mp4", "h264"), ("libvpx-vp9", ".webm", "vp9"), ("mpeg4", ".avi", "mpeg4")])
+def test_codec_is_the_formats_name_not_the_decoders(tmp_path, codec, suffix, name):
+    path = write_video(tmp_path / f"a{suffix}", 2, codec=codec, options={})
+    assert probe(path).codec == name
+
+
+def write_mp4(path, stamps_ms, end_ms):
+    """An mp4 whose pictures are stored out of order and whose last one ends at a time of its own."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options=dict(preset="veryfast"))
+        video.width, video.height, video.pix_fmt, video.codec_context.time_base = 80, 48, "yuv420p", MS
+        video.codec_context.flags |= Flags.frame_duration
+        for number, (stamp, following) in enumerate(pairwise([*stamps_ms, end_ms])):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base, frame.duration = stamp, MS, following - stamp
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("stamps_ms", "end_ms"), [
+    ([0, 40, 160], 200),        # 0, 160, 40 in the file: 160's packet says 120 ms, which is how long it is decoded
+    ([0, 40, 80, 200], 240),    # the last one is stored last: its packet is right, FFmpeg's duration of the stream is 160
+])
+def test_the_last_picture_ends_when_it_does(tmp_path, stamps_ms, end_ms):
+    path = write_mp4(tmp_path / "a.mp4", stamps_ms, end_ms)
+    assert probe(path).duration_s == end_ms * MS
+
+
+def expected_numbers(pts, intervals_s):
+    """Numbers of the pictures, including those that stand on for over a fifth of a second when a piece begins."""
+    numbers = []
+    for start_s, end_s in intervals_s:
+        before = [k for k, ms in enumerate(pts) if ms * MS < start_s]
+        inside = [k for k, ms in enumerate(pts) if start_s <= ms * MS < end_s]
+        if before and (not inside or pts[inside[0]] * MS - start_s > Fraction(1, 5)):
+            numbers.append(before[-1])
+        numbers += inside
+    return numbers
+
+
+@pytest.mark.parametrize("seed", [2, 3, 17, 22, 33, 34])
+def test_a_cut_is_as_long_as_its_intervals_for_every_reader(tmp_path, seed):
+    """Of pictures that stand unevenly long, the last one's end is told by nothing that comes after it."""
+    rng = np.random.default_rng(seed)
+    pts = np.cumsum([0, *rng.choice([5, 33, 40, 40, 40, 120, 700], 40)]).tolist()
+    sound = clicks([1], pts[-1] / 1000 + 1) if seed % 2 else None
+    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=MS, options=B_FRAMES, sound=sound)
+    edges = np.sort(rng.choice(np.arange(pts[-1]), 6, replace=False)).tolist()
+    intervals_s = [(start * MS, end * MS) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    cut(path, intervals_s, tmp_path / "out.mp4")
+    assert [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")] == expected_numbers(pts, intervals_s)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stored = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
+    assert stored[-1] == max(stored)   # or readers take the last picture for shorter than it is
+    assert abs(probe(tmp_path / "out.mp4").duration_s - sum(end - start for start, end in intervals_s)) < MS / 2
+
+
+def test_a_stamp_that_comes_twice_is_one_picture(tmp_path):
+    """Both packets are decodable, a player shows one: the number of pictures is that of time stamps."""
+    whole = write_video(tmp_path / "whole.mkv", 20, codec="ffv1", options={})
+    twice = tmp_path / "twice.mkv"
+    with av.open(str(whole)) as source, av.open(str(twice), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                if packet.pts == 400:   # the 11th picture comes with the 10th's stamp
+                    packet.pts = packet.dts = 360
+                packet.stream = stream
+                out.mux(packet)
+    with av.open(str(twice)) as container:
+        stamps = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
+    assert len(stamps) == 20 and len(set(stamps)) == 19
+    assert probe(twice).n_frames == 19
+    with av.open(str(twice)) as container:
+        stream = container.streams.video[0]
+        shown = [time_s for time_s, _ in in_order(container.decode(stream), stream)]
+    assert shown == sorted(set(shown)) and len(shown) == 19
