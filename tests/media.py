@@ -25,6 +25,12 @@ def numbered_picture(index: int, size: tuple[int, int] = (80, 48)) -> np.ndarray
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
 
 
+def grainy_picture(index: int, size: tuple[int, int] = (80, 48)) -> np.ndarray:
+    """A numbered picture with grain of its own, which does not compress well."""
+    grain = np.random.default_rng(index).integers(0, 25, (size[1], size[0], 3), dtype=np.uint8)
+    return numbered_picture(index, size) + grain
+
+
 def read_number(picture: np.ndarray) -> int:
     """The index that a picture's bars spell, whatever its size and however it was compressed."""
     height, width, _ = picture.shape

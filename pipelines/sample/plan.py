@@ -14,10 +14,10 @@ from .scenes import LOOKS, PLAIN, SCENES, photo_size_px
 from .script import EDGE_SHARE, Query, Remark, Script, Setting, Shot, SoundSpan, View, region_px, width_range_px
 from .sounds import SOUNDS
 
-SHOTS = (5, 8)             # of a video
-SHOT_S = (8, 32)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
-SOUND_S = (12, 24)
-MOMENT_S = (10, 34)        # each window of a query
+SHOTS = (6, 10)            # of a video
+SHOT_S = (6, 24)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
+SOUND_S = (7, 15)
+MOMENT_S = (6, 26)         # each window of a query
 USUAL_S = 90
 TRAIN_QUERIES = 12         # of a training video; the others have three or four
 TRIES = 2000
@@ -164,7 +164,7 @@ def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: 
     wanted = _wanted_shots(rng, queries)
     duration_s = n_frames / setting.fps
     scale = min(1, duration_s / USUAL_S)
-    fewest = max(SHOTS[0], math.ceil(duration_s / 24) if scale == 1 else 0, len(wanted) + 1)
+    fewest = max(SHOTS[0], math.ceil(duration_s / 15) if scale == 1 else 0, len(wanted) + 1)
     count = int(rng.integers(fewest, max(SHOTS[1], fewest) + 1))
     asked = {query.scene for query in queries}
     asked_looks = tuple(query.look for query in queries if query.look)

@@ -20,7 +20,7 @@ class Setting:
 
     seed: int = 0
     videos: int = 48
-    min_duration_s: int = 120
+    min_duration_s: int = 90
     max_duration_s: int = 150
     width_px: int = 320
     height_px: int = 180
