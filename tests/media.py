@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange
 BITS = 10
 RATE_HZ = 48000
 LOSSLESS = dict(crf="0", preset="ultrafast")   # of libx264
+B_FRAMES = dict(**LOSSLESS, bf="2", g="12")
 MARKS = dict(red=(255, 0, 0), green=(0, 255, 0), blue=(0, 0, 255), white=(255, 255, 255))
 
 
@@ -100,6 +101,13 @@ def write_video(path: Path, n_frames: int = 50, *, fps: Fraction | int = 25, siz
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     return path
+
+
+def write_film(path: Path) -> Path:
+    """Four seconds, pictures that say their number, a click every half second and a tone behind it."""
+    tone = (0.1 * np.sin(2 * np.pi * 300 * np.arange(4 * RATE_HZ) / RATE_HZ)).astype(np.float32)
+    return write_video(path, 100, options=B_FRAMES, sound=tone + clicks(np.arange(0.25, 4, 0.5), 4),
+                       metadata=dict(title="Film", location="+48+11/"))
 
 
 def _sound_stream(container, codec: str, sound: np.ndarray, rate_hz: int):
