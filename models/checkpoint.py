@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 
 import torch
 import torch.nn as nn
 
 from common.errors import InputError
+from common.torch_file import read_torch_file
 
 WRAPPER_PREFIXES = ("module.", "model.")   # what DataParallel and ModelScope put before every key
 SHOWN_KEYS = 5
@@ -28,22 +28,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     Raises:
         InputError: no such file, not a checkpoint, or one that holds code.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; name a .pth or .safetensors file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-            checkpoint = load_file(path)
-        else:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
-        if "nsupported" not in str(err):   # torch's word for classes and calls that it refuses
-            raise InputError(f"{path}: not a readable checkpoint; fetch or save it again") from err
-        raise InputError(f"{path}: refused, it holds more than weights, which could run code when loaded; "
-                         "ask its author for a plain state dict or .safetensors") from err
-    except Exception as err:   # torch.load raises many kinds for a damaged file
-        raise InputError(f"{path}: not a readable checkpoint ({type(err).__name__}); fetch or save it again") from err
+    checkpoint = _read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else \
+        read_torch_file(path, "checkpoint")
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), dict):
         state = checkpoint["state_dict"]
     else:
@@ -51,6 +37,17 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     if not isinstance(state, dict) or not state or not all(torch.is_tensor(v) for v in state.values()):
         raise InputError(f"{path}: holds no state dict of tensors; name a model checkpoint")
     return {**checkpoint, "state_dict": _without_wrapper(state)}
+
+
+def _read_safetensors(path: Path) -> dict:
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; name a .pth or .safetensors file")
+    try:
+        return load_file(path)
+    except Exception as err:   # safetensors has an exception of its own, and the system's
+        raise InputError(f"{path}: not a readable checkpoint ({type(err).__name__}); fetch or save it again") from err
 
 
 def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
@@ -67,8 +64,14 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
         InputError: as `read_checkpoint`, or keys are missing, unexpected or of another shape.
     """
     checkpoint = read_checkpoint(path)
+    load_weights(model, checkpoint["state_dict"], path)
+    return checkpoint.get("meta") or {}
+
+
+def load_weights(model: nn.Module, state: dict, path: str | os.PathLike) -> None:
+    """Loads a state dict that `read_checkpoint` read from `path`; see `load_checkpoint`."""
     model = getattr(model, "module", model)
-    state, own = checkpoint["state_dict"], model.state_dict()
+    own = model.state_dict()
     faults = [
         _name_keys("missing", [k for k in own if k not in state]),
         _name_keys("unexpected", [k for k in state if k not in own]),
@@ -79,7 +82,6 @@ def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
         raise InputError(f"{path}: made for another model than the config's {type(model).__name__}: "
                          f"{'; '.join(f for f in faults if f)}; name the config that it was trained with")
     model.load_state_dict(state)
-    return checkpoint.get("meta") or {}
 
 
 def _without_wrapper(state: dict) -> dict:

@@ -22,12 +22,13 @@ from nncore.nn import MODELS
 from common.build import build, nearest
 from common.config import load_config
 from common.errors import InputError
+from common.texts import check_texts
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
 from models.encoders.base import unit_rows
 
 from .encode import EncodedVideo, encode_video
-from .question import check_budget, check_texts
+from .question import check_budget
 from .relevance import (
     MAX_MOMENTS,
     SIGMA_CLIPS,

@@ -42,7 +42,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Checks what is quick to check, before torch is loaded; then works in a folder of its own."""
-    from pipelines.question import check_budget, check_texts
+    from common.texts import check_texts
+    from pipelines.question import check_budget
     from pipelines.staging import stage
     from pipelines.subtitles import read_subtitles
     from pipelines.video import probe

@@ -84,7 +84,7 @@ def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float
 
 def _zero_shot(cfg: dict, dataset: Dataset) -> dict[str, dict[str, float]]:
     """The metrics of clip-sentence similarity without training; none where the features lack the shared space."""
-    encoders = build_encoders(cfg)
+    encoders = build_encoders({kind: cfg[kind] for kind in ("visual", "text")})
     folders = {Path(folder).name: Path(folder) for folder in dataset.video_path}
     if encoders.visual.shared_part not in folders or Path(dataset.query_path).name != encoders.text.name:
         return {}

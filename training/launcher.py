@@ -22,7 +22,7 @@ from common.build import build
 from common.config import load_config
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
-from models.checkpoint import load_checkpoint, read_checkpoint
+from models.checkpoint import load_checkpoint, load_weights, read_checkpoint
 
 from .config import check_config
 from .curves import draw_curves
@@ -161,7 +161,7 @@ def _resume(engine: Engine, path: str, work: Path) -> None:
     if missing:
         raise InputError(f"{path}: no {' and no '.join(missing)}, so nothing can be resumed from it; name a last.pth, "
                          "or begin anew from its weights with --checkpoint")
-    load_checkpoint(engine.model, path)   # names every key that does not fit
+    load_weights(engine.model, checkpoint["state_dict"], path)   # names every key that does not fit
     engine.resume(checkpoint)
     engine.history = list(checkpoint["meta"].get("history", []))
     best_so_far = Path(path).resolve().parent / "best.pth"

@@ -5,8 +5,9 @@ _base_ = [
 ]
 window_clips = 75
 floors = True
+amp = "bf16"
 stages = dict(
-    epochs=30,
+    epochs=18,
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2),
     lr_schedule=dict(type="iter", policy="cosine", target_lr=1e-5),
     warmup=dict(type="iter", policy="linear", steps=50, ratio=0.01),

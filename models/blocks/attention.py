@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
+
+from .dropout import Dropout, drop
 
 
 @MODELS.register()
@@ -28,7 +31,7 @@ class Attention(nn.Module):
         self.k = nn.Linear(dims, dims)
         self.v = nn.Linear(dims, dims)
         self.m = nn.Linear(dims, dims)
-        self.dropout = nn.Dropout(p)
+        self.dropout = Dropout(p)
 
     def forward(self, q: Tensor, k: Tensor | None = None, v: Tensor | None = None,
                 mask: Tensor | None = None) -> Tensor:
@@ -50,11 +53,19 @@ class Attention(nn.Module):
             allowed = mask > 0
             allowed = allowed | ~allowed.any(dim=-1, keepdim=True)
             mask = allowed[:, None, None, :]   # (B, K) -> (B, 1, 1, K), for all heads and queries
-        out = F.scaled_dot_product_attention(
-            self._split(self.q(q)), self._split(self.k(k)), self._split(self.v(v)),
-            attn_mask=mask, dropout_p=self.p if self.training else 0.0)
+        attend = self._attend_dropping if self.training and self.p else F.scaled_dot_product_attention
+        out = attend(self._split(self.q(q)), self._split(self.k(k)), self._split(self.v(v)), attn_mask=mask)
         out = out.transpose(1, 2).flatten(2)   # (B, H, Q, C / H) -> (B, Q, C)
         return self.dropout(self.m(out))
+
+    def _attend_dropping(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """Attention (B, H, Q, C / H) with dropout, for which a CPU has no fused kernel."""
+        if q.device.type != "cpu":
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, dropout_p=self.p)
+        weights = q @ k.transpose(-1, -2) * q.size(-1)**-0.5   # (B, H, Q, K)
+        if attn_mask is not None:
+            weights = weights.masked_fill(~attn_mask, -torch.inf)
+        return drop(weights.softmax(dim=-1).to(v.dtype), self.p) @ v
 
     def _split(self, x: Tensor) -> Tensor:
         B, L, C = x.shape

@@ -6,6 +6,8 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
+from .dropout import Dropout
+
 
 @MODELS.register()
 class FeedForward(nn.Module):
@@ -21,7 +23,7 @@ class FeedForward(nn.Module):
         super().__init__()
         hidden = int(dims * ratio)
         self.mapping = nn.Sequential(
-            nn.Linear(dims, hidden), nn.ReLU(inplace=True), nn.Dropout(p), nn.Linear(hidden, dims), nn.Dropout(p))
+            nn.Linear(dims, hidden), nn.ReLU(inplace=True), Dropout(p), nn.Linear(hidden, dims), Dropout(p))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""

@@ -9,6 +9,8 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
+from .dropout import Dropout
+
 
 @MODELS.register()
 class PositionEmbedding(nn.Module):
@@ -30,7 +32,7 @@ class PositionEmbedding(nn.Module):
             self.pe = nn.Parameter(torch.randn(1, max_len, dims) / dims**0.5)
         else:
             self.register_buffer("pe", sinusoids(max_len, dims)[None])
-        self.dropout = nn.Dropout(p)
+        self.dropout = Dropout(p)
 
     def forward(self, x: Tensor) -> Tensor:
         """The positions of a (B, T, C) sequence, as (B, T, C).

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from common.build import build
 
+from .dropout import Dropout
+
 NO_TEXT_TOKENS = 10   # how many zero tokens stand in for a text that was not given
 
 
@@ -25,7 +27,7 @@ class QueryGenerator(nn.Module):
     def __init__(self, dims: list[int] | None = None, p: float = 0.3, enc_cfg: dict | None = None):
         super().__init__()
         self.in_dims = dims[0] if dims else None
-        self.dropout = nn.Dropout(p)
+        self.dropout = Dropout(p)
         self.mapping = build_linear_modules(list(dims), last_norm=True, norm_cfg=dict(type="LN")) if dims else None
         self.encoder = build(enc_cfg, MODELS, dims[-1], where="enc_cfg") if dims else None
 

@@ -45,8 +45,9 @@ class Standardize(nn.Module):
         exists = mask > 0
         if self.training and exists.any():
             self.update(x[exists])
-        deviation = (self.scatter / self.count.clamp(min=1)).sqrt().clamp(min=MIN_DEVIATION)
-        out = (x - self.mean.to(x.dtype)) / deviation.to(x.dtype)
+        scale = 1 / (self.scatter / self.count.clamp(min=1)).sqrt().clamp(min=MIN_DEVIATION)
+        # (x - mean) * scale in one pass over the widest tensor of the model
+        out = torch.addcmul((-self.mean * scale).to(x.dtype), x, scale.to(x.dtype))
         if self.training and self.noise:
-            out = out + self.noise * torch.randn_like(out)
-        return out * exists.unsqueeze(-1)
+            out = out.add(torch.randn_like(out), alpha=self.noise)
+        return out.masked_fill(~exists.unsqueeze(-1), 0)

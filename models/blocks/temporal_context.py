@@ -6,6 +6,8 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
+from .dropout import Dropout
+
 
 @MODELS.register()
 class TemporalContext(nn.Module):
@@ -24,7 +26,7 @@ class TemporalContext(nn.Module):
             raise ValueError(f"TemporalContext: kernel {kernel} is even, so a clip would have no middle")
         self.norms = nn.ModuleList(nn.LayerNorm(dims) for _ in range(layers))
         self.convs = nn.ModuleList(nn.Conv1d(dims, dims, kernel, padding=kernel // 2) for _ in range(layers))
-        self.act, self.dropout = nn.ReLU(), nn.Dropout(p)
+        self.act, self.dropout = nn.ReLU(), Dropout(p)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C), mask (B, T), nonzero where a clip exists -> (B, T, C); padding is seen as zeros."""

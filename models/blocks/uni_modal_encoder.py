@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.build import build
 
+from .dropout import Dropout
 from .standardize import Standardize
 
 
@@ -30,7 +31,7 @@ class UniModalEncoder(nn.Module):
         super().__init__()
         self.in_dims = dims[0]
         self.standardize = Standardize(dims[0], noise) if standardize else None
-        self.dropout = nn.Dropout(p)
+        self.dropout = Dropout(p)
         self.mapping = build_linear_modules(list(dims))
         self.pos_enc = build(pos_cfg, MODELS, dims[-1], where="pos_cfg")
         self.encoder = build(enc_cfg, MODELS, dims[-1], where="enc_cfg")

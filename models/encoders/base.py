@@ -145,13 +145,6 @@ def num_clips(duration_s: float | Fraction, clip_len_s: float) -> int:
     return max(1, math.ceil(Fraction(duration_s) / Fraction(clip_len_s) - LAST_CLIP_SHARE))
 
 
-def check_texts(texts: list[str]) -> None:
-    """Raises InputError when a text is empty."""
-    for number, text in enumerate(texts, 1):
-        if not text.strip():
-            raise InputError(f"text {number} of {len(texts)} is empty; say what to look for, or leave it out")
-
-
 def check_clips(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:
     """Gives both back; an InputError when a clip would have no length or no frame."""
     if not clip_len_s > 0 or frames_per_clip < 1:

@@ -8,9 +8,10 @@ import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
+from common.texts import check_texts
 
 from .bare_import import import_bare
-from .base import TextEncoder, TextFeature, check_texts, join_pieces
+from .base import TextEncoder, TextFeature, join_pieces
 from .clip_network import load_clip, short_name
 
 BATCH = 32
@@ -41,7 +42,7 @@ class CLIPText(TextEncoder):
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
         """See `TextEncoder.encode`."""
-        check_texts(texts)
+        texts = check_texts(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
         features: list[list[TextFeature]] = [[] for _ in texts]
         for begin in range(0, len(pieces), BATCH):

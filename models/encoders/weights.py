@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import importlib.metadata
 import os
-import pickle
 import sys
 import urllib.request
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
+from common.torch_file import read_torch_file
 
 CACHE_VARIABLE = "VIDEO_SUMMARY_CACHE"
 CHUNK = 1 << 20
@@ -143,15 +143,7 @@ def read_weights(path: str | os.PathLike) -> dict:
     Raises:
         InputError: no such file, unreadable, no dict, or one that would run code.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such weight file")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
-        raise InputError(f"{path}: refused; it holds more than weights, which could run code when loaded, or "
-                         "is no weight file. Give a file that torch.save wrote from a state dict") from err
-    except Exception as err:   # torch.load raises many kinds for a damaged file
-        raise InputError(f"{path}: not a readable weight file ({type(err).__name__}); get it again") from err
+    weights = read_torch_file(path, "weight file")
     if not isinstance(weights, dict):
         raise InputError(f"{path}: holds a {type(weights).__name__}, no dict of weights; give another file")
     return weights

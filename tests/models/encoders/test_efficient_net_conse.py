@@ -7,7 +7,7 @@ from skimage import data as photographs
 from sklearn.datasets import load_sample_image
 
 from common.errors import InputError
-from models.encoders import EfficientNetConSE, MiniLMText
+from models.encoders import EfficientNetConSE, MiniLMText, efficient_net_conse
 from models.encoders.efficient_net_conse import PACKAGE, WEIGHTS, WORDINGS, class_embeddings, class_names
 from models.encoders.weights import find_in_package, read_weights
 
@@ -65,6 +65,50 @@ def test_class_embeddings_are_means_of_wordings():
         wordings = [f.pooler_output for f in MiniLMText().encode([w.format(names[i]) for w in WORDINGS])]
         expected = np.mean(wordings, axis=0)
         assert np.linalg.norm(found[i] - expected) < 0.01 * np.linalg.norm(expected)
+
+
+@pytest.fixture
+def embedded(monkeypatch, tmp_path):
+    """How often the class names were embedded, with a cache folder of its own."""
+    calls = []
+
+    def embed(texts):
+        calls.append(len(texts))
+        return np.random.default_rng(len(calls)).normal(size=(len(texts), 384)).astype(np.float32)
+
+    monkeypatch.setattr(efficient_net_conse, "_embed", embed)
+    monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path / "cache"))
+    class_embeddings.cache_clear()
+    yield calls
+    class_embeddings.cache_clear()
+
+
+def test_class_embeddings_are_kept_in_the_cache_folder(embedded, tmp_path):
+    first = class_embeddings()
+    class_embeddings.cache_clear()   # as in another process
+    np.testing.assert_array_equal(class_embeddings(), first)
+    assert embedded == [3000] and len(list((tmp_path / "cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", np.zeros((3, 384), np.float32),
+                                    np.full((1000, 384), np.nan, np.float32), np.zeros((1000, 384))])
+def test_damaged_class_embeddings_are_made_again(embedded, tmp_path, damage):
+    class_embeddings()
+    kept, = (tmp_path / "cache").iterdir()
+    if isinstance(damage, bytes):
+        kept.write_bytes(damage)
+    else:
+        np.save(kept, damage)
+    class_embeddings.cache_clear()
+    again = class_embeddings()
+    assert embedded == [3000, 3000] and again.shape == (1000, 384)
+    np.testing.assert_array_equal(np.load(kept), again)
+
+
+def test_without_a_cache_folder_class_embeddings_are_made_all_the_same(embedded, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path / "file"))
+    assert class_embeddings().shape == (1000, 384) and embedded == [3000]
 
 
 def test_the_conse_point_is_that_of_a_slow_twin(encoder, features):
