@@ -38,7 +38,7 @@ def find_videos(inputs: Iterable[str | os.PathLike]) -> list[Path]:
         if by_name.setdefault(path.stem, path) != path:
             raise InputError(f"{path} and {by_name[path.stem]} have one name, so their features would have one file; "
                              "rename one")
-    return found
+    return list(by_name.values())   # a file given twice is one
 
 
 def feature_files(vid: str, encoders: Encoders, out: str | os.PathLike) -> dict[str, Path]:

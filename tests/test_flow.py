@@ -1,6 +1,9 @@
-"""The whole flow on a small sample set: film, extract, train, evaluate, and cut with the network off."""
+"""The whole flow as a person types it: ./run.sh in a fresh copy of the tree, then a cut with the network off."""
 
 import json
+import os
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,49 +12,65 @@ import av
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-CONFIG = """
-_base_ = ["{root}/configs/sample/umt_sample.py"]
-d = "{data}/"
-f = dict(video_path=[d + "features/efficientnet_lite0", d + "features/conse"], audio_path=d + "features/logmel",
-         query_path=d + "features/minilm")
-data = dict(train=dict(**f, label_path=d + "train.jsonl"), val=dict(**f, label_path=d + "val.jsonl"),
-            test=dict(**f, label_path=d + "test.jsonl"))
-stages = dict(epochs=2)
-del d, f
-"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+MADE = (".git", ".venv", "data", "work_dirs", "__pycache__", ".*_cache")
 
 
-def run(*command, prefix=()):
-    done = subprocess.run([*prefix, sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True,
-                          check=False)
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tree in which ./run.sh ran to its end, and what it printed."""
+    copy = tmp_path_factory.mktemp("fresh") / "tree"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*MADE))
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(["./run.sh"], cwd=copy, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return copy, done.stdout
 
 
-def can_unshare():
-    return subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode == 0
-
-
-def test_from_photographs_to_a_cut(tmp_path):
-    data, work, out = tmp_path / "sample", tmp_path / "work", tmp_path / "out"
-    run("tools/make_sample.py", "--out", data, "--videos", 4, "--min-duration", 24, "--max-duration", 30)
-    run("tools/extract_features.py", data / "videos", "--labels", *(data / f"{s}.jsonl" for s in ("train", "val", "test")),
-        "--out", data / "features", "--encoders", "offline")
-    (tmp_path / "c.py").write_text(CONFIG.replace("{root}", str(ROOT)).replace("{data}", str(data)))
-    printed = run("tools/launch.py", tmp_path / "c.py", "--work-dir", work)
-    head = next(line for line in printed.splitlines() if line.startswith("test ") and "model" in line)
-    assert head.split() == ["test", "model", "shuffled", "random", "zeroshot", "oracle"]
-    metrics = json.loads((work / "metrics.json").read_text())
-    assert metrics["split"] == "test" and metrics["MR-full-R1@0.5-oracle"] == 100
-
-    label = json.loads((data / "test.jsonl").read_text().splitlines()[0])
-    run("tools/summarize.py", data / "videos" / f"{label['vid']}.mp4", "--text", label["query"], "--config",
-        tmp_path / "c.py", "--checkpoint", work / "best.pth", "--out", out,
-        prefix=("unshare", "-n") if can_unshare() else ())
+def check_summary(out):
+    """summary.mp4 holds just the frames that summary.json says, 15 % of the video and one shot's rounding."""
     summary = json.loads((out / "summary.json").read_text())
     with av.open(str(out / "summary.mp4")) as container:
         frames = sum(1 for _ in container.decode(video=0))
     assert frames == sum(last - first + 1 for first, last in (piece["frame"] for piece in summary["summary"]))
-    assert frames / summary["fps"] <= 0.15 * summary["duration"] + 2
-    assert summary["text"] == [label["query"]] and (out / "report.html").stat().st_size > 10_000
+    assert 0.05 * summary["duration"] < frames / summary["fps"] <= 0.15 * summary["duration"] + 2
+    assert (out / "report.html").stat().st_size > 10_000
+    return summary
+
+
+def test_the_model_finds_what_is_asked_and_follows_the_words(tree):
+    copy, printed = tree
+    metrics = json.loads((copy / "work_dirs/sample/metrics.json").read_text())
+    assert metrics["split"] == "test" and metrics["MR-full-R1@0.5-oracle"] == 100
+    assert 60 <= metrics["MR-full-R1@0.5"] <= 97
+    assert metrics["MR-full-R1@0.5-shuffled"] <= metrics["MR-full-R1@0.5"] / 2
+    hit1 = "HL-min-VeryGood-Hit1"
+    assert metrics[hit1] >= 1.5 * max(metrics[f"{hit1}-random"], metrics[f"{hit1}-zeroshot"])
+    head = next(line for line in printed.splitlines() if line.startswith("test ") and "model" in line)
+    assert head.split() == ["test", "model", "shuffled", "random", "zeroshot", "oracle"]
+    assert f"{metrics['MR-full-R1@0.5']:.2f}" in printed
+
+
+def test_it_stays_within_its_memory(tree):
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 4e9
+
+
+def test_the_cut_of_a_held_out_video(tree):
+    copy, _ = tree
+    summary = check_summary(copy / "work_dirs/sample")
+    label = json.loads((copy / "data/sample/test.jsonl").read_text().splitlines()[0])
+    assert Path(summary["video"]).stem == label["vid"] and summary["text"] == [label["query"]]
+    best = max(summary["moments"], key=lambda m: m["score"])
+    overlaps = [min(best["end"], end) - max(best["start"], start) for start, end in label["relevant_windows"]]
+    assert max(overlaps) > 0.5 * (best["end"] - best["start"])
+
+
+def test_a_cut_with_the_network_off(tree, tmp_path):
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a process give up its network")
+    copy, _ = tree
+    video = next((copy / "data/sample/videos").iterdir())
+    done = subprocess.run(["unshare", "-n", sys.executable, "tools/summarize.py", video, "--text", "a cat", "--out", tmp_path],
+                          cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert check_summary(tmp_path)["text"] == ["a cat"]
