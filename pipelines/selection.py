@@ -132,7 +132,7 @@ def cut_weights(scores: np.ndarray, shots: np.ndarray, spans: Sequence[tuple[int
 
 
 def choose_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
-                 budget: float) -> np.ndarray:
+                 budget: float | Fraction) -> np.ndarray:
     """The shots that a cut keeps: the greatest weight times duration that fits into the budget.
 
     Unlike the benchmark's `key_shots`, a shot is worth its mean times its length, so that short shots
@@ -150,7 +150,7 @@ def choose_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fract
     if check_budget(budget) == 1:
         return np.arange(len(shots))
     tick_s = (edges_s[1] - edges_s[0]) / 20
-    room = math.floor(Fraction(budget).limit_denominator(10**6) * edges_s[-1] / tick_s)
+    room = math.floor(_exact(budget) * edges_s[-1] / tick_s)
     clip_ticks = np.array([float((end - start) / tick_s) for start, end in itertools.pairwise(edges_s)])
     sizes = [math.ceil((edges_s[last + 1] - edges_s[first]) / tick_s) for first, last in shots]
     values = np.array([(weights * clip_ticks)[first:last + 1].sum() for first, last in shots])
@@ -158,6 +158,47 @@ def choose_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fract
     if len(chosen) == 0:
         chosen = np.array([int(np.argmax([weights[first:last + 1].mean() for first, last in shots]))])
     return chosen
+
+
+def choose_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s: Sequence[Fraction],
+                   budget: float | Fraction) -> list[tuple[int, int]]:
+    """The moments that a cut keeps whole: one after the other, each if it still fits into the budget.
+
+    Args:
+        spans: first and last clip, inclusive, of every moment, the most wanted first.
+        scores: (T,) of the clips; where not even the first moment fits, its best part is kept.
+        edges_s: T + 1 times that bound the clips.
+        budget: share of the duration, in (0, 1].
+
+    Returns:
+        (first, last) clips, ascending, apart and not adjacent; none without moments.
+    """
+    check_budget(budget)
+    room_s = _exact(budget) * edges_s[-1]
+    kept: list[tuple[int, int]] = []
+    for span in spans:
+        joined = _union([*kept, span])
+        if sum(edges_s[last + 1] - edges_s[first] for first, last in joined) <= room_s:
+            kept = joined
+    if kept or not spans:
+        return kept
+    first, last = spans[0]
+    length = max(1, math.floor(room_s / (edges_s[1] - edges_s[0])))
+    return [best_part(first, last, scores, length)]
+
+
+def _union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _exact(budget: float | Fraction) -> Fraction:
+    return budget if isinstance(budget, Fraction) else Fraction(budget).limit_denominator(10**6)
 
 
 def _select(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frames: int,

@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,10 @@ from common.errors import InputError
 from common.texts import check_texts
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
-from models.encoders.base import unit_rows
 
+from .choose import Choice, Chooser
 from .encode import EncodedVideo, encode_video
-from .question import check_budget
+from .question import Shorts, budget_share, check_budget, check_mode
 from .relevance import (
     MAX_MOMENTS,
     SIGMA_CLIPS,
@@ -42,8 +44,6 @@ from .relevance import (
     suppress,
     varies,
 )
-from .selection import choose_shots, cut_weights
-from .shots import change_points, refine_shots, shots_from_points
 from .subtitles import Cue
 from .summary import Summary
 from .windows import score_windows, takes_text
@@ -96,38 +96,49 @@ class Summarizer:
         """Decodes and encodes a video, once for all questions; see `encode_video`."""
         return encode_video(path, self.encoders, progress)
 
-    def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float = 0.15,
-                  subtitles: Sequence[Cue] = ()) -> Summary:
+    def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
+                  subtitles: Sequence[Cue] = (), mode: str = "summary", shorts: Shorts | None = None) -> Summary:
         """Scores a video's clips, finds the moments and chooses what to keep.
 
         Args:
             video: from `encode`, with the same encoders.
             texts: what to look for; none for what stands out.
-            budget: share of the video that the cut may take, in (0, 1]; at least one clip is kept.
-            subtitles: lines spoken in the video; a sentence is looked for in them too. Not used when
-                nothing is asked.
+            budget: what the cut may take: a share of the video in (0, 1], or a time such as "60s"; at
+                least one clip is kept.
+            subtitles: lines spoken in the video; a sentence is looked for in them too, and they are cut along.
+            mode: `summary` keeps shots within the budget, `moments` whole moments within it, `shorts`
+                the best pieces of a length, without a budget.
+            shorts: how many pieces and how long; None for three of 15 to 60 s.
 
         Raises:
-            InputError: an empty sentence, a budget that is no share, a video encoded by other
+            InputError: an empty sentence, a budget or mode that is none, a video encoded by other
                 encoders, or a question to a model that takes none (or none to one that needs it).
         """
         started_s = time.perf_counter()
-        texts, budget = check_texts(texts), check_budget(budget)
+        texts, budget, mode = check_texts(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
         curves, moments = self._score(video, texts, subtitles) if texts else self._score_unasked(video)
         scores = curves.max(axis=0)
-        shots, selected = self._choose(video, scores, moments, budget)
+        share = budget_share(budget, video.info.duration_s)
+        choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
         edges_s = [float(e) for e in video.edges_s]
         visual = self.encoders.visual
         names = dict(config=None, checkpoint=None) | self.names | dict(
             visual=type(visual).__name__, text=type(self.encoders.text).__name__,
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Summary(
-            video=video, texts=texts, budget=budget, scores=scores, moments=moments,
-            scores_by_text=curves if texts else curves[:0],
-            shots=[(edges_s[first], edges_s[last + 1]) for first, last in shots], selected=selected.tolist(),
-            scored_by=names, cues=tuple(subtitles) if texts else (),
+            video=video, texts=texts, budget=float(share), scores=scores, moments=moments,
+            scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s,
+            shots=[(edges_s[first], edges_s[last + 1]) for first, last in choice.shots],
+            selected=choice.selected.tolist(), scored_by=names, cues=tuple(subtitles),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
+
+    def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment], share: Fraction,
+                cues: Sequence[Cue], mode: str, shorts: Shorts) -> Choice:
+        chooser = Chooser(video, self._main_part(video), scores, moments, self.settings.max_shot_s)
+        if mode == "shorts":
+            return chooser.shorts(shorts, cues)
+        return chooser.moments(share) if mode == "moments" else chooser.summary(share)
 
     def _listens(self, video: EncodedVideo, texts: tuple[str, ...]) -> bool:
         """Whether the scores depend on sound, which zero-shot has no words for."""
@@ -217,29 +228,6 @@ class Summarizer:
 
     def _main_part(self, video: EncodedVideo) -> np.ndarray:
         return video.visual[next(iter(self.encoders.visual.parts))]
-
-    def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment],
-                budget: float) -> tuple[np.ndarray, np.ndarray]:
-        """All shots (S, 2) in clips, and the indices of those that the cut keeps.
-
-        Shots also begin and end where the asked moments do, if a moment's score is at least half of
-        its sentence's best, and are at most a third of the budget long.
-        """
-        edges_s = np.array(video.edges_s, dtype=float)
-        best: dict[str, Moment] = {}
-        for moment in moments:
-            best.setdefault(moment.text, moment)   # they come by falling score
-        good = [m for m in moments if m.text and m.score >= best[m.text].score / 2]
-        spans = [(int(np.searchsorted(edges_s, m.start_s, side="right")) - 1,
-                  int(np.searchsorted(edges_s, m.end_s, side="left")) - 1) for m in good]
-        rows = unit_rows(self._main_part(video))
-        points = change_points(rows, max_change_points=min(300, max(120, len(rows) // 15)))
-        longest_s = min(self.settings.max_shot_s, budget * edges_s[-1] / 3)
-        borders = [border for first, last in spans for border in (first, last + 1)]
-        shots = refine_shots(shots_from_points(points, len(rows)), borders,
-                             max(1, int(longest_s / video.clip_len_s)))
-        favoured = [m is best[m.text] for m in good]
-        return shots, choose_shots(shots, cut_weights(scores, shots, spans, favoured), video.edges_s, budget)
 
 
 def build_summarizer(config: str | os.PathLike | None = None,

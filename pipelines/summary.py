@@ -27,7 +27,7 @@ class Summary:
     Attributes:
         video: what was asked.
         texts: the sentences; empty when nothing was asked.
-        budget: share of the video that the cut may take.
+        budget: share of the video that the cut may take; not kept to in mode `shorts`.
         scores: (T,) in [0, 1], of every clip.
         scores_by_text: (Q, T) in [0, 1], of every clip for each sentence.
         moments: `(start_s, end_s, score, text)`, by falling score.
@@ -35,8 +35,11 @@ class Summary:
         selected: indices of the shots that the cut keeps, ascending.
         scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
             `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores.
-        cues: the subtitles that were read along, and the file they came from, if any.
+        cues: the subtitles that were read along; not looked through when nothing was asked.
         timings_s: seconds that each step took.
+        video_file: where the cut was written, if it was.
+        mode: `summary`, `moments` or `shorts`.
+        pieces_s: what the cut keeps exactly, [start, end), ascending and apart; None for the selected shots.
     """
 
     video: EncodedVideo
@@ -50,11 +53,15 @@ class Summary:
     scored_by: dict[str, str | None]
     cues: tuple[Cue, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
-    video_file: Path | None = None   # where `save_video` wrote
+    video_file: Path | None = None
+    mode: str = "summary"
+    pieces_s: list[tuple[Fraction, Fraction]] | None = None
 
     @property
     def intervals_s(self) -> list[tuple[Fraction, Fraction]]:
         """What the cut keeps: [start, end) in seconds, ascending; neighbouring shots are one."""
+        if self.pieces_s is not None:
+            return list(self.pieces_s)
         edges_s = {float(e): e for e in self.video.edges_s}
         merged: list[tuple[Fraction, Fraction]] = []
         for index in self.selected:

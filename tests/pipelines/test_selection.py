@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.selection import best_part, choose_shots, frame_scores, key_frames, key_shots, knapsack
+from pipelines.selection import best_part, choose_moments, choose_shots, frame_scores, key_frames, key_shots, knapsack
 
 GOLDEN = Path(__file__).parents[2].parent / "shared/golden/evaluators.json"
 
@@ -129,3 +129,19 @@ def test_the_whole_budget_keeps_everything_and_a_tiny_one_the_best():
     assert choose_shots(shots, np.zeros(3), edges(3), 1).tolist() == [0, 1, 2]
     assert choose_shots(shots, np.array([0, 1, 0.5]), edges(3), 0.001).tolist() == [1]
     assert choose_shots(shots, np.zeros(3), edges(3), 0.5).tolist() == [0]
+
+
+def test_moments_are_kept_whole_while_they_fit():
+    spans = [(4, 6), (10, 19), (5, 8), (9, 9), (0, 1)]      # clips of 2 s, 20 of them
+    kept = choose_moments(spans, np.zeros(20), edges(20), Fraction(12, 40))
+    assert kept == [(4, 9)]                                  # 6 s; 20 s do not fit; 4 s more; 2 s more; no room
+    assert choose_moments(spans, np.zeros(20), edges(20), 1) == [(0, 1), (4, 19)]
+    assert choose_moments(spans, np.zeros(20), edges(20), Fraction(16, 40)) == [(0, 1), (4, 9)]
+    assert choose_moments([], np.zeros(20), edges(20), 0.5) == []
+
+
+def test_of_a_moment_over_the_budget_the_best_part_is_kept():
+    scores = np.zeros(20)
+    scores[[13, 14]] = 1
+    assert choose_moments([(10, 19)], scores, edges(20), 0.1) == [(13, 14)]
+    assert choose_moments([(10, 19)], scores, edges(20), 0.001) == [(13, 13)]

@@ -1,4 +1,5 @@
 import dataclasses
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from models import UMT
 from models.encoders.base import Encoders
 from pipelines import summarizer as module
 from pipelines.encode import encode_video
+from pipelines.question import Shorts
 from pipelines.subtitles import Cue
 from pipelines.summarizer import Settings, Summarizer, build_summarizer
 from tests.pipelines.fakes import ColourEyes, colour_encoders, write_video
@@ -105,6 +107,41 @@ def test_the_cut_stays_within_the_budget_and_uses_it(colour_summarizer, video, b
     summary = colour_summarizer.summarize(video, texts, budget)
     assert summary.duration_s <= budget * float(video.info.duration_s) + 1e-6
     assert summary.duration_s >= budget * 60 - 4.5
+
+
+def test_a_budget_in_seconds(colour_summarizer, video):
+    for budget, most_s in (("12s", 12), (timedelta(seconds=5), 5), ("1h", 60)):
+        summary = colour_summarizer.summarize(video, ["red"], budget)
+        assert most_s - 4.5 < summary.duration_s <= most_s
+        assert summary.budget == pytest.approx(most_s / 60)
+
+
+def test_moments_are_kept_whole(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video, ["red", "blue"], "14s", mode="moments")
+    assert summary.intervals_s == [(20, 28), (40, 46)] and summary.mode == "moments"
+    summary = colour_summarizer.summarize(video, ["red", "blue"], "12s", mode="moments")
+    assert summary.intervals_s in ([(20, 28)], [(40, 46)])
+    summary = colour_summarizer.summarize(video, ["red"], "4s", mode="moments")
+    (start, end), = summary.intervals_s
+    assert 20 <= start < end <= 28 and end - start == 4
+    assert colour_summarizer.summarize(video, mode="moments").duration_s <= 9
+
+
+def test_shorts_are_whole_shots_around_what_was_asked(colour_summarizer, video):
+    summary = colour_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=Shorts(2, 6, 18))
+    assert summary.intervals_s == [(20, 28), (40, 46)]
+    assert [summary.shots[i] for i in summary.selected] == [(20, 28), (40, 46)]
+    cues = [Cue(19, 21.5, "so"), Cue(27.5, 28.25, "it is")]
+    summary = colour_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=Shorts(1, 6, 18))
+    assert summary.intervals_s == [(19, 28.25)]
+    assert summary.frames == [[190, 282]]
+    (whole,) = colour_summarizer.summarize(video, mode="shorts", shorts=Shorts(1, 90, 99)).intervals_s
+    assert whole == (0, video.info.duration_s)
+
+
+def test_modes_that_do_not_exist(colour_summarizer, video):
+    with pytest.raises(InputError, match="mode 'short' does not exist"):
+        colour_summarizer.summarize(video, mode="short")
 
 
 def test_the_whole_budget_keeps_everything(colour_summarizer, video):

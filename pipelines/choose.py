@@ -1,0 +1,98 @@
+"""What a cut keeps of a scored video: shots under a budget, whole moments, or the best short pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from models.encoders.base import unit_rows
+
+from .calm import Span
+from .encode import EncodedVideo
+from .question import Shorts
+from .relevance import Moment
+from .selection import choose_moments, choose_shots, cut_weights
+from .shorts import best_pieces, settle
+from .shots import change_points, refine_shots, shots_from_points
+from .subtitles import Cue
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        shots: (S, 2) clips, first and last inclusive, without gaps.
+        selected: ascending indices of the shots that the cut keeps, mostly.
+        pieces_s: what it keeps exactly, ascending and apart; None for just the selected shots.
+    """
+
+    shots: np.ndarray
+    selected: np.ndarray
+    pieces_s: list[Span] | None = None
+
+
+class Chooser:
+    """A scored video, ready to be chosen from.
+
+    Args:
+        video: what was scored.
+        rows: (T, C) features of its clips, by which it falls into shots.
+        scores: (T,) in [0, 1].
+        moments: by falling score.
+        max_shot_s: the longest piece that the cut takes or leaves as one.
+    """
+
+    def __init__(self, video: EncodedVideo, rows: np.ndarray, scores: np.ndarray, moments: Sequence[Moment],
+                 max_shot_s: float):
+        self.video, self.scores, self.max_shot_s = video, scores, max_shot_s
+        self.edges_s = video.edges_s
+        best: dict[str, Moment] = {}
+        for moment in moments:
+            best.setdefault(moment.text, moment)   # they come by falling score
+        self.good = [m for m in moments if m.score >= best[m.text].score / 2]
+        self.favoured = [m is best[m.text] for m in self.good]
+        rows = unit_rows(rows)
+        points = change_points(rows, max_change_points=min(300, max(120, len(rows) // 15)))
+        self.shots = shots_from_points(points, len(rows))
+
+    def summary(self, share: Fraction) -> Choice:
+        """Shots within a budget, which begin and end where the asked moments do, too, and are at most a third of it."""
+        asked = [i for i, moment in enumerate(self.good) if moment.text]
+        spans = [self._span(self.good[i]) for i in asked]
+        longest_s = min(self.max_shot_s, share * self.edges_s[-1] / 3)
+        shots = self._refined(spans, max(1, int(longest_s / self.video.clip_len_s)))
+        weights = cut_weights(self.scores, shots, spans, [self.favoured[i] for i in asked])
+        return Choice(shots, choose_shots(shots, weights, self.edges_s, share))
+
+    def moments(self, share: Fraction) -> Choice:
+        """Whole moments within a budget, the best first; shots where there is none."""
+        spans = choose_moments([self._span(m) for m in self.good], self.scores, self.edges_s, share)
+        if not spans:
+            return self.summary(share)
+        shots = self._refined(spans, len(self.scores))
+        inside = [any(first <= a and b <= last for first, last in spans) for a, b in shots]
+        return Choice(shots, np.flatnonzero(inside))
+
+    def shorts(self, wish: Shorts, cues: Sequence[Cue]) -> Choice:
+        """The best pieces of a length, from the picture at which a shot begins, and off the words that are spoken."""
+        spans = [self._span(m) for m in self.good]
+        weights = cut_weights(self.scores, self.shots, spans, self.favoured)
+        pieces = best_pieces(self.shots, weights, self.edges_s, wish)
+        pieces_s = settle(self.video.info, [(self.edges_s[a], self.edges_s[b + 1]) for a, b in pieces], wish, cues,
+                          self.video.clip_len_s)
+        shots = self._refined(pieces, len(self.scores))
+        inside = [any(first <= a and b <= last for first, last in pieces) for a, b in shots]
+        return Choice(shots, np.flatnonzero(inside), pieces_s)
+
+    def _span(self, moment: Moment) -> tuple[int, int]:
+        """The first and last clip that a moment touches."""
+        edges_s = np.array(self.edges_s, dtype=float)
+        return (int(np.searchsorted(edges_s, moment.start_s, side="right")) - 1,
+                int(np.searchsorted(edges_s, moment.end_s, side="left")) - 1)
+
+    def _refined(self, spans: Sequence[tuple[int, int]], max_len: int) -> np.ndarray:
+        return refine_shots(self.shots, [border for first, last in spans for border in (first, last + 1)], max_len)
