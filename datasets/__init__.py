@@ -2,7 +2,9 @@
 
 import importlib
 
-_HOMES = {"QVHighlights": "qvhighlights", "DATASETS": "qvhighlights"}
+_HOMES = {
+    "CharadesSTA": "charades_sta", "DATASETS": "qvhighlights", "QVHighlights": "qvhighlights", "TVSum": "tvsum",
+    "YouTubeHighlights": "youtube_highlights"}
 
 
 def __getattr__(name: str):

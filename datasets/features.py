@@ -9,6 +9,9 @@ import numpy as np
 
 from common.errors import InputError
 
+PACK_SUFFIX = ".pack"   # of folders that tools/pack_features.py makes
+DTYPES = ("float16", "float32")
+
 
 def read_array(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     """Reads a float32 array from `.npy`, or from `.npz` by its key.

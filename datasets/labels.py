@@ -49,7 +49,7 @@ def read_numbered(path: str | os.PathLike) -> list[tuple[int, dict]]:
             faults.append(f"line {number}: not JSON ({err.msg} at column {err.colno})")
         except (RecursionError, ValueError):   # a thousand brackets, a number of 5,000 digits
             faults.append(f"line {number}: not JSON that can be read")
-    _refuse(path, faults)
+    refuse(path, faults)
     return entries
 
 
@@ -83,11 +83,12 @@ def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list
             faults.append(f"line {number}: qid {qid} stands in line {seen[qid]} too")
     if not numbered:
         faults.append("holds no label")
-    _refuse(path, faults)
+    refuse(path, faults)
     return numbered
 
 
-def _refuse(path: str | os.PathLike, faults: list[str]) -> None:
+def refuse(path: str | os.PathLike, faults: list[str]) -> None:
+    """Raises an InputError that lists a file's faults, if it has any."""
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
         raise InputError(f"{path}: " + "\n  ".join(faults[:SHOWN_FAULTS] + more))
@@ -99,7 +100,7 @@ def _faults(label: dict, clip_len_s: float) -> list[str]:
         return [f"lacks {', '.join(lacking)}"]
     faults = []
     for key in ("qid", "vid"):
-        if not _is_name(label[key]):
+        if not is_name(label[key]):
             faults.append(f"{key} {label[key]!r} is not a number or a name that a file can have")
     if not isinstance(label["query"], str):
         faults.append(f"query {label['query']!r} is not text")
@@ -148,7 +149,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
 
 
-def _is_name(value: object) -> bool:
+def is_name(value: object) -> bool:
+    """Whether a video or query may be called so: a whole number, or text that a file can be named by."""
     if isinstance(value, str):
         return bool(value.strip()) and value not in (".", "..") and not set(value) & set("/\\\0")
     return isinstance(value, int) and not isinstance(value, bool)

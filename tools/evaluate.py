@@ -1,7 +1,9 @@
 """Scores prediction files against label files.
 
   python tools/evaluate.py qvhighlights --pred predictions.jsonl --label val.jsonl --out metrics.json
-  python tools/evaluate.py qvhighlights --pred predictions.jsonl --label val.jsonl --floors
+  python tools/evaluate.py tvsum --pred predictions.jsonl --label tvsum_anno.json --domain BK --floors
+  python tools/evaluate.py youtube --pred predictions.jsonl --label youtube_anno.json --domain dog
+  python tools/evaluate.py charades --pred predictions.jsonl --label charades_sta_test.txt
 """
 
 from __future__ import annotations
@@ -15,40 +17,60 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
 
+BENCHMARKS = {   # name -> whose labels, further options
+    "qvhighlights": ("JSON lines", ("clip_len_s",)),
+    "tvsum": ("tvsum_anno.json, ydata-tvsum50.mat or ydata-tvsum50-anno.tsv", ("domain", "clip_len_s")),
+    "youtube": ("youtube_anno.json", ("domain",)),
+    "charades": ("charades_sta_test.txt", ()),
+}
+OPTIONS = {
+    "domain": dict(help="only its validation videos (default: all that are labelled)"),
+    "clip_len_s": dict(type=float, default=2, metavar="S", help="seconds in a clip (default: 2)"),
+}
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=("qvhighlights",), help="whose metrics")
-    parser.add_argument("--pred", required=True, help="predictions, JSON lines")
-    parser.add_argument("--label", required=True, help="labels, JSON lines")
-    parser.add_argument("--out", help="write all metrics there, as JSON")
-    parser.add_argument("--floors", action="store_true", help="print random and oracle scores beside")
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="{" + ",".join(BENCHMARKS) + "}")
+    for name, (labels, options) in BENCHMARKS.items():
+        command = commands.add_parser(name, help=f"labels: {labels}")
+        command.add_argument("--pred", required=True, help="predictions, JSON lines")
+        command.add_argument("--label", required=True, help=f"labels: {labels}")
+        command.add_argument("--out", help="write all metrics there, as JSON")
+        command.add_argument("--floors", action="store_true",
+                             help="print what random predictions (20 seeds) and the labels themselves score beside")
+        for option in options:
+            command.add_argument("--" + option.replace("_", "-"), **OPTIONS[option])
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from common.files import write_json
-    from datasets.eval import eval_qvhighlights
-    from datasets.eval.floors import oracle, random_floor
-    from datasets.labels import read_jsonl, read_labels
     try:
-        if args.out and Path(args.out).is_dir():
-            raise InputError(f"--out {args.out}: is a folder; name a file, e.g. {Path(args.out) / 'metrics.json'}")
-        labels = read_labels(args.label)
-        metrics = eval_qvhighlights(read_jsonl(args.pred), labels)
-        if args.out:
-            write_json(args.out, metrics)
+        run(args)
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
-    if args.floors:
-        columns = dict(predictions=metrics["brief"], random=random_floor(labels), oracle=oracle(labels))
-        for key in metrics["brief"]:
-            print(key.ljust(24) + "".join(f"{name} {column[key]:6.2f}   " for name, column in columns.items()))
-    else:
-        print(json.dumps(metrics["brief"], indent=2))
     return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    from common.files import write_json
+    from datasets.eval import files
+
+    if args.out and Path(args.out).is_dir():
+        raise InputError(f"--out {args.out}: is a folder; name a file, e.g. {Path(args.out) / 'metrics.json'}")
+    options = {option: getattr(args, option) for option in BENCHMARKS[args.benchmark][1]}
+    scores = getattr(files, args.benchmark)(args.pred, args.label, **options)
+    if args.out:
+        write_json(args.out, scores.full)
+    if not args.floors:
+        print(json.dumps(scores.metrics, indent=2))
+        return
+    columns = dict(predictions=scores.metrics, random=scores.random(), oracle=scores.oracle())
+    digits = 2 if max(scores.metrics.values()) > 1 else 4   # per cent, or shares
+    for key in scores.metrics:
+        print(key.ljust(24) + "".join(f"{name} {column[key]:6.{digits}f}   " for name, column in columns.items()))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Metrics as pure functions of predictions and labels; importing them needs no torch."""
 
+from .charades import eval_charades
 from .qvhighlights import eval_qvhighlights
 from .summary import f_score, rank_correlation
 from .tvsum import tvsum_top5_map
+from .youtube import youtube_map
 
-__all__ = ["eval_qvhighlights", "f_score", "rank_correlation", "tvsum_top5_map"]
+__all__ = ["eval_charades", "eval_qvhighlights", "f_score", "rank_correlation", "tvsum_top5_map", "youtube_map"]

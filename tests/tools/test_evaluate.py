@@ -63,3 +63,48 @@ def test_a_folder_is_no_place_for_the_metrics(files, capsys):
     assert run(files, "--out", str(files)) == 2
     assert "is a folder; name a file, e.g." in capsys.readouterr().err
     assert sorted(path.name for path in files.iterdir()) == ["l.jsonl", "p.jsonl"]
+
+
+def write_lines(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def test_tvsum_by_its_golden(tmp_path, capsys):
+    golden = Path(__file__).resolve().parents[3] / "shared" / "golden" / "evaluators.json"
+    if not golden.is_file():
+        pytest.skip("../shared is not at hand")
+    golden = json.loads(golden.read_text())["tvsum_top5"]
+    (tmp_path / "l.json").write_text(json.dumps({vid: dict(anno=a) for vid, a in golden["anno"].items()}))
+    pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=s) for vid, s in golden["scores"].items()])
+    assert main(["tvsum", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 0
+    assert json.loads(capsys.readouterr().out)["mAP"] == golden["expected"]["mAP"]
+
+
+def test_youtube_of_a_domain_with_floors(tmp_path, capsys):
+    vids = ["a2nj7XCo2Rk", "9rP5yF9EC3Y"]
+    (tmp_path / "l.json").write_text(json.dumps({vid: dict(match=[1, -1, -1, 1]) for vid in [*vids, "BsjTtq337mM"]}))
+    pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=[3, 1, 0, 2]) for vid in vids])
+    assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json"), "--domain", "dog", "--floors"]) == 0
+    _, _, model, _, random, _, oracle = capsys.readouterr().out.split()
+    assert (model, oracle) == ("1.0000", "1.0000") and 0.4 < float(random) < 0.9
+
+
+def test_charades_with_floors(tmp_path, capsys):
+    (tmp_path / "l.txt").write_text("A 0 10##one\nB 20 30##two\n")
+    pred = write_lines(tmp_path / "p.jsonl", [dict(qid=1, pred_relevant_windows=[[0, 6, 1]]), dict(qid=2, pred_relevant_windows=[])])
+    assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt"), "--out", str(tmp_path / "m.json"), "--floors"]) == 0
+    assert json.loads((tmp_path / "m.json").read_text())["Rank1@0.5"] == 0.5
+    assert "oracle 1.0000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lines, message", [
+    ([dict(vid="v", pred_saliency_scores=[1])], "no prediction for video w"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="x", pred_saliency_scores=[1])], "video x is not among"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1] * 9)], "video w: 9 scores for 3 clips"),
+    ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])], "video v: pred_saliency_scores must be"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w comes twice")])
+def test_faulty_highlight_predictions_are_named(tmp_path, capsys, lines, message):
+    (tmp_path / "l.json").write_text(json.dumps(dict(v=dict(match=[1, 0, 1]), w=dict(match=[1, 0, 1]))))
+    assert main(["youtube", "--pred", write_lines(tmp_path / "p.jsonl", lines), "--label", str(tmp_path / "l.json")]) == 2
+    assert message in capsys.readouterr().err

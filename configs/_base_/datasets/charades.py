@@ -1,0 +1,16 @@
+# Charades-STA (Gao et al., 2017) with UMT's feature files: VGG, six rows a second, and GloVe words.
+data_root = "data/charades/"
+features = dict(
+    type="CharadesSTA",
+    video_path=data_root + "rgb_features/{vid}.npy",
+    audio_path=data_root + "audio_features",
+    glove_path="data/glove/glove.6B.300d.txt",
+    video_dims=4096)
+data = dict(
+    train=dict(
+        **features, label_path=data_root + "charades_sta_train.txt",
+        loader=dict(batch_size=8, num_workers=4, shuffle=True)),
+    val=dict(
+        **features, label_path=data_root + "charades_sta_test.txt",
+        loader=dict(batch_size=1, num_workers=4)))
+del data_root, features

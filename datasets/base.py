@@ -1,0 +1,195 @@
+"""What the datasets share: features from disk, trimming, padding, and a check of everything at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from nncore.parallel import DataContainer
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from common.errors import InputError
+
+from .source import FeatureSource
+
+MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
+
+
+class FeatureDataset(Dataset):
+    """Labelled videos, or queries over them, with features read from disk.
+
+    A feature path is a folder, `FOLDER.pack` of `tools/pack_features.py`, or a pattern in which `{vid}`
+    (`{qid}` for queries) stands for the name, as in `video_features/{vid}_rgb.npy`. Subclasses say what
+    a label asks for: `_saliency`, `_boundary`, `_query` and `expected_clips`.
+
+    Args:
+        labels: one dict per item, with `vid`.
+        places: where each label stands, for messages: "line 7".
+        label_path: their file.
+        video_path: folders of `{vid}.npz` with `features` (T, width), side by side in this order.
+        audio_path: folder of `{vid}.npy` (T, width), or None.
+        query_path: folder of the text features, or None.
+        query_key: name of the tokens (L, width) inside a text feature file.
+        clip_len_s: seconds in a clip.
+        video_dims: the width that each folder has, in their order, so that swapped folders are found; or
+            the width that they have together; None takes any, as long as all files of a folder agree.
+        normalize: whether rows of video and sound are scaled to unit norm.
+        cache: keep the features in memory once read; for sets that fit.
+
+    Raises:
+        InputError: from items, a feature file that is missing, unreadable, of another width, or more than
+            two clips longer or shorter than the label's video.
+    """
+
+    def __init__(self, labels: list[dict], places: list[str], label_path: str, video_path: str | list[str],
+                 audio_path: str | None = None, query_path: str | None = None, *,
+                 query_key: str = "last_hidden_state", clip_len_s: float = 2,
+                 video_dims: int | list[int] | None = None, normalize: bool = False, cache: bool = False):
+        self.labels, self.places, self.label_path = labels, places, label_path
+        self.video_path = [video_path] if isinstance(video_path, (str, os.PathLike)) else list(video_path)
+        self.query_path, self.audio_path = query_path, audio_path
+        self._video_sources = [FeatureSource(path, "{vid}.npz", "features") for path in self.video_path]
+        self._audio_source = FeatureSource(audio_path, "{vid}.npy") if audio_path is not None else None
+        self._query_source = FeatureSource(query_path, "qid{qid}.npz", query_key) if query_path is not None else None
+        self.clip_len_s, self.video_dims, self.normalize = clip_len_s, video_dims, normalize
+        self._cache: dict | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict:
+        """One item as nncore containers, which collate pads.
+
+        Returns:
+            `video` (T, V), `audio` (T, A) if any, `query` (L, D) padded with inf if any, `saliency` (T,) in
+            [0, 1] padded with -1, `boundary` (W, 2) in seconds padded with -1 if any, `meta` the label.
+        """
+        label = self.labels[index]
+        video, audio = self._streams(label)
+        saliency = self._saliency(label)
+        T = min(len(s) for s in (video, audio, saliency) if s is not None)   # files may be a row longer or shorter
+        saliency = torch.ones(T) if saliency is None else saliency
+        boundary, order = self._order(self._boundary(label), T)
+        item = dict(
+            video=DataContainer(video[order]),
+            saliency=DataContainer(saliency[order], pad_value=-1),
+            meta=DataContainer(label, cpu_only=True))
+        if audio is not None:
+            item["audio"] = DataContainer(audio[order])
+        query = self._query(label)
+        if query is not None:
+            item["query"] = DataContainer(query, pad_value=float("inf"))
+        if boundary is not None:
+            item["boundary"] = DataContainer(boundary, pad_value=-1)
+        return item
+
+    def _saliency(self, label: dict) -> Tensor | None:
+        """(clips,) in [0, 1]; None where nobody rated clips: then all that the features hold exist."""
+        raise NotImplementedError
+
+    def _boundary(self, label: dict) -> Tensor | None:
+        """(W, 2) seconds, or None where the task has no windows."""
+        return None
+
+    def _query(self, label: dict) -> Tensor | None:
+        """(L, D), or None where there is no text."""
+        if self._query_source is None:
+            return None
+        return self._cached(("query", label["qid"]),
+                            lambda: torch.from_numpy(self._query_source.read(qid=label["qid"])))
+
+    def _order(self, boundary: Tensor | None, T: int) -> tuple[Tensor | None, slice | Tensor]:
+        """Windows and clips as they are read, the first T."""
+        return boundary, slice(T)
+
+    def expected_clips(self, label: dict) -> int | None:
+        """Clips that the labels know of; None where they do not say."""
+        raise NotImplementedError
+
+    def num_clips(self, label: dict) -> int:
+        """Clips of an item: the shortest of its streams and labels."""
+        lengths = [len(s) for s in self._streams(label) if s is not None]
+        return min([n for n in (self.expected_clips(label),) if n is not None] + lengths)
+
+    def _streams(self, label: dict) -> tuple[Tensor, Tensor | None]:
+        """Video (T, V) and audio (T', A) of a label's video, as long as their files are."""
+        vid = label["vid"]
+        video, audio = self._cached(("video", vid), lambda: (self._video(vid), self._audio(vid)))
+        short, expected = min(len(s) for s in (video, audio) if s is not None), self.expected_clips(label)
+        if expected is not None and abs(short - expected) > MAX_ROWS_OFF:
+            raise InputError(f"{vid}: features for {short} clips, but the label's {label.get('duration', '?')} s have "
+                             f"{expected}; extract them again from this video")
+        return video, audio
+
+    def _video(self, vid: int | str) -> Tensor:
+        parts = [source.read(vid=vid) for source in self._video_sources]
+        widths, expected = [part.shape[1] for part in parts], self.video_dims
+        fits = expected in (None, sum(widths)) or (not isinstance(expected, int) and list(expected) == widths)
+        if not fits:
+            found = " + ".join(f"{folder} ({width})" for folder, width in zip(self.video_path, widths, strict=True))
+            raise InputError(f"{vid}: {found} are {sum(widths)} wide together, but video_dims in the config says "
+                             f"{expected}; name the folders that the model was made for, in its order")
+        T = min(map(len, parts))
+        return self._scaled(np.concatenate([part[:T] for part in parts], axis=1))
+
+    def _audio(self, vid: int | str) -> Tensor | None:
+        return None if self._audio_source is None else self._scaled(self._audio_source.read(vid=vid))
+
+    def _scaled(self, rows: np.ndarray) -> Tensor:
+        rows = torch.from_numpy(rows)
+        return F.normalize(rows) if self.normalize else rows
+
+    def _cached(self, key: Hashable, read):
+        if self._cache is None:
+            return read()
+        if key not in self._cache:
+            self._cache[key] = read()
+        return self._cache[key]
+
+    def check(self) -> list[str]:
+        """Reads every file once and lists the faults, each with its file and the first label that needs it."""
+        sources = [*self._video_sources, self._audio_source, self._query_source]
+        faults, seen = [fault for source in sources if source is not None for fault in source.faults()], set()
+        for place, label in zip(self.places, self.labels, strict=True):
+            needs = [(("video", label["vid"], self.expected_clips(label)), self._streams)]
+            if self._query_source is not None:
+                needs.append((("query", label["qid"]), self._query))
+            for key, read in needs:
+                try:
+                    if key not in seen:
+                        read(label)
+                except InputError as err:
+                    faults.append(f"{err} (for {self.label_path}, {place})")
+                seen.add(key)
+        return faults
+
+
+def labels_of(meta: DataContainer | dict | list) -> list[dict]:
+    """Labels of a batch, however deep nncore's containers have nested them."""
+    if isinstance(meta, dict):
+        return [meta]
+    if isinstance(meta, DataContainer):
+        meta = meta.data
+    return [label for part in meta for label in labels_of(part)]
+
+
+def outputs_by_item(blob: list[dict]) -> list[tuple[dict, dict[str, np.ndarray]]]:
+    """Takes the model's collected batches apart.
+
+    Args:
+        blob: per batch `meta`, and `saliency` (B, T), `boundary` (B, N, 3) or both.
+
+    Returns:
+        Label and outputs of every item, without the batch dimension, float64.
+    """
+    items = []
+    for batch in blob:
+        arrays = {key: batch[key].double().numpy() for key in ("saliency", "boundary") if key in batch}
+        items += [(label, {key: array[i] for key, array in arrays.items()})
+                  for i, label in enumerate(labels_of(batch["meta"]))]
+    return items
+

@@ -1,0 +1,122 @@
+"""Charades-STA: one moment for every sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import numpy as np
+import torch
+from nncore.dataset import DATASETS
+from torch import Tensor
+
+from common.errors import InputError
+
+from .base import FeatureDataset, outputs_by_item
+from .charades_sta_labels import read_charades
+from .eval import eval_charades
+
+PUNCTUATION = ".,;:!?\"'"
+
+
+@DATASETS.register()
+class CharadesSTA(FeatureDataset):
+    """Moments by sentences, with UMT's features: six rows of VGG a second; sound or optical flow beside.
+
+    Args:
+        label_path: see `read_charades`.
+        video_path, audio_path, query_path, query_key, video_dims, normalize, cache: see `FeatureDataset`;
+            `audio_path` may as well hold optical flow. A query's name is its line's number.
+        glove_path: `glove.6B.300d.txt`, whose word vectors are the text features; in place of `query_path`.
+        clip_len_s: seconds in a row of the features.
+
+    Raises:
+        InputError: faults in the labels, neither or both of query_path and glove_path.
+    """
+
+    def __init__(self, label_path: str, video_path: str | list[str], audio_path: str | None = None,
+                 query_path: str | None = None, glove_path: str | None = None, query_key: str = "last_hidden_state",
+                 clip_len_s: float = 1 / 6, video_dims: int | list[int] | None = None, normalize: bool = True,
+                 cache: bool = False):
+        if (query_path is None) == (glove_path is None):
+            raise InputError("CharadesSTA: give query_path, a folder of text features, or glove_path, not both")
+        numbered = read_charades(label_path)
+        super().__init__([label for _, label in numbered], [f"line {line}" for line, _ in numbered], label_path,
+                         video_path, audio_path, query_path, query_key=query_key, clip_len_s=clip_len_s,
+                         video_dims=video_dims, normalize=normalize, cache=cache)
+        self.words = read_glove(glove_path, {w for label in self.labels for w in words(label["query"])}) \
+            if glove_path is not None else None
+
+    def _saliency(self, label: dict) -> None:
+        return None
+
+    def _boundary(self, label: dict) -> Tensor:
+        return torch.tensor(label["relevant_windows"], dtype=torch.float)
+
+    def _query(self, label: dict) -> Tensor:
+        if self.words is None:
+            return super()._query(label)
+        width = len(next(iter(self.words.values())))
+        return torch.from_numpy(np.stack([self.words.get(w, np.zeros(width, np.float32))
+                                          for w in words(label["query"])]))
+
+    def expected_clips(self, label: dict) -> None:
+        return None
+
+    def check(self) -> list[str]:
+        """See `FeatureDataset.check`; windows that begin after the features end, too."""
+        faults = super().check()
+        for place, label in zip(self.places, self.labels, strict=True):
+            try:
+                end = self.num_clips(label) * self.clip_len_s
+            except InputError:
+                continue   # among the faults already
+            if label["relevant_windows"][0][0] >= end:
+                faults.append(f"{label['vid']}: the window {label['relevant_windows'][0]} begins after the features' "
+                              f"{end:.1f} s (for {self.label_path}, {place})")
+        return faults
+
+    def predictions(self, blob: list[dict]) -> list[dict]:
+        """Prediction lines `qid, query, vid`, `pred_relevant_windows` by falling score, four decimals."""
+        lines = {}
+        for label, outputs in outputs_by_item(blob):
+            windows = outputs["boundary"][np.argsort(-outputs["boundary"][:, 2], kind="stable")]
+            lines.setdefault(label["qid"], dict(
+                **{key: label[key] for key in ("qid", "query", "vid")},
+                pred_relevant_windows=windows.round(4).tolist()))
+        return list(lines.values())
+
+    def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
+        """`Rank{1,5}@{0.5,0.7}` of `eval_charades`."""
+        return eval_charades(self.predictions(blob), self.labels)
+
+
+def words(sentence: str) -> list[str]:
+    """Lower-case words without the punctuation around them; at least one."""
+    found = [w.strip(PUNCTUATION) for w in sentence.lower().split()]
+    return [w for w in found if w] or [sentence.lower()]
+
+
+def read_glove(path: str | os.PathLike, wanted: set[str]) -> dict[str, np.ndarray]:
+    """Vectors of the wanted words from GloVe's text format (Pennington et al., 2014): a word and its numbers a line.
+
+    Raises:
+        InputError: no such file, another format, none of the words in it.
+    """
+    found: dict[str, np.ndarray] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                word, _, numbers = line.rstrip("\n").partition(" ")
+                if word in wanted:
+                    found[word] = np.array(numbers.split(), dtype=np.float32)
+                    if len(found[word]) != len(next(iter(found.values()))) or not len(found[word]):
+                        raise ValueError(f"line {number} is of another length")
+    except FileNotFoundError as err:
+        raise InputError(f"{path}: no such file; fetch https://nlp.stanford.edu/data/glove.6B.zip and unpack "
+                         "glove.6B.300d.txt there, or give text features as query_path") from err
+    except (OSError, ValueError) as err:
+        raise InputError(f"{path}: not GloVe's text format ({err})") from err
+    if not found:
+        raise InputError(f"{path}: holds none of the {len(wanted)} words of the labels; name glove.6B.300d.txt")
+    return found

@@ -1,0 +1,157 @@
+"""Metrics of prediction files against label files, with what chance and the labels themselves score beside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import InputError
+
+from ..charades_sta_labels import read_charades
+from ..domains_labels import SPLITS, domain_videos, padded
+from ..labels import read_jsonl, read_labels, refuse
+from ..tvsum_labels import read_tvsum
+from ..youtube_labels import read_youtube
+from .charades import eval_charades
+from .floors import oracle, random_floor
+from .qvhighlights import eval_qvhighlights
+from .tvsum import tvsum_top5_map
+from .youtube import youtube_map
+
+SEEDS = 20
+MAX_ROWS_OFF = 2   # that predictions may be shorter than the labels, as features are
+WINDOWS = 10       # of the random floor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation gives.
+
+    Attributes:
+        metrics: the main ones by name.
+        full: all of them, as the public evaluator nests them.
+        random: the mean of `metrics` over 20 seeds of random scores or windows.
+        oracle: `metrics` of the labels themselves, as predictions.
+    """
+
+    metrics: dict[str, float]
+    full: dict = field(default_factory=dict)
+    random: Callable[[], dict[str, float]] = dict
+    oracle: Callable[[], dict[str, float]] = dict
+
+
+def qvhighlights(pred: str | os.PathLike, label: str | os.PathLike, clip_len_s: float = 2) -> Scores:
+    """QVHighlights' metrics; any split whose labels are at hand.
+
+    Raises:
+        InputError: as all here: faults in the files, each with its line; queries that lack or come twice.
+    """
+    labels = read_labels(label, clip_len_s)
+    full = eval_qvhighlights(read_jsonl(pred), labels, clip_len_s)
+    return Scores(full["brief"], full, lambda: random_floor(labels, SEEDS, clip_len_s),
+                  lambda: oracle(labels, clip_len_s))
+
+
+def tvsum(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None = None,
+          clip_len_s: float = 2) -> Scores:
+    """TVSum's top-5 mAP, of a domain's validation videos or of all that are labelled."""
+    ratings = _of_domain(read_tvsum(label, clip_len_s), domain, SPLITS / "tvsum.json", label)
+    given = _saliency_by_vid(pred, ratings)
+    scores = {vid: padded(given[vid], len(rows)) for vid, rows in ratings.items()}
+
+    def metric(by_vid: dict) -> dict[str, float]:
+        return dict(mAP=round(tvsum_top5_map(by_vid, ratings), 5))
+
+    return _with_floors(metric, scores, {vid: rows.mean(axis=1) for vid, rows in ratings.items()})
+
+
+def youtube(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None = None) -> Scores:
+    """YouTube Highlights' mAP, of a domain's validation videos or of all that are labelled."""
+    matches = _of_domain(read_youtube(label), domain, SPLITS / "youtube.json", label)
+    scores = _saliency_by_vid(pred, matches)
+    matches = {vid: match[:len(scores[vid])] for vid, match in matches.items()}
+
+    def metric(by_vid: dict) -> dict[str, float]:
+        return dict(mAP=round(youtube_map(by_vid, matches), 5))
+
+    return _with_floors(metric, scores, matches)
+
+
+def charades(pred: str | os.PathLike, label: str | os.PathLike) -> Scores:
+    """Charades-STA's recalls. A video's random windows lie before the end of its last labelled moment."""
+    labels = [entry for _, entry in read_charades(label)]
+    ends: dict[str, float] = {}
+    for entry in labels:
+        ends[entry["vid"]] = max(ends.get(entry["vid"], 0), entry["relevant_windows"][0][1])
+
+    def metric(predictions: list[dict]) -> dict[str, float]:
+        return eval_charades(predictions, labels)
+
+    def random() -> dict[str, float]:
+        draws = []
+        for seed in range(SEEDS):
+            r = np.random.default_rng(seed)
+            windows = [np.column_stack([np.sort(r.random((WINDOWS, 2)), axis=1) * ends[entry["vid"]],
+                                        r.random(WINDOWS)]) for entry in labels]
+            draws.append(metric([dict(qid=entry["qid"], pred_relevant_windows=w)
+                                 for entry, w in zip(labels, windows, strict=True)]))
+        return _mean(draws)
+
+    truth = [dict(qid=e["qid"], pred_relevant_windows=[[*e["relevant_windows"][0], 1]]) for e in labels]
+    metrics = metric(read_jsonl(pred))
+    return Scores(metrics, dict(metrics), random, lambda: metric(truth))
+
+
+def _with_floors(metric: Callable[[dict], dict], scores: dict, truth: dict) -> Scores:
+    def random() -> dict[str, float]:
+        draws = []
+        for seed in range(SEEDS):
+            r = np.random.default_rng(seed)
+            draws.append(metric({vid: r.random(len(rows)) for vid, rows in truth.items()}))
+        return _mean(draws)
+
+    metrics = metric(scores)
+    return Scores(metrics, dict(metrics), random, lambda: metric(truth))
+
+
+def _mean(draws: list[dict[str, float]]) -> dict[str, float]:
+    return {key: round(float(np.mean([d[key] for d in draws])), 5) for key in draws[0]}
+
+
+def _of_domain(labels: dict, domain: str | None, split_path: Path, label_path: str | os.PathLike) -> dict:
+    if domain is None:
+        return labels
+    chosen = {vid: labels[vid] for vid in domain_videos(split_path, domain, "val") if vid in labels}
+    if not chosen:
+        raise InputError(f"{label_path}: labels no validation video of {domain}")
+    return chosen
+
+
+def _saliency_by_vid(path: str | os.PathLike, labels: dict) -> dict[str, list[float]]:
+    """`pred_saliency_scores` of every labelled video; predictions for others are refused by name."""
+    lines = read_jsonl(path)
+    given = [line.get("vid") for line in lines]
+    faults = [f"no prediction for video {vid}" for vid in labels if vid not in given]
+    faults += [f"video {vid} is not among the labels" for vid in given if vid not in labels]
+    faults += [f"video {vid} comes twice" for vid in {v for v in given if given.count(v) > 1}]
+    scores = {}
+    for line in lines:
+        values = line.get("pred_saliency_scores")
+        try:
+            numbers = np.asarray(values, dtype=np.float64)
+            whole = numbers.ndim == 1 and len(numbers) > 0 and bool(np.isfinite(numbers).all())
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            faults.append(f"video {line.get('vid')}: pred_saliency_scores must be a list of finite numbers")
+        elif line.get("vid") in labels:
+            short = len(labels[line["vid"]]) - len(values)
+            if abs(short) > MAX_ROWS_OFF:
+                faults.append(f"video {line['vid']}: {len(values)} scores for {len(labels[line['vid']])} clips")
+            scores[line["vid"]] = list(values)[:len(labels[line["vid"]])]
+    refuse(path, faults)
+    return scores

@@ -1,0 +1,195 @@
+"""Features of a whole folder in one memory-mapped file, which training reads without opening thousands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from common.errors import InputError
+
+from .features import DTYPES, PACK_SUFFIX, read_matrix
+from .labels import refuse
+
+VERSION = 1
+DATA, INDEX = "data.npy", "index.json"
+
+
+class PackedFeatures:
+    """A pack that `pack_folder` wrote: `data.npy` (all rows, width) and `index.json`.
+
+    Rows are read through a memory map, so a process holds only what it touches, and all processes of a
+    machine share it. NaN and widths were checked when it was made.
+
+    Raises:
+        InputError: no pack, a damaged one, or one of another version.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        again = "make it again with tools/pack_features.py"
+        try:
+            index = json.loads((self.path / INDEX).read_text(encoding="utf-8"))
+            self.items: dict[str, list[int]] = index["items"]   # name -> first row, rows, file's bytes, its time in ns
+            self.source, self.key, rows, version = index["source"], index["key"], index["rows"], index["version"]
+            self.data = np.load(self.path / DATA, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError as err:
+            raise InputError(f"{self.path}: no pack of features; {again}") from err
+        except (OSError, ValueError, KeyError, EOFError) as err:
+            raise InputError(f"{self.path}: a damaged pack ({type(err).__name__}: {err}); {again}") from err
+        if version != VERSION or self.data.ndim != 2 or len(self.data) != rows:
+            raise InputError(f"{self.path}: a pack of another version, or not whole; {again}")
+
+    def read(self, name: str) -> np.ndarray:
+        """(rows, width) float32 of one file, by its name without suffix.
+
+        Raises:
+            InputError: it is not in the pack.
+        """
+        if name not in self.items:
+            raise InputError(f"{self.path}: holds no {name!r}; pack its folder again with tools/pack_features.py")
+        start, rows = self.items[name][:2]
+        return self.data[start:start + rows].astype(np.float32)
+
+    def faults(self, deep: bool = False) -> list[str]:
+        """How the pack differs from the files that it was made of; empty where those are not at hand.
+
+        Args:
+            deep: compare every value, not only names, sizes and times.
+        """
+        source = self.path.parent / self.source
+        if not source.is_dir():
+            return []
+        files = feature_files(source)
+        faults = [f"{self.path}: lacks {name}, which stands in {source}" for name in files if name not in self.items]
+        for name, (_, _, size, time_ns) in self.items.items():
+            if name not in files:
+                continue
+            stat = files[name].stat()
+            same = np.array_equal(self.read(name), read_matrix(files[name], self.key).astype(self.data.dtype)) \
+                if deep else (stat.st_size, stat.st_mtime_ns) == (size, time_ns)
+            if not same:
+                faults.append(f"{self.path}: {files[name]} has changed since; pack its folder again with "
+                              "tools/pack_features.py")
+        return faults
+
+
+def feature_files(folder: Path) -> dict[str, Path]:
+    """The `.npz` and `.npy` files of a folder by their names without suffix, sorted.
+
+    Raises:
+        InputError: two files of one name.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".npz", ".npy") and not p.name.startswith(".")):
+        if files.setdefault(path.stem, path) != path:
+            raise InputError(f"{path} and {files[path.stem].name} beside it have one name; remove one")
+    return files
+
+
+def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = "float16",
+                out: str | os.PathLike | None = None,
+                progress: Callable[[Iterable], Iterable] = iter) -> Path:
+    """Packs the feature files of a folder; the pack appears whole or not at all, and replaces an older one.
+
+    Args:
+        folder: of `.npz` or `.npy` files, (rows, width) each.
+        key: of the array inside `.npz` files; None for the only one of `features`, `last_hidden_state`,
+            `token` that the first file has.
+        dtype: float16 or float32; numbers too large for float16 are refused.
+        out: `{folder}.pack` beside it when left out; the name must end in `.pack`.
+        progress: wraps the loops over files, e.g. tqdm.
+
+    Returns:
+        The pack's path.
+
+    Raises:
+        InputError: no feature file, faulty ones, different widths; lists up to 20 of them.
+    """
+    folder = Path(folder)
+    out = Path(out) if out is not None else folder.resolve().with_name(folder.resolve().name + PACK_SUFFIX)
+    if dtype not in DTYPES or out.suffix != PACK_SUFFIX:
+        raise InputError(f"{out}, {dtype}: a pack's name ends in {PACK_SUFFIX}, its dtype is float16 or float32")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of features")
+    files = feature_files(folder)
+    if not files:
+        raise InputError(f"{folder}: holds no .npz or .npy file")
+    key = key if key is not None else _find_key(next(iter(files.values())))
+    items, width = _survey(files, key, dtype, progress)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", suffix=PACK_SUFFIX, dir=out.parent))
+    try:
+        temporary.chmod(0o755)
+        rows = sum(item[1] for item in items.values())
+        data = open_memmap(temporary / DATA, mode="w+", dtype=dtype, shape=(rows, width))
+        for name, (start, count, _, _) in progress(items.items()):
+            data[start:start + count] = read_matrix(files[name], key)
+        data.flush()
+        del data
+        (temporary / INDEX).write_text(json.dumps(dict(
+            version=VERSION, source=os.path.relpath(folder.resolve(), out.resolve().parent), key=key, rows=rows,
+            items=items)), encoding="utf-8")
+        _replace_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _find_key(path: Path) -> str | None:
+    if path.suffix == ".npy":
+        return None
+    known = ("features", "last_hidden_state", "token")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = [k for k in known if k in archive.files]
+    except Exception as err:   # numpy and zipfile raise a dozen types on damaged files
+        raise InputError(f"{path}: not a readable feature file ({err}); make it again") from err
+    if not found:
+        raise InputError(f"{path}: holds none of {', '.join(known)}; name its array with --key")
+    return found[0]
+
+
+def _survey(files: dict[str, Path], key: str | None, dtype: str,
+            progress: Callable[[Iterable], Iterable]) -> tuple[dict[str, list[int]], int]:
+    """Where every file's rows will lie, and the width; all faults at once."""
+    items: dict[str, list[int]] = {}
+    faults: list[str] = []
+    start, width, largest = 0, None, np.finfo(dtype).max
+    for name, path in progress(files.items()):
+        stat = path.stat()
+        try:
+            matrix = read_matrix(path, key)
+        except InputError as err:
+            faults.append(str(err))
+            continue
+        width = matrix.shape[1] if width is None else width
+        if matrix.shape[1] != width:
+            faults.append(f"{path}: {matrix.shape[1]} wide, but {next(iter(items))} beside it {width}")
+        elif np.abs(matrix).max() > largest:
+            faults.append(f"{path}: holds {np.abs(matrix).max():.3g}, more than {dtype} can; use --dtype float32")
+        else:
+            items[name] = [start, len(matrix), stat.st_size, stat.st_mtime_ns]
+            start += len(matrix)
+    refuse(next(iter(files.values())).parent, faults)
+    return items, width
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Puts a folder in another's place; if that fails, the old one stays."""
+    aside = old.with_name(f".{old.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists():
+        old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        if aside.exists():
+            aside.rename(old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

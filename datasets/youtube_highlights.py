@@ -1,0 +1,53 @@
+"""YouTube Highlights by domain."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from nncore.dataset import DATASETS
+from torch import Tensor
+
+from .domains import DomainDataset
+from .domains_labels import SPLITS
+from .eval import youtube_map
+from .youtube_labels import read_youtube
+
+
+@DATASETS.register()
+class YouTubeHighlights(DomainDataset):
+    """One of the six domains of YouTube Highlights (Sun et al., ECCV 2014; features and labels of UMT).
+
+    Args:
+        domain: dog gymnastics parkour skating skiing or surfing.
+        split: `train` or `val`.
+        label_path: see `read_youtube`.
+        video_path, audio_path, query_path, query_key, clip_len_s, video_dims, normalize, cache: see
+            `FeatureDataset`; a query's name is its video's.
+        split_path: see `DomainDataset`.
+    """
+
+    def __init__(self, domain: str, split: str, label_path: str, video_path: str | list[str],
+                 audio_path: str | None = None, query_path: str | None = None, query_key: str = "last_hidden_state",
+                 clip_len_s: float = 2, video_dims: int | list[int] | None = None, normalize: bool = False,
+                 cache: bool = False, split_path: str = str(SPLITS / "youtube.json")):
+        super().__init__(domain, split, label_path, split_path, video_path=video_path, audio_path=audio_path,
+                         query_path=query_path, query_key=query_key, clip_len_s=clip_len_s, video_dims=video_dims,
+                         normalize=normalize, cache=cache)
+
+    @staticmethod
+    def labels_by_vid(path: str) -> dict[str, dict]:
+        return {vid: dict(match=match) for vid, match in read_youtube(path).items()}
+
+    def _saliency(self, label: dict) -> Tensor:
+        """(clips,): 1 where the match is above 0."""
+        return (torch.tensor(label["match"]) > 0).float()
+
+    def expected_clips(self, label: dict) -> int:
+        return len(label["match"])
+
+    def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
+        """`mAP`: `youtube_map` over the clips that the features hold, five decimals."""
+        scores = {line["vid"]: line["pred_saliency_scores"] for line in self.predictions(blob)}
+        matches = {label["vid"]: label["match"][:len(scores[label["vid"]])] for label in self.labels}
+        return dict(mAP=round(youtube_map(scores, matches), 5))

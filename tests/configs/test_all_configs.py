@@ -1,0 +1,78 @@
+"""Every config in the tree is checked, built and run forward."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from nncore.nn import MODELS
+
+import datasets
+import models.encoders  # noqa: F401  registers them
+from common.build import build
+from common.config import load_config
+from training.config import check_config
+
+ROOT = Path(__file__).resolve().parents[2] / "configs"
+LEAVES = sorted(p for p in ROOT.rglob("*.py") if "_base_" not in p.parts)
+UMT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type == "UMT"]
+PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_pretrain_100e_asr",
+             "qvhighlights/umt_base_finetune_200e_qvhighlights",
+             *(f"tvsum/umt_small_500e_tvsum_{d}" for d in "bk bt ds fm ga ms pk pr vt vu".split()),
+             *(f"youtube/umt_small_100e_youtube_{d}" for d in "dog gym par ska ski sur".split()),
+             "charades/umt_base_va_100e_charades", "charades/umt_base_vo_100e_charades"]
+
+
+def test_all_published_configs_are_there():
+    assert not {f"{name}.py" for name in PUBLISHED} - {str(p.relative_to(ROOT)) for p in LEAVES}
+    assert len(UMT) >= len(PUBLISHED) + 3
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_and_keys_are_known(path):
+    datasets.register()
+    cfg = load_config(path)
+    check_config(cfg, str(path), needs=("model", "data", "stages") if "model" in cfg else ("encoders",))
+    assert len(path.read_text().splitlines()) <= 30 and path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", UMT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_builds_and_runs_forward_on_the_widths_that_its_data_has(path):
+    torch.manual_seed(0)
+    cfg = load_config(path)
+    model = build(cfg.model, MODELS)
+    B, T, L = 2, 30, 6
+    dims = cfg.data["train"]["video_dims"]
+    video_dims = dims if isinstance(dims, int) else sum(dims)
+    data = dict(video=torch.randn(B, T, video_dims), saliency=torch.rand(B, T), meta=[{}, {}])
+    data["saliency"][1, 20:] = -1
+    data["boundary"] = torch.tensor([[[0.0, 4], [3, 5]], [[1, 3], [-1, -1]]])
+    if cfg.data["train"].get("audio_path"):
+        data["audio"] = torch.randn(B, T, cfg.model.audio_enc.dims[0])
+    if cfg.data["train"].get("query_path") or cfg.data["train"].get("glove_path"):
+        data["query"] = torch.randn(B, L, cfg.model.query_gen.dims[0])
+        data["query"][1, 4:] = torch.inf
+    output = model(data, mode="val")
+    losses = {key: value for key, value in output.items() if key.endswith("loss")}
+    assert losses and all(torch.isfinite(value) for value in losses.values())
+    heads = cfg.model.pred_head if isinstance(cfg.model.pred_head, list) else [cfg.model.pred_head]
+    kinds = {head["type"] for head in heads}
+    if "SaliencyHead" in kinds:
+        assert output["_out"]["saliency"].shape == (B, T) and not output["_out"]["saliency"][1, 20:].any()
+    if "BoundaryHead" in kinds:
+        found = output["_out"]["boundary"]
+        assert found.shape == (B, T, 3) and (found[..., 1] >= found[..., 0]).all()
+
+
+def test_pretraining_and_fine_tuning_have_one_set_of_weights():
+    """So that --checkpoint of the one loads into the other."""
+    folder = ROOT / "qvhighlights"
+    shapes = [{k: v.shape for k, v in build(load_config(folder / f"{name}.py").model, MODELS).state_dict().items()}
+              for name in ("umt_base_pretrain_100e_asr", "umt_base_finetune_200e_qvhighlights")]
+    assert shapes[0] == shapes[1]
+    heads = load_config(folder / "umt_base_pretrain_100e_asr.py").model.pred_head
+    assert heads[0].saliency_loss.loss_weight == 0 and heads[1].type == "BoundaryHead"
+
+
+def test_windows_on_charades_are_in_sixths_of_a_second():
+    head = load_config(ROOT / "charades" / "umt_base_va_100e_charades.py").model.pred_head
+    assert (head.unit, head.window_loss.loss_weight, head.offset_loss.loss_weight) == (1 / 6, 0.05, 0.5)

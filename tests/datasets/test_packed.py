@@ -1,0 +1,113 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from datasets.packed import PackedFeatures, pack_folder
+from datasets.source import FeatureSource
+from tests.datasets.fakes import write_features
+from tools.pack_features import main
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, T in (("b", 3), ("a.0_2.5", 2), ("c", 4)):
+        write_features(tmp_path / f"clip/{name}.npz", T, 5, "features", "float16")
+    return tmp_path / "clip"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_pack_reads_as_its_folder(folder, dtype):
+    pack = pack_folder(folder, dtype=dtype)
+    assert pack == folder.with_name("clip.pack") and PackedFeatures(pack).data.dtype == dtype
+    plain, packed = FeatureSource(folder, "{vid}.npz", "features"), FeatureSource(pack, "{vid}.npz", "features")
+    for vid in ("b", "a.0_2.5", "c"):
+        assert packed.read(vid=vid).dtype == np.float32
+        np.testing.assert_array_equal(packed.read(vid=vid), plain.read(vid=vid))
+    assert packed.faults() == [] and PackedFeatures(pack).faults(deep=True) == []
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]
+
+
+def test_patterns_work_inside_a_pack(tmp_path):
+    expected = write_features(tmp_path / "v/x_rgb.npy", 3, 5)
+    write_features(tmp_path / "v/x_opt.npy", 3, 5)
+    pack = pack_folder(tmp_path / "v")
+    np.testing.assert_array_equal(FeatureSource(f"{pack}/{{vid}}_rgb.npy", "").read(vid="x"), expected)
+
+
+def test_tokens_and_arrays_are_found(tmp_path):
+    expected = write_features(tmp_path / "t/qid7.npz", 6, 4, "last_hidden_state")
+    np.testing.assert_array_equal(FeatureSource(pack_folder(tmp_path / "t"), "qid{qid}.npz").read(qid=7), expected)
+    write_features(tmp_path / "u/qid7.npz", 6, 4, "other")
+    with pytest.raises(InputError, match="holds none of features, last_hidden_state, token; name its array with --key"):
+        pack_folder(tmp_path / "u")
+    assert len(PackedFeatures(pack_folder(tmp_path / "u", key="other")).data) == 6
+
+
+def test_changed_sources_are_noticed(folder):
+    pack = PackedFeatures(pack_folder(folder))
+    values = np.load(folder / "b.npz")["features"]
+    np.savez(folder / "b.npz", features=values + 1)
+    os.utime(folder / "b.npz", ns=(1, 1))
+    write_features(folder / "d.npz", 1, 5, "features")
+    for deep in (False, True):
+        faults = pack.faults(deep)
+        assert len(faults) == 2 and "lacks d" in faults[0] and "b.npz has changed since" in faults[1]
+    (folder / "d.npz").unlink()
+    pack_folder(folder)
+    np.testing.assert_array_equal(PackedFeatures(pack.path).read("b"), values + 1)
+
+
+def test_a_pack_without_its_folder_works(folder):
+    pack = PackedFeatures(pack_folder(folder))
+    folder.rename(folder.with_name("away"))
+    assert pack.faults() == [] and pack.read("c").shape == (4, 5)
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda d: np.savez(d / "x.npz", features=np.zeros((2, 6))), "x.npz: 6 wide, but a.0_2.5 beside it 5"),
+    (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), np.nan)), "x.npz: holds NaN"),
+    (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), 1e6)), "x.npz: holds 1e\\+06, more than float16"),
+    (lambda d: (d / "x.npz").write_bytes(b"no"), "x.npz: not a readable"),
+    (lambda d: np.save(d / "b.npy", np.zeros((2, 5))), "have one name")])
+def test_faulty_files_are_named_and_nothing_is_left(folder, spoil, message):
+    spoil(folder)
+    with pytest.raises(InputError, match=message):
+        pack_folder(folder)
+    assert [p.name for p in folder.parent.iterdir()] == ["clip"]
+
+
+def test_a_failed_packing_leaves_the_old_pack(folder, monkeypatch):
+    pack = pack_folder(folder)
+    (folder / "b.npz").write_bytes(b"no")
+    with pytest.raises(InputError):
+        pack_folder(folder)
+    assert PackedFeatures(pack).read("b").shape == (3, 5)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda p: (p / "index.json").write_text("{"), lambda p: (p / "index.json").unlink(),
+    lambda p: (p / "data.npy").write_bytes((p / "data.npy").read_bytes()[:100]),
+    lambda p: (p / "index.json").write_text((p / "index.json").read_text().replace('"rows": 9', '"rows": 8')),
+    lambda p: (p / "index.json").write_text(json.dumps({**json.loads((p / "index.json").read_text()), "version": 2}))])
+def test_damaged_packs_are_refused(folder, damage):
+    pack = pack_folder(folder)
+    damage(pack)
+    with pytest.raises(InputError, match="clip.pack: (no pack|a damaged pack|a pack of another version)"):
+        PackedFeatures(pack)
+
+
+def test_what_a_pack_lacks_is_named(folder):
+    with pytest.raises(InputError, match="clip.pack: holds no 'z'"):
+        PackedFeatures(pack_folder(folder)).read("z")
+
+
+def test_the_command_packs_and_checks(folder, capsys):
+    assert main([str(folder)]) == 0
+    assert "3 files, 9 rows of 5, float16" in capsys.readouterr().out
+    assert main(["--check", str(folder)]) == 0 and "equals its folder" in capsys.readouterr().out
+    np.savez(folder / "b.npz", features=np.zeros((3, 5)))
+    assert main(["--check", str(folder)]) == 1 and "b.npz has changed" in capsys.readouterr().err
+    assert main([str(folder / "none")]) == 2 and "no such folder of features" in capsys.readouterr().err
