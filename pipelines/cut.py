@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.codec.context import Flags
 from av.video.frame import PictureType, VideoFrame
 from tqdm import tqdm
 
@@ -25,28 +24,23 @@ from .media import (
     exact_s,
     first_picture,
     frames_from,
-    no_pictures,
     open_container,
-    open_video,
     seekable,
-    sound_stream,
     to_yuv420p,
 )
+from .mp4 import Chapter, EncodedMp4
 from .probe import VideoInfo, probe
+from .subtitles import Cue, cut_cues
 
 FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
 LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long is a still
-AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-AAC_BITS_PER_S = dict(mono=128_000, stereo=192_000)
-H264 = dict(preset="veryfast", crf="20")
-TICKS = (10_000, 1_000_000)        # a second in the result has at least and at most so many
-KEPT_METADATA = ("title", "artist", "date", "creation_time", "copyright", "comment", "description")
 
 Interval = tuple[Fraction, Fraction]
 
 
 def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
-        out: str | os.PathLike, *, progress: bool | Callable[[float], None] | None = None) -> None:
+        out: str | os.PathLike, *, progress: bool | Callable[[float], None] | None = None,
+        titles: Sequence[str] = (), cues: Sequence[Cue] = ()) -> None:
     """Joins pieces of a video into an mp4 (H.264 and AAC), encoded anew.
 
     The result has the pictures whose time lies in an interval, at their own distances, and the sound
@@ -62,6 +56,8 @@ def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, f
             one that stands.
         out: the mp4, which appears whole or not at all.
         progress: True draws a bar on stderr; a function is called with the share done, from 0 to 1.
+        titles: of the pieces, as many as there are; they become the chapters. None without.
+        cues: subtitles of the video, in its time; those spoken in the pieces become a subtitle track.
 
     Raises:
         InputError: `path` is no readable video; no interval, or one that is empty, out of order or
@@ -69,15 +65,23 @@ def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, f
     """
     path, out = Path(path).absolute(), Path(out).absolute()
     info = probe(path)
-    intervals = _checked(info, intervals_s)
-    _check_output(path, out)
-    with atomic_path(out) as temporary, _reporting(progress) as report:
-        with _Mp4(temporary, out, info) as mp4:
+    intervals = checked(info, intervals_s)
+    check_output(path, out)
+    with atomic_path(out) as temporary, reporting(progress) as report:
+        with EncodedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
             _join(mp4, info, intervals, report)
         report(1.0)
 
 
-def _checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Interval]:
+def chapters(intervals: Sequence[Interval], titles: Sequence[str]) -> list[Chapter]:
+    """The pieces' places in the result, with their titles; none without titles."""
+    if not titles:
+        return []
+    ends_s = list(itertools.accumulate(end_s - start_s for start_s, end_s in intervals))
+    return list(zip([Fraction(0), *ends_s[:-1]], ends_s, titles, strict=True))
+
+
+def checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Interval]:
     """The intervals as exact times within the video."""
     intervals, earlier = [], Fraction(0)
     for start, end in intervals_s:
@@ -98,7 +102,7 @@ def _checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, floa
     return intervals
 
 
-def _check_output(path: Path, out: Path) -> None:
+def check_output(path: Path, out: Path) -> None:
     if out.is_dir():
         raise InputError(f"{out}: a folder; name a file in it")
     if out.suffix.lower() != ".mp4":
@@ -108,7 +112,7 @@ def _check_output(path: Path, out: Path) -> None:
 
 
 @contextmanager
-def _reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Callable[[float], None]]:
+def reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Callable[[float], None]]:
     if callable(progress):
         yield progress
         return
@@ -116,11 +120,11 @@ def _reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Call
         yield lambda share: bar.update(int(100 * share) - bar.n)
 
 
-def _join(mp4: _Mp4, info: VideoInfo, intervals: list[Interval], report: Callable[[float], None]) -> None:
+def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], report: Callable[[float], None]) -> None:
     """Writes pictures and sound side by side, so that neither waits in memory for the other."""
     total_s = sum(end - start for start, end in intervals)
     _, display = first_picture(info.path)
-    sound = _sound(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
+    sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
     for at_s, frame in _pictures(info, display, intervals):
         mp4.show(frame, at_s)
         while mp4.heard_s < at_s and (samples := next(sound, None)) is not None:
@@ -185,7 +189,7 @@ def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,
         yield Fraction(0), standing
 
 
-def _sound(info: VideoInfo, intervals: list[Interval], rate_hz: int, layout: str) -> Iterator[np.ndarray]:
+def sound_of(info: VideoInfo, intervals: list[Interval], rate_hz: int, layout: str) -> Iterator[np.ndarray]:
     """The pieces' sound, (channels, n), faded at both ends of each piece, silence where there is none.
 
     A piece has the samples between its borders in the result, so that rounding does not add up.
@@ -207,102 +211,3 @@ def _sound(info: VideoInfo, intervals: list[Interval], rate_hz: int, layout: str
             yield np.zeros((1 if layout == "mono" else 2, n_zeros), np.float32)
             done += n_zeros
         joined_s += end_s - start_s
-
-
-class _Mp4:
-    """An mp4 being written: pictures and sound at their times; what goes wrong names the output."""
-
-    def __init__(self, temporary: Path, out: Path, info: VideoInfo):
-        self.temporary, self.out, self.info = temporary, out, info
-        self.rate_hz, self.layout, self.heard = 0, "mono", 0
-        self.video, self.waiting = None, None
-
-    def __enter__(self) -> _Mp4:
-        with open_video(self.info.path) as (source, pictures):
-            self.tick_s = _tick_s(pictures.time_base)
-            kept = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
-            stream = sound_stream(source)
-            if stream is not None:
-                context = stream.codec_context
-                self.rate_hz = min((r for r in AAC_RATES_HZ if r >= context.sample_rate), default=AAC_RATES_HZ[-1])
-                self.layout = "mono" if context.channels == 1 else "stereo"
-        with self._writing():
-            self.container = av.open(str(self.temporary), "w", format="mp4", options=dict(movflags="+faststart"))
-            self.container.metadata.update(kept)
-        return self
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is None:
-            with self._writing():
-                self.container.close()
-            return
-        with suppress(av.error.FFmpegError, OSError):   # the first error counts
-            self.container.close()
-
-    @property
-    def heard_s(self) -> Fraction:
-        return Fraction(self.heard, self.rate_hz) if self.rate_hz else Fraction(0)
-
-    def show(self, frame: VideoFrame, at_s: Fraction) -> None:
-        """Adds a picture, which stands until the next one or the end."""
-        if self.video is None:
-            self._add_streams(frame)
-        at = round(at_s / self.tick_s)
-        if self.waiting is not None:
-            if at <= self.waiting[0]:
-                return   # closer than time stamps can tell apart
-            self._encode(at)
-        self.waiting = (at, frame)
-
-    def play(self, samples: np.ndarray) -> None:
-        """Adds sound (channels, n) after what was added before."""
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
-        frame.sample_rate, frame.pts, frame.time_base = self.rate_hz, self.heard, Fraction(1, self.rate_hz)
-        with self._writing():
-            self.container.mux(self.audio.encode(frame))
-        self.heard += samples.shape[1]
-
-    def finish(self, end_s: Fraction) -> None:
-        """Ends the last picture at a time and writes what the encoders still hold."""
-        if self.waiting is None:
-            raise no_pictures(self.info.path)
-        self.waiting[1].pict_type = PictureType.I   # what is shown last is stored last: only then readers see its end
-        self._encode(round(end_s / self.tick_s))
-        with self._writing():
-            self.container.mux(self.video.encode(None))
-            if self.rate_hz:
-                self.container.mux(self.audio.encode(None))
-
-    def _add_streams(self, frame: VideoFrame) -> None:
-        with self._writing():
-            rate = self.info.fps.limit_denominator(100_000)
-            self.video = self.container.add_stream("libx264", rate=rate, options=H264)
-            self.video.width, self.video.height, self.video.pix_fmt = frame.width, frame.height, "yuv420p"
-            self.video.codec_context.time_base = self.tick_s
-            self.video.codec_context.flags |= Flags.frame_duration
-            for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-                setattr(self.video.codec_context, name, getattr(frame, name))
-            if self.rate_hz:
-                self.audio = self.container.add_stream("aac", rate=self.rate_hz, layout=self.layout)
-                self.audio.bit_rate = AAC_BITS_PER_S[self.layout]
-
-    def _encode(self, until: int) -> None:
-        at, frame = self.waiting
-        frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
-        with self._writing():
-            self.container.mux(self.video.encode(frame))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.error.FFmpegError, OSError, ValueError) as err:
-            reason = getattr(err, "strerror", None) or err
-            raise InputError(f"{self.out}: could not be written ({reason}); make room on the disk or name another "
-                             "place") from err
-
-
-def _tick_s(source: Fraction) -> Fraction:
-    """A time base for the result in which the source's time stamps are exact, if it is neither coarse nor too fine."""
-    per_s = source.denominator * -(-TICKS[0] // source.denominator)
-    return Fraction(1, per_s if per_s <= TICKS[1] else 90_000)

@@ -1,16 +1,22 @@
-"""Subtitles: SubRip (.srt) and WebVTT (.vtt)."""
+"""Subtitles: SubRip (.srt), WebVTT (.vtt) and those inside a video."""
 
 from __future__ import annotations
 
 import html
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+
+from av.stream import Disposition
+from av.subtitles.subtitle import AssSubtitle
 
 from common.errors import InputError
 from common.files import atomic_path
+
+from .media import decode_packets, first_picture, open_container, read_packets
 
 CLOCK = r"((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
 TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\d)")   # what follows is where on the picture it stands
@@ -18,6 +24,10 @@ BROKEN_TIMES = re.compile(r"\s*\d[\d:., ]*-->|.*-->\s*\d+:\d[\d:.,]*\s*$")
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 LINE_END = re.compile(r"\r\n|\r|\n")
 LARGEST_BYTES = 32 << 20
+FLASH_S = 0.2   # a part of a line that is shown so briefly cannot be read
+TEXT_TRACKS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
+ASS_MARK = re.compile(r"\{[^{}]*\}")
+ASS_BREAK = re.compile(r"\\[Nnh]")
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,62 @@ def write_srt(path: str | os.PathLike, cues: Iterable[Cue]) -> None:
         blocks.append(f"{number}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{text}\n")
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def cut_cues(cues: Iterable[Cue], intervals_s: Sequence[tuple[Fraction, Fraction]]) -> list[Cue]:
+    """Subtitles of a video that was cut, in the result's time.
+
+    Args:
+        cues: in the video's time.
+        intervals_s: [start, end) of the pieces, ascending and apart.
+
+    Returns:
+        By rising start. A line goes as far as its piece does; what would flash for under 0.2 s, though the
+        line is longer, is left out.
+    """
+    cut, joined_s = [], 0.0
+    for start_s, end_s in intervals_s:
+        for cue in cues:
+            first_s, last_s = max(cue.start_s, float(start_s)), min(cue.end_s, float(end_s))
+            if last_s > first_s and (last_s - first_s >= FLASH_S or (first_s, last_s) == (cue.start_s, cue.end_s)):
+                offset_s = joined_s - float(start_s)
+                cut.append(Cue(round(first_s + offset_s, 3), round(last_s + offset_s, 3), cue.text))
+        joined_s += float(end_s - start_s)
+    return sorted(cut, key=lambda cue: (cue.start_s, cue.end_s))
+
+
+def own_subtitles(path: str | os.PathLike) -> list[Cue]:
+    """The subtitles inside a video file: its default or else its first track of text.
+
+    Returns:
+        Cues sorted by time, counted from the first picture; none without such a track (pictures of text, as on
+        discs, are none), or where it holds no words.
+
+    Raises:
+        InputError: not a video, or none of its pictures can be decoded.
+    """
+    with open_container(path) as container:
+        tracks = [s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in TEXT_TRACKS]
+        if not tracks:
+            return []
+        track = next((s for s in tracks if s.disposition & Disposition.default), tracks[0])
+        zero_s, _ = first_picture(path)
+        cues = []
+        for packet in read_packets(container, track):
+            if packet.pts is None or not packet.duration:
+                continue
+            text = " ".join(filter(None, (_line(rect) for rect in decode_packets([packet], track))))
+            start_s = float(packet.pts * packet.time_base - zero_s)
+            end_s = start_s + float(packet.duration * packet.time_base)
+            if text and end_s > 0:
+                cues.append(Cue(round(max(0.0, start_s), 3), round(end_s, 3), text))
+    return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+
+
+def _line(rect: AssSubtitle) -> str:
+    """The words of a decoded subtitle, without its marks; a line break is a space."""
+    words = ASS_BREAK.sub(" ", ASS_MARK.sub("", rect.dialogue.decode("utf-8", "replace")))
+    return " ".join(html.unescape(TAG.sub("", words)).split())
 
 
 def _read_text(path: Path) -> str:

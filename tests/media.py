@@ -148,3 +148,40 @@ def decoded(path: Path) -> list[tuple[Fraction, np.ndarray]]:
     with av.open(str(path)) as container:
         return [(frame.pts * frame.time_base, frame.to_ndarray(format="rgb24"))
                 for frame in container.decode(container.streams.video[0])]
+
+
+def write_subtitled(path: Path, lines: Sequence[tuple[int, int, str]], codec: str = "subrip", n_frames: int = 50,
+                    first_ms: int = 0, tracks: int = 1) -> Path:
+    """A small video with subtitle tracks of (start ms, end ms, text); the second track's lines end in " 2".
+
+    Args:
+        codec: `subrip`, `webvtt` or `mov_text`.
+        first_ms: the first picture's own time stamp; the lines' count from 0.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options=LOSSLESS)
+        video.width, video.height, video.pix_fmt = 80, 48, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        streams = [container.add_mux_stream(codec) for _ in range(tracks)]
+        for stream in streams:
+            stream.time_base = Fraction(1, 1000)
+        for index in range(n_frames):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(index), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = first_ms + 40 * index, Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for number, stream in enumerate(streams):
+            for start_ms, end_ms, text in lines:
+                data = (text + " 2" * number).encode()
+                packet = av.Packet(len(data).to_bytes(2, "big") + data if codec == "mov_text" else data)
+                packet.pts = packet.dts = start_ms
+                packet.duration, packet.time_base, packet.stream = end_ms - start_ms, Fraction(1, 1000), stream
+                container.mux(packet)
+    return path
+
+
+def chapters(path: Path) -> list[tuple[Fraction, Fraction, str]]:
+    """A file's chapters: start and end in seconds, and the title."""
+    with av.open(str(path)) as container:
+        return [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])
+                for c in container.chapters()]

@@ -1,13 +1,15 @@
 """Subtitles of both kinds, as they are found in the wild."""
 
 import codecs
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from pipelines.subtitles import Cue, read_subtitles, write_srt
+from pipelines.subtitles import Cue, cut_cues, own_subtitles, read_subtitles, write_srt
+from tests.media import write_subtitled, write_video
 
 SRT = """\
 1
@@ -130,3 +132,34 @@ def test_what_is_written_is_read(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("subtitles") / "a.srt"
     write_srt(path, cues)
     assert read_subtitles(path) == sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+
+
+LINES = [(100, 700, "Hello <i>there</i>,\nold friend."), (700, 1300, "I &lt;3 {you}"), (1500, 1900, "Übel, 某人")]
+SPOKEN = ["Hello there, old friend.", "I <3", "Übel, 某人"]
+
+
+@pytest.mark.parametrize("suffix, codec", [(".mkv", "subrip"), (".mp4", "mov_text"), (".mkv", "webvtt")])
+def test_subtitles_inside_a_video(tmp_path, suffix, codec):
+    found = own_subtitles(write_subtitled(tmp_path / f"a{suffix}", LINES, codec))
+    assert [(c.start_s, c.end_s) for c in found] == [(0.1, 0.7), (0.7, 1.3), (1.5, 1.9)]
+    assert [c.text for c in found][::2] == SPOKEN[::2]
+    assert found[1].text.startswith("I ")
+
+
+def test_they_count_from_the_first_picture_and_the_first_track_counts(tmp_path):
+    found = own_subtitles(write_subtitled(tmp_path / "a.mkv", LINES, first_ms=500, tracks=2))
+    assert found == [Cue(0, 0.2, SPOKEN[0]), Cue(0.2, 0.8, found[1].text), Cue(1, 1.4, SPOKEN[2])]
+
+
+def test_a_video_without_subtitles_has_none(tmp_path):
+    assert own_subtitles(write_video(tmp_path / "a.mp4", 5)) == []
+    with pytest.raises(InputError, match="not a video"):
+        own_subtitles(write(tmp_path / "b.mp4", "no"))
+
+
+def test_subtitles_are_cut_along():
+    cues = [Cue(0, 3, "a"), Cue(2, 2.1, "blink"), Cue(4, 6, "b"), Cue(9, 9.5, "c"), Cue(9.9, 20, "d")]
+    intervals = [(Fraction(2), Fraction(5)), (Fraction(59, 10), Fraction(10))]
+    assert cut_cues(cues, intervals) == [
+        Cue(0, 0.1, "blink"), Cue(0, 1, "a"), Cue(2, 3, "b"), Cue(6.1, 6.6, "c")]   # 0.1 s of b and of d would flash
+    assert cut_cues(cues, [(Fraction(0), Fraction(20))]) == cues and cut_cues(cues, [(Fraction(7), Fraction(8))]) == []
