@@ -1,0 +1,216 @@
+"""Cutting without encoding anew: pictures are copied as they are stored, so pieces begin at key frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from common.errors import InputError
+from common.files import atomic_path
+
+from .cut import Interval, chapters, check_output, checked, reporting, sound_of
+from .media import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
+from .mp4 import Mp4
+from .probe import VideoInfo, probe
+from .subtitles import Cue, cut_cues
+
+COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
+LOOK_AHEAD_S = 2     # pictures are stored at most so long before they are shown
+
+
+@dataclass(frozen=True)
+class Run:
+    """Packets that are copied.
+
+    Attributes:
+        start: own time stamp of the key frame that it begins with, in ticks.
+        end: of the first picture after it, or the end of the last one.
+        count: packets from the key frame on, as stored; those shown before it are left out.
+    """
+
+    start: int
+    end: int
+    count: int
+
+
+def check_copy(info: VideoInfo) -> None:
+    """Checks that a video's pictures can be copied into an mp4.
+
+    Raises:
+        InputError: they are stored in another format, or the file cannot be entered in the middle.
+    """
+    if info.codec not in COPIED:
+        raise InputError(f"{info.path}: its pictures ({info.codec}) cannot be copied into an mp4, only "
+                         f"{', '.join(COPIED)} can; leave --copy out")
+    with open_video(info.path) as (container, _):
+        if not seekable(container):
+            raise InputError(f"{info.path}: its time stamps ({container.format.name}) are not exact enough to copy; "
+                             "leave --copy out")
+
+
+def plan_copy(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Run]:
+    """What copying keeps of pieces: each from the key frame at or before its start to its end, or a little later.
+
+    A piece ends before the first picture that what was copied can do without; with pictures stored out
+    of order that may be some pictures after the end. Pieces that come to touch are joined.
+
+    Args:
+        path: of a video.
+        intervals_s: [start, end) in seconds from the first picture, ascending and apart.
+
+    Raises:
+        InputError: as `pipelines.cut.cut` and `check_copy`.
+    """
+    info = probe(path)
+    intervals = checked(info, intervals_s)
+    check_copy(info)
+    with open_video(info.path) as (container, stream):
+        runs: list[Run] = []
+        for start_s, end_s in intervals:
+            run = _run(container, stream, info, start_s, end_s)
+            if runs and run.start <= runs[-1].end:
+                first_s = (runs.pop().start * stream.time_base) - info.start_s
+                run = _run(container, stream, info, first_s, end_s)
+            runs.append(run)
+    return runs
+
+
+def kept_intervals(info: VideoInfo, runs: Sequence[Run]) -> list[Interval]:
+    """What the runs show: [start, end) in seconds from the first picture."""
+    with open_video(info.path) as (_, stream):
+        tick_s = stream.time_base
+    return [(run.start * tick_s - info.start_s, run.end * tick_s - info.start_s) for run in runs]
+
+
+def copy_cut(path: str | os.PathLike, runs: Sequence[Run], out: str | os.PathLike, *,
+             progress: bool | Callable[[float], None] | None = None, titles: Sequence[str] = (),
+             cues: Sequence[Cue] = ()) -> None:
+    """Joins pieces of a video into an mp4; pictures are copied, sound is encoded anew, exact to the sample.
+
+    Args:
+        path: of a video.
+        runs: from `plan_copy`.
+        out: the mp4, which appears whole or not at all.
+        progress: as for `pipelines.cut.cut`; so are `titles` and `cues`.
+
+    Raises:
+        InputError: as `pipelines.cut.cut` and `check_copy`.
+    """
+    path, out = Path(path).absolute(), Path(out).absolute()
+    info = probe(path)
+    check_copy(info)
+    check_output(path, out)
+    intervals = kept_intervals(info, runs)
+    with atomic_path(out) as temporary, reporting(progress) as report:
+        with CopiedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
+            _join(mp4, info, runs, intervals, report)
+        report(1.0)
+
+
+class CopiedMp4(Mp4):
+    """Pictures are copied as they are stored."""
+
+    last_dts: int | None = None
+
+    def copy(self, packet: Packet, shift: int, template: VideoStream) -> None:
+        """Adds a packet, its times shifted by so many ticks."""
+        with self.writing():
+            if self.video is None:
+                self.video = self.container.add_stream_from_template(template)
+                self.add_other_streams()
+            dts = packet.pts if packet.dts is None else packet.dts
+            dts += shift
+            if self.last_dts is not None:
+                dts = max(dts, self.last_dts + 1)
+            packet.pts, packet.dts = packet.pts + shift, min(dts, packet.pts + shift)
+            self.last_dts = packet.dts
+            packet.stream = self.video
+            self.container.mux(packet)
+
+    def finish(self) -> None:
+        with self.writing():
+            self.end_sound()
+
+
+def _join(mp4: CopiedMp4, info: VideoInfo, runs: Sequence[Run], intervals: list[Interval],
+          report: Callable[[float], None]) -> None:
+    """Writes pictures and sound side by side, so that neither waits in memory for the other."""
+    sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
+    total, joined = sum(run.end - run.start for run in runs), 0
+    with open_video(info.path) as (container, stream):
+        for run in runs:
+            for number, packet in enumerate(_from_key(container, stream, info, run.start * stream.time_base)):
+                if number == run.count:
+                    break
+                if packet.pts < run.start:
+                    continue   # shown before the key frame, by help of what is not there
+                at = joined + packet.pts - run.start
+                mp4.copy(packet, joined - run.start, stream)
+                while mp4.heard_s < at * stream.time_base and (samples := next(sound, None)) is not None:
+                    mp4.play(samples)
+                report(min(1.0, at / total))
+            joined += run.end - run.start
+    for samples in sound:
+        mp4.play(samples)
+    mp4.finish()
+
+
+def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_s: Fraction, end_s: Fraction) -> Run:
+    begin, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
+    end += (info.start_s + end_s) % stream.time_base > 0   # times to whole ticks: pictures before the end count
+    shown, ends = [], []
+    for packet in _from_key(container, stream, info, info.start_s + start_s):
+        shown.append(packet.pts)
+        ends.append(packet.pts + (packet.duration or 1))
+        if (packet.pts - max(begin, end)) * stream.time_base > LOOK_AHEAD_S:
+            break
+    wanted = max(i for i, pts in enumerate(shown) if pts < max(end, shown[0] + 1))
+    while wanted + 1 < len(shown) and min(shown[wanted + 1:]) < max(shown[:wanted + 1]):
+        latest = max(shown[:wanted + 1])
+        wanted = max(i for i, pts in enumerate(shown) if pts < latest)
+    rest = shown[wanted + 1:]
+    return Run(shown[0], min(rest) if rest else max(ends), wanted + 1)
+
+
+def _from_key(container: InputContainer, stream: VideoStream, info: VideoInfo, time_s: Fraction) -> Iterator[Packet]:
+    """Packets with a time stamp, as stored, from the last key frame on that is shown at or before a time stamp.
+
+    If there is none, from the first key frame of all.
+    """
+    begin = time_s // stream.time_base
+    for earlier_s in (*SEEK_EARLIER_S, None):
+        whole = earlier_s is None or time_s - info.start_s <= earlier_s
+        if not seek(container, stream, info.start_s - 1 if whole else time_s - earlier_s) and not whole:
+            continue
+        place = _last_key(container, stream, begin, whole)
+        if place is not None:
+            break
+    else:
+        raise InputError(f"{info.path}: no key frame to begin with; leave --copy out")
+    seek(container, stream, info.start_s - 1 if whole else time_s - earlier_s)
+    begun = False
+    for packet in read_packets(container, stream):
+        if packet.size and packet.pts is not None:
+            begun = begun or (packet.is_keyframe and packet.pts == place)
+            if begun:
+                yield packet
+
+
+def _last_key(container: InputContainer, stream: VideoStream, begin: int, whole: bool) -> int | None:
+    """Time stamp of the last key frame at or before `begin`; else, of the `whole` file, of the first."""
+    found = None
+    for packet in read_packets(container, stream):
+        if not packet.size or packet.pts is None:
+            continue
+        if packet.is_keyframe and (packet.pts <= begin or (whole and found is None)):
+            found = packet.pts
+        if (packet.pts - begin) * stream.time_base > LOOK_AHEAD_S:
+            break
+    return found

@@ -1,0 +1,144 @@
+"""Cuts that copy: the source's very pictures from key frames on, told truly, with the sound beside them."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from pipelines.audio import read_audio
+from pipelines.copy_cut import copy_cut, kept_intervals, plan_copy
+from pipelines.subtitles import Cue, own_subtitles
+from pipelines.video import probe
+from tests.media import (
+    B_FRAMES,
+    RATE_HZ,
+    chapters,
+    click_times,
+    clicks,
+    corner_names,
+    corner_picture,
+    decoded,
+    read_number,
+    write_film,
+    write_video,
+)
+
+PIECES = [(Fraction(1, 3), Fraction(7, 10)), (Fraction(27, 10), Fraction(71, 20))]
+SCENES = dict(options={**B_FRAMES, "sc_threshold": "0"})
+
+
+def keys(path):
+    """When a file's key frames are shown, in seconds from the first picture, the plain way."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        times = [p.pts * p.time_base for p in container.demux(stream) if p.is_keyframe and p.pts is not None]
+    return [t - decoded(path)[0][0] for t in times]
+
+
+def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), longest_group=5):
+    runs = plan_copy(path, pieces)
+    copy_cut(path, runs, out)
+    kept, source = kept_intervals(probe(path), runs), decoded(path)
+    zero_s, starts = source[0][0], keys(path)
+    joined_s, expected = Fraction(0), []
+    for start_s, end_s in kept:
+        inside = [(t - zero_s, picture) for t, picture in source if start_s <= t - zero_s < end_s]
+        assert inside[0][0] == start_s and start_s in starts      # whole from its key frame on
+        expected += [(joined_s + t - start_s, picture) for t, picture in inside]
+        joined_s += end_s - start_s
+    for start_s, end_s in pieces:                                  # all that was asked for, from the nearest key frame
+        (first_s, last_s), = [(a, b) for a, b in kept if a <= start_s < b]
+        assert first_s == max(t for t in starts if t <= start_s) or any(first_s <= b[0] < start_s for b in pieces)
+        assert end_s - tolerance_s <= last_s
+        assert last_s <= end_s + longest_group / probe(path).fps or any(a < last_s <= b + 1 for a, b in pieces)
+    found = decoded(out)
+    assert len(found) == len(expected)
+    for (found_s, picture), (expected_s, original) in zip(found, expected, strict=True):
+        assert np.array_equal(picture, original)
+        assert abs(found_s - expected_s) <= tolerance_s
+    assert abs(probe(out).duration_s - joined_s) <= max(tolerance_s, Fraction(1, 24))
+    return kept
+
+
+@pytest.mark.parametrize(("suffix", "options"), [
+    (".mp4", dict(options=dict(g="12", bf="0"))), (".mp4", SCENES), (".mkv", SCENES), (".ts", SCENES), (".mov", SCENES),
+    (".mp4", dict(options={**B_FRAMES, "x264-params": "open-gop=1:b-pyramid=normal:bframes=4"})),
+    (".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"})),
+    (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
+    (".mp4", dict(codec="libx265", options={"preset": "ultrafast", "x265-params": "log-level=error:keyint=12:bframes=3"})),
+    (".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12"))),
+    (".mp4", dict(options={**B_FRAMES, "g": "9999", "sc_threshold": "0"}))])
+def test_pictures_are_the_sources_own(tmp_path, suffix, options):
+    check_copy(write_video(tmp_path / f"a{suffix}", 100, **options), PIECES, tmp_path / "out.mp4", longest_group=8)
+
+
+@pytest.mark.parametrize("pieces", [[(0, 4)], [(0, Fraction(1, 100))], [(Fraction(39, 10), 9)], [(i, i + Fraction(1, 2)) for i in range(4)]])
+def test_any_pieces(tmp_path, pieces):
+    path = write_video(tmp_path / "a.mp4", 100, **SCENES)
+    check_copy(path, [(a, min(b, 4)) for a, b in pieces], tmp_path / "out.mp4")
+
+
+def test_pieces_that_come_to_touch_are_joined(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 100, options=dict(g="50", bf="0", sc_threshold="0"))
+    kept = check_copy(path, [(Fraction(1), Fraction(6, 5)), (Fraction(8, 5), Fraction(9, 5)), (3, 4)], tmp_path / "out.mp4")
+    assert kept == [(0, Fraction(9, 5)), (2, 4)]
+
+
+def test_variable_frame_rate_and_a_late_start(tmp_path):
+    pts = (2000 + np.cumsum(np.random.default_rng(0).integers(5, 90, 100))).tolist()
+    path = write_video(tmp_path / "a.mp4", 100, pts=pts, time_base=Fraction(1, 1000), options=B_FRAMES)
+    check_copy(path, PIECES, tmp_path / "out.mp4", longest_group=60)
+
+
+def test_sound_stays_beside_the_pictures(tmp_path):
+    """A flash and a click every 0.8 s."""
+    def flashing(index, size):
+        return np.full((size[1], size[0], 3), 230 if index % 20 == 7 else 20, dtype=np.uint8)
+
+    sound = clicks([Fraction(i, 25) for i in range(300) if i % 20 == 7], 12)
+    path = write_video(tmp_path / "a.mp4", 300, picture=flashing, sound=sound, options=dict(g="30", crf="10", bf="2"))
+    copy_cut(path, plan_copy(path, [(1.5, 3), (4, 5.5), (8, 11)]), tmp_path / "out.mp4")
+    bright = [float(time_s) for time_s, picture in decoded(tmp_path / "out.mp4") if picture.mean() > 120]
+    heard = click_times(np.concatenate(list(read_audio(tmp_path / "out.mp4", rate_hz=RATE_HZ))))
+    assert len(bright) > 6
+    assert heard == pytest.approx(bright, abs=0.02)
+
+
+def test_orientation_chapters_subtitles_and_titles_stay(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 50, size=(96, 64), picture=corner_picture, rotation_deg=90,
+                       options=dict(g="10", bf="0"), metadata=dict(title="Film"))
+    copy_cut(path, plan_copy(path, [(0.5, 1), (1.5, 2)]), tmp_path / "out.mp4", titles=["a", "b"], cues=[Cue(1.5, 1.9, "hi")])
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height, info.rotation_deg) == (64, 96, 90)
+    assert corner_names(decoded(tmp_path / "out.mp4")[0][1]) == corner_names(corner_picture(0))
+    assert chapters(tmp_path / "out.mp4") == [(0, Fraction(3, 5), "a"), (Fraction(3, 5), Fraction(7, 5), "b")]
+    assert own_subtitles(tmp_path / "out.mp4") == [Cue(0.9, 1.3, "hi")]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.metadata["title"] == "Film"
+
+
+@pytest.mark.parametrize(("suffix", "codec", "message"), [
+    (".webm", "libvpx", r"its pictures \(vp8\) cannot be copied into an mp4, only h264"),
+    (".mpg", "mpeg2video", r"mpeg2video\) cannot be copied"),
+    (".h264", "libx264", r"its time stamps \(h264\) are not exact enough to copy; leave --copy out")])
+def test_what_cannot_be_copied(tmp_path, suffix, codec, message):
+    path = write_video(tmp_path / f"a{suffix}", 30, codec=codec, options={})
+    with pytest.raises(InputError, match=message):
+        plan_copy(path, [(0, 1)])
+
+
+def test_bad_outputs_and_what_fails_leave_nothing(tmp_path):
+    path = write_film(tmp_path / "film.mp4")
+    runs = plan_copy(path, [(1, 2)])
+    with pytest.raises(InputError, match="is the video itself"):
+        copy_cut(path, runs, path)
+
+    def stop(share):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copy_cut(path, runs, tmp_path / "out.mp4", progress=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+    assert read_number(decoded(path)[3][1]) == 3
