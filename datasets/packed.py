@@ -46,6 +46,9 @@ class PackedFeatures:
         if version != VERSION or self.data.ndim != 2 or len(self.data) != rows:
             raise InputError(f"{self.path}: a pack of another version, or not whole; {again}")
 
+    def __reduce__(self):
+        return PackedFeatures, (self.path,)   # a worker opens the file itself; a pickled memory map is a copy
+
     def read(self, name: str) -> np.ndarray:
         """(rows, width) float32 of one file, by its name without suffix.
 

@@ -20,7 +20,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a Python config, e.g. configs/sample/umt_sample.py")
     parser.add_argument("--checkpoint", help="weights to begin with, or with --eval to evaluate")
-    parser.add_argument("--resume", help="last.pth of an interrupted training")
+    parser.add_argument("--resume", nargs="?", const="auto", metavar="LAST.PTH",
+                        help="go on with an interrupted training; without a file that of the work dir, if there is one")
     parser.add_argument("--eval", action="store_true", help="evaluate --checkpoint, train nothing")
     parser.add_argument("--check", action="store_true", help="check config, labels and features, do nothing else")
     parser.add_argument("--dump", help="write the predictions there, as JSON lines")

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from common.build import nearest
 from common.errors import InputError
 
+from .loaders import OWN_KEYS
+
 TOP_KEYS = {
     "model": "the model, built from MODELS",
     "data": "datasets by split: train, val and perhaps test",
@@ -21,12 +23,14 @@ TOP_KEYS = {
     "hooks": "further nncore hooks",
     "seed": "random seed",
     "amp": "mixed precision: None, 'bf16' or 'fp16'",
+    "early_stop": "dict(patience=N): stop after N validations without a better one",
     "best_keys": "metrics in order of preference; the first one present says which epoch is best",
     "floors": "whether evaluation prints random, shuffled, zero-shot and oracle scores beside",
     "encoders": "what makes the features: visual, text, audio",
     "summarizer": "options of the summarizer: sigma_clips, max_shot_s, max_iou, max_moments",
     "window_clips": "clips that the model was trained on; longer videos are read in windows of it",
 }
+AMP = (None, "bf16", "bfloat16", "fp16", "float16")
 SPLITS = ("train", "val", "test")
 STAGE_KEYS = ("epochs", "optimizer", "lr_schedule", "warmup", "validation", "grad_clip", "loss")
 VALIDATION_KEYS = ("interval", "offset")
@@ -57,7 +61,11 @@ def check_config(cfg: dict, path: str, needs: tuple[str, ...] = ("model", "data"
         if "type" not in own:
             faults.append(f"{where}: no 'type'; known: {', '.join(sorted(DATASETS.keys()))}")
         faults += _check_types(own, where, DATASETS)
-        faults += _check_keys(dataset.get("loader", {}), f"{where}.loader", inspect.signature(DataLoader).parameters)
+        loader_keys = [*inspect.signature(DataLoader).parameters, *OWN_KEYS]
+        faults += _check_keys(dataset.get("loader", {}), f"{where}.loader", loader_keys)
+    faults += _check_keys(cfg.get("early_stop") or {}, "early_stop", ("patience",))
+    if cfg.get("amp") not in AMP:
+        faults.append(f"amp: {cfg['amp']!r} is none of {', '.join(map(repr, AMP))}")
     stages = cfg.get("stages", [])
     for i, stage in enumerate(stages if isinstance(stages, (list, tuple)) else [stages]):
         faults += _check_stage(stage, f"stages[{i}]")

@@ -17,6 +17,8 @@ from datasets.features import read_array, read_matrix
 from models.encoders import build_encoders
 from pipelines.relevance import find_moments, sentence_scores
 
+from .evaluation import predict
+
 SHUFFLES = 5
 SHOWN = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
 
@@ -38,9 +40,6 @@ class ShuffledQueries(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         return {**self.dataset[index], "query": self.dataset[self.others[index]]["query"]}
-
-    def evaluate(self, blob: list[dict], **kwargs) -> dict:
-        return self.dataset.evaluate(blob, **kwargs)
 
 
 def other_videos(vids: list[str], seed: int) -> list[int]:
@@ -74,11 +73,9 @@ def beside(engine: Engine, cfg: dict, split: str) -> dict[str, dict[str, float]]
 def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float]:
     draws = []
     for seed in range(SHUFFLES):
-        engine.data_loaders["shuffled"] = DataLoader(
-            ShuffledQueries(dataset, seed), batch_size=loader.get("batch_size", 1), collate_fn=collate)
-        engine.test_epoch("shuffled")
-        draws.append(engine.evaluate())
-    del engine.data_loaders["shuffled"]
+        shuffled = DataLoader(ShuffledQueries(dataset, seed), batch_size=loader.get("batch_size", 1),
+                              collate_fn=collate)
+        draws.append(dataset.evaluate(predict(engine, shuffled)))
     return {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 import torch.nn as nn
-from nncore.engine import Engine, build_dataloader, comm, set_random_seed
+from nncore.engine import Engine, comm, set_random_seed
 from nncore.nn import MODELS
 from nncore.parallel import NNDataParallel, NNDistributedDataParallel
 from torch.utils.data import DataLoader
@@ -22,16 +23,21 @@ from common.build import build
 from common.config import load_config
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
-from models.checkpoint import load_checkpoint, load_weights, read_checkpoint
+from models.checkpoint import load_checkpoint
 
+from .checkpoints import identity
+from .checkpoints import resume as resume_from
 from .config import check_config
 from .curves import draw_curves
+from .evaluation import collected
 from .floors import beside, format_table
-from .hooks import BestCheckpointHook, LastCheckpointHook
+from .hooks import BestCheckpointHook, LastCheckpointHook, StepHook, StopTraining
 from .hooks.best_checkpoint_hook import best, watched
+from .loaders import build_loader
 
 LOG = "log.jsonl"
 SHOWN_FAULTS = 30
+AUTO = "auto"   # resume from the work dir's last.pth, where there is one
 
 
 def launch(config: str, *, checkpoint: str | None = None, resume: str | None = None, evaluate: bool = False,
@@ -45,7 +51,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     Args:
         config: a Python config.
         checkpoint: weights to begin with, or to evaluate.
-        resume: `last.pth` of an interrupted training of the same config.
+        resume: `last.pth` of an interrupted training of the same config, or AUTO.
         evaluate: evaluate `checkpoint`, train nothing.
         dump: where the predictions go, as JSON lines.
         seed: instead of the config's.
@@ -70,6 +76,17 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     if dump:
         make_folder(Path(dump).resolve().parent)
     comm.init_dist(launcher=launcher)
+    try:
+        return _launch(cfg, config, checkpoint=checkpoint, resume=resume, evaluate=evaluate, dump=dump, seed=seed,
+                       work_dir=work_dir, check=check)
+    finally:
+        if comm.is_distributed():
+            torch.distributed.destroy_process_group()
+
+
+def _launch(cfg: dict, config: str, *, checkpoint: str | None, resume: str | None, evaluate: bool, dump: str | None,
+            seed: int | None, work_dir: str | None, check: bool) -> dict:
+    """As `launch`, in a process that has found the others."""
     seed = set_random_seed(seed if seed is not None else cfg.get("seed"), deterministic=True)
     loaders = _build_loaders(cfg, seed)
     if check:
@@ -87,7 +104,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
 
 def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
     """A loader per split, after all labels and features were checked."""
-    loaders = {split: build_dataloader(c, seed=seed) for split, c in cfg.data.items()}
+    loaders = {split: build_loader(c, seed) for split, c in cfg.data.items()}
     faults = [f"data.{split}: {fault}" for split, loader in loaders.items()
               for fault in getattr(loader.dataset, "check", list)()]
     if faults:
@@ -101,14 +118,19 @@ def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: i
     logger.info(f"Config: {cfg.text}")
     logger.info(f"Random seed: {seed}")
     model = _wrap(build(cfg.model, MODELS, where="model"))
+    if comm.get_rank():
+        torch.manual_seed(seed + comm.get_rank())   # other dropout in every process
     engine = Engine(model, loaders, stages=cfg.stages, work_dir=str(work), seed=seed, amp=cfg.get("amp"),
                     logger=logger)
-    engine.history = []
+    engine.history, engine.identity = [], identity(cfg)
     engine.best_keys = list(cfg.get("best_keys", []))
+    engine.hooks.pop("SamplerSeedHook", None)   # LastCheckpointHook tells every sampler the epoch
+    engine.register_hook(StepHook())
     engine.register_hook(LastCheckpointHook())
-    engine.register_hook(BestCheckpointHook(engine.best_keys))
+    engine.register_hook(BestCheckpointHook(engine.best_keys, **cfg.get("early_stop", {})))
     engine.register_hook(dict(type="EventWriterHook", writers=[
         "CommandLineWriter", dict(type="JSONWriter", filename=LOG), "TensorboardWriter"]))
+    engine.register_hook("TimerHook", before="EventWriterHook")   # after the step, which belongs to an iteration
     if cfg.get("hooks"):
         engine.register_hook(cfg.hooks)
     return engine
@@ -116,18 +138,26 @@ def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: i
 
 def _train(engine: Engine, config: str, work: Path) -> None:
     """Trains to the end and leaves the best epoch's weights in the model."""
-    if engine.start_iter == 0:
+    if engine.start_iter == 0 and comm.is_main_process():
         (work / LOG).unlink(missing_ok=True)   # nncore appends
-    engine.launch()
-    if not comm.is_main_process():
-        comm.sync()
-    elif not engine.history:
-        raise InputError(f"{config}: no epoch was validated, so none is the best; set validation=dict(interval=1)")
+    if engine.hooks["EvalHook"].stops(engine.history):
+        engine.logger.info("The training that is resumed had stopped early, so nothing is left to train")
     else:
-        epoch = best(engine.history, watched(engine.history[-1], engine.best_keys))["epoch"]
-        write_json(work / "history.json", dict(best_epoch=epoch, epochs=engine.history))
-        draw_curves(work / LOG, work / "curves.png", epoch)
-        comm.sync()
+        try:
+            engine.launch()
+        except StopTraining as stop:
+            engine.logger.info(str(stop))
+    if not engine.history:
+        raise InputError(f"{config}: no epoch was validated, so none is the best; set validation=dict(interval=1)")
+    key = watched(engine.history[-1], engine.best_keys)
+    top = best(engine.history, key)
+    if comm.is_main_process():
+        write_json(work / "history.json", dict(best_epoch=top["epoch"], watched=key, epochs=engine.history))
+        if (work / LOG).is_file():   # not where a finished training was resumed into another work dir
+            draw_curves(work / LOG, work / "curves.png", top["epoch"])
+    engine.logger.info(f"Best epoch: {top['epoch']} of {engine.history[-1]['epoch']}, {key} {top[key]:.2f}; "
+                       f"the last has {engine.history[-1][key]:.2f}")
+    comm.sync()
     load_checkpoint(engine.model, work / "best.pth")
 
 
@@ -136,13 +166,13 @@ def _evaluate(engine: Engine, cfg: dict, work: Path, dump: str | None) -> dict:
     engine.logger.info(f"Evaluating on {split}, {len(engine.data_loaders[split].dataset)} queries")
     engine.reset_states()   # a finished engine stands behind its last stage
     engine.test_epoch(split)
-    predictions = comm.gather(engine.buffer.get("_out"))
-    metrics = engine.evaluate()
-    if not comm.is_main_process():
+    blob = collected(engine)
+    if blob is None:
         return {}
     dataset = engine.data_loaders[split].dataset
+    metrics = dataset.evaluate(blob, logger=engine.logger)
     if dump:
-        _dump(dataset.predictions([batch for part in predictions for batch in part]), dump)
+        _dump(dataset.predictions(blob), dump)
     columns = beside(engine, cfg, split) if cfg.get("floors") else {}
     engine.logger.info("\n" + format_table({"model": metrics, **columns}, split))
     metrics = {**metrics, **{f"{k}-{name}": v for name, column in columns.items() for k, v in column.items()}}
@@ -156,20 +186,34 @@ def _dump(predictions: list[dict], path: str) -> None:
 
 
 def _resume(engine: Engine, path: str, work: Path) -> None:
-    checkpoint = read_checkpoint(path)
-    missing = [key for key in ("meta", "optimizer") if key not in checkpoint]
-    if missing:
-        raise InputError(f"{path}: no {' and no '.join(missing)}, so nothing can be resumed from it; name a last.pth, "
-                         "or begin anew from its weights with --checkpoint")
-    load_weights(engine.model, checkpoint["state_dict"], path)   # names every key that does not fit
-    engine.resume(checkpoint)
-    engine.history = list(checkpoint["meta"].get("history", []))
-    best_so_far = Path(path).resolve().parent / "best.pth"
+    """Goes on from a last.pth; AUTO takes the work dir's, and begins anew where there is none yet."""
+    last = work / "last.pth" if path == AUTO else Path(path)
+    if path == AUTO and not last.is_file():
+        engine.logger.info(f"{last}: not there yet, so training begins anew")
+        return
+    resume_from(engine, last)
+    best_so_far = last.resolve().parent / "best.pth"
     if engine.history and best_so_far.parent != work.resolve():
         if not best_so_far.is_file():
             raise InputError(f"{best_so_far}: missing; a run resumed in another work dir needs the best weights so far")
         with atomic_path(work / "best.pth") as temporary:
             shutil.copyfile(best_so_far, temporary)
+    _trim_log(work / LOG, engine.epoch)
+
+
+def _trim_log(path: Path, epoch: int) -> None:
+    """Takes out of the log what a killed run wrote of epochs that will be done again."""
+    if path.is_file():
+        lines = [line for line in path.read_text().splitlines() if _epoch_of(line) <= epoch]
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in lines))
+
+
+def _epoch_of(line: str) -> float:
+    try:
+        return json.loads(line)["epoch"]
+    except (ValueError, KeyError):   # half a line, written when the process was killed
+        return float("inf")
 
 
 def _logger(path: Path) -> logging.Logger:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from common.build import build
 
+from ..distributed import world_mean, world_size
 from .saliency_head import _has
 
 
@@ -73,14 +74,17 @@ class BoundaryHead(nn.Module):
             if predicts:
                 boundaries.append(self.decode(center.detach(), window.detach(), offset.detach()))
             if trains and mode != "test" and "boundary" in data:
-                self._add_losses(output, f"d{i}", (center, window, offset), data["boundary"], mask)
+                self._add_losses(output, f"d{i}", (center, window, offset), data["boundary"], mask, mode)
         output["_out"]["boundary"] = torch.cat(boundaries, dim=1).cpu()
         return output
 
     def _add_losses(self, output: dict, name: str, preds: tuple[Tensor, Tensor, Tensor], boundary: Tensor,
-                    mask: Tensor) -> None:
+                    mask: Tensor, mode: str) -> None:
         center_tgt, window_tgt, offset_tgt, weight, num_windows = self.targets(boundary.float(), mask.size(1))
-        count = max(num_windows, 1)   # a batch may hold no window at all
+        world = world_size() if mode == "train" else 1
+        if world > 1:
+            num_windows = world_mean(num_windows, mask.device)
+        count = max(num_windows, 1 / world)   # a batch may hold no window at all
         output[f"{name}.center_loss"] = self.center_loss(preds[0], center_tgt, weight=mask, avg_factor=count)
         output[f"{name}.window_loss"] = self.window_loss(preds[1], window_tgt, weight=weight, avg_factor=count)
         output[f"{name}.offset_loss"] = self.offset_loss(preds[2], offset_tgt, weight=weight, avg_factor=count)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from common.build import build
 
+from ..distributed import world_max, world_mean, world_size
+
 
 @MODELS.register()
 class SaliencyHead(nn.Module):
@@ -48,9 +50,17 @@ class SaliencyHead(nn.Module):
                 scores.append(logits.detach().sigmoid() * mask)
             if trains and mode != "test":
                 output[f"d{i}.saliency_loss"] = self.saliency_loss(
-                    logits, data["saliency"].float(), weight=mask.float())
+                    logits, data["saliency"].float(), weight=mask.float(), avg_factor=_world_clips(logits, mode))
         output["_out"]["saliency"] = (sum(scores) / len(scores)).float().cpu()
         return output
+
+
+def _world_clips(logits: Tensor, mode: str) -> float | None:
+    """What several processes divide by, so that their mean is that of one batch (B, T); None for one process."""
+    if mode != "train" or world_size() == 1:
+        return None
+    B, T = logits.shape
+    return world_mean(B, logits.device) * world_max(T, logits.device)
 
 
 def _has(indices: tuple[int, ...], i: int, n: int) -> bool:

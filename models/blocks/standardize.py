@@ -7,6 +7,8 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
+from ..distributed import world_size, world_sum
+
 MIN_DEVIATION = 1e-4
 
 
@@ -32,12 +34,19 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Adds rows (N, C) to the statistics."""
-        variance, mean = torch.var_mean(rows.float(), dim=0, correction=0)
-        count = self.count + len(rows)
-        away = mean.double() - self.mean
-        self.scatter += variance.double() * len(rows) + away**2 * self.count * len(rows) / count
-        self.mean += away * len(rows) / count
+        """Adds rows (N, C), of all processes together, to the statistics."""
+        variance, mean = (x.double() for x in torch.var_mean(rows.float(), dim=0, correction=0))
+        number = torch.tensor(len(rows), dtype=torch.float64, device=rows.device)
+        if world_size() > 1:   # the rows of all processes
+            squares = world_sum(number * (variance + mean**2))
+            total = world_sum(number * mean)
+            number = world_sum(number)
+            mean = total / number
+            variance = (squares / number - mean**2).clamp(min=0)
+        count = self.count + number
+        away = mean - self.mean
+        self.scatter += variance * number + away**2 * self.count * number / count
+        self.mean += away * number / count
         self.count.copy_(count)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

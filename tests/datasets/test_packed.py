@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -97,6 +98,13 @@ def test_damaged_packs_are_refused(folder, damage):
     damage(pack)
     with pytest.raises(InputError, match="clip.pack: (no pack|a damaged pack|a pack of another version)"):
         PackedFeatures(pack)
+
+
+def test_workers_get_the_path_and_no_copy(folder):
+    pack = PackedFeatures(pack_folder(folder))
+    sent = pickle.dumps(pack)
+    assert len(sent) < 500
+    np.testing.assert_array_equal(pickle.loads(sent).read("b"), pack.read("b"))
 
 
 def test_what_a_pack_lacks_is_named(folder):

@@ -9,55 +9,9 @@ from PIL import Image
 
 from datasets.eval import eval_qvhighlights
 from datasets.labels import read_jsonl
+from tests.training.tiny import config
 from tools.launch import main
 from training.floors import format_table, other_videos
-
-CONFIG = """
-pos = dict(type="PositionEmbedding", learnable=True, max_len=20)
-model = dict(
-    type="UMT",
-    video_enc=dict(type="UniModalEncoder", dims=[6, 16], p=0.1, pos_cfg=pos, enc_cfg=dict(type="EncoderLayer")),
-    query_gen=dict(type="QueryGenerator", dims=[5, 16], enc_cfg=dict(type="Attention")),
-    query_dec=dict(type="QueryDecoder", dims=16, pos_cfg=pos, dec_cfg=dict(type="DecoderLayer")),
-    pred_head=[dict(type="SaliencyHead", dims=[16, 1]), dict(type="BoundaryHead", dims=[16, 1])])
-parts = dict(type="QVHighlights", video_path="{root}/video", query_path="{root}/text", cache=True)
-data = dict(train=dict(**parts, label_path="{root}/train.jsonl", loader=dict(batch_size=4, shuffle=True)),
-            val=dict(**parts, label_path="{root}/val.jsonl", loader=dict(batch_size=3)))
-stages = dict(epochs={epochs}, optimizer=dict(type="Adam", lr=3e-3), validation=dict(interval=1))
-best_keys = ["MR-full-mAP"]
-seed = 3
-del pos, parts
-"""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Twelve videos of ten clips; the query's number names the feature that is high in the window."""
-    root = tmp_path_factory.mktemp("tiny")
-    r = np.random.default_rng(0)
-    for folder in ("video", "text"):
-        (root / folder).mkdir()
-    for split, qids in (("train", range(12)), ("val", range(12, 17))):
-        lines = []
-        for qid in qids:
-            start, kind = int(r.integers(0, 7)), qid % 2
-            features = r.normal(0, 0.1, (10, 6))
-            features[start:start + 3, kind] += 2
-            words = np.zeros((3, 5))
-            words[:, kind] = 2
-            np.savez(root / "video" / f"v{qid}.npz", features=features)
-            np.savez(root / "text" / f"qid{qid}.npz", last_hidden_state=words)
-            clips = list(range(start, start + 3))
-            lines.append(dict(qid=qid, query=f"kind {kind}", vid=f"v{qid}", duration=20,
-                              relevant_windows=[[2 * start, 2 * start + 6]], relevant_clip_ids=clips,
-                              saliency_scores=[[4, 4, 4]] * 3))
-        (root / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return root
-
-
-def config(tiny, path, epochs=3, change=lambda text: text):
-    path.write_text(change(CONFIG.replace("{root}", str(tiny)).replace("{epochs}", str(epochs))))
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +86,7 @@ def test_faults_are_one_error_and_nothing_is_written(tiny, tmp_path, capsys, cha
 @pytest.mark.parametrize("options, message", [
     (["--eval"], "--eval needs --checkpoint"),
     (["--eval", "--checkpoint", "gone.pth"], "gone.pth: no such checkpoint"),
-    (["--resume", "best.pth"], "best.pth: no optimizer, so nothing can be resumed"),
+    (["--resume", "best.pth"], "best.pth: no optimizer, no random, no scaler, so nothing"),
     (["--resume", "last.pth", "--checkpoint", "best.pth"], "exclude each other"),
 ])
 def test_wrong_options_are_named(trained, tmp_path, capsys, options, message):

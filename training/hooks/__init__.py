@@ -1,6 +1,7 @@
 """Hooks for nncore's Engine; importing this registers them in HOOKS."""
 
-from .best_checkpoint_hook import BestCheckpointHook
+from .best_checkpoint_hook import BestCheckpointHook, StopTraining
 from .last_checkpoint_hook import LastCheckpointHook
+from .step_hook import StepHook
 
-__all__ = ["BestCheckpointHook", "LastCheckpointHook"]
+__all__ = ["BestCheckpointHook", "LastCheckpointHook", "StepHook", "StopTraining"]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from nncore.engine import HOOKS, Engine, Hook, is_main_process
+import torch
+from nncore.engine import HOOKS, Engine, Hook, comm
 
-from .last_checkpoint_hook import save
+from models.distributed import world_sum
+
+from ..checkpoints import save
+from ..evaluation import evaluate_outputs
+
+
+class StopTraining(Exception):
+    """No validation has been better for long enough."""
 
 
 @HOOKS.register()
@@ -15,25 +23,48 @@ class BestCheckpointHook(Hook):
 
     Args:
         keys: metrics in order of preference; the first one present is watched, higher is better.
+        patience: stop when so many validations in a row were not better than the best; 0 for never.
+
+    Raises:
+        StopTraining: in all processes, after everything was saved.
     """
 
-    def __init__(self, keys: list[str]):
+    def __init__(self, keys: list[str], patience: int = 0):
         super().__init__(name="EvalHook")
-        self.keys = list(keys)
+        self.keys, self.patience = list(keys), patience
 
     def after_val_epoch(self, engine: Engine) -> None:
-        losses = {k: engine.buffer.avg(k) for k in list(engine.buffer.keys()) if "loss" in k}
-        metrics = engine.evaluate()   # an empty dict but on the main process
+        losses = {k: _mean_over_items(engine, k) for k in list(engine.buffer.keys()) if "loss" in k}
+        for key, value in losses.items():   # what is logged is that of all processes
+            engine.buffer.get(key)[:] = [torch.tensor(value)] * engine.buffer.count(key)
+        metrics = comm.broadcast(evaluate_outputs(engine))
         for key, value in metrics.items():
             engine.buffer.update(key, value)
-        if not is_main_process():
-            return
         engine.history.append(dict(epoch=engine.epoch, **losses, **metrics))
         key = watched(metrics, self.keys)
         if engine.history[-1] is best(engine.history, key):
             engine.logger.info(f"Best so far: {key} {metrics[key]:.2f} at epoch {engine.epoch}")
-            save(engine, "best.pth", epoch=engine.epoch, iteration=engine.iter, optimizer=False)
-        save(engine, "last.pth", epoch=engine.epoch, iteration=engine.iter, optimizer=True)   # with this history
+            save(engine, "best.pth", epoch=engine.epoch, iteration=engine.iter, resumable=False)
+        save(engine, "last.pth", epoch=engine.epoch, iteration=engine.iter, resumable=True)
+        if self.stops(engine.history):
+            raise StopTraining(f"{key} was not better for {self.patience} validations, so training stops at epoch "
+                               f"{engine.epoch}")
+
+    def stops(self, history: list[dict]) -> bool:
+        """Whether the last `patience` validations were not better than the best before."""
+        if not self.patience or not history:
+            return False
+        top = history.index(best(history, watched(history[-1], self.keys)))
+        return len(history) - 1 - top >= self.patience
+
+
+def _mean_over_items(engine: Engine, key: str) -> float:
+    """A loss's mean over all processes' items since the buffer was cleared."""
+    values, items = (torch.tensor(engine.buffer.get(k), dtype=torch.float64) for k in (key, "_avg_factor"))
+    items = items[-len(values):]
+    device = next(engine.model.parameters()).device
+    total, number = world_sum(torch.stack([(values * items).sum(), items.sum()]).to(device)).tolist()
+    return total / number
 
 
 def watched(metrics: dict, keys: list[str]) -> str:

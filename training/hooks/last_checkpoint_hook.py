@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from nncore.engine import HOOKS, Engine, Hook
 
-import torch
-from nncore import CfgNode
-from nncore.engine import HOOKS, Engine, Hook, is_main_process
-
-from common.files import atomic_path
+from ..checkpoints import save
+from ..loaders import set_epoch
 
 
 @HOOKS.register()
 class LastCheckpointHook(Hook):
-    """Writes `last.pth` after every epoch, in place of nncore's one file per epoch.
+    """Writes `last.pth` after every epoch, in place of nncore's one file per epoch (CheckpointHook).
 
-    It takes the place of nncore's CheckpointHook; the file keeps nncore's format (`state_dict`,
-    `optimizer`, `meta` with `epoch`, `iter`, `stages`), and `meta` the validation history so far.
+    An epoch that is validated is saved after its validation, with the metrics in the history: what is
+    killed in between does the epoch again.
     """
 
     def __init__(self):
         super().__init__(name="CheckpointHook")
 
+    def before_epoch(self, engine: Engine) -> None:
+        set_epoch(engine.data_loader, engine.epoch)
+
     def after_train_epoch(self, engine: Engine) -> None:
-        if is_main_process():
-            save(engine, "last.pth", epoch=engine.epoch + 1, iteration=engine.iter, optimizer=True)
+        if not validates(engine):
+            save(engine, "last.pth", epoch=engine.epoch + 1, iteration=engine.iter, resumable=True)
 
 
-def save(engine: Engine, name: str, epoch: int, iteration: int, optimizer: bool) -> None:
-    """Writes a checkpoint into the work dir, whole or not at all."""
-    stages = [stage.to_dict() if isinstance(stage, CfgNode) else stage for stage in engine.stages]
-    meta = dict(epoch=epoch, iter=iteration, stages=stages, history=getattr(engine, "history", []))
-    model = getattr(engine.model, "module", engine.model)
-    checkpoint = dict(meta=meta, state_dict={k: v.cpu() for k, v in model.state_dict().items()})
-    if optimizer:
-        checkpoint["optimizer"] = engine.optimizer.state_dict()
-    with atomic_path(Path(engine.work_dir) / name) as temporary:
-        torch.save(checkpoint, temporary)
+def validates(engine: Engine) -> bool:
+    """Whether a validation follows the epoch that ends now, as nncore's Engine decides it."""
+    cfg = engine.cur_stage.get("validation") or {}
+    done = engine.epoch_in_stage + 1
+    interval = cfg.get("interval", 0)
+    return "val" in engine.data_loaders and interval > 0 and done > cfg.get("offset", 0) and done % interval == 0

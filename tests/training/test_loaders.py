@@ -1,0 +1,58 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DistributedSampler
+
+from training.loaders import EqualLengths, build_loader, seed_worker, set_epoch
+
+LENGTHS = [5, 3, 5, 5, 3, 9, 5]
+
+
+def batches(shuffle=False, size=2, epoch=0):
+    order = DistributedSampler(LENGTHS, num_replicas=1, rank=0, shuffle=shuffle, seed=1)
+    sampler = EqualLengths(order, LENGTHS.__getitem__, size)
+    sampler.set_epoch(epoch)
+    assert len(sampler) == len(list(sampler))
+    return list(sampler)
+
+
+def test_batches_hold_one_length_and_every_item_once():
+    assert batches() == [[0, 2], [3, 6], [1, 4], [5]] and batches(size=1) == [[0], [2], [3], [6], [1], [4], [5]]
+    found = batches(shuffle=True)
+    assert sorted(i for batch in found for i in batch) == list(range(7))
+    assert all(len({LENGTHS[i] for i in batch}) == 1 for batch in found)
+    assert batches(shuffle=True) == found != batches(shuffle=True, epoch=1)
+
+
+def test_order_depends_on_seed_and_epoch_alone(tiny):
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"), loader=dict(batch_size=4, shuffle=True))
+
+    def order(seed, epoch):
+        loader = build_loader(cfg, seed)
+        set_epoch(loader, epoch)
+        return [label["qid"] for batch in loader for part in batch["meta"].data for label in part]
+
+    torch.manual_seed(9)
+    first = order(1, 0)
+    torch.manual_seed(10)
+    assert order(1, 0) == first and sorted(first) == list(range(12))
+    assert order(1, 1) != first != order(2, 0)
+
+
+def test_lengths_are_those_of_the_features(tiny):
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"), loader=dict(batch_size=5, same_length=True))
+    sizes = [batch["video"].data[0].shape for batch in build_loader(cfg, 0)]
+    assert sizes == [(5, 10, 6), (5, 10, 6), (2, 10, 6)]
+
+
+@pytest.mark.parametrize("seed", [3, 2**40 + 3])
+def test_workers_are_seeded_as_torch_is(seed):
+    torch.manual_seed(seed)
+    seed_worker(0)
+    drawn = random.random(), np.random.rand()
+    random.seed(3), np.random.seed(3)
+    assert drawn == (random.random(), np.random.rand())
