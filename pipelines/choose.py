@@ -82,7 +82,8 @@ class Chooser:
         spans = [self._span(m) for m in self.good]
         weights = cut_weights(self.scores, self.shots, spans, self.favoured)
         pieces = best_pieces(self.shots, weights, self.edges_s, wish)
-        pieces_s = settle(self.video.info, [(self.edges_s[a], self.edges_s[b + 1]) for a, b in pieces], wish, cues,
+        best_first = sorted(pieces, key=lambda piece: -self.scores[piece[0]:piece[1] + 1].mean())
+        pieces_s = settle(self.video.info, [(self.edges_s[a], self.edges_s[b + 1]) for a, b in best_first], wish, cues,
                           self.video.clip_len_s)
         shots = self._refined(pieces, len(self.scores))
         inside = [any(first <= a and b <= last for first, last in pieces) for a, b in shots]

@@ -15,10 +15,10 @@ from av.video.stream import VideoStream
 from common.errors import InputError
 from common.files import atomic_path
 
-from .cut import Interval, chapters, check_output, checked, reporting, sound_of
+from .cut import Interval, chapters, check_output, checked, known, reporting, sound_of
 from .media import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
 from .mp4 import Mp4
-from .probe import VideoInfo, probe
+from .probe import VideoInfo
 from .subtitles import Cue, cut_cues
 
 COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
@@ -55,20 +55,21 @@ def check_copy(info: VideoInfo) -> None:
                              "leave --copy out")
 
 
-def plan_copy(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Run]:
+def plan_copy(path: str | os.PathLike | VideoInfo,
+              intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Run]:
     """What copying keeps of pieces: each from the key frame at or before its start to its end, or a little later.
 
     A piece ends before the first picture that what was copied can do without; with pictures stored out
     of order that may be some pictures after the end. Pieces that come to touch are joined.
 
     Args:
-        path: of a video.
+        path: of a video, or what `probe` said of it.
         intervals_s: [start, end) in seconds from the first picture, ascending and apart.
 
     Raises:
         InputError: as `pipelines.cut.cut` and `check_copy`.
     """
-    info = probe(path)
+    info = known(path)
     intervals = checked(info, intervals_s)
     check_copy(info)
     with open_video(info.path) as (container, stream):
@@ -89,13 +90,13 @@ def kept_intervals(info: VideoInfo, runs: Sequence[Run]) -> list[Interval]:
     return [(run.start * tick_s - info.start_s, run.end * tick_s - info.start_s) for run in runs]
 
 
-def copy_cut(path: str | os.PathLike, runs: Sequence[Run], out: str | os.PathLike, *,
+def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[Run], out: str | os.PathLike, *,
              progress: bool | Callable[[float], None] | None = None, titles: Sequence[str] = (),
              cues: Sequence[Cue] = ()) -> None:
     """Joins pieces of a video into an mp4; pictures are copied, sound is encoded anew, exact to the sample.
 
     Args:
-        path: of a video.
+        path: of a video, or what `probe` said of it.
         runs: from `plan_copy`.
         out: the mp4, which appears whole or not at all.
         progress: as for `pipelines.cut.cut`; so are `titles` and `cues`.
@@ -103,10 +104,9 @@ def copy_cut(path: str | os.PathLike, runs: Sequence[Run], out: str | os.PathLik
     Raises:
         InputError: as `pipelines.cut.cut` and `check_copy`.
     """
-    path, out = Path(path).absolute(), Path(out).absolute()
-    info = probe(path)
+    info, out = known(path), Path(out).absolute()
     check_copy(info)
-    check_output(path, out)
+    check_output(info.path, out)
     intervals = kept_intervals(info, runs)
     with atomic_path(out) as temporary, reporting(progress) as report:
         with CopiedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:

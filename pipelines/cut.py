@@ -38,7 +38,7 @@ LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long i
 Interval = tuple[Fraction, Fraction]
 
 
-def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
+def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
         out: str | os.PathLike, *, progress: bool | Callable[[float], None] | None = None,
         titles: Sequence[str] = (), cues: Sequence[Cue] = ()) -> None:
     """Joins pieces of a video into an mp4 (H.264 and AAC), encoded anew.
@@ -50,7 +50,7 @@ def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, f
     displayed; an odd line or column is left out.
 
     Args:
-        path: of a video.
+        path: of a video, or what `probe` said of it.
         intervals_s: [start, end) in seconds from the first picture, ascending and apart; what lies
             beyond the end of the video is left out; a piece in which no picture begins shows the
             one that stands.
@@ -63,14 +63,18 @@ def cut(path: str | os.PathLike, intervals_s: Sequence[tuple[float | Fraction, f
         InputError: `path` is no readable video; no interval, or one that is empty, out of order or
             wholly beyond the end; `out` is no .mp4, the video itself, or cannot be written.
     """
-    path, out = Path(path).absolute(), Path(out).absolute()
-    info = probe(path)
+    info, out = known(path), Path(out).absolute()
     intervals = checked(info, intervals_s)
-    check_output(path, out)
+    check_output(info.path, out)
     with atomic_path(out) as temporary, reporting(progress) as report:
         with EncodedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
             _join(mp4, info, intervals, report)
         report(1.0)
+
+
+def known(path: str | os.PathLike | VideoInfo) -> VideoInfo:
+    """What a video file holds, measured if that was not done before."""
+    return path if isinstance(path, VideoInfo) else probe(Path(path).absolute())
 
 
 def chapters(intervals: Sequence[Interval], titles: Sequence[str]) -> list[Chapter]:

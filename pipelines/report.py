@@ -8,12 +8,14 @@ import itertools
 import json
 import re
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .relevance import Moment
-from .summary import Summary, readable
+from .subtitles import Cue, cut_cues
+from .summary import Summary, clock, readable
 
 TEMPLATE = Path(__file__).with_name("report.html")
 COLOURS = 6            # --c0 .. --c5 in the template
@@ -22,35 +24,64 @@ PREVIEWS = 96          # the most small pictures for pointing at the curve
 HEIGHT = 100           # of a curve's box, in its own units; the lowest LANE show the moments
 LANE = 9
 LONG_TEXT = 160
+MOST_LINES = 4000      # of subtitles; some five hours of talk
+MODES = dict(summary="the best shots within the budget", moments="whole moments within the budget",
+             shorts="the best pieces of a length, whole shots that break off no word")
+STEPS = dict(encode="Watching and listening", score="Scoring and choosing", cut="Cutting", all="All together")
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
-def report_html(summary: Summary, video_source: str | None = None) -> str:
+class Places:
+    """Where times of the video are found in the files of the cut.
+
+    Args:
+        summary: with its pieces.
+        sources: addresses of the files, relative to the page, in the order of `summary.in_files`.
+    """
+
+    def __init__(self, summary: Summary, sources: Sequence[str]):
+        self.sources = list(sources)
+        names = [name for name, _ in summary.in_files]
+        self.pieces = sorted(((float(p.start_s), float(p.end_s), float(p.cut_start_s), names.index(p.file))
+                              for p in summary.pieces), key=lambda piece: piece[:2])
+
+    def find(self, start_s: float, end_s: float) -> tuple[float, int] | None:
+        """Seconds into a file, and its number, at which the first kept part of [start_s, end_s) begins."""
+        for begins_s, ends_s, cut_s, number in self.pieces:
+            if begins_s < end_s and ends_s > start_s:
+                return cut_s + max(0.0, start_s - begins_s), number
+        return None
+
+    def act(self, start_s: float, end_s: float) -> str:
+        """Attributes of a button that plays it."""
+        found = self.find(start_s, end_s)
+        if found is None or not self.sources:
+            return "disabled"
+        return f'data-cut="{found[0]:.3f}" data-file="{found[1]}"'
+
+
+def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[str] = ()) -> str:
     """The whole page.
 
     Args:
         summary: what it shows.
-        video_source: address of the cut, relative to the page; None for no player.
+        sources: addresses of the cut's files, relative to the page, in the order of `summary.in_files`; none
+            for no player.
+        others: addresses of further files, likewise: subtitles, edit lists.
     """
-    rows, colours = _rows(summary), _colours(summary)
+    rows, colours, places = _rows(summary), _colours(summary), Places(summary, sources)
     values = dict(
-        _header(summary), player=_player(summary, video_source),
+        _header(summary), player=_player(sources), files=_files([*sources, *others]),
         asked_title="Asked for" if summary.texts else "Nothing was asked", asked=_asked(summary, colours),
-        kept=_kept(summary, video_source), rows_class="one" if len(rows) == 1 else "", key=_key(summary),
+        kept_title="The shorts" if summary.mode == "shorts" else "The cut keeps",
+        kept=_kept(summary, places), rows_class="one" if len(rows) == 1 else "", key=_key(summary),
         rows="".join(_row(summary, curve, text, colour) for curve, text, colour in rows),
         film=_film(summary), pieces=_pieces(summary), ticks=_ticks(float(summary.video.info.duration_s)),
         end_s=f"{float(summary.video.info.duration_s):.3f}",
         moments_title="Moments found" if summary.texts else "What stands out",
-        moments=_moments(summary, colours, video_source),
-        made=_made(summary), scale=_scale(summary), data=_data(summary))
+        moments=_moments(summary, colours, places), lines=_lines(summary.cues, places),
+        made=_made(summary), timings=_timings(summary), scale=_scale(summary), data=_data(summary, places))
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
-
-
-def clock(time_s: float) -> str:
-    """1:05, 59:59 or 1:00:00, whole seconds, rounded down."""
-    whole = int(time_s)
-    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _escape(text: str) -> str:
@@ -65,10 +96,10 @@ def _colours(summary: Summary) -> dict[str, str]:
 
 def _header(summary: Summary) -> dict[str, str]:
     info, kept_s = summary.video.info, summary.duration_s
-    share = kept_s / float(info.duration_s)
     pieces = len(summary.intervals_s)
+    limit = "" if summary.mode == "shorts" else f", asked for at most {summary.budget:.0%}"
     facts = (f"<b>{_length(kept_s)}</b> kept of {_length(float(info.duration_s))} "
-             f"({share:.0%}, asked for at most {summary.budget:.0%}) in {pieces} "
+             f"({kept_s / float(info.duration_s):.0%}{limit}) in {pieces} "
              f"piece{'s' * (pieces != 1)} · {info.width} × {info.height}, "
              f"{float(info.fps):.4g} frames a second, {'with' if info.has_audio else 'no'} sound")
     name = _escape(readable(Path(info.path.name)))
@@ -86,13 +117,24 @@ def _kind(summary: Summary) -> str:
     return str(kind) if summary.scored_by.get("checkpoint") is None else f"trained model: {kind}"
 
 
-def _player(summary: Summary, source: str | None) -> str:
-    if source is None:
+def _player(sources: Sequence[str]) -> str:
+    if not sources:
         return '<p class="soft">The cut was not saved.</p>'
-    address = _escape(urllib.parse.quote(source, errors="surrogateescape"))
     first_picture = "#t=0.01"   # browsers that load no more than they must would show black
+    address = _address(sources[0])
     return (f'<video id="player" controls preload="metadata" playsinline src="{address}{first_picture}" '
             f'aria-label="The cut"><a href="{address}">The cut</a></video>')
+
+
+def _address(source: str) -> str:
+    return _escape(urllib.parse.quote(source, errors="surrogateescape"))
+
+
+def _files(sources: Sequence[str]) -> str:
+    """Links to what was written beside the page."""
+    links = "".join(f'<li><a href="{_address(source)}">{_escape(readable(Path(source)))}</a></li>'
+                    for source in sources)
+    return f'<ul class="files" aria-label="Files">{links}</ul>' if links else ""
 
 
 def _asked(summary: Summary, colours: dict[str, str]) -> str:
@@ -108,7 +150,7 @@ def _asked(summary: Summary, colours: dict[str, str]) -> str:
                      "</summary>"
                      f'<div class="long-text" dir="auto">{_escape(text)}</div></details>')
         items.append(f'<li><i class="dot" style="--colour:{colours[text]}"></i>{shown}</li>')
-    note = f'<p class="soft" style="margin-top:10px">{_subtitle_note(summary)}</p>' if summary.cues else ""
+    note = f'<p class="soft note">{_subtitle_note(summary)}</p>' if summary.cues else ""
     return f'<ul class="asked">{"".join(items)}</ul>{note}'
 
 
@@ -189,30 +231,26 @@ def _ticks(end_s: float) -> str:
     return ticks + f'<span class="end" style="left:100%">{_length(end_s)}</span>'
 
 
-def _kept(summary: Summary, video_source: str | None) -> str:
-    before_s, items = 0.0, []
-    for start, end in summary.intervals_s:
-        act = f'data-cut="{before_s:.3f}"' if video_source is not None else "disabled"
-        times = f"{clock(float(start))} – {clock(float(end))}"
-        items.append(f'<li><button type="button" {act}>{times}</button></li>')
-        before_s += float(end - start)
+def _kept(summary: Summary, places: Places) -> str:
+    items = []
+    for number, piece in enumerate(summary.pieces, 1):
+        start_s, end_s = float(piece.start_s), float(piece.end_s)
+        times = f"{clock(start_s)} – {clock(end_s)}"
+        label = f"<b>{number}</b> {times} · {_length(end_s - start_s)}" if summary.mode == "shorts" else times
+        items.append(f'<li><button type="button" {places.act(start_s, end_s)}>{label}</button></li>')
     return "".join(items)
 
 
-def _moments(summary: Summary, colours: dict[str, str], video_source: str | None) -> str:
+def _moments(summary: Summary, colours: dict[str, str], places: Places) -> str:
     if not summary.moments:
         return '<p class="soft">None: no part of the video differs from the rest.</p>'
-    items = [_moment(summary, m, colours[m.text], video_source) for m in summary.moments]
+    items = [_moment(summary, m, colours[m.text], places) for m in summary.moments]
     return f'<ol class="moments">{"".join(items)}</ol>'
 
 
-def _moment(summary: Summary, moment: Moment, colour: str, video_source: str | None) -> str:
-    cut_s = _place_in_cut(summary, moment)
-    if cut_s is None:
-        mark, act = "", "disabled"
-    else:
-        mark = '<span class="mark">in the cut</span>'
-        act = f'data-cut="{cut_s:.3f}"' if video_source is not None else "disabled"
+def _moment(summary: Summary, moment: Moment, colour: str, places: Places) -> str:
+    act = places.act(moment.start_s, moment.end_s)
+    mark = '<span class="mark">in the cut</span>' if places.find(moment.start_s, moment.end_s) else ""
     what = ""
     if moment.text:
         shown = _escape(moment.text[:LONG_TEXT])
@@ -228,14 +266,20 @@ def _moment(summary: Summary, moment: Moment, colour: str, video_source: str | N
             f'{what}{quote}</span></button></li>')
 
 
-def _place_in_cut(summary: Summary, moment: Moment) -> float | None:
-    """Seconds into the cut at which the moment's first kept part begins; None if none was kept."""
-    before_s = 0.0
-    for start, end in summary.intervals_s:
-        if start < moment.end_s and end > moment.start_s:
-            return before_s + max(0.0, moment.start_s - float(start))
-        before_s += float(end - start)
-    return None
+def _lines(cues: Sequence[Cue], places: Places) -> str:
+    """The section of subtitles; lines that the cut keeps can be played."""
+    if not cues:
+        return ""
+    items = []
+    for cue in cues[:MOST_LINES]:
+        name = "out" if places.find(cue.start_s, cue.end_s) is None else "in"
+        items.append(f'<li class="{name}"><button type="button" {places.act(cue.start_s, cue.end_s)}>'
+                     f'<span class="at">{clock(cue.start_s)}</span><span dir="auto">{_escape(cue.text)}</span>'
+                     "</button></li>")
+    more = len(cues) - MOST_LINES
+    rest = f'<p class="soft note">and {more:,} more lines</p>' if more > 0 else ""
+    return (f'<section><h2>What is said</h2><p class="soft only-print">The lines that the cut keeps.</p>'
+            f'<ol class="lines" tabindex="0" aria-label="Subtitles">{"".join(items)}</ol>{rest}</section>')
 
 
 def _best_clip(summary: Summary, moment: Moment) -> int:
@@ -248,14 +292,35 @@ def _best_clip(summary: Summary, moment: Moment) -> int:
 
 
 def _made(summary: Summary) -> str:
-    by, timings = summary.scored_by, summary.timings_s
+    by = summary.scored_by
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", by.get("visual")),
              ("Words", by.get("text") if summary.texts else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("Time taken", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in timings.items()))]
+             ("Kept", MODES[summary.mode]), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{_escape(str(value))}</dd>" for name, value in facts if value)
+
+
+def _cut_note(summary: Summary) -> str:
+    if summary.copied:
+        return "pictures copied, so pieces begin at key frames, up to some seconds earlier than asked"
+    shape = "" if summary.aspect is None else f", cropped to {summary.aspect.numerator}:{summary.aspect.denominator}"
+    return f"encoded anew, exact to the frame{shape}"
+
+
+def _timings(summary: Summary) -> str:
+    """A row per step: seconds, a bar of its share, and how many times faster than the video it was."""
+    total_s, duration_s = sum(summary.timings_s.values()), float(summary.video.info.duration_s)
+    rows = [(step, seconds) for step, seconds in summary.timings_s.items() if step in STEPS]
+    return "".join(
+        f'<tr{" class=total" if step == "all" else ""}><th scope="row">{STEPS[step]}</th><td>{seconds:.1f} s</td>'
+        f'<td class="share"><i style="width:{100 * seconds / max(total_s, 1e-9):.1f}%"></i></td>'
+        f"<td>{_speed(duration_s / max(seconds, 1e-9))}</td></tr>" for step, seconds in [*rows, ("all", total_s)])
+
+
+def _speed(times: float) -> str:
+    return f"{times:,.0f} ×" if times >= 10 else f"{times:.1f} ×"
 
 
 def _scale(summary: Summary) -> str:
@@ -265,17 +330,17 @@ def _scale(summary: Summary) -> str:
     return "Scores are the model's, from 0 to 1."
 
 
-def _data(summary: Summary) -> str:
-    """What the page's script needs: numbers and pictures only, nothing that anybody wrote."""
+def _data(summary: Summary, places: Places) -> str:
+    """What the page's script needs; whatever anybody wrote in it can end no script and open none."""
     n_clips = summary.video.n_clips
     previews = _spread(n_clips, PREVIEWS)
-    before_s, pieces = 0.0, []
-    for start, end in summary.intervals_s:
-        pieces.append([float(start), float(end), before_s])
-        before_s += float(end - start)
     edges_s = [float(e) for e in summary.video.edges_s]
+    spoken = [[[cue.start_s, cue.end_s, cue.text] for cue in cut_cues(summary.cues, intervals)]
+              for _, intervals in summary.in_files]
     data = dict(end=edges_s[-1], starts=edges_s[:-1],
-                scores=[round(float(s), 3) for s in summary.scores], pieces=pieces,
-                previews=[_image(summary.video.thumbnails[i]) for i in previews],
+                scores=[round(float(s), 3) for s in summary.scores],
+                pieces=[list(piece) for piece in places.pieces],
+                files=[urllib.parse.quote(source, errors="surrogateescape") for source in places.sources],
+                lines=spoken, previews=[_image(summary.video.thumbnails[i]) for i in previews],
                 preview_of=[min(i * len(previews) // n_clips, len(previews) - 1) for i in range(n_clips)])
-    return json.dumps(data, allow_nan=False)
+    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")

@@ -14,6 +14,8 @@ from .question import Shorts
 from .subtitles import Cue
 
 REACH_S = Fraction(5)         # an end moves at most so far to break off no word
+STEP_S = Fraction(1, 2)       # and else in steps of so much, to keep its length
+N_STEPS = int(REACH_S / STEP_S)
 MARGIN_S = Fraction(8, 100)   # left of a pause on the far side of a border
 
 
@@ -81,48 +83,48 @@ def settle(info: VideoInfo, pieces_s: Sequence[Span], wish: Shorts, cues: Sequen
 
     Args:
         info: of the file.
-        pieces_s: [start, end), ascending and apart, exact to a clip.
+        pieces_s: [start, end), exact to a clip and apart; the best first, which others give way to.
         wish: the lengths that the pieces keep.
         cues: the video's subtitles, if any; else pauses in its sound tell.
         clip_len_s: a shot's true border lies at most so far away.
 
     Returns:
-        As many pieces, ascending and apart. Where no time nearby is free of words, the shot's border stays.
+        The pieces, ascending and apart. Where no time nearby is free of words, the shot's border stays. A
+        piece that a better one leaves too little room is left out.
     """
     settled: list[Span] = []
-    for number, (start_s, end_s) in enumerate(pieces_s):
-        earliest_s = settled[-1][1] if settled else Fraction(0)
-        latest_s = pieces_s[number + 1][0] if number + 1 < len(pieces_s) else info.duration_s
-        latest_s = max(latest_s, end_s)
-        starts = _places(info, start_s, cues, clip_len_s)
-        ends = _places(info, end_s, cues, clip_len_s)
-        settled.append(_nearest(starts, ends, (max(start_s, earliest_s), end_s), (earliest_s, latest_s), wish))
-    return settled
+    for start_s, end_s in pieces_s:
+        earliest_s = max((b for a, b in settled if a + b < start_s + end_s), default=Fraction(0))
+        latest_s = min((a for a, b in settled if a + b > start_s + end_s), default=info.duration_s)
+        starts, ends = (_places(info, border_s, cues, clip_len_s) for border_s in (start_s, end_s))
+        piece = _nearest(starts, ends, (max(start_s, earliest_s), min(end_s, latest_s)), (earliest_s, latest_s), wish)
+        if piece[1] - piece[0] >= min(wish.shortest_s, info.duration_s):
+            settled.append(piece)
+    return sorted(settled)
 
 
 def _places(info: VideoInfo, border_s: Fraction, cues: Sequence[Cue],
             clip_len_s: float) -> list[tuple[Fraction, Fraction]]:
-    """Where a border may go: (distance from where the shot ends, time), the nearest first."""
+    """Where a border may go: (distance from where the shot ends, time)."""
     if border_s in (0, info.duration_s):
         return [(Fraction(0), border_s)]
     exact_s = hard_cut(info, border_s, Fraction(clip_len_s)) or border_s
     from_s, until_s = max(Fraction(0), exact_s - REACH_S), min(info.duration_s, exact_s + REACH_S)
     calm = calm_spans(info, from_s, until_s, cues)
     if calm is None:
-        return [(Fraction(0), exact_s)]
-    places = []
+        calm = [(from_s, until_s)]
+    places = {exact_s} if not calm else set()
     for begin_s, end_s in calm:
         margin_s = Fraction(0) if cues else min(MARGIN_S, (end_s - begin_s) / 2)
-        place_s = min(max(exact_s, begin_s + margin_s), end_s - margin_s)
-        places.append((abs(place_s - exact_s), place_s))
-    return sorted(places) or [(Fraction(0), exact_s)]
+        low_s, high_s = begin_s + margin_s, end_s - margin_s
+        places.add(min(max(exact_s, low_s), high_s))
+        places.update(t for t in (exact_s + i * STEP_S for i in range(-N_STEPS, N_STEPS + 1)) if low_s <= t <= high_s)
+    return [(abs(place_s - exact_s), place_s) for place_s in places]
 
 
 def _nearest(starts: list[tuple[Fraction, Fraction]], ends: list[tuple[Fraction, Fraction]], piece: Span,
              room: Span, wish: Shorts) -> Span:
     """The pair of places that moves least, keeps the length and stays in the room; else the piece as it is."""
-    whole = room[1] - room[0] < wish.shortest_s
     pairs = [(moved + further, start_s, end_s) for moved, start_s in starts for further, end_s in ends
-             if room[0] <= start_s < end_s <= room[1]
-             and (whole or wish.shortest_s <= end_s - start_s <= wish.longest_s)]
+             if room[0] <= start_s and end_s <= room[1] and wish.shortest_s <= end_s - start_s <= wish.longest_s]
     return min(pairs)[1:] if pairs else piece

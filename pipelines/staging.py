@@ -14,29 +14,33 @@ from common.files import make_folder
 
 @contextmanager
 def stage(folder: str | os.PathLike, names: Iterable[str],
-          inputs: Iterable[str | os.PathLike] = ()) -> Iterator[Path]:
+          inputs: Iterable[str | os.PathLike] = (), outdated: Iterable[str] = ()) -> Iterator[Path]:
     """Gives a temporary folder inside `folder`; the named files move up if the block ends well.
 
     If it does not, `folder` is as it was before; missing folders that were made for it are removed.
 
     Args:
         folder: where the files are to appear; made with its parents if missing.
-        names: files that the block writes; those of an earlier run are replaced at the end.
-        inputs: files that must not be replaced, whatever they are called.
+        names: files that the block may write; those of an earlier run are replaced at the end.
+        inputs: files that must not be replaced or removed, whatever they are called.
+        outdated: files of an earlier run, which are removed at the end unless the block wrote them.
 
     Raises:
         InputError: the folder cannot be made or written, a folder stands where a file belongs, or a
             file would replace an input. All before the block begins.
     """
-    folder, names = Path(folder), tuple(names)
-    _check(folder, names, inputs)
+    folder, names, outdated = Path(folder), tuple(names), tuple(outdated)
+    _check(folder, (*names, *outdated), inputs)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         make_folder(folder)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
             yield Path(temporary)
-            for name in names:
+            written = [name for name in names if (Path(temporary) / name).exists()]
+            for name in written:
                 (Path(temporary) / name).replace(folder / name)
+            for name in set(outdated) - set(written):
+                (folder / name).unlink(missing_ok=True)
     except BaseException:
         for path in missing:   # innermost first
             with suppress(OSError):

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +15,15 @@ import numpy as np
 
 from common.files import atomic_path, write_json
 
+from .copy_cut import copy_cut, plan_copy
 from .cut import cut
+from .edit_lists import Piece
 from .encode import EncodedVideo
+from .outputs import JOINED, short_name
 from .relevance import Moment
 from .subtitles import Cue
+
+TITLE_CHARACTERS = 80
 
 
 @dataclass
@@ -37,9 +43,12 @@ class Summary:
             `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores.
         cues: the subtitles that were read along; not looked through when nothing was asked.
         timings_s: seconds that each step took.
-        video_file: where the cut was written, if it was.
+        video_file: where `save_video` wrote, if it did.
         mode: `summary`, `moments` or `shorts`.
         pieces_s: what the cut keeps exactly, [start, end), ascending and apart; None for the selected shots.
+        copied: whether pictures were copied, so that pieces begin at key frames.
+        files: names of all that was written for it.
+        aspect: of the cut's pictures, width to height, if they were cropped to it.
     """
 
     video: EncodedVideo
@@ -56,6 +65,9 @@ class Summary:
     video_file: Path | None = None
     mode: str = "summary"
     pieces_s: list[tuple[Fraction, Fraction]] | None = None
+    copied: bool = False
+    files: list[str] = field(default_factory=list)
+    aspect: Fraction | None = None
 
     @property
     def intervals_s(self) -> list[tuple[Fraction, Fraction]]:
@@ -82,20 +94,70 @@ class Summary:
         """Seconds in the cut."""
         return float(sum(end - start for start, end in self.intervals_s))
 
+    @property
+    def in_files(self) -> list[tuple[str, list[tuple[Fraction, Fraction]]]]:
+        """What goes into which file: one for all pieces; in mode `shorts` one for each, the best is `short-1.mp4`."""
+        intervals = self.intervals_s
+        if self.mode != "shorts":
+            return [(JOINED, intervals)]
+        best_first = sorted(range(len(intervals)), key=lambda i: -self.score_of(*intervals[i]))
+        return [(short_name(rank), [intervals[i]]) for rank, i in enumerate(best_first, 1)]
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """What the cut keeps and in which file, in the order of the files."""
+        pieces = []
+        for name, intervals in self.in_files:
+            before_s = Fraction(0)
+            for start, end in intervals:
+                frames = frame_range(start, end, self.video.info.fps, self.video.info.n_frames)
+                pieces.append(Piece(start, end, tuple(frames), before_s, name, self.score_of(start, end),
+                                    self.text_of(start, end)))
+                before_s += end - start
+        return pieces
+
+    def score_of(self, start_s: Fraction, end_s: Fraction) -> float:
+        """Mean score of [start_s, end_s)."""
+        edges_s = np.array(self.video.edges_s, dtype=float)
+        inside = np.minimum(edges_s[1:], float(end_s)) - np.maximum(edges_s[:-1], float(start_s))
+        return float(np.average(self.scores, weights=inside.clip(1e-9)))
+
+    def text_of(self, start_s: Fraction, end_s: Fraction) -> str:
+        """The sentence whose moments fill [start_s, end_s) best, by score times seconds; "" for none."""
+        shares: dict[str, float] = {}
+        for moment in self.moments:
+            shared_s = min(moment.end_s, float(end_s)) - max(moment.start_s, float(start_s))
+            if shared_s > 0:
+                shares[moment.text] = shares.get(moment.text, 0.0) + shared_s * moment.score
+        return max(shares, key=shares.__getitem__, default="")
+
+    def titles_of(self, intervals_s: Sequence[tuple[Fraction, Fraction]]) -> list[str]:
+        """Names of pieces, for chapters: what is shown and since when in the video."""
+        texts = (" ".join(self.text_of(start, end).split())[:TITLE_CHARACTERS] for start, end in intervals_s)
+        return [f"{text} ({clock(start)})" if text else clock(start)
+                for text, (start, _) in zip(texts, intervals_s, strict=True)]
+
     def save_video(self, path: str | os.PathLike, progress: bool = False) -> None:
-        """Writes the cut as an mp4, whole or not at all."""
+        """Writes all the pieces as one mp4, whole or not at all; with chapters and the subtitles of the pieces."""
         started_s = time.perf_counter()
-        cut(self.video.info.path, self.intervals_s, path, progress=progress)
+        self.save_pieces(path, self.intervals_s, progress)
         self.timings_s["cut"] = time.perf_counter() - started_s
         self.video_file = Path(path)
+
+    def save_pieces(self, path: str | os.PathLike, intervals_s: Sequence[tuple[Fraction, Fraction]],
+                    progress: bool = False) -> None:
+        """Writes some of the pieces as one mp4, in the form that `copied` and `aspect` tell."""
+        info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
+        if self.copied:
+            copy_cut(info, plan_copy(info, intervals_s), path, **extras)
+        else:
+            cut(info, intervals_s, path, **extras)
 
     def save_report(self, path: str | os.PathLike) -> None:
         """Writes the page; it plays the cut when `save_video` has written it, by a relative address."""
         from .report import report_html
-        source = None
-        if self.video_file is not None:
-            source = os.path.relpath(self.video_file, Path(path).parent)
-        page = report_html(self, source)
+        source = None if self.video_file is None else os.path.relpath(self.video_file, Path(path).parent)
+        page = report_html(self, [] if source is None else [source])
         with atomic_path(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
 
@@ -121,6 +183,11 @@ class Summary:
                    for i, (start, end) in enumerate(self.shots)],
             clips_by_text=[dict(text=text, scores=[round(float(s), 4) for s in row])
                            for text, row in zip(self.texts, self.scores_by_text, strict=True)],
+            mode=self.mode, files=self.files, kept=round(self.duration_s, 3), copied=self.copied,
+            aspect=None if self.aspect is None else f"{self.aspect.numerator}:{self.aspect.denominator}",
+            pieces=[dict(file=piece.file, start=round(float(piece.start_s), 3), end=round(float(piece.end_s), 3),
+                         cut_start=round(float(piece.cut_start_s), 3), score=round(piece.score, 4), text=piece.text)
+                    for piece in self.pieces],
             scored_by=self.scored_by, subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 
@@ -130,6 +197,13 @@ def frame_range(start_s: Fraction, end_s: Fraction, fps: Fraction, n_frames: int
     first = min(math.ceil(start_s * fps), n_frames - 1)
     last = min(math.ceil(end_s * fps), n_frames) - 1
     return [first, max(first, last)]
+
+
+def clock(time_s: float | Fraction) -> str:
+    """1:05, 59:59 or 1:00:00, whole seconds, rounded down."""
+    whole = int(time_s)
+    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def timestamp(time_s: Fraction | float) -> str:

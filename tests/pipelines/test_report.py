@@ -9,9 +9,9 @@ import pytest
 
 from pipelines.encode import EncodedVideo, encode_video
 from pipelines.relevance import Moment
-from pipelines.report import _spread, _ticks, clock, report_html
+from pipelines.report import _spread, _ticks, report_html
 from pipelines.subtitles import Cue
-from pipelines.summary import Summary, frame_range, timestamp
+from pipelines.summary import Summary, clock, frame_range, timestamp
 from tests.pipelines.fakes import colour_encoders, write_video
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)> {{data}} & \'quoted\''
@@ -65,7 +65,7 @@ def data_of(text: str) -> dict:
 
 
 def test_needs_nothing_from_elsewhere_but_the_cut(video):
-    text = report_html(make(video), "summary.mp4")
+    text = report_html(make(video), ["summary.mp4"])
     page = Page(text)
     names = ("src", "href", "poster", "srcset")
     addresses = [attrs[name] for _, attrs in page.elements for name in names if name in attrs]
@@ -75,24 +75,24 @@ def test_needs_nothing_from_elsewhere_but_the_cut(video):
 
 
 def test_what_was_asked_is_shown_and_never_run(video):
-    page = Page(report_html(make(video, [EVIL]), "summary.mp4"))
+    page = Page(report_html(make(video, [EVIL]), ["summary.mp4"]))
     assert EVIL in page.text
     assert len(page.all("script")) == 2
     assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
     assert "alert" not in page.script
-    cue = Page(report_html(make(video, ["red"], cues=[Cue(7, 8, EVIL)]), None))
+    cue = Page(report_html(make(video, ["red"], cues=[Cue(7, 8, EVIL)])))
     assert EVIL in cue.text and len(cue.all("script")) == 2
 
 
 def test_a_file_name_can_hold_anything(video):
-    page = Page(report_html(make(video), "sub folder/a #1 \"b\"?.mp4"))
+    page = Page(report_html(make(video), ["sub folder/a #1 \"b\"?.mp4"]))
     assert page.all("video")[0]["src"] == "sub%20folder/a%20%231%20%22b%22%3F.mp4#t=0.01"
     assert 'a "b" & <i>c #1.mp4' in page.text
-    assert len(page.all("i")) == len(Page(report_html(make(video), None)).all("i"))
+    assert len(page.all("i")) == len(Page(report_html(make(video))).all("i"))
 
 
 def test_curves_moments_and_kept_parts_are_drawn_in_place(video):
-    page = Page(report_html(make(video, ["red", "blue"]), "summary.mp4"))
+    page = Page(report_html(make(video, ["red", "blue"]), ["summary.mp4"]))
     curves = page.all("polyline")
     assert len(curves) == 2 and len(page.all("svg")) == 2
     points = [tuple(map(float, p.split(","))) for p in curves[0]["points"].split()]
@@ -107,20 +107,21 @@ def test_curves_moments_and_kept_parts_are_drawn_in_place(video):
 
 
 def test_moments_lead_to_their_place_in_the_cut(video):
-    page = Page(report_html(make(video), "summary.mp4"))
+    page = Page(report_html(make(video), ["summary.mp4"]))
     kept, moments = page.all("button")[:2], page.all("button")[2:]
     assert [b["data-cut"] for b in kept] == ["0.000", "2.000"]
     assert moments[0]["data-cut"] == "3.000"     # 7 s is one second into 6-10 s, which comes after 2-4 s
     assert "disabled" in moments[1] and "data-cut" not in moments[1]
     assert [s["class"] for s in page.all("span") if s.get("class") == "mark"] == ["mark"]
     assert "0:07 – 0:09" in page.text and "0.90" in page.text and "0.40" in page.text
-    assert all("disabled" in b for b in Page(report_html(make(video), None)).all("button"))
+    assert all("disabled" in b for b in Page(report_html(make(video))).all("button"))
 
 
 def test_the_script_knows_the_clips_and_the_pieces(video):
-    data = data_of(report_html(make(video), "summary.mp4"))
+    data = data_of(report_html(make(video), ["summary.mp4"]))
     assert data["starts"] == list(range(0, 20, 2)) and data["end"] == pytest.approx(20, abs=0.1)
-    assert data["pieces"] == [[2, 4, 0], [6, 10, 2]]
+    assert data["pieces"] == [[2, 4, 0, 0], [6, 10, 2, 0]]
+    assert data["files"] == ["summary.mp4"] and data["lines"] == [[]]
     np.testing.assert_allclose(data["scores"], np.linspace(0, 1, 10), atol=5e-4)
     assert data["preview_of"] == list(range(10)) and len(data["previews"]) == 10
 
@@ -131,30 +132,79 @@ def test_previews_of_a_long_video_are_limited(video):
     summary = make(video)
     summary.video, summary.scores, summary.scores_by_text = hours, np.zeros(2500), np.zeros((1, 2500))
     summary.shots, summary.selected = [(0.0, 5000.0)], [0]
-    text = report_html(summary, None)
+    text = report_html(summary)
     data = data_of(text)
     assert len(data["previews"]) == 96 and data["preview_of"][0] == 0 and data["preview_of"][-1] == 95
     assert data["preview_of"] == sorted(data["preview_of"]) and len(text) < 1_000_000
 
 
 def test_says_who_scored(video):
-    text = Page(report_html(make(video, config="a.py"), None)).text
+    text = Page(report_html(make(video, config="a.py"))).text
     assert text.count("zero-shot, no training") == 2
-    assert "do not say whether" in text and "encode 1.2 s" in text
-    trained = Page(report_html(make(video, kind="UMT", checkpoint="w/best.pth"), None)).text
+    assert "do not say whether" in text and "Watching and listening1.2 s16 ×" in text and "All together1.4 s15 ×" in text
+    assert "encoded anew, exact to the frame" in text
+    trained = Page(report_html(make(video, kind="UMT", checkpoint="w/best.pth"))).text
     assert "trained model: UMT" in trained and "w/best.pth" in trained and "zero-shot" not in trained
 
 
 def test_a_question_without_words_or_without_an_answer(video):
-    text = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")]), "summary.mp4")).text
+    text = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")]), ["summary.mp4"])).text
     assert "Nothing was asked" in text and "What stands out" in text
-    text = Page(report_html(make(video, moments=[]), "summary.mp4")).text
+    text = Page(report_html(make(video, moments=[]), ["summary.mp4"])).text
     assert "no part of the video differs" in text
+
+
+def shorts(video, cues=()):
+    summary = make(video, cues=cues)
+    summary.mode, summary.pieces_s = "shorts", [(Fraction(1), Fraction(7, 2)), (Fraction(12), Fraction(18))]
+    return summary
+
+
+def test_each_short_is_a_file_and_the_best_is_first(video):
+    summary = shorts(video)
+    text = report_html(summary, ["short-1.mp4", "short-2.mp4"], ["summary.csv"])
+    page, data = Page(text), data_of(text)
+    assert [p.file for p in summary.pieces] == ["short-1.mp4", "short-2.mp4"] and summary.pieces[0].start_s == 12
+    assert summary.pieces[0].score == pytest.approx((6 + 7 + 8) / 27, abs=1e-6)
+    assert data["pieces"] == [[1, 3.5, 0, 1], [12, 18, 0, 0]] and data["files"] == ["short-1.mp4", "short-2.mp4"]
+    buttons = [b for b in page.all("button") if "data-cut" in b]
+    assert [(b["data-file"], b["data-cut"]) for b in buttons] == [("0", "0.000"), ("1", "0.000"), ("0", "0.000")]
+    assert "The shorts" in page.text and "asked for at most" not in page.text
+    assert [a["href"] for a in page.all("a")] == ["short-1.mp4", "short-1.mp4", "short-2.mp4", "summary.csv"]
+
+
+def test_what_is_said_is_listed_and_goes_along_with_the_cut(video):
+    cues = [Cue(0, 1, "never"), Cue(2.5, 4.5, "both"), Cue(9, 9.5, "<late>")]
+    text = report_html(make(video, cues=cues), ["summary.mp4"])
+    page = Page(text)
+    assert data_of(text)["lines"] == [[[0.5, 2, "both"], [5, 5.5, "<late>"]]]
+    assert [li.get("class") for li in page.all("li") if li.get("class") in ("out", "in")] == ["out", "in", "in"]
+    assert "<late>" in page.text and "What is said" in page.text
+    assert "What is said" not in Page(report_html(make(video), ["summary.mp4"])).text
+    many = [Cue(i / 300, i / 300 + 0.1, "x") for i in range(5000)]
+    assert "and 1,000 more lines" in Page(report_html(make(video, cues=many))).text
+
+
+def test_copies_and_crops_are_told(video):
+    summary = make(video)
+    summary.copied = True
+    assert "pieces begin at key frames" in Page(report_html(summary)).text
+    summary.copied, summary.aspect = False, Fraction(9, 16)
+    assert "cropped to 9:16" in Page(report_html(summary)).text
+    assert summary.to_json()["aspect"] == "9:16"
+
+
+def test_a_piece_is_named_after_the_sentence_that_fills_it(video):
+    moments = [Moment(2, 3, 0.9, "short"), Moment(2, 5, 0.5, "long"), Moment(7, 9, 0.2, "x" * 200)]
+    summary = make(video, ["short", "long", "x" * 200], moments)
+    assert [summary.text_of(*i) for i in summary.intervals_s] == ["long", "x" * 200]
+    assert summary.titles_of(summary.intervals_s) == ["long (0:02)", "x" * 80 + " (0:06)"]
+    assert summary.titles_of([(Fraction(12), Fraction(14))]) == ["0:12"] and summary.text_of(12, 14) == ""
 
 
 def test_long_and_strange_sentences_are_shown_whole(video):
     long = "word " * 2000
-    page = Page(report_html(make(video, [long.strip(), "某人在走路", "nul\x00 and \ud800"]), None))
+    page = Page(report_html(make(video, [long.strip(), "某人在走路", "nul\x00 and \ud800"])))
     assert long.strip() in page.text and "9,999 characters" in page.text and "某人在走路" in page.text
     assert "nul\ufffd and \ufffd" in page.text
     assert len(page.all("details")) == 1
@@ -211,4 +261,4 @@ def test_clock_and_ticks():
 
 
 def test_the_template_is_filled_wholly(video):
-    assert not re.search(r"\{\{\w+\}\}", report_html(make(video), "summary.mp4"))
+    assert not re.search(r"\{\{\w+\}\}", report_html(make(video), ["summary.mp4"]))

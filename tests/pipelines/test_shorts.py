@@ -133,6 +133,17 @@ def test_a_piece_keeps_its_length_whatever_is_said(talk, silent):
     assert 8 <= end - start <= 12 and not any(a < t < b for a, b in WORDS for t in (start, end))
 
 
+def test_others_give_way_to_the_best(silent):
+    cues = [Cue(5.2, 6.6, "a")]
+    best, other = (Fraction(6), Fraction(14)), (Fraction(0), Fraction(6))
+    assert settle(silent, [best, other], Shorts(2, Fraction(5), Fraction(18)), cues, 2) == [
+        (0, Fraction(33, 5)), (Fraction(33, 5), Fraction(14))]
+    assert settle(silent, [other, best], Shorts(2, Fraction(5), Fraction(18)), [Cue(5.6, 6.2, "a")], 2) == [
+        (0, Fraction(31, 5)), (Fraction(31, 5), Fraction(14))]
+    assert settle(silent, [best, other], Shorts(2, Fraction(11, 2), Fraction(18)), [Cue(5.4, 7, "a")], 2) == [
+        (Fraction(27, 5), Fraction(14))]                   # 5.4 s are left for the other, too short
+
+
 def test_the_pair_that_moves_least():
     starts = [(Fraction(0), Fraction(10)), (Fraction(2), Fraction(8))]
     ends = [(Fraction(1), Fraction(24)), (Fraction(1), Fraction(26))]

@@ -11,40 +11,9 @@ from PIL import Image
 from skimage import data
 
 from pipelines import summarizer as module
-from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
 from tools.summarize import OUTPUTS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory) -> Path:
-    """A folder with a whole video and faulty ones."""
-    folder = tmp_path_factory.mktemp("media")
-    whole = write_video(folder / "whole.mp4", SECONDS, loud_s=[21, 22])
-    (folder / "text.mp4").write_text("this is no video\n" * 100)
-    (folder / "empty.mp4").touch()
-    (folder / "truncated.mp4").write_bytes(whole.read_bytes()[:2000])
-    write_video(folder / "silent.mp4", SECONDS)
-    write_video(folder / "frame.mp4", ["red"], n_frames=1)
-    with av.open(str(folder / "sound.mp4"), "w") as container:
-        stream = container.add_stream("aac", rate=32000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 32000), np.float32), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 32000, 0
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    (folder / "talk.srt").write_text("1\n00:00:02,000 --> 00:00:05,000\nEverything here is green, green.\n")
-    (folder / "noise.srt").write_bytes(bytes(range(256)) * 9)
-    return folder
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """The real command with encoders that only know colours."""
-    colours = Summarizer(colour_encoders(with_sound=True))
-    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint: colours)
 
 
 def seconds_in(path: Path) -> float:
@@ -53,9 +22,9 @@ def seconds_in(path: Path) -> float:
         return times[-1] - times[0] + 1 / float(container.streams.video[0].average_rate)
 
 
-def run(media: Path, out: Path, *args: str, video: str = "whole.mp4") -> dict:
+def run(media: Path, out: Path, *args: str, video: str = "whole.mp4", more: tuple[str, ...] = ()) -> dict:
     assert main([str(media / video), "--out", str(out), *args]) == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(OUTPUTS)
+    assert sorted(p.name for p in out.iterdir()) == sorted([*OUTPUTS, *more])
     return json.loads((out / "summary.json").read_text(encoding="utf-8"))
 
 
@@ -101,7 +70,7 @@ def test_videos_without_sound_or_with_one_frame_work(quick, media, tmp_path, vid
 
 
 def test_subtitles_are_read(quick, media, tmp_path):
-    found = run(media, tmp_path / "out", "--text", "green", "--subtitles", str(media / "talk.srt"))
+    found = run(media, tmp_path / "out", "--text", "green", "--subtitles", str(media / "talk.srt"), more=("summary.srt",))
     assert found["subtitles"] == 1
     assert found["moments"][0]["start"] <= 2 and found["moments"][0]["end"] >= 5
 
@@ -127,6 +96,19 @@ def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path
     ("whole.mp4", ["--budget", "0"], "budget 0.0 is not a share"),
     ("whole.mp4", ["--budget", "15"], "budget 15.0 is not a share"),
     ("whole.mp4", ["--budget", "nan"], "budget nan is not a share"),
+    ("whole.mp4", ["--budget", "a lot"], "budget 'a lot' is neither a share nor a time"),
+    ("whole.mp4", ["--budget", "0s"], "is no time to fill"),
+    ("whole.mp4", ["--mode", "short"], "mode 'short' does not exist"),
+    ("whole.mp4", ["--mode", "shorts", "--budget", "60s"], "--budget 60s says nothing about shorts"),
+    ("whole.mp4", ["--mode", "shorts", "--count", "0"], "0 shorts are none"),
+    ("whole.mp4", ["--mode", "shorts", "--length", "60"], "'60' is no range of seconds"),
+    ("whole.mp4", ["--count", "2"], "--count and --length are of shorts, the mode is summary"),
+    ("whole.mp4", ["--export", "csv,xml"], "export 'xml' does not exist; choose from csv, edl, otio"),
+    ("whole.mp4", ["--export", " ,"], "names nothing"),
+    ("whole.mp4", ["--aspect", "9-16"], "aspect '9-16' is no shape"),
+    ("whole.mp4", ["--aspect", "1:9"], "aspect '1:9' is no shape from 1:4 to 4:1"),
+    ("whole.mp4", ["--aspect", "9:16", "--copy"], "leave --copy or --aspect out"),
+    ("old.mkv", ["--copy"], "its pictures (mpeg2video) cannot be copied into an mp4"),
     ("whole.mp4", ["--subtitles", "none.srt"], "none.srt"),
     ("whole.mp4", ["--subtitles", "noise.srt"], "noise.srt"),
     ("whole.mp4", ["--subtitles", "whole.mp4"], "whole.mp4"),

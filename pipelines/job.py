@@ -1,0 +1,92 @@
+"""Summaries of one video or many: what is quick to check comes first, and one bad video does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+
+from .outputs import Form, earlier_files, file_names, write_outputs
+from .probe import probe
+from .question import Shorts
+from .staging import stage
+from .subtitles import own_subtitles, read_subtitles
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of every video.
+
+    Attributes:
+        texts: sentences, checked; none for what stands out.
+        budget: as `Summarizer.summarize`; so are `mode` and `shorts`.
+        form: in which the result is written.
+        subtitles: a file for the one video; None for the tracks that videos carry.
+        config: as `build_summarizer`; so is `checkpoint`.
+        quiet: whether no progress is shown.
+    """
+
+    texts: tuple[str, ...] = ()
+    budget: float | timedelta = 0.15
+    mode: str = "summary"
+    shorts: Shorts = field(default_factory=Shorts)
+    form: Form = field(default_factory=Form)
+    subtitles: str | None = None
+    config: str | None = None
+    checkpoint: str | None = None
+    quiet: bool = False
+
+
+class Worker:
+    """Does a job on one video after the other; the encoders are loaded when the first video turns out to be one."""
+
+    def __init__(self, job: Job):
+        self.job, self.summarizer = job, None
+
+    def work(self, video: str | Path, out: Path) -> tuple[Any, list[str]]:
+        """Summarizes a video into a folder, in which all the files appear together or none.
+
+        Returns:
+            The `Summary`, and the names of the files.
+
+        Raises:
+            InputError: a video, subtitles, config, checkpoint or folder that cannot be used.
+            OSError: what the machine cannot do, such as a full disk.
+        """
+        job = self.job
+        info = probe(video)
+        if job.form.copy:
+            from .copy_cut import check_copy
+            check_copy(info)
+        cues = own_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
+        inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]
+        with stage(out, file_names(job.mode, job.shorts), inputs, outdated=earlier_files(out)) as folder:
+            from . import summarizer
+            if self.summarizer is None:
+                self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint)
+            encoded = self.summarizer.encode(video, progress=not job.quiet)
+            summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
+            names = write_outputs(summary, folder, job.form, progress=not job.quiet)
+        return summary, names
+
+
+def folders_for(videos: Sequence[str], out: Path) -> list[Path]:
+    """Where each video's files go: `out` for one, folders in it by their names for several.
+
+    Raises:
+        InputError: two videos whose folders would be one.
+    """
+    if len(videos) == 1:
+        return [out]
+    folders: dict[Path, str] = {}
+    for video in videos:
+        folder = out / Path(video).stem
+        if folder in folders:
+            raise InputError(f"{video} and {folders[folder]} would share the folder {folder}; rename one, or make two "
+                             "calls")
+        folders[folder] = video
+    return list(folders)

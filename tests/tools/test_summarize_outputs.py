@@ -1,0 +1,194 @@
+"""What the command writes and says: modes, copies, subtitles, edit lists, many videos, machine-readable lines."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import av
+import pytest
+
+from pipelines.subtitles import Cue, own_subtitles, read_subtitles
+from pipelines.video import probe
+from tests.media import write_subtitled
+from tests.pipelines.fakes import write_video
+from tools.summarize import main
+
+TALK = "1\n00:00:19,000 --> 00:00:21,500\nHere it comes.\n\n2\n00:00:27,000 --> 00:00:28,500\nGone.\n\n3\n00:00:35,000 --> 00:00:36,000\nBye.\n"
+
+
+def names(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def load(folder: Path) -> dict:
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_budget_in_seconds(media, tmp_path):
+    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
+    assert probe(tmp_path / "summary.mp4").duration_s == 4
+    assert load(tmp_path)["budget"] == 0.1 and load(tmp_path)["kept"] == 4
+
+
+@pytest.mark.usefixtures("quick")
+def test_moments_are_whole(media, tmp_path):
+    assert main([str(media / "whole.mp4"), "--text", "red", "--mode", "moments", "--budget", "25%", "--out", str(tmp_path)]) == 0
+    found = load(tmp_path)
+    assert found["summary"] == [dict(frame=[200, 279], timestamps=["00:00:20.000", "00:00:28.000"])]
+    assert found["pieces"][0] == dict(file="summary.mp4", start=20, end=28, cut_start=0, score=found["pieces"][0]["score"], text="red")
+    assert found["mode"] == "moments"
+
+
+@pytest.mark.usefixtures("quick")
+def test_shorts_are_files_of_their_own_and_the_best_is_first(media, tmp_path, capsys):
+    (tmp_path / "talk.srt").write_text(TALK)
+    args = [str(media / "whole.mp4"), "--text", "red", "--mode", "shorts", "--count", "2", "--length", "6-16",
+            "--subtitles", str(tmp_path / "talk.srt"), "--out", str(tmp_path / "out")]
+    assert main(args) == 0
+    found = load(tmp_path / "out")
+    assert found["pieces"][0]["file"] == "short-1.mp4"
+    assert (found["pieces"][0]["start"], found["pieces"][0]["end"]) == (19, 28.5)     # whole shot, whole lines
+    assert found["pieces"][0]["score"] > found["pieces"][1]["score"]
+    for piece in found["pieces"]:
+        assert 6 <= piece["end"] - piece["start"] <= 16
+        assert float(probe(tmp_path / "out" / piece["file"]).duration_s) == pytest.approx(piece["end"] - piece["start"], abs=0.01)
+    assert read_subtitles(tmp_path / "out/short-1.srt") == [Cue(0, 2.5, "Here it comes."), Cue(8, 9.5, "Gone.")]
+    assert names(tmp_path / "out") == {*found["files"]} >= {"short-1.mp4", "short-2.mp4", "short-1.srt", "report.html", "summary.json"}
+    assert "short-2.mp4" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_earlier_runs_files_go_and_the_users_stay(media, tmp_path):
+    video, out = str(media / "whole.mp4"), ["--text", "red", "--out", str(tmp_path)]
+    assert main([video, *out, "--mode", "shorts", "--count", "2", "--length", "6-16"]) == 0
+    (tmp_path / "short-9.mp4").write_text("my own")
+    (tmp_path / "summary.txt").write_text("my own")
+    assert main([video, *out, "--export", "csv"]) == 0
+    assert names(tmp_path) == {"summary.mp4", "summary.json", "report.html", "summary.csv", "short-9.mp4", "summary.txt"}
+    (tmp_path / "summary.json").write_text('{"files": ["../x.mp4", "summary.txt", 3, "short-9.mp4/", "summary.csv"]}')
+    assert main([video, *out]) == 0
+    assert names(tmp_path) == {"summary.mp4", "summary.json", "report.html", "short-9.mp4"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
+    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--copy", "--out", str(tmp_path)]) == 0
+    found = load(tmp_path)
+    (piece,) = found["pieces"]
+    assert found["copied"] and piece["start"] == 0 and piece["end"] >= 24      # the one key frame is the first
+    assert probe(tmp_path / "summary.mp4").duration_s == pytest.approx(piece["end"], abs=0.01)
+    assert found["summary"][0]["frame"] == [0, round(piece["end"] * 10) - 1]
+    assert "copied from key frames on" in capsys.readouterr().out
+    assert "pieces begin at key frames" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_edit_lists(media, tmp_path):
+    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--export", "csv, EDL,otio", "--out", str(tmp_path)]) == 0
+    (piece,), (row,) = load(tmp_path)["pieces"], csv.DictReader((tmp_path / "summary.csv").open(newline=""))
+    assert float(row["start_s"]) == piece["start"] and row["text"] == "red" and row["file"] == "summary.mp4"
+    assert "FROM CLIP NAME: whole.mp4" in (tmp_path / "summary.edl").read_text()
+    assert json.loads((tmp_path / "summary.otio").read_text())["OTIO_SCHEMA"].startswith("Timeline")
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_videos_own_subtitles_are_cut_along(tmp_path):
+    path = write_subtitled(tmp_path / "a.mkv", [(0, 400, "one"), (500, 1500, "two")], n_frames=100)
+    assert main([str(path), "--budget", "1", "--out", str(tmp_path / "out")]) == 0
+    assert own_subtitles(tmp_path / "out/summary.mp4") == [Cue(0, 0.4, "one"), Cue(0.5, 1.5, "two")]
+    assert [c.text for c in read_subtitles(tmp_path / "out/summary.srt")] == ["one", "two"]
+    assert load(tmp_path / "out")["subtitles"] == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_chapters_name_what_is_asked(media, tmp_path):
+    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
+    with av.open(str(tmp_path / "summary.mp4")) as container:
+        (chapter,) = container.chapters()
+    assert chapter["metadata"]["title"].startswith("red (0:2")
+
+
+@pytest.fixture
+def several(media, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.mp4", "-b c.mp4", "bad.mp4"):
+        shutil.copy(media / ("text.mp4" if name == "bad.mp4" else "whole.mp4"), folder / name)
+    return [str(folder / name) for name in ("a.mp4", "bad.mp4", "-b c.mp4")]
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_bad_video_does_not_stop_the_rest(several, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([*several, "--text", "red", "--out", str(out)]) == 1
+    assert names(out) == {f"{name}/{file}" for name in ("a", "-b c") for file in ("summary.mp4", "summary.json", "report.html")}
+    printed = capsys.readouterr()
+    assert "[3/3]" in printed.err and "error: " in printed.err and "bad.mp4: not a video" in printed.err
+    assert printed.err.splitlines()[-1].startswith("1 of 3 videos failed: ") and "Traceback" not in printed.err
+    assert printed.out.count("summary.mp4") == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_lines_for_machines(several, tmp_path, capsys):
+    assert main([*several, "--text", "red", "--json", "--quiet", "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    first, second, third = map(json.loads, printed.out.splitlines())
+    assert first["ok"] and third["ok"] and not second["ok"] and "not a video" in second["error"]
+    assert first["files"] == ["summary.mp4", "report.html", "summary.json"] and first["out"] == str(tmp_path / "out/a")
+    assert first["moments"][0]["start"] == 20 and first["duration"] == 40 and 0 < first["kept"] <= 6
+    assert len(printed.err.strip().splitlines()) == 2                       # the error and the count
+    assert main(["none.mp4", "--json", "--out", str(tmp_path / "x")]) == 2
+    assert not json.loads(capsys.readouterr().out)["ok"]
+    assert main(["none.mp4", "--json", "--budget", "x", "--out", str(tmp_path / "x")]) == 2
+    assert json.loads(capsys.readouterr().out)["video"] is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_quiet_says_nothing(media, tmp_path, capfd):
+    assert main([str(media / "whole.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, capsys):
+    assert main([several[1], str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
+    assert main([several[0], several[0], "--out", str(tmp_path / "out")]) == 2
+    assert "would share the folder" in capsys.readouterr().err
+    assert main([*several, "--subtitles", "a.srt", "--out", str(tmp_path / "out")]) == 2
+    assert "belongs to one video, 3 are given" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(several, tmp_path, capsys, quick, monkeypatch):
+    from pipelines.summary import Summary
+    whole, seen = Summary.save_json, []
+
+    def fail_once(self, path):
+        seen.append(path)
+        if len(seen) == 1:
+            raise AssertionError("odd")
+        whole(self, path)
+
+    monkeypatch.setattr(Summary, "save_json", fail_once)
+    assert main([several[0], several[2], "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed and "AssertionError: odd" in printed
+    assert {path.split("/")[0] for path in names(tmp_path / "out")} == {"-b c"}
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["--help"])
+    assert done.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.count("python tools/summarize.py") >= 6 and "15%," in shown and "Exit status" in shown
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_quickest_colours(tmp_path):
+    """A video of one second, in every mode."""
+    path = write_video(tmp_path / "a.mp4", ["red"])
+    for number, mode in enumerate(("summary", "moments", "shorts")):
+        assert main([str(path), "--mode", mode, "--out", str(tmp_path / str(number))]) == 0
+        assert load(tmp_path / str(number))["kept"] == 1
