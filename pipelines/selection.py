@@ -164,9 +164,11 @@ def choose_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s
                    budget: float | Fraction) -> list[tuple[int, int]]:
     """The moments that a cut keeps whole: one after the other, each if it still fits into the budget.
 
+    Of a first moment that is over the budget alone, the best part is kept, and nothing else.
+
     Args:
         spans: first and last clip, inclusive, of every moment, the most wanted first.
-        scores: (T,) of the clips; where not even the first moment fits, its best part is kept.
+        scores: (T,) of the clips, by which a part is the best.
         edges_s: T + 1 times that bound the clips.
         budget: share of the duration, in (0, 1].
 
@@ -176,15 +178,13 @@ def choose_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s
     check_budget(budget)
     room_s = _exact(budget) * edges_s[-1]
     kept: list[tuple[int, int]] = []
+    if spans and edges_s[spans[0][1] + 1] - edges_s[spans[0][0]] > room_s:
+        return [best_part(*spans[0], scores, max(1, math.floor(room_s / (edges_s[1] - edges_s[0]))))]
     for span in spans:
         joined = _union([*kept, span])
         if sum(edges_s[last + 1] - edges_s[first] for first, last in joined) <= room_s:
             kept = joined
-    if kept or not spans:
-        return kept
-    first, last = spans[0]
-    length = max(1, math.floor(room_s / (edges_s[1] - edges_s[0])))
-    return [best_part(first, last, scores, length)]
+    return kept
 
 
 def _union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -143,5 +143,5 @@ def test_moments_are_kept_whole_while_they_fit():
 def test_of_a_moment_over_the_budget_the_best_part_is_kept():
     scores = np.zeros(20)
     scores[[13, 14]] = 1
-    assert choose_moments([(10, 19)], scores, edges(20), 0.1) == [(13, 14)]
+    assert choose_moments([(10, 19), (0, 1)], scores, edges(20), 0.1) == [(13, 14)]
     assert choose_moments([(10, 19)], scores, edges(20), 0.001) == [(13, 13)]
