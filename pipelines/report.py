@@ -273,7 +273,8 @@ def _lines(cues: Sequence[Cue], places: Places) -> str:
     items = []
     for cue in cues[:MOST_LINES]:
         name = "out" if places.find(cue.start_s, cue.end_s) is None else "in"
-        items.append(f'<li class="{name}"><button type="button" {places.act(cue.start_s, cue.end_s)}>'
+        items.append(f'<li class="{name}" data-from="{cue.start_s:.3f}" data-to="{cue.end_s:.3f}">'
+                     f'<button type="button" {places.act(cue.start_s, cue.end_s)}>'
                      f'<span class="at">{clock(cue.start_s)}</span><span dir="auto">{_escape(cue.text)}</span>'
                      "</button></li>")
     more = len(cues) - MOST_LINES

@@ -1,0 +1,160 @@
+"""The page in a real browser: it plays what is clicked, fits every width, prints, and asks the network for nothing."""
+
+import shutil
+from fractions import Fraction
+
+import pytest
+
+from pipelines.encode import encode_video
+from pipelines.outputs import Form, write_outputs
+from pipelines.question import Shorts
+from pipelines.subtitles import Cue
+from pipelines.summarizer import Summarizer
+from tests.pipelines.fakes import colour_encoders, write_video
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+SECONDS = ["grey"] * 10 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
+CUES = [Cue(3, 5, "nobody hears this"), Cue(11, 13, "it is <red> & hot"), Cue(31, 34, "and blue")]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Folders of a summary and of shorts."""
+    folder = tmp_path_factory.mktemp("pages #1")
+    summarizer = Summarizer(colour_encoders())
+    video = encode_video(write_video(folder / "a film.mp4", SECONDS), colour_encoders(), progress=False)
+    for mode in ("moments", "shorts"):
+        (folder / mode).mkdir()
+        summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, Shorts(2, Fraction(6), Fraction(12)))
+        write_outputs(summary, folder / mode, Form(exports=("csv",)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser, pages):
+    contexts = []
+
+    def visit(mode, **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.asked, page.faults = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto((pages / mode / "report.html").as_uri())
+        page.wait_for_function("document.getElementById('player').readyState >= 1")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def time_of(page) -> float:
+    page.wait_for_function("!document.getElementById('player').seeking")
+    page.evaluate("document.getElementById('player').pause()")
+    return page.evaluate("document.getElementById('player').currentTime")
+
+
+def file_of(page) -> str:
+    return page.evaluate("document.getElementById('player').currentSrc").split("/")[-1].split("#")[0]
+
+
+def test_clicks_play_the_place(visit):
+    page = visit("moments")
+    assert page.evaluate("document.getElementById('player').duration") == pytest.approx(12, abs=0.1)   # 10-18, 30-34 s
+    page.click(".moments button >> nth=1")          # of two moments, each whole in the cut
+    second = 8.0 if "0:30" in page.inner_text(".moments button >> nth=1") else 0.0
+    assert second <= time_of(page) < second + 1
+    page.click(".kept-list button >> nth=1")
+    assert 8 <= time_of(page) < 9
+    page.click(".lines .in button >> nth=1")        # said at 31 s, which is 9 s in the cut
+    assert 9 <= time_of(page) < 10
+    page.click(".lines .in button >> nth=0")
+    assert 1 <= time_of(page) < 2
+    assert page.faults == []
+
+
+def test_the_curve_is_pointed_at_clicked_and_moved_along_by_keys(visit):
+    page = visit("moments", viewport=dict(width=1200, height=1600))
+    box = page.locator("#time").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
+    assert page.inner_text("#peek-text").startswith("0:12 · score ") and "in the cut" in page.inner_text("#peek-text")
+    page.mouse.click(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
+    assert 2.4 <= time_of(page) < 3.5
+    page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)          # left out: nothing moves
+    assert 2.4 <= time_of(page) < 3.5
+    page.focus("#time")
+    page.keyboard.press("Home")
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    assert page.get_attribute("#time", "aria-valuenow") == "32.0"
+    page.keyboard.press("Enter")
+    assert 10 <= time_of(page) < 11
+
+
+def test_subtitles_are_shown_with_the_cut(visit):
+    page = visit("moments")
+    track = page.evaluate("""() => { const t = document.getElementById('player').textTracks[0];
+        return [t.mode, Array.from(t.cues).map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])] }""")
+    assert track == ["showing", [[1, 3, "it is <red> & hot"], [9, 12, "and blue"]]]
+    page.click(".lines .in button >> nth=0")
+    page.wait_for_selector(".lines .now")
+    assert "it is <red> & hot" in page.inner_text(".lines .now")
+
+
+def test_shorts_change_the_file(visit):
+    page = visit("shorts")
+    assert file_of(page) == "short-1.mp4"
+    page.click(".kept-list button >> nth=1")
+    page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-2.mp4')")
+    page.wait_for_function("document.getElementById('player').readyState >= 2")
+    assert time_of(page) < 1.5
+    needle = page.evaluate("parseFloat(document.getElementById('playhead').style.left)")
+    start = 50 * needle / 100
+    assert 9.9 <= start < 19 or 29.9 <= start < 37
+    page.click(".kept-list button >> nth=0")
+    page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-1.mp4')")
+    assert page.faults == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 760, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_every_width_in_light_and_dark(visit, width, scheme):
+    page = visit("moments", viewport=dict(width=width, height=800), color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page_colour, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    brightness = [sum(map(int, colour[4:-1].split(","))) for colour in (page_colour, ink)]
+    assert (brightness[0] > 600 > 200 > brightness[1]) == (scheme == "light")
+    assert (brightness[0] < 200 < 600 < brightness[1]) == (scheme == "dark")
+
+
+def test_prints_without_the_player_and_only_what_was_kept(visit):
+    page = visit("moments", color_scheme="dark")
+    page.emulate_media(media="print")
+    assert not page.is_visible("#player") and page.is_visible(".moments img >> nth=0")
+    assert page.locator(".lines .in >> visible=true").count() == 2
+    assert page.locator(".lines .out >> visible=true").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert page.pdf()[:4] == b"%PDF"
+
+
+def test_the_network_is_asked_for_nothing(visit, pages):
+    page = visit("moments")
+    page.click(".moments button >> nth=0")
+    page.wait_for_timeout(300)
+    others = {url for url in page.asked if not url.startswith("data:")}
+    assert {url.split("#t=")[0] for url in others} == {(pages / "moments" / name).as_uri() for name in ("report.html", "summary.mp4")}
+    assert page.faults == []
