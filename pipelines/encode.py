@@ -8,9 +8,12 @@ import itertools
 import json
 import os
 import sys
+import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,12 +30,16 @@ from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder, num_clips
 
 from .audio import audio_clips
-from .video import VideoInfo, frames_at, probe
+from .hardware import find_device
+from .overlap import batches, ordered_map, workers
+from .video import Reading, VideoInfo, check_sampling, frames_at, probe
 
-BATCH_CLIPS = 32
+BATCH_CLIPS = 8      # larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
 BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
-FORMAT = 1           # of the saved file
+FORMAT = 2           # of the saved file
+FEATURE_VERSION = 1  # to be raised when the same file and encoders give other features; kept ones are made anew then
+PLAIN_FIELDS = ("clip_len_s", "encoders", "encoding_s", "sampling", "decoder", "farthest_s")   # as JSON has them
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,9 @@ class EncodedVideo:
         audio: (T, A) float32, or None for a video without sound or encoders without ears.
         thumbnails: T small JPEG files.
         encoding_s: how long decoding and encoding took.
+        sampling: `exact`, or `keyframes`: the pictures are the key frames nearest to the clips' middles.
+        decoder: what decoded the pictures, `software` or a device.
+        farthest_s: how far from its middle a clip's key frame is at most; 0 for exact pictures.
     """
 
     info: VideoInfo
@@ -56,6 +66,9 @@ class EncodedVideo:
     audio: np.ndarray | None
     thumbnails: tuple[bytes, ...]
     encoding_s: float = 0.0
+    sampling: str = "exact"
+    decoder: str = "software"
+    farthest_s: float = 0.0
 
     @property
     def n_clips(self) -> int:
@@ -73,8 +86,8 @@ class EncodedVideo:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes one npz, whole or not at all; `load` reads it."""
-        head = dict(format=FORMAT, clip_len_s=self.clip_len_s, encoders=self.encoders,
-                    encoding_s=self.encoding_s, info=_info_to_json(self.info))
+        head = dict(format=FORMAT, info=_info_to_json(self.info),
+                    **{name: getattr(self, name) for name in PLAIN_FIELDS})
         arrays: dict[str, Any] = {f"visual/{part}": rows for part, rows in self.visual.items()}
         if self.audio is not None:
             arrays["audio"] = self.audio
@@ -100,8 +113,7 @@ class EncodedVideo:
                 ends = np.cumsum(data["thumbnail_sizes"])
                 parts = np.split(data["thumbnails"], ends[:-1])
                 visual = [k for k in data.files if k.startswith("visual/")]
-                return cls(info=_info_from_json(head["info"]), clip_len_s=head["clip_len_s"],
-                           encoders=head["encoders"], encoding_s=head["encoding_s"],
+                return cls(info=_info_from_json(head["info"]), **{name: head[name] for name in PLAIN_FIELDS},
                            thumbnails=tuple(p.tobytes() for p in parts),
                            visual={k.removeprefix("visual/"): data[k] for k in visual},
                            audio=data["audio"] if "audio" in data.files else None)
@@ -117,79 +129,103 @@ def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
     return [i * length for i in range(num_clips(duration_s, clip_len_s))] + [Fraction(duration_s)]
 
 
-def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = True) -> EncodedVideo:
+def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = True, *,
+                 sampling: str = "exact") -> EncodedVideo:
     """Decodes a video once, streamed, and encodes its clips; training and summaries both come through here.
+
+    Pictures are decoded while earlier ones and the sound are encoded. What is held does not grow with
+    the video, but for the features and small thumbnails. Hardware decodes where there is any.
 
     Args:
         path: any file that PyAV reads.
         encoders: of pictures and, if not None, of sound.
-        progress: whether bars are drawn on stderr.
+        progress: whether a bar, and a line about hardware, is shown on stderr.
+        sampling: `exact` pictures, or the nearest of the `keyframes`, which is several times faster.
 
     Raises:
-        InputError: not a readable video, or one whose pictures end before its stated duration.
+        InputError: not a readable video, no such sampling, or one whose pictures end before its stated
+            duration.
     """
     started_s = time.perf_counter()
+    check_sampling(sampling)
     info = probe(path)
-    visual = encoders.visual
-    edges_s = clip_edges_s(info.duration_s, visual.clip_len_s)
-    n_clips = len(edges_s) - 1
-    features, thumbnails = _encode_pictures(info, visual, edges_s, progress)
-    audio = None
-    if encoders.audio is not None and info.has_audio:
-        audio = _encode_sound(info, encoders.audio, n_clips, progress)
-    names = dict(visual=type(visual).__name__)
+    reading = Reading(sampling, find_device(info.codec))
+    edges_s = clip_edges_s(info.duration_s, encoders.visual.clip_len_s)
+    with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
+        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, progress)
+        audio = sound()
+    if progress and (reading.device or reading.failure):
+        print(f"decoded by {decoder_of(reading)}", file=sys.stderr)
+    names = dict(visual=type(encoders.visual).__name__)
     if encoders.audio is not None:
         names["audio"] = type(encoders.audio).__name__
-    return EncodedVideo(info, visual.clip_len_s, names, features, audio, thumbnails,
-                        time.perf_counter() - started_s)
+    return EncodedVideo(info, encoders.visual.clip_len_s, names, features, audio, thumbnails,
+                        time.perf_counter() - started_s, reading.sampling, decoder_of(reading),
+                        float(reading.farthest_s))
 
 
-def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction],
+def decoder_of(reading: Reading) -> str:
+    """What decoded the pictures, in a few words."""
+    return reading.device or ("software" if reading.failure is None else f"software, since {reading.failure}")
+
+
+def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], reading: Reading,
                      progress: bool) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
     sums = {part: np.zeros((n_clips, width), dtype=np.float32) for part, width in visual.parts.items()}
-    thumbnails: dict[int, bytes] = {}
-    bar = tqdm(total=n_clips, desc="watching", unit="clip", file=sys.stderr, disable=not progress)
-    for batch in _batches(frames_at(info.path, times_s), BATCH_CLIPS):
-        rows = [index // per_clip for index, _ in batch]
+    thumbnails: list[bytes] = []
+
+    def prepare(item: tuple[int, np.ndarray]) -> tuple[int, torch.Tensor, bytes | None]:
+        index, frame = item
+        return index, visual.preprocess(frame), _jpeg(frame) if index % per_clip == per_clip // 2 else None
+
+    def encode(batch: list) -> tuple[list, dict[str, np.ndarray]]:
         with torch.inference_mode():
-            encoded = visual(torch.stack([visual.preprocess(frame) for _, frame in batch]))
-        for part, values in encoded.items():
-            np.add.at(sums[part], rows, values.float().numpy() / per_clip)
-        for index, frame in batch:
-            if index % per_clip == per_clip // 2:
-                thumbnails[index // per_clip] = _jpeg(frame)
-        bar.update(len(thumbnails) - bar.n)
-    bar.close()
+            encoded = visual(torch.stack([picture for _, picture, _ in batch]))
+        return batch, {part: values.float().numpy() for part, values in encoded.items()}
+
+    with workers() as (pool, number), tqdm(total=n_clips, desc="watching", unit="clip", file=sys.stderr,
+                                           disable=not progress) as bar:
+        prepared = ordered_map(pool, prepare, frames_at(info.path, times_s, reading=reading), number + 1)
+        for batch, encoded in ordered_map(pool, encode, batches(prepared, BATCH_CLIPS), number + 1):
+            rows = [index // per_clip for index, _, _ in batch]
+            for part, values in encoded.items():
+                np.add.at(sums[part], rows, values / per_clip)
+            thumbnails += [jpeg for _, _, jpeg in batch if jpeg is not None]
+            bar.update(len(thumbnails) - bar.n)
     if len(thumbnails) < n_clips:
         raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(thumbnails)]):.1f} s of "
                          f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")
-    return sums, tuple(thumbnails[i] for i in range(n_clips))
+    return sums, tuple(thumbnails)
 
 
-def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, progress: bool) -> np.ndarray | None:
-    bar = tqdm(total=n_clips, desc="listening", unit="clip", file=sys.stderr, disable=not progress)
+@contextmanager
+def _beside(audio: AudioEncoder | None, info: VideoInfo,
+            n_clips: int) -> Iterator[Callable[[], np.ndarray | None]]:
+    """Encodes the sound in a thread of its own; gives what waits for it, None without sound or encoder."""
+    if audio is None:
+        yield lambda: None
+        return
+    stopped = threading.Event()
+    with ThreadPoolExecutor(1, "sound", torch.set_num_threads, (1,)) as pool:
+        rows = pool.submit(_encode_sound, info, audio, n_clips, stopped)
+        try:
+            yield rows.result
+        finally:
+            stopped.set()
+
+
+def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: threading.Event) -> np.ndarray | None:
+    """(n_clips, dims) float32; None for a file without sound, or when stopped."""
     rows = []
-    clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz)
-    for batch in _batches(clips, BATCH_CLIPS):
+    for batch in batches(audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz), BATCH_CLIPS):
+        if stopped.is_set():
+            return None
         with torch.inference_mode():
             rows.append(audio(torch.from_numpy(np.stack(batch))).float().numpy())
-        bar.update(len(batch))
-    bar.close()
     return np.concatenate(rows) if rows else None
-
-
-def _batches(items: Iterator, size: int) -> Iterator[list]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _jpeg(frame: np.ndarray) -> bytes:

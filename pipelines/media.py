@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
@@ -78,8 +79,11 @@ class Display:
 
 
 @contextmanager
-def open_container(path: str | os.PathLike) -> Iterator[InputContainer]:
+def open_container(path: str | os.PathLike, device: str | None = None) -> Iterator[InputContainer]:
     """Opens a media file for reading.
+
+    Args:
+        device: hardware that decodes its pictures, see `pipelines.hardware`; None for the processor.
 
     Raises:
         InputError: no such file, a folder, no file at all, empty, not to be read, or not media.
@@ -93,6 +97,7 @@ def open_container(path: str | os.PathLike) -> Iterator[InputContainer]:
             raise InputError(f"{path}: empty, 0 bytes; copy it again")
         # absolute, so that a name like -x or a:b is neither an option nor an address
         container = av.open(str(path.absolute()), metadata_errors="replace",
+                            hwaccel=None if device is None else HWAccel(device, allow_software_fallback=True),
                             container_options=dict(protocol_whitelist="file,crypto,data"))
     except InputError:
         raise
@@ -112,13 +117,17 @@ def open_container(path: str | os.PathLike) -> Iterator[InputContainer]:
 
 
 @contextmanager
-def open_video(path: str | os.PathLike) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: str | os.PathLike,
+               device: str | None = None) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Opens a file and its main stream of moving pictures; cover art does not count.
+
+    Args:
+        device: see `open_container`.
 
     Raises:
         InputError: as `open_container`; or a picture, a text, or no such stream.
     """
-    with open_container(path) as container:
+    with open_container(path, device) as container:
         name = container.format.name
         if name.endswith(PICTURE_FORMATS) or container.metadata.get("major_brand", "").strip() in PICTURE_BRANDS:
             raise InputError(f"{path}: a picture, not a video; name a video file")
@@ -133,7 +142,7 @@ def open_video(path: str | os.PathLike) -> Iterator[tuple[InputContainer, VideoS
         stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise InputError(f"{path}: its pictures are in a format that cannot be decoded; convert it to H.264")
-        stream.thread_type = "AUTO"
+        stream.thread_type = "AUTO" if device is None else "SLICE"   # a device has its own ways
         yield container, stream
 
 
@@ -154,12 +163,14 @@ def read_packets(container: InputContainer, stream: Stream) -> Iterator[Packet]:
         yield Packet()
 
 
-def decode_packets(packets: Iterable[Packet], stream: Stream) -> Iterator:
-    """The frames of packets; damaged packets are passed over."""
+def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = False) -> Iterator:
+    """The frames of packets; damaged packets are passed over, or if `strict` raise FFmpeg's error."""
     for packet in packets:
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
+            if strict:
+                raise
             continue
         yield from frames
 

@@ -28,6 +28,7 @@ from common.texts import check_texts
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
 
+from .cache import encode_cached
 from .choose import Choice, Chooser
 from .encode import EncodedVideo, encode_video
 from .question import Shorts, budget_share, check_budget, check_mode
@@ -92,9 +93,16 @@ class Summarizer:
             raise InputError(f"encoders: sound in clips of {encoders.audio.clip_len_s} s, pictures of "
                              f"{encoders.visual.clip_len_s} s; make them equal")
 
-    def encode(self, path: str | os.PathLike, progress: bool = True) -> EncodedVideo:
-        """Decodes and encodes a video, once for all questions; see `encode_video`."""
-        return encode_video(path, self.encoders, progress)
+    def encode(self, path: str | os.PathLike, progress: bool = True, *, sampling: str = "exact",
+               cache_dir: str | os.PathLike | None = None) -> EncodedVideo:
+        """Decodes and encodes a video, once for all questions; see `encode_video` and `encode_cached`.
+
+        Args:
+            cache_dir: a folder in which encoded videos are kept; None keeps none.
+        """
+        if cache_dir is None:
+            return encode_video(path, self.encoders, progress, sampling=sampling)
+        return encode_cached(path, self.encoders, cache_dir, progress, sampling=sampling)
 
     def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
                   subtitles: Sequence[Cue] = (), mode: str = "summary", shorts: Shorts | None = None) -> Summary:

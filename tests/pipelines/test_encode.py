@@ -78,6 +78,38 @@ def test_saved_and_loaded_it_is_the_same(path, tmp_path):
     assert EncodedVideo.load(tmp_path / "silent.npz").audio is None
 
 
+def test_key_frames_are_taken_when_asked_and_it_is_recorded(path, tmp_path, capsys):
+    video = encode_video(path, colour_encoders(), sampling="keyframes")
+    assert (video.sampling, video.decoder) == ("keyframes", "software") and 0 < video.farthest_s < 6
+    exact = encode_video(path, colour_encoders())
+    assert (exact.sampling, exact.farthest_s) == ("exact", 0)
+    assert "decoded by" not in capsys.readouterr().err   # nothing to say of hardware
+    np.testing.assert_allclose(video.visual["colour"][0], exact.visual["colour"][0], atol=0.03)   # red is keyed at 0 s
+    video.save(tmp_path / "k.npz")
+    again = EncodedVideo.load(tmp_path / "k.npz")
+    assert (again.sampling, again.decoder, again.farthest_s) == ("keyframes", "software", video.farthest_s)
+    with pytest.raises(InputError, match="sampling 'all' does not exist"):
+        encode_video(path, colour_encoders(), sampling="all")
+
+
+def test_a_device_that_fails_is_said_in_a_line(path, monkeypatch, capsys):
+    monkeypatch.setattr(encode, "find_device", lambda codec: "nonsense")
+    video = encode_video(path, colour_encoders())
+    assert video.decoder.startswith("software, since nonsense failed")
+    assert "decoded by software, since nonsense failed" in capsys.readouterr().err
+    np.testing.assert_allclose(video.visual["colour"][2], np.array(COLOURS["green"]) / 255, atol=0.03)
+
+
+def test_an_error_in_the_sound_comes_out_and_ends_the_work(path, monkeypatch):
+    def broken(*_args, **_keys):
+        raise InputError("the sound is broken")
+        yield
+
+    monkeypatch.setattr(encode, "audio_clips", broken)
+    with pytest.raises(InputError, match="the sound is broken"):
+        encode_video(path, colour_encoders(with_sound=True), progress=False)
+
+
 def test_refuses_files_that_are_no_encoded_video(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         EncodedVideo.load(tmp_path / "none.npz")
@@ -91,7 +123,7 @@ def test_refuses_files_that_are_no_encoded_video(tmp_path):
 
 def test_pictures_that_end_early_are_an_error(path, monkeypatch):
     complete = encode.frames_at
-    monkeypatch.setattr(encode, "frames_at", lambda path, times: list(complete(path, times))[:4])
+    monkeypatch.setattr(encode, "frames_at", lambda path, times, reading: list(complete(path, times))[:4])
     with pytest.raises(InputError, match=r"end at 8\.0 s of 12\.\d s"):
         encode_video(path, colour_encoders(), progress=False)
 
