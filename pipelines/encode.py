@@ -139,7 +139,7 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     Args:
         path: any file that PyAV reads.
         encoders: of pictures and, if not None, of sound.
-        progress: whether a bar, and a line about hardware, is shown on stderr.
+        progress: whether a bar, and a line about hardware or rare key frames, is shown on stderr.
         sampling: `exact` pictures, or the nearest of the `keyframes`, which is several times faster.
 
     Raises:
@@ -154,14 +154,22 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
         features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, progress)
         audio = sound()
-    if progress and (reading.device or reading.failure):
-        print(f"decoded by {decoder_of(reading)}", file=sys.stderr)
+    if progress:
+        _tell(reading, encoders.visual.clip_len_s)
     names = dict(visual=type(encoders.visual).__name__)
     if encoders.audio is not None:
         names["audio"] = type(encoders.audio).__name__
     return EncodedVideo(info, encoders.visual.clip_len_s, names, features, audio, thumbnails,
                         time.perf_counter() - started_s, reading.sampling, decoder_of(reading),
                         float(reading.farthest_s))
+
+
+def _tell(reading: Reading, clip_len_s: float) -> None:
+    if reading.device or reading.failure:
+        print(f"decoded by {decoder_of(reading)}", file=sys.stderr)
+    if reading.farthest_s > clip_len_s:
+        print(f"key frames lie up to {float(reading.farthest_s):.1f} s from the times asked for; with the sampling "
+              "'exact' nothing between them is missed", file=sys.stderr)
 
 
 def decoder_of(reading: Reading) -> str:
