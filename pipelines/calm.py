@@ -18,6 +18,7 @@ Span = tuple[Fraction, Fraction]
 SMALL_PX = (64, 36)       # pictures are compared at this size
 HARD = 12.0               # levels of 255 by which pictures differ across a hard cut, on average
 ALONE = 3.0               # and how many times the usual difference between neighbours
+APART = 2.0               # and how many times any of the two before and after
 RATE_HZ = 8000
 VOICE_HZ = (300, 3000)    # where speech carries its words
 STEP_S = Fraction(1, 100)
@@ -30,7 +31,7 @@ def hard_cut(info: VideoInfo, around_s: Fraction, reach_s: Fraction) -> Fraction
     """The time of the first picture of a new shot, exact to the frame.
 
     Neighbouring pictures are compared by the mean difference of their levels at 64 x 36, as content
-    detectors do; the greatest difference counts if it is large, and larger than what movement makes.
+    detectors do; the greatest counts if it is a cut by `cut_places`.
 
     Args:
         info: of the file.
@@ -55,9 +56,23 @@ def hard_cut(info: VideoInfo, around_s: Fraction, reach_s: Fraction) -> Fraction
         before = small
     if not times:
         return None
-    best = int(np.argmax(differences))
+    cuts = cut_places(np.array(differences))
+    return times[max(cuts, key=differences.__getitem__)] if cuts else None
+
+
+def cut_places(differences: np.ndarray) -> list[int]:
+    """Which differences (n,) between neighbouring pictures, in levels of 255, are hard cuts.
+
+    A cut is large, larger than what usually changes, and stands alone: something that sweeps through the
+    picture changes several in a row.
+    """
     usual = float(np.median(differences)) if len(differences) > 2 else 0.0
-    return times[best] if differences[best] >= max(HARD, ALONE * usual) else None
+    found = []
+    for i in np.flatnonzero(differences >= max(HARD, ALONE * usual)):
+        around = np.delete(differences[max(0, i - 2):i + 3], min(i, 2))
+        if len(around) == 0 or differences[i] >= APART * around.max():
+            found.append(int(i))
+    return found
 
 
 def calm_spans(info: VideoInfo, from_s: Fraction, until_s: Fraction, cues: Sequence[Cue]) -> list[Span] | None:

@@ -19,6 +19,7 @@ from common.errors import InputError
 from common.files import atomic_path
 
 from .audio import read_samples
+from .crop import plan_camera
 from .media import (
     Display,
     exact_s,
@@ -40,7 +41,7 @@ Interval = tuple[Fraction, Fraction]
 
 def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
         out: str | os.PathLike, *, progress: bool | Callable[[float], None] | None = None,
-        titles: Sequence[str] = (), cues: Sequence[Cue] = ()) -> None:
+        titles: Sequence[str] = (), cues: Sequence[Cue] = (), aspect: Fraction | None = None) -> None:
     """Joins pieces of a video into an mp4 (H.264 and AAC), encoded anew.
 
     The result has the pictures whose time lies in an interval, at their own distances, and the sound
@@ -58,6 +59,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
         progress: True draws a bar on stderr; a function is called with the share done, from 0 to 1.
         titles: of the pieces, as many as there are; they become the chapters. None without.
         cues: subtitles of the video, in its time; those spoken in the pieces become a subtitle track.
+        aspect: width to height, to which pictures are cropped around what draws the eye; None keeps them whole.
 
     Raises:
         InputError: `path` is no readable video; no interval, or one that is empty, out of order or
@@ -68,7 +70,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
     check_output(info.path, out)
     with atomic_path(out) as temporary, reporting(progress) as report:
         with EncodedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
-            _join(mp4, info, intervals, report)
+            _join(mp4, info, intervals, aspect, report)
         report(1.0)
 
 
@@ -124,12 +126,13 @@ def reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Calla
         yield lambda share: bar.update(int(100 * share) - bar.n)
 
 
-def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], report: Callable[[float], None]) -> None:
+def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: Fraction | None,
+          report: Callable[[float], None]) -> None:
     """Writes pictures and sound side by side, so that neither waits in memory for the other."""
     total_s = sum(end - start for start, end in intervals)
     _, display = first_picture(info.path)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
-    for at_s, frame in _pictures(info, display, intervals):
+    for at_s, frame in _pictures(info, display, intervals, aspect):
         mp4.show(frame, at_s)
         while mp4.heard_s < at_s and (samples := next(sound, None)) is not None:
             mp4.play(samples)
@@ -139,17 +142,21 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], report: C
     mp4.finish(total_s)
 
 
-def _pictures(info: VideoInfo, display: Display, intervals: list[Interval]) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _pictures(info: VideoInfo, display: Display, intervals: list[Interval],
+              aspect: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The pieces' pictures, ready to encode, with their times in the result."""
     joined_s = Fraction(0)
     for (start_s, end_s), frames in zip(intervals, _sources(info, intervals), strict=True):
         kind = PictureType.I
+        camera = None if aspect is None else plan_camera(info, display, start_s, end_s, aspect)
         for time_s, frame in _piece(frames, start_s, end_s):
             try:
                 picture = to_yuv420p(frame, display)
             except av.error.FFmpegError as err:
                 raise InputError(f"{info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
                                  "convert it to H.264") from err
+            if camera is not None:
+                picture = camera.take(picture, float(start_s + time_s))
             picture.pict_type, kind = kind, PictureType.NONE   # a player can jump to the joins
             yield joined_s + time_s, picture
         joined_s += end_s - start_s

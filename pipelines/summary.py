@@ -151,7 +151,7 @@ class Summary:
         if self.copied:
             copy_cut(info, plan_copy(info, intervals_s), path, **extras)
         else:
-            cut(info, intervals_s, path, **extras)
+            cut(info, intervals_s, path, aspect=self.aspect, **extras)
 
     def save_report(self, path: str | os.PathLike) -> None:
         """Writes the page; it plays the cut when `save_video` has written it, by a relative address."""

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.calm import RATE_HZ, calm_spans, hard_cut, quiet_steps
+from pipelines.calm import RATE_HZ, calm_spans, cut_places, hard_cut, quiet_steps
 from pipelines.subtitles import Cue
 from pipelines.video import probe
 from tests.media import numbered_picture, write_video
@@ -44,6 +44,13 @@ def test_hard_cuts_are_found_to_the_frame_and_movement_is_none(tmp_path):
     assert hard_cut(info, Fraction(4), Fraction(0)) is None
     still = probe(write_video(tmp_path / "b.mp4", 30, picture=lambda _, size: numbered_picture(5, size)))
     assert hard_cut(still, Fraction(1), Fraction(2)) is None
+
+
+@pytest.mark.parametrize("differences, cuts", [
+    ([1, 1, 40, 1, 1, 30, 2], [2, 5]), ([0, 0, 15, 16, 15, 0, 0], []), ([40], [0]), ([11, 1, 1], []), ([20] * 9, []),
+    ([0, 25, 60, 0, 0], [2])])
+def test_what_sweeps_through_the_picture_is_no_cut(differences, cuts):
+    assert cut_places(np.array(differences, dtype=float)) == cuts
 
 
 def test_no_word_is_known_without_sound_or_subtitles(tmp_path):
