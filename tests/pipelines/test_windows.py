@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from pipelines.windows import score_windows, takes_text, window_starts
+from pipelines.windows import merge_moments, score_windows, takes_text, window_starts
 
 
 class Ramp(nn.Module):
@@ -48,6 +48,56 @@ def test_the_whole_curve_and_every_moment_come_back_once(n):
     curve, moments = score_windows(Ramp(), clips(n, every), None, None, 8, 2.0)
     np.testing.assert_allclose(curve, np.linspace(0, 1, n), atol=1e-6)
     assert sorted(moments) == [(2.0 * i, 2.0 * i + 2, 0.5) for i in every]
+
+
+class Local(nn.Module):
+    """Looks two clips around: saliency is a mean of the first feature; each run of ones in the second is a moment."""
+
+    def forward(self, data: dict, mode: str) -> dict:
+        video = data["video"]
+        kernel = torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).reshape(1, 1, 5)
+        saliency = nn.functional.conv1d(video[:, None, :, 0], kernel, padding=2)[:, 0]
+        steps = torch.diff(nn.functional.pad(video[0, :, 1], (1, 1)))
+        begins, ends = torch.nonzero(steps == 1).flatten(), torch.nonzero(steps == -1).flatten()
+        boundary = [[2.0 * a, 2.0 * b, float(video[0, a, 2])] for a, b in zip(begins, ends, strict=True)]
+        return dict(_out=dict(saliency=saliency, boundary=torch.tensor(boundary).reshape(1, -1, 3)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equals_the_whole_where_nothing_lies_at_a_border(seed):
+    rng, window = np.random.default_rng(seed), 16
+    n = int(rng.integers(17, 90))
+    borders = {b for start in window_starts(n, window) for b in (start, start + window)} - {0, n}
+    free = np.array([all(abs(i + 0.5 - b) > 2 for b in borders) for i in range(n)])
+    features = np.zeros((n, 3))
+    features[:, 0] = rng.random(n) * free
+    features[:, 1] = (rng.random(n) < 0.8) & free
+    features[:, 2] = rng.uniform(0.2, 1, n)
+    curve, moments = score_windows(Local(), features, None, None, window, 2.0)
+    whole, all_moments = score_windows(Local(), features, None, None, n, 2.0)
+    np.testing.assert_allclose(curve, whole, atol=1e-6)
+    assert moments == all_moments and len(moments) > 1
+
+
+def test_a_moment_that_two_windows_see_a_little_differently_is_not_lost():
+    class Early(nn.Module):
+        def forward(self, data, mode):
+            at = float(torch.argmax(data["video"][0, :, 1])) + (0.6 if data["video"][0, 0, 2] == 0 else -0.6)
+            boundary = torch.tensor([[[2 * at - 6, 2 * at + 6, 0.9]]])
+            return dict(_out=dict(saliency=data["video"][..., 0], boundary=boundary))
+
+    features = clips(24, [12])            # windows from 0, 8; half way between their middles is clip 12
+    best, other = score_windows(Early(), features, None, None, 16, 2.0)[1]
+    assert best[2] == pytest.approx(0.9) and other[2] == pytest.approx(0.9 * np.exp(-(4.8 / 7.2) ** 2 / 0.4))
+    assert {round(best[0], 1), round(other[0], 1)} == {16.8, 19.2}
+
+
+def test_moments_found_twice_and_moments_that_are_nothing_are_left_out():
+    found = [(0, 10, 0.8), (40, 60, 0.9), (0, 10, 0.7), (70, 80, 0.02), (5, 15, 0.5), (80, 90, 0.095)]
+    kept = merge_moments(found)
+    overlapping = pytest.approx(0.5 * np.exp(-(1 / 3) ** 2 / 0.4))
+    assert kept == [(40, 60, 0.9), (0, 10, 0.8), (5, 15, overlapping), (80, 90, 0.095)]
+    assert merge_moments([]) == [] and merge_moments([(1, 2, 0.0)]) == [(1, 2, 0.0)]
 
 
 def test_overlaps_are_averaged_by_triangles():
