@@ -27,6 +27,8 @@ class Job:
         form: in which the result is written.
         subtitles: a file for the one video; None for the tracks that videos carry.
         config: as `build_summarizer`; so is `checkpoint`.
+        sampling: as `encode_video`.
+        cache: folder in which encoded videos are kept; None keeps none.
         quiet: whether no progress is shown.
     """
 
@@ -38,6 +40,8 @@ class Job:
     subtitles: str | None = None
     config: str | None = None
     checkpoint: str | None = None
+    sampling: str = "exact"
+    cache: str | None = None
     quiet: bool = False
 
 
@@ -68,7 +72,7 @@ class Worker:
             from . import summarizer
             if self.summarizer is None:
                 self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint)
-            encoded = self.summarizer.encode(video, progress=not job.quiet)
+            encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
             summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
             names = write_outputs(summary, folder, job.form, progress=not job.quiet)
         return summary, names

@@ -296,11 +296,17 @@ def _made(summary: Summary) -> str:
     by = summary.scored_by
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("Config", by.get("config")),
-             ("Checkpoint", by.get("checkpoint")), ("Pictures", by.get("visual")),
+             ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
              ("Words", by.get("text") if summary.texts else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
              ("Kept", MODES[summary.mode]), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{_escape(str(value))}</dd>" for name, value in facts if value)
+
+
+def _sampling(summary: Summary) -> str:
+    if summary.video.sampling == "exact":
+        return "exact"
+    return f"of the key frame nearest to a clip's middle, at most {summary.video.farthest_s:.1f} s off"
 
 
 def _cut_note(summary: Summary) -> str:

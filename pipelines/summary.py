@@ -188,7 +188,7 @@ class Summary:
             pieces=[dict(file=piece.file, start=round(float(piece.start_s), 3), end=round(float(piece.end_s), 3),
                          cut_start=round(float(piece.cut_start_s), 3), score=round(piece.score, 4), text=piece.text)
                     for piece in self.pieces],
-            scored_by=self.scored_by, subtitles=len(self.cues),
+            sampling=self.video.sampling, scored_by=self.scored_by, subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 
 

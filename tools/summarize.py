@@ -6,6 +6,7 @@
   python tools/summarize.py talk.mp4 --subtitles talk.srt --text "prices will rise" --budget 5% --out out
   python tools/summarize.py match.mp4 --mode shorts --count 5 --aspect 9:16 --out out
   python tools/summarize.py match.mp4 --text "a goal" --copy --export edl,csv --out out
+  python tools/summarize.py match.mp4 --text "a goal" --sampling keyframes --copy --cache ~/encoded --out out   # fast
   python tools/summarize.py *.mp4 --text "a goal" --out out --json > done.jsonl      # many: out/NAME/...
   python tools/summarize.py match.mp4 --text "a goal" --config configs/sample/umt_sample.py \\
       --checkpoint work_dirs/sample/best.pth --out out
@@ -54,6 +55,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                       "(default: 0.15; not for shorts)")
     kept.add_argument("--count", type=int, metavar="N", help="how many shorts (default: 3)")
     kept.add_argument("--length", metavar="A-B", help="of shorts in seconds (default: 15-60)")
+    speed = parser.add_argument_group("how to watch it")
+    speed.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
+                       help="exact: the picture in the middle of every clip; keyframes: the nearest key frame, several "
+                       "times faster (default: exact)")
+    speed.add_argument("--cache", metavar="DIR", help="keep encoded videos here: ask again without watching again")
     form = parser.add_argument_group("how to write it")
     form.add_argument("--copy", action="store_true", help="copy pictures instead of encoding them anew: much faster, "
                       "but pieces begin at key frames, up to some seconds early")
@@ -85,8 +91,9 @@ def read_job(args: argparse.Namespace):
     form = Form(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
                 () if args.export is None else parse_exports(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
-    return Job(check_texts(args.text), parse_budget(args.budget or "0.15"), mode, shorts, form, args.subtitles,
-               args.config, args.checkpoint, args.quiet)
+    budget = parse_budget("0.15" if args.budget is None else args.budget)
+    return Job(check_texts(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
+               args.sampling, args.cache, args.quiet)
 
 
 def run(args: argparse.Namespace) -> int:

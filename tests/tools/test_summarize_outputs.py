@@ -192,3 +192,20 @@ def test_the_quickest_colours(tmp_path):
     for number, mode in enumerate(("summary", "moments", "shorts")):
         assert main([str(path), "--mode", mode, "--out", str(tmp_path / str(number))]) == 0
         assert load(tmp_path / str(number))["kept"] == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_key_frames_and_the_cache_are_passed_on(media, tmp_path, capsys):
+    args = [str(media / "whole.mp4"), "--text", "red", "--sampling", "keyframes", "--cache", str(tmp_path / "kept")]
+    assert main([*args, "--out", str(tmp_path / "a")]) == 0
+    assert load(tmp_path / "a")["sampling"] == "keyframes"
+    assert "key frame nearest" in (tmp_path / "a/report.html").read_text()
+    (entry,) = (tmp_path / "kept").iterdir()
+    stamp = entry.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main([*args, "--budget", "4s", "--out", str(tmp_path / "b")]) == 0
+    assert "encoded before" in capsys.readouterr().err and entry.stat().st_mtime_ns == stamp
+    assert load(tmp_path / "a")["clips"] == load(tmp_path / "b")["clips"]
+    with pytest.raises(SystemExit) as done:
+        main([*args, "--sampling", "some", "--out", str(tmp_path / "c")])
+    assert done.value.code == 2
