@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
 
-SUBJECTS = sorted(p.stem for p in (Path(__file__).parent / "benchmarks").glob("*.py") if p.stem != "__init__")
+HELPERS = ("__init__", "made_up")
+SUBJECTS = sorted({p.stem for p in (Path(__file__).parent / "benchmarks").glob("*.py")} - set(HELPERS))
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

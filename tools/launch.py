@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", nargs="?", const="auto", metavar="LAST.PTH",
                         help="go on with an interrupted training; without a file that of the work dir, if there is one")
     parser.add_argument("--eval", action="store_true", help="evaluate --checkpoint, train nothing")
+    parser.add_argument("--label", metavar="F", help="with --eval: labels to evaluate on, instead of the config's")
     parser.add_argument("--check", action="store_true", help="check config, labels and features, do nothing else")
     parser.add_argument("--dump", help="write the predictions there, as JSON lines")
     parser.add_argument("--seed", type=int, help="random seed, instead of the config's")
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     from training.launcher import launch
     try:
         launch(args.config, checkpoint=args.checkpoint, resume=args.resume, evaluate=args.eval, dump=args.dump,
-               seed=args.seed, work_dir=args.work_dir, launcher=args.launcher, check=args.check)
+               label=args.label, seed=args.seed, work_dir=args.work_dir, launcher=args.launcher, check=args.check)
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2

@@ -28,20 +28,19 @@ from models.checkpoint import load_checkpoint
 from .checkpoints import identity
 from .checkpoints import resume as resume_from
 from .config import check_config
-from .curves import draw_curves
+from .curves import LOG, draw_curves
 from .evaluation import collected
 from .floors import beside, format_table
 from .hooks import BestCheckpointHook, LastCheckpointHook, StepHook, StopTraining
 from .hooks.best_checkpoint_hook import best, watched
 from .loaders import build_loader
 
-LOG = "log.jsonl"
 SHOWN_FAULTS = 30
 AUTO = "auto"   # resume from the work dir's last.pth, where there is one
 
 
 def launch(config: str, *, checkpoint: str | None = None, resume: str | None = None, evaluate: bool = False,
-           dump: str | None = None, seed: int | None = None, work_dir: str | None = None,
+           dump: str | None = None, label: str | None = None, seed: int | None = None, work_dir: str | None = None,
            launcher: str | None = None, check: bool = False) -> dict:
     """Trains a config and evaluates its best checkpoint, or evaluates a checkpoint.
 
@@ -54,6 +53,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
         resume: `last.pth` of an interrupted training of the same config, or AUTO.
         evaluate: evaluate `checkpoint`, train nothing.
         dump: where the predictions go, as JSON lines.
+        label: with `evaluate`, labels to evaluate on, e.g. of the test split, instead of the config's.
         seed: instead of the config's.
         work_dir: `work_dirs/<config's name>` when left out.
         launcher: `torch` or `slurm`; None finds out.
@@ -69,10 +69,17 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     cfg = load_config(config)
     datasets.register()
     check_config(cfg, config)
+    if label and not evaluate:
+        raise InputError("--label needs --eval: it names other labels to evaluate on")
     if evaluate and not checkpoint:
         raise InputError("--eval needs --checkpoint: name the .pth file to evaluate")
     if resume and checkpoint:
         raise InputError("--resume and --checkpoint exclude each other: a resumed run has weights of its own")
+    if evaluate:
+        split = evaluated_split(cfg)
+        cfg.data = {split: cfg.data[split]}   # training data need not be at hand
+        if label:
+            cfg.data[split].label_path = label
     if dump:
         make_folder(Path(dump).resolve().parent)
     comm.init_dist(launcher=launcher)
@@ -120,6 +127,7 @@ def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: i
     model = _wrap(build(cfg.model, MODELS, where="model"))
     if comm.get_rank():
         torch.manual_seed(seed + comm.get_rank())   # other dropout in every process
+    loaders = {"train": next(iter(loaders.values())), **loaders}   # the Engine wants one, also to evaluate
     engine = Engine(model, loaders, stages=cfg.stages, work_dir=str(work), seed=seed, amp=cfg.get("amp"),
                     logger=logger)
     engine.history, engine.identity = [], identity(cfg)
@@ -162,7 +170,7 @@ def _train(engine: Engine, config: str, work: Path) -> None:
 
 
 def _evaluate(engine: Engine, cfg: dict, work: Path, dump: str | None) -> dict:
-    split = "test" if "test" in cfg.data else "val"
+    split = evaluated_split(cfg)
     engine.logger.info(f"Evaluating on {split}, {len(engine.data_loaders[split].dataset)} queries")
     engine.reset_states()   # a finished engine stands behind its last stage
     engine.test_epoch(split)
@@ -178,6 +186,11 @@ def _evaluate(engine: Engine, cfg: dict, work: Path, dump: str | None) -> dict:
     metrics = {**metrics, **{f"{k}-{name}": v for name, column in columns.items() for k, v in column.items()}}
     write_json(work / "metrics.json", dict(split=split, **metrics))
     return metrics
+
+
+def evaluated_split(cfg: dict) -> str:
+    """`test` where the config has one, else `val`."""
+    return "test" if "test" in cfg.data else "val"
 
 
 def _dump(predictions: list[dict], path: str) -> None:

@@ -28,12 +28,48 @@ def drop(x: Tensor, p: float) -> Tensor:
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped = round(p * LEVELS)
-    if not dropped:
-        return x
-    draws = torch.empty(-(-x.numel() // PER_DRAW), dtype=torch.int64).random_(-2**63, None)
-    uniform = draws.view(torch.int16)[:x.numel()].view(x.shape)   # in [-LEVELS / 2, LEVELS / 2)
-    keep = (uniform >= dropped - LEVELS // 2).to(x.dtype)
-    return x * keep.mul_(LEVELS / (LEVELS - dropped))
+    return x * _kept(x.shape, dropped).to(x.dtype).mul_(LEVELS / (LEVELS - dropped)) if dropped else x
+
+
+def _kept(shape: torch.Size, dropped: int) -> Tensor:
+    """Bools, False with a probability of dropped / LEVELS."""
+    draws = torch.empty(-(-shape.numel() // PER_DRAW), dtype=torch.int64).random_(-2**63, None)
+    uniform = draws.view(torch.int16)[:shape.numel()].view(shape)   # in [-LEVELS / 2, LEVELS / 2)
+    return uniform >= dropped - LEVELS // 2
+
+
+class _ReluDrop(torch.autograd.Function):
+    """`drop` of the ReLU with one mask for both, a byte per element, in half the passes over the memory."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, dropped: int) -> Tensor:
+        passes = _kept(x.shape, dropped).logical_and_(x > 0)
+        ctx.save_for_backward(passes)
+        ctx.scale = LEVELS / (LEVELS - dropped)
+        return torch.where(passes, x, 0).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return torch.where(ctx.saved_tensors[0], gradient, 0).mul_(ctx.scale), None
+
+
+class ReluDropout(nn.Module):
+    """ReLU, then dropout.
+
+    Args:
+        p: see `drop`.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        dropped = round(self.p * LEVELS)
+        if not self.training or not dropped:
+            return F.relu(x)
+        return drop(F.relu(x), self.p) if x.device.type != "cpu" else _ReluDrop.apply(x, dropped)
 
 
 class Dropout(nn.Dropout):

@@ -6,7 +6,7 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .dropout import Dropout
+from .dropout import Dropout, ReluDropout
 
 
 @MODELS.register()
@@ -23,7 +23,7 @@ class FeedForward(nn.Module):
         super().__init__()
         hidden = int(dims * ratio)
         self.mapping = nn.Sequential(
-            nn.Linear(dims, hidden), nn.ReLU(inplace=True), Dropout(p), nn.Linear(hidden, dims), Dropout(p))
+            nn.Linear(dims, hidden), ReluDropout(p), nn.Identity(), nn.Linear(hidden, dims), Dropout(p))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""

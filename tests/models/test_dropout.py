@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from models.blocks.attention import Attention
-from models.blocks.dropout import Dropout, drop
+from models.blocks.dropout import Dropout, ReluDropout, drop
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -49,6 +49,19 @@ def test_keeps_shape_and_dtype_of_any_tensor(shape, dtype):
     out = drop(x, 0.5)
     assert out.dtype == dtype and out.shape == x.shape
     assert set(out.flatten().tolist()) <= {0.0, 2.0}
+
+
+def test_relu_and_dropout_in_one_are_both_in_a_row():
+    x = torch.randn(64, 100, requires_grad=True)
+    torch.manual_seed(5)
+    found = ReluDropout(0.3)(x)
+    torch.manual_seed(5)
+    expected = drop(x.relu(), 0.3)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(x)
+    one, other = (torch.autograd.grad((out * weights).sum(), x)[0] for out in (found, expected))
+    torch.testing.assert_close(one, other)
+    assert torch.equal(ReluDropout(0.3).eval()(x), x.relu()) and torch.equal(ReluDropout(0.0)(x), x.relu())
 
 
 def test_outside_of_training_and_at_rate_0_nothing_is_dropped():

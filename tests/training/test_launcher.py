@@ -1,6 +1,7 @@
 """Training through the command on a tiny set: what it writes is true, reproducible, and resumes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,18 @@ def test_evaluating_the_best_checkpoint_gives_the_same_metrics(trained, tiny):
     cfg, work = trained
     assert main([cfg, "--eval", "--checkpoint", str(work / "best.pth"), "--work-dir", str(tiny / "again")]) == 0
     assert metrics(tiny / "again") == metrics(work)
+
+
+def test_other_labels_are_evaluated_without_training_data(trained, tiny, tmp_path, capsys):
+    cfg, work = trained
+    lines = (tiny / "val.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "two.jsonl").write_text("".join(lines[:2]))
+    lonely = tmp_path / "lonely.py"
+    lonely.write_text(Path(cfg).read_text().replace("train.jsonl", "gone.jsonl"))
+    assert main([str(lonely), "--eval", "--checkpoint", str(work / "best.pth"), "--label", str(tmp_path / "two.jsonl"),
+                 "--work-dir", str(tmp_path / "w"), "--dump", str(tmp_path / "p.jsonl")]) == 0
+    assert [p["qid"] for p in read_jsonl(tmp_path / "p.jsonl")] == [json.loads(line)["qid"] for line in lines[:2]]
+    assert main([cfg, "--label", "x.jsonl"]) == 2 and "--label needs --eval" in capsys.readouterr().err
 
 
 def test_one_seed_gives_one_model_and_another_another(trained, tiny):

@@ -14,5 +14,5 @@ data = dict(
     val=dict(
         **features,
         label_path=data_root + "highlight_val_release.jsonl",
-        loader=dict(batch_size=1, num_workers=4, shuffle=False)))
+        loader=dict(batch_size=32, num_workers=4, same_length=True)))   # as one by one: nothing is padded
 del data_root, features
