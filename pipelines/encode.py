@@ -152,7 +152,8 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     reading = Reading(sampling, find_device(info.codec))
     edges_s = clip_edges_s(info.duration_s, encoders.visual.clip_len_s)
     with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
-        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, progress)
+        stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
+        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage if progress else None)
         audio = sound()
     if progress:
         _tell(reading, encoders.visual.clip_len_s)
@@ -178,7 +179,7 @@ def decoder_of(reading: Reading) -> str:
 
 
 def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], reading: Reading,
-                     progress: bool) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
+                     stage: str | None) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
@@ -194,8 +195,8 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
             encoded = visual(torch.stack([picture for _, picture, _ in batch]))
         return batch, {part: values.float().numpy() for part, values in encoded.items()}
 
-    with workers() as (pool, number), tqdm(total=n_clips, desc="watching", unit="clip", file=sys.stderr,
-                                           disable=not progress) as bar:
+    with workers() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
+                                           disable=stage is None) as bar:
         prepared = ordered_map(pool, prepare, frames_at(info.path, times_s, reading=reading), number + 1)
         for batch, encoded in ordered_map(pool, encode, batches(prepared, BATCH_CLIPS), number + 1):
             rows = [index // per_clip for index, _, _ in batch]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import os
-from collections.abc import Callable, Iterable
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,29 +21,79 @@ from .encode import encode_video
 
 QUERY_BATCH = 64
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mkv .webm .mov .avi .ts .mpg .mpeg .flv .wmv .gif".split())
+LIST_SUFFIXES = frozenset((".txt", ".lst", ".list"))
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}   # no video's fault
+RANDOM_CHARACTERS = 8                                     # in the names of temporary files, as tempfile makes them
+
+Item = TypeVar("Item")
 
 
 def find_videos(inputs: Iterable[str | os.PathLike]) -> list[Path]:
-    """Files as given, and the video files of folders (not of theirs), sorted by name.
+    """Files as given, the video files of folders (not of theirs), of patterns and of lists, sorted by name in each.
+
+    Args:
+        inputs: files, folders, patterns such as `videos/**/*.mp4`, and lists, which are .txt files with
+            a path a line, from here or from the list's folder. A file that a list names may be missing;
+            reading it fails later.
 
     Raises:
-        InputError: a path that does not exist, a folder without a video, or two videos of one name,
-            which would share their feature file.
+        InputError: a path that does not exist, a folder or pattern without a video, a list that cannot
+            be read, or two videos of one name, which would share their feature file.
     """
     found: list[Path] = []
     for given in map(Path, inputs):
-        inside = sorted(p for p in given.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if given.is_dir() else [given]
-        if not inside:
-            raise InputError(f"{given}: no video file in this folder")
-        found += inside
+        if given.is_dir():
+            found += _videos_among(given.iterdir(), given, "this folder")
+        elif given.suffix.lower() in LIST_SUFFIXES and given.is_file():
+            found += _listed(given)
+        elif given.exists() or not glob.has_magic(str(given)):
+            if not given.exists():
+                raise InputError(f"{given}: no such file")
+            found.append(given)
+        else:
+            found += _videos_among(map(Path, glob.glob(str(given), recursive=True)), given, "what this pattern names")
     by_name: dict[str, Path] = {}
     for path in found:
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
         if by_name.setdefault(path.stem, path) != path:
             raise InputError(f"{path} and {by_name[path.stem]} have one name, so their features would have one file; "
                              "rename one")
     return list(by_name.values())   # a file given twice is one
+
+
+def _videos_among(paths: Iterable[Path], given: Path, where: str) -> list[Path]:
+    videos = sorted(path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise InputError(f"{given}: no video file in {where}; they end in {' '.join(sorted(VIDEO_SUFFIXES))}")
+    return videos
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as err:
+        raise InputError(f"{path}: not a list that can be read ({err}); write a path a line, in UTF-8") from err
+    names = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise InputError(f"{path}: names no video; write a path a line")
+    return [name if name.exists() else path.parent / name for name in names]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/8` -> (2, 8): the second of eight parts of the work.
+
+    Raises:
+        InputError: not of this form, or not a part from 1 to the number of parts.
+    """
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise InputError(f"--shard {text}: give PART/PARTS, from 1/8 to 8/8 for eight parts")
+    return int(part), int(parts)
+
+
+def take_shard(items: Sequence[Item], shard: tuple[int, int]) -> list[Item]:
+    """Every n-th item from the i-th on, for (i, n); all the shards together have each item once."""
+    part, parts = shard
+    return list(items[part - 1::parts])
 
 
 def feature_files(vid: str, encoders: Encoders, out: str | os.PathLike) -> dict[str, Path]:
@@ -49,19 +104,53 @@ def feature_files(vid: str, encoders: Encoders, out: str | os.PathLike) -> dict[
     return files
 
 
-def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype: str = "float16") -> bool:
+def is_done(vid: str, encoders: Encoders, out: str | os.PathLike) -> bool:
+    """Whether all of a video's feature files are there, whole, as wide as the encoders make them and equally long."""
+    widths = dict(encoders.visual.parts)
+    if encoders.audio is not None:
+        widths[encoders.audio.name] = encoders.audio.dims
+    lengths = set()
+    for part, path in feature_files(vid, encoders, out).items():
+        rows = _read_whole(path)
+        if rows is None or rows.ndim != 2 or rows.shape[1] != widths[part]:
+            return False
+        lengths.add(len(rows))
+    return len(lengths) == 1 and 0 not in lengths
+
+
+def _read_whole(path: Path, key: str = "features") -> np.ndarray | None:
+    """The array of a feature file; None if it is missing, cut off or damaged."""
+    try:
+        data = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            return data
+        with data:
+            return data[key]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
+                  sampling: str = "exact") -> bool:
     """Writes a video's features, each file whole; a video without sound gets zeros for it.
 
+    Args:
+        sampling: see `encode_video`.
+
     Returns:
-        False when all the files were there already.
+        False when all the files were there already, whole.
 
     Raises:
         InputError: the video cannot be read.
     """
-    files = feature_files(path.stem, encoders, out)
-    if all(file.is_file() for file in files.values()):
+    if is_done(path.stem, encoders, out):
         return False
-    video = encode_video(path, encoders, progress=False)
+    files = feature_files(path.stem, encoders, out)
+    for file in files.values():   # what a killed run has left
+        for rest in file.parent.glob(f".{glob.escape(file.stem[:40])}.{'?' * RANDOM_CHARACTERS}{file.suffix}"):
+            if len(file.stem) <= 40:   # else it may be another's
+                rest.unlink(missing_ok=True)
+    video = encode_video(path, encoders, progress=False, sampling=sampling)
     num_clips = len(next(iter(video.visual.values())))
     for part, features in video.visual.items():
         with atomic_path(files[part]) as temporary, temporary.open("wb") as f:
@@ -73,6 +162,34 @@ def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype:
     return True
 
 
+def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
+                   sampling: str = "exact", report: Callable[[Path], None] = lambda path: None,
+                   ) -> tuple[int, dict[Path, str]]:
+    """Extracts one video after another; one that fails does not stop the rest.
+
+    Args:
+        report: told of each video when it is done or has failed.
+
+    Returns:
+        How many were written, those already there not counted, and the reason of each that failed.
+
+    Raises:
+        InputError: the disk is full or may not be written, which would stop all that follow as well.
+    """
+    written, failed = 0, {}
+    for path in paths:
+        try:
+            written += extract_video(path, encoders, out, dtype, sampling)
+        except Exception as err:   # whatever a decoder makes of a damaged file, the others are not to blame
+            cause = err.__cause__ if isinstance(err, InputError) else err
+            if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+                raise InputError(f"{out}: cannot be written ({cause.strerror}); make room and run it again, what is "
+                                 "done stays done") from err
+            failed[path] = str(err) if isinstance(err, InputError) else f"{path}: {type(err).__name__}: {err}"
+        report(path)
+    return written, failed
+
+
 def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
                     progress: Callable[[Iterable], Iterable] = iter) -> int:
     """Writes `{out}/{text encoder}/qid{qid}.npz` of every label's query; equal queries are encoded once.
@@ -82,13 +199,13 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         progress: wraps the loop over batches of queries, e.g. tqdm.
 
     Returns:
-        How many files were written; those already there are skipped.
+        How many files were written; those already there and whole are skipped.
     """
     folder = make_folder(Path(out) / encoders.text.name)
     todo: dict[str, list[Path]] = {}
     for label in labels:
         file = folder / f"qid{label['qid']}.npz"
-        if not file.is_file():
+        if any(_read_whole(file, key) is None for key in ("last_hidden_state", "pooler_output")):
             todo.setdefault(label["query"], []).append(file)
     queries = list(todo)
     for start in progress(range(0, len(queries), QUERY_BATCH)):

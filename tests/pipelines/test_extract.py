@@ -1,10 +1,21 @@
+import errno
+
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from datasets.features import read_matrix
+from pipelines import extract
 from pipelines.encode import encode_video
-from pipelines.extract import extract_queries, extract_video, find_videos
+from pipelines.extract import (
+    extract_queries,
+    extract_video,
+    extract_videos,
+    find_videos,
+    is_done,
+    parse_shard,
+    take_shard,
+)
 from tests.pipelines.fakes import COLOURS, colour_encoders, write_video
 
 
@@ -51,6 +62,93 @@ def test_a_failed_video_leaves_nothing(tmp_path):
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
 
+@pytest.mark.parametrize("kind", ["cut off", "half", "empty", "text", "narrow", "longer", "no rows"])
+@pytest.mark.parametrize("part", ["colour/a.npz", "loudness/a.npy"])
+def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
+    encoders, file = colour_encoders(with_sound=True), tmp_path / "f" / part
+    extract_video(video, encoders, tmp_path / "f")
+    assert is_done("a", encoders, tmp_path / "f")
+    data = file.read_bytes()
+    shape = dict(narrow=(4, 2), longer=(5, 3 if "colour" in part else 1)).get(kind, (0, 3 if "colour" in part else 1))
+    if kind in ("narrow", "longer", "no rows"):
+        np.savez(file, features=np.ones(shape)) if file.suffix == ".npz" else np.save(file, np.ones(shape))
+    else:
+        file.write_bytes({"cut off": data[:-1], "half": data[:len(data) // 2], "empty": b"", "text": b"hello"}[kind])
+    assert not is_done("a", encoders, tmp_path / "f")
+    assert extract_video(video, encoders, tmp_path / "f")
+    assert file.read_bytes() == data
+
+
+def test_what_a_killed_run_left_is_removed(video, tmp_path):
+    folder = tmp_path / "f" / "colour"
+    folder.mkdir(parents=True)
+    for name in (".a.x1y2z3_w.npz", ".ab.x1y2z3_w.npz", ".a.npz"):
+        (folder / name).touch()
+    extract_video(video, colour_encoders(), tmp_path / "f")
+    assert sorted(p.name for p in folder.iterdir()) == [".a.npz", ".ab.x1y2z3_w.npz", "a.npz"]
+
+
+def test_one_bad_video_does_not_stop_the_rest(video, tmp_path, monkeypatch):
+    bad, odd = tmp_path / "bad.mp4", tmp_path / "odd.mp4"
+    bad.write_text("no video")
+    odd.write_bytes(video.read_bytes())
+    real = extract.encode_video
+    monkeypatch.setattr(extract, "encode_video", lambda path, *a, **k: 1 / 0 if path == odd else real(path, *a, **k))
+    told = []
+    written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], colour_encoders(), tmp_path / "f",
+                                     report=told.append)
+    assert written == 1 and list(failed) == [bad, odd, tmp_path / "none.mp4"] and told == [*failed, video]
+    assert "not a video" in failed[bad] and "ZeroDivisionError" in failed[odd]
+    assert "no such file" in failed[tmp_path / "none.mp4"]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_full_disk_stops_and_says_so(video, tmp_path, monkeypatch, wrapped):
+    def full(*_args, **_keys):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full_folder(*_args):
+        try:
+            full()
+        except OSError as err:
+            raise InputError("cannot write") from err
+
+    monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); make room"):
+        extract_videos([video, video], colour_encoders(), tmp_path / "f")
+    assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
+
+
+def test_shards_share_the_work():
+    items = list(range(11))
+    parts = [take_shard(items, parse_shard(f"{i}/4")) for i in range(1, 5)]
+    assert sorted(i for part in parts for i in part) == items and {len(p) for p in parts} == {2, 3}
+    for text in ("0/4", "5/4", "1", "a/2", "1/", "-1/2", "1/0"):
+        with pytest.raises(InputError, match=f"--shard {text}: give PART/PARTS"):
+            parse_shard(text)
+
+
+def test_patterns_and_lists(tmp_path, monkeypatch):
+    for name in ("b.mp4", "deep/er/a.mkv", "deep/er/a.srt", "odd [1].mp4", "c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [p.name for p in find_videos([tmp_path / "**/*"])] == ["b.mp4", "c.mp4", "a.mkv", "odd [1].mp4"]
+    assert find_videos([tmp_path / "odd [1].mp4"]) == [tmp_path / "odd [1].mp4"]
+    (tmp_path / "list.txt").write_text("# mine\nb.mp4\n\n  deep/er/a.mkv\r\ngone.mp4\n", encoding="utf-8-sig")
+    found = find_videos([tmp_path / "list.txt", tmp_path / "c.mp4"])
+    assert found == [tmp_path / name for name in ("b.mp4", "deep/er/a.mkv", "gone.mp4", "c.mp4")]
+    monkeypatch.chdir(tmp_path / "deep")
+    (tmp_path / "list.txt").write_text("er/a.mkv\n")
+    assert [str(p) for p in find_videos([tmp_path / "list.txt"])] == ["er/a.mkv"]
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    for given, message in (("list.txt", "not a list that can be read"), ("*.avi", "no video file in what this pattern")):
+        with pytest.raises(InputError, match=message):
+            find_videos([tmp_path / given])
+    (tmp_path / "list.txt").write_text("#\n\n")
+    with pytest.raises(InputError, match="names no video"):
+        find_videos([tmp_path / "list.txt"])
+
+
 def test_queries_have_a_file_each_and_are_encoded_once(tmp_path, monkeypatch):
     encoders, asked = colour_encoders(with_sound=True), []
     encode = encoders.text.encode
@@ -62,7 +160,8 @@ def test_queries_have_a_file_each_and_are_encoded_once(tmp_path, monkeypatch):
         np.testing.assert_allclose(stored["last_hidden_state"][0], np.array(COLOURS["red"]) / 255, atol=1e-3)
     assert read_matrix(tmp_path / "words" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
     (tmp_path / "words" / "qid1.npz").unlink()
-    assert extract_queries(labels, encoders, tmp_path) == 1
+    (tmp_path / "words" / "qidx2.npz").write_bytes(b"PK")
+    assert extract_queries(labels, encoders, tmp_path) == 2 and extract_queries(labels, encoders, tmp_path) == 0
 
 
 def test_videos_are_found_in_folders_by_name_and_files_taken_as_given(tmp_path):
