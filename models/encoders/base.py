@@ -70,6 +70,19 @@ class VisualEncoder(nn.Module):
         raise NotImplementedError
 
 
+    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+        """What the encoder's vocabulary sees in a video's clips.
+
+        Args:
+            features: part -> (T, width), as `forward` made them.
+            text: the encoder of the shared space's sentences.
+
+        Returns:
+            K names, and their likelihoods (T, K), each row of sum one.
+        """
+        raise NotImplementedError
+
+
 class TextEncoder(nn.Module):
     """Encodes texts.
 

@@ -9,10 +9,12 @@ import torch
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .base import VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from .base import TextEncoder, VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from .class_names import class_names
 from .clip_network import load_clip, short_name
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)   # of red, green and blue in CLIP's training pictures, on 0-1
+LOGIT_SCALE = 100.0   # to which CLIP's training clips its temperature
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -53,3 +55,11 @@ class CLIPImage(VisualEncoder):
         """See `VisualEncoder.similarity`."""
         clips, sentences = check_space(shared, sentences, type(self).__name__)
         return unit_rows(clips) @ unit_rows(sentences).T
+
+    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+        """See `VisualEncoder.name`: the softmax over ImageNet's class names, as CLIP classifies them."""
+        names = class_names()
+        sentences = np.stack([f.pooler_output for f in text.encode([f"a photo of a {name}." for name in names])])
+        logits = LOGIT_SCALE * self.similarity(features[self.shared_part], sentences)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return names, odds / odds.sum(axis=1, keepdims=True)

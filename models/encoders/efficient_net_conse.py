@@ -16,7 +16,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from common.errors import InputError
 from common.files import atomic_path
 
-from .base import VisualEncoder, autocast, check_clips, check_space, cpu_has_bfloat16, crop_square, unit_rows
+from .base import (
+    TextEncoder,
+    VisualEncoder,
+    autocast,
+    check_clips,
+    check_space,
+    cpu_has_bfloat16,
+    crop_square,
+    unit_rows,
+)
+from .class_names import class_names
 from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
 from .mini_lm_text import MiniLMText
 from .weights import cache_folder, find_in_package, load_state, read_weights
@@ -84,6 +94,12 @@ class EfficientNetConSE(VisualEncoder):
         return unit_rows(clips) @ unit_rows(sentences - self.class_mean.cpu().numpy()).T
 
 
+    @torch.no_grad()
+    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+        """See `VisualEncoder.name`: the network's own probabilities of ImageNet's classes."""
+        return class_names(), self.probabilities(torch.from_numpy(features["efficientnet_lite0"]).float()).numpy()
+
+
 def simplify(network: nn.Module) -> nn.Module:
     """Makes inference faster and leaves its outputs what they are, to float32's rounding.
 
@@ -106,13 +122,6 @@ def simplify(network: nn.Module) -> nn.Module:
             if left == right and top == bottom:
                 module.padding, module.static_padding = (top, left), nn.Identity()
     return network
-
-
-def class_names() -> list[str]:
-    """ImageNet's 1000 class names, as torchvision carries them."""
-    from torchvision.models import EfficientNet_B0_Weights
-
-    return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 @lru_cache

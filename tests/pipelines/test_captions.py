@@ -1,0 +1,131 @@
+"""Captions: what the vocabulary names is told shot by shot; BLIP is loaded from its own format."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from skimage import data
+
+from common.errors import InputError
+from models.encoders import build_encoders
+from models.encoders.base import Encoders, VisualEncoder
+from pipelines.captions import BlipCaptioner, Caption, VocabularyCaptioner, build_captioner
+from pipelines.encode import encode_video
+from tests.pipelines.fakes import colour_encoders, write_video
+
+
+class Namer(VisualEncoder):
+    def __init__(self, likelihood):
+        super().__init__()
+        self.likelihood = np.array(likelihood)
+
+    def name(self, features, text):
+        return ["cat", "apple", "dog"], self.likelihood
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = write_video(tmp_path_factory.mktemp("v") / "v.mp4", ["red"] * 4 + ["blue"] * 4)
+    return encode_video(path, colour_encoders(), progress=False)
+
+
+def told(video, likelihood, shots):
+    return VocabularyCaptioner(Encoders(Namer(likelihood), None)).captions(video, np.array(shots))
+
+
+def test_the_likeliest_things_of_a_shot_are_told(video):
+    likelihood = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.34, 0.33, 0.33]]
+    assert told(video, likelihood, [[0, 1], [2, 2], [3, 3]]) == [
+        Caption(Fraction(0), Fraction(4), "a video of a cat and an apple"),   # means 0.6, 0.3, 0.1: the second is half
+        Caption(Fraction(4), Fraction(6), "a video of an apple"),
+        Caption(Fraction(6), Fraction(8), "a video of a cat and an apple")]
+    texts = [c.text for c in told(video, likelihood, [[0, 0], [2, 2], [3, 3]])]
+    assert texts == ["a video of a cat", "a video of an apple", "a video of a cat and an apple"]
+
+
+def test_neighbours_of_one_sentence_are_one_and_guesses_are_said(video):
+    rows = [[0.8, 0.1, 0.1]] * 2 + [[0.1, 0.04, 0.04]] * 2
+    assert told(video, rows, [[0, 0], [1, 1], [2, 3]]) == [
+        Caption(Fraction(0), Fraction(4), "a video of a cat"), Caption(Fraction(4), Fraction(8), "perhaps a video of a cat")]
+
+
+def test_the_embedded_captioner_names_a_cat_and_a_cup():
+    encoders = build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
+    pictures = torch.stack([encoders.visual.preprocess(picture) for picture in (data.chelsea(), data.coffee())])
+    with torch.no_grad():
+        names, likelihood = encoders.visual.name(
+            {part: rows.numpy() for part, rows in encoders.visual(pictures).items()}, encoders.text)
+    np.testing.assert_allclose(likelihood.sum(axis=1), 1, atol=1e-5)
+    assert [names[i] for i in likelihood.argmax(axis=1)] in (["Egyptian cat", "espresso"], ["tabby", "espresso"], ["tiger cat", "espresso"])
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory):
+    """A small random BLIP in the format of transformers."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        BertTokenizerFast,
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipImageProcessor,
+        BlipProcessor,
+    )
+
+    folder = tmp_path_factory.mktemp("blip")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", *"abcdefghijklmnopqrstuvwxyz"]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    tokenizer = BertTokenizerFast(tokenizer_object=Tokenizer(models.WordPiece(
+        {word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]")), bos_token="[DEC]")
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    torch.manual_seed(0)
+    small = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BlipConfig(
+        text_config=dict(**small, encoder_hidden_size=16, vocab_size=len(vocabulary), bos_token_id=5, eos_token_id=3, pad_token_id=0,
+                         sep_token_id=3, max_position_embeddings=32, is_decoder=True),
+        vision_config=dict(**small, image_size=32, patch_size=16), projection_dim=16, image_text_hidden_size=16)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    BlipProcessor(BlipImageProcessor(size=dict(height=32, width=32)), tokenizer).save_pretrained(folder)
+    if not (folder / "preprocessor_config.json").is_file():   # where processors are kept in one file
+        BlipImageProcessor(size=dict(height=32, width=32)).save_pretrained(folder)
+    return folder
+
+
+def test_blip_says_the_same_of_the_same_picture(blip, video):
+    captioner = BlipCaptioner(blip, max_words=6)
+    shots = np.array([[0, 0], [1, 1], [2, 3]])
+    said = captioner.sentences(video, shots)
+    assert len(said) == 3 and all(isinstance(text, str) and text for text in said)
+    assert captioner.sentences(video, shots) == said
+    expected = captioner._say(np.full((48, 64, 3), (0, 0, 255), np.uint8))
+    assert isinstance(expected, str)
+
+
+def forget(path):
+    weights = load_file(path)
+    kept = {key: value for key, value in weights.items() if "vision_model.encoder.layers.0.mlp.fc1" not in key}
+    assert len(kept) < len(weights)
+    save_file(kept, path, metadata=dict(format="pt"))
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda f: (f / "config.json").unlink(), "no BLIP model .config.json lacks.; fetch all files of https://huggingface.co"),
+    (lambda f: (f / "model.safetensors").unlink(), r"no BLIP model .\*.safetensors lacks"),
+    (lambda f: (f / "model.safetensors").write_bytes(b"no"), "not a BLIP captioning model"),
+    (lambda f: forget(f / "model.safetensors"), "lacks . weights of a BLIP captioning model")])
+def test_a_blip_that_is_not_there_or_damaged_is_named(blip, tmp_path, spoil, message):
+    import shutil
+    shutil.copytree(blip, tmp_path / "b")
+    spoil(tmp_path / "b")
+    with pytest.raises(InputError, match=message):
+        BlipCaptioner(tmp_path / "b")
+
+
+def test_captioners_have_names(monkeypatch, tmp_path):
+    assert isinstance(build_captioner("vocabulary", colour_encoders()), VocabularyCaptioner)
+    monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match="blip-image-captioning-base: no BLIP model"):
+        build_captioner("blip", colour_encoders())
+    with pytest.raises(InputError, match="captioner 'x': choose vocabulary or blip"):
+        build_captioner("x", colour_encoders())
