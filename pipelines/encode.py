@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from .hardware import find_device
 from .overlap import batches, ordered_map, workers
 from .video import Reading, VideoInfo, check_sampling, frames_at, probe
 
-BATCH_CLIPS = 8      # larger ones need more memory and are no faster
+BATCH_CLIPS = 4      # larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
 BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
 FORMAT = 2           # of the saved file
@@ -186,9 +186,10 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
     sums = {part: np.zeros((n_clips, width), dtype=np.float32) for part, width in visual.parts.items()}
     thumbnails: list[bytes] = []
 
-    def prepare(item: tuple[int, np.ndarray]) -> tuple[int, torch.Tensor, bytes | None]:
-        index, frame = item
-        return index, visual.preprocess(frame), _jpeg(frame) if index % per_clip == per_clip // 2 else None
+    def prepare(item: tuple[range, np.ndarray]) -> tuple[range, torch.Tensor, bytes]:
+        indices, frame = item
+        shown = any(index % per_clip == per_clip // 2 for index in indices)
+        return indices, visual.preprocess(frame), _jpeg(frame) if shown else b""
 
     def encode(batch: list) -> tuple[list, dict[str, np.ndarray]]:
         with torch.inference_mode():
@@ -197,17 +198,32 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
 
     with workers() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
                                            disable=stage is None) as bar:
-        prepared = ordered_map(pool, prepare, frames_at(info.path, times_s, reading=reading), number + 1)
+        frames = _alike(frames_at(info.path, times_s, reading=reading))
+        prepared = ordered_map(pool, prepare, frames, number + 1)
         for batch, encoded in ordered_map(pool, encode, batches(prepared, BATCH_CLIPS), number + 1):
-            rows = [index // per_clip for index, _, _ in batch]
+            rows = [index // per_clip for indices, _, _ in batch for index in indices]
+            counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():
-                np.add.at(sums[part], rows, values / per_clip)
-            thumbnails += [jpeg for _, _, jpeg in batch if jpeg is not None]
+                np.add.at(sums[part], rows, np.repeat(values / per_clip, counts, axis=0))
+            thumbnails += [jpeg for indices, _, jpeg in batch for index in indices
+                           if index % per_clip == per_clip // 2]
             bar.update(len(thumbnails) - bar.n)
     if len(thumbnails) < n_clips:
         raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(thumbnails)]):.1f} s of "
                          f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")
     return sums, tuple(thumbnails)
+
+
+def _alike(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[range, np.ndarray]]:
+    """Pictures that several indices share, one key frame for instance, come once."""
+    first, shared = 0, None
+    for index, frame in frames:
+        if shared is not None and frame is not shared:
+            yield range(first, index), shared
+            first = index
+        shared, last = frame, index
+    if shared is not None:
+        yield range(first, last + 1), shared
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from common.errors import InputError
+from models.encoders.base import Encoders
 from pipelines import encode
 from pipelines.encode import EncodedVideo, clip_edges_s, encode_video
 from tests.pipelines.fakes import COLOURS, ColourEyes, colour_encoders, write_video
@@ -43,9 +44,27 @@ def test_frames_of_a_clip_are_averaged(path):
     np.testing.assert_allclose(found[0], np.array(COLOURS["red"]) / 255, atol=0.03)
 
 
+def test_a_picture_of_several_clips_is_encoded_once(path, tmp_path):
+    class Counting(ColourEyes):
+        frames_per_clip, seen = 2, 0
+
+        def forward(self, images):
+            self.seen += len(images)
+            return super().forward(images)
+
+    slow = write_video(tmp_path / "slow.mp4", ["red", "green", "blue"] * 2, fps=1)   # a frame a second
+    eyes = Counting().eval()
+    eyes.clip_len_s = 0.5
+    video = encode_video(slow, Encoders(eyes, colour_encoders().text), progress=False)
+    assert eyes.seen == 6 and video.n_clips == 12
+    expected = [COLOURS[c] for c in ["red", "green", "blue"] * 2 for _ in range(2)]
+    np.testing.assert_allclose(video.visual["colour"], np.array(expected) / 255, atol=0.04)
+    assert len(set(video.thumbnails)) <= 6 and video.thumbnails[0] == video.thumbnails[1] != video.thumbnails[2]
+
+
 def test_batches_change_nothing(path, monkeypatch):
     whole = encode_video(path, colour_encoders(with_sound=True), progress=False)
-    monkeypatch.setattr(encode, "BATCH_CLIPS", 4)
+    monkeypatch.setattr(encode, "BATCH_CLIPS", 5)
     parts = encode_video(path, colour_encoders(with_sound=True), progress=False)
     np.testing.assert_array_equal(parts.visual["colour"], whole.visual["colour"])
     np.testing.assert_array_equal(parts.audio, whole.audio)
