@@ -27,21 +27,15 @@ SILENT_DB = -60.0         # no sound that anybody hears, whatever is around it
 PAUSE_S = Fraction(15, 100)   # between words in a sentence it is shorter
 
 
-def hard_cut(info: VideoInfo, around_s: Fraction, reach_s: Fraction) -> Fraction | None:
-    """The time of the first picture of a new shot, exact to the frame.
+def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction) -> list[Fraction]:
+    """The times of the first pictures of new shots within [from_s, until_s], exact to the frame.
 
     Neighbouring pictures are compared by the mean difference of their levels at 64 x 36, as content
-    detectors do; the greatest counts if it is a cut by `cut_places`.
-
-    Args:
-        info: of the file.
-        around_s: where a new shot is supposed to begin; [around_s - reach_s, around_s + reach_s] is looked at.
-        reach_s: how far to look.
+    detectors do; `cut_places` tells which differences are cuts.
 
     Returns:
-        Seconds from the first picture; None where the shots change softly or not at all.
+        Seconds from the first picture, ascending; none where shots change softly or not at all.
     """
-    from_s, until_s = max(Fraction(0), around_s - reach_s), around_s + reach_s
     times, differences, before = [], [], None
     for time_s, frame in frames_from(info.path, info.start_s, from_s):
         if time_s > until_s:
@@ -54,10 +48,7 @@ def hard_cut(info: VideoInfo, around_s: Fraction, reach_s: Fraction) -> Fraction
             times.append(time_s)
             differences.append(float(np.abs(small - before).mean()))
         before = small
-    if not times:
-        return None
-    cuts = cut_places(np.array(differences))
-    return times[max(cuts, key=differences.__getitem__)] if cuts else None
+    return [times[i] for i in cut_places(np.array(differences))]
 
 
 def cut_places(differences: np.ndarray) -> list[int]:

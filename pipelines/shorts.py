@@ -8,12 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from .calm import Span, calm_spans, hard_cut
+from .calm import Span, calm_spans, hard_cuts
 from .probe import VideoInfo
 from .question import Shorts
 from .subtitles import Cue
 
-REACH_S = Fraction(5)         # an end moves at most so far to break off no word
+REACH_S = Fraction(5)         # an end moves at most so far
+INSIDE_S = Fraction(5)        # and rather so much farther than to the inside of a shot
 STEP_S = Fraction(1, 2)       # and else in steps of so much, to keep its length
 N_STEPS = int(REACH_S / STEP_S)
 MARGIN_S = Fraction(8, 100)   # left of a pause on the far side of a border
@@ -105,21 +106,27 @@ def settle(info: VideoInfo, pieces_s: Sequence[Span], wish: Shorts, cues: Sequen
 
 def _places(info: VideoInfo, border_s: Fraction, cues: Sequence[Cue],
             clip_len_s: float) -> list[tuple[Fraction, Fraction]]:
-    """Where a border may go: (distance from where the shot ends, time)."""
+    """Where a border may go: (how far from where a shot ends, time)."""
     if border_s in (0, info.duration_s):
         return [(Fraction(0), border_s)]
-    exact_s = hard_cut(info, border_s, Fraction(clip_len_s)) or border_s
-    from_s, until_s = max(Fraction(0), exact_s - REACH_S), min(info.duration_s, exact_s + REACH_S)
+    from_s, until_s = max(Fraction(0), border_s - REACH_S), min(info.duration_s, border_s + REACH_S)
+    cuts = hard_cuts(info, from_s, until_s)
+    exact_s = min(cuts, key=lambda t: abs(t - border_s), default=border_s)
+    if abs(exact_s - border_s) > clip_len_s:
+        exact_s = border_s                           # the shots change softly there
     calm = calm_spans(info, from_s, until_s, cues)
     if calm is None:
         calm = [(from_s, until_s)]
-    places = {exact_s} if not calm else set()
+    places = [] if calm else [(Fraction(0), exact_s)]
     for begin_s, end_s in calm:
         margin_s = Fraction(0) if cues else min(MARGIN_S, (end_s - begin_s) / 2)
         low_s, high_s = begin_s + margin_s, end_s - margin_s
-        places.add(min(max(exact_s, low_s), high_s))
-        places.update(t for t in (exact_s + i * STEP_S for i in range(-N_STEPS, N_STEPS + 1)) if low_s <= t <= high_s)
-    return [(abs(place_s - exact_s), place_s) for place_s in places]
+        for cut_s in {exact_s, *cuts}:
+            place_s = min(max(cut_s, low_s), high_s)
+            places.append((abs(place_s - cut_s) + abs(cut_s - exact_s), place_s))
+        others = (exact_s + i * STEP_S for i in range(-N_STEPS, N_STEPS + 1))
+        places += [(INSIDE_S + abs(t - exact_s), t) for t in others if low_s <= t <= high_s]
+    return places
 
 
 def _nearest(starts: list[tuple[Fraction, Fraction]], ends: list[tuple[Fraction, Fraction]], piece: Span,

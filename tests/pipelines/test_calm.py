@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.calm import RATE_HZ, calm_spans, cut_places, hard_cut, quiet_steps
+from pipelines.calm import RATE_HZ, calm_spans, cut_places, hard_cuts, quiet_steps
 from pipelines.subtitles import Cue
 from pipelines.video import probe
 from tests.media import numbered_picture, write_video
@@ -39,11 +39,11 @@ def test_hard_cuts_are_found_to_the_frame_and_movement_is_none(tmp_path):
         return moving if index < 37 else 255 - moving // 2
 
     info = probe(write_video(tmp_path / "a.mp4", 100, picture=picture))
-    assert hard_cut(info, Fraction(1), Fraction(2)) == Fraction(37, 25)
-    assert hard_cut(info, Fraction(3), Fraction(1)) is None
-    assert hard_cut(info, Fraction(4), Fraction(0)) is None
+    assert hard_cuts(info, Fraction(0), Fraction(3)) == [Fraction(37, 25)]
+    assert hard_cuts(info, Fraction(2), Fraction(4)) == []
+    assert hard_cuts(info, Fraction(4), Fraction(4)) == []
     still = probe(write_video(tmp_path / "b.mp4", 30, picture=lambda _, size: numbered_picture(5, size)))
-    assert hard_cut(still, Fraction(1), Fraction(2)) is None
+    assert hard_cuts(still, Fraction(0), Fraction(2)) == []
 
 
 @pytest.mark.parametrize("differences, cuts", [

@@ -107,6 +107,10 @@ def test_ends_move_to_the_pictures_at_which_shots_begin(silent):
     assert settle(silent, [(Fraction(6), Fraction(20))], LIMITS, [], 2) == [(Fraction(6), Fraction(20))]   # soft, and the end
 
 
+def test_a_piece_that_is_too_short_goes_on_to_the_next_shot(silent):
+    assert settle(silent, [(Fraction(10), Fraction(14))], LIMITS, [], 2) == [(Fraction(260, 25), Fraction(413, 25))]
+
+
 def test_ends_keep_off_subtitles(silent):
     cues = [Cue(1.5, 3.2, "a"), Cue(3.2, 4, "b"), Cue(9.9, 10.6, "c"), Cue(12, 13, "d")]
     (start, end), = settle(silent, [(Fraction(2), Fraction(10))], LIMITS, cues, 2)
