@@ -3,7 +3,8 @@
 import importlib
 
 _HOMES = {
-    "CharadesSTA": "charades_sta", "DATASETS": "qvhighlights", "QVHighlights": "qvhighlights", "TVSum": "tvsum",
+    "CharadesSTA": "charades_sta", "DATASETS": "qvhighlights",
+    "HotstarHighlight865": "hotstar_highlight_865", "QVHighlights": "qvhighlights", "TVSum": "tvsum",
     "YouTubeHighlights": "youtube_highlights"}
 
 

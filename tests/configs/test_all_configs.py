@@ -19,7 +19,8 @@ PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_p
              "qvhighlights/umt_base_finetune_200e_qvhighlights",
              *(f"tvsum/umt_small_500e_tvsum_{d}" for d in "bk bt ds fm ga ms pk pr vt vu".split()),
              *(f"youtube/umt_small_100e_youtube_{d}" for d in "dog gym par ska ski sur".split()),
-             "charades/umt_base_va_100e_charades", "charades/umt_base_vo_100e_charades"]
+             "charades/umt_base_va_100e_charades", "charades/umt_base_vo_100e_charades",
+             "hotstar/umt_base_200e_hotstar_highlight_865"]
 
 
 def test_all_published_configs_are_there():

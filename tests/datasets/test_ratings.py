@@ -1,0 +1,180 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from datasets import HotstarHighlight865
+from datasets.eval.clips import eval_clips
+from datasets.labels import read_labels
+from datasets.ratings import RatedClip, make_label, read_ratings, split_by_video
+from tests.datasets.fakes import write_features
+from tools.process_feature_and_label import main
+
+HEADER = "clip,video,start,end,text,rating\n"
+
+
+def table(tmp_path, text, encoding="utf-8"):
+    (tmp_path / "r.csv").write_text(text, encoding=encoding)
+    return tmp_path / "r.csv"
+
+
+@pytest.mark.parametrize("text, encoding", [
+    (HEADER + 'e1_0,e1,0,150,"a six, at last",3.5\ne1_1,e1,0:02:30,5:00,,2\n', "utf-8"),
+    (HEADER + 'e1_0,e1,0,150,"a six, at last",3.5\r\ne1_1,e1,0:02:30,5:00,,2\r\n', "utf-8-sig"),
+    ("Clip ID;Source Video;Start;End;Description;Rating A;Rating B\ne1_0;e1;0;150;a six, at last;3;4\n\ne1_1;e1;150;300,0;;2;\n", "utf-8-sig"),
+    ("id\tepisode\tstart_s\tend_s\tsubtitle\trating\ne1_0\te1\t0\t150\ta six, at last\t3,5\ne1_1\te1\t150\t300\t\t2\n", "utf-8")])
+def test_tables_as_people_save_them(tmp_path, text, encoding):
+    clips = read_ratings(table(tmp_path, text, encoding))
+    assert [(c.clip, c.video, c.start_s, c.end_s, c.text, c.rating) for c in clips] == [
+        ("e1_0", "e1", 0, 150, "a six, at last", 3.5), ("e1_1", "e1", 150, 300, "", 2)]
+    assert [c.positive() for c in clips] == [True, False]
+
+
+@pytest.mark.parametrize("line, message", [
+    ("c,v,0,150,t,6", r"clip c is rated \[6.0\]; ratings go from 1 to 5"), ("c,v,0,150,t,0.5", "ratings go from 1 to 5"),
+    ("c,v,0,150,t,", "clip c is rated by nobody"), ("c,v,0,150,t,good", "rating 'good' is not a number"), ("c,v,0,150,t,nan", "rating 'nan'"),
+    ("c,v,zero,150,t,3", "start 'zero' is not a number"), ("c,v,1:2:3:4,150,t,3", "start '1:2:3:4' is not a number of seconds or h:mm:ss"),
+    ("c,v,150,150,t,3", "clip c ends at 150.0 s, not after its start"), ("a/b,v,0,1,t,3", "clip 'a/b' is not a name"), (",v,0,1,t,3", "clip ''"),
+    ("ok,v,0,1,t,3", "clip ok stands in line 2 too")])
+def test_faulty_lines_are_listed_together(tmp_path, line, message):
+    path = table(tmp_path, HEADER + "ok,v,0,150,t,3\n" + line + "\nd,v,0,x,t,3\n")
+    with pytest.raises(InputError, match=rf"(?s)r\.csv: line 3: .*{message}.*line 4: end 'x' is not a number"):
+        read_ratings(path)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "has no clip, no video"), (HEADER, "holds no clip"), ("clip,video,start,end\nx,y,0,1", "no rating"),
+    ("clip,id,video,start,end,rating\n", "two of clip"), ("\x00", "has no clip")])
+def test_tables_that_are_none_are_refused(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_ratings(table(tmp_path, text))
+    with pytest.raises(InputError, match="no such file"):
+        read_ratings(tmp_path / "none.csv")
+
+
+def rated(n_videos=40, per_video=30, seed=0):
+    r = np.random.default_rng(seed)
+    return [RatedClip(f"v{v}_{i}", f"v{v}", 150.0 * i, 150.0 * (i + 1), "text", (float(r.integers(1, 6)),), 2)
+            for v in range(n_videos) for i in range(int(r.integers(1, per_video + 1)))]
+
+
+def test_no_video_is_on_both_sides_and_the_split_is_even():
+    clips = rated()
+    train, val = split_by_video(clips, 0.2, seed=3)
+    assert not {c.video for c in train} & {c.video for c in val}
+    assert Counter(train) + Counter(val) == Counter(clips)
+    assert abs(len(val) / len(clips) - 0.2) < 0.02
+    share = [sum(c.positive() for c in side) / len(side) for side in (train, val)]
+    assert abs(share[0] - share[1]) < 0.03
+    assert split_by_video(clips, 0.2, seed=3) == (train, val) != split_by_video(clips, 0.2, seed=4)
+    assert {c.video for c in split_by_video(clips[::-1], 0.2, seed=3)[1]} == {c.video for c in val}
+
+
+def test_what_cannot_be_split_is_named():
+    with pytest.raises(InputError, match="all .* clips are of one video .v0."):
+        split_by_video(rated(1))
+    with pytest.raises(InputError, match="a validation share of 1 is none"):
+        split_by_video(rated(3), 1)
+    train, val = split_by_video(rated(2), 0.01)
+    assert train and val
+
+
+@pytest.mark.parametrize("rating, grade", [(3.2, 1), (4, 2), (4.5, 3), (5, 4)])
+def test_positive_clips_are_one_window_as_salient_as_rated(rating, grade):
+    label = make_label(RatedClip("c", "v", 300, 450, "", (rating,), 2), 7, "words")
+    assert label["relevant_windows"] == [[0, 150]] and label["relevant_clip_ids"] == list(range(75)) and label["positive"] is True
+    assert label["saliency_scores"] == [[grade] * 3] * 75 and (label["qid"], label["query"], label["vid"], label["rating"]) == (7, "words", "c", rating)
+
+
+def test_negative_clips_have_nothing_to_find():
+    label = make_label(RatedClip("c", "v", 0, 150, "", (3.0,), 2), 7, "words")
+    assert (label["relevant_windows"], label["relevant_clip_ids"], label["saliency_scores"], label["positive"]) == ([], [], [], False)
+
+
+@pytest.fixture
+def studio(tmp_path):
+    """Four videos of three clips; pictures by clip, sound by video."""
+    lines, text = [], iter("abcdefghijkl")
+    for v in range(4):
+        for i in range(3):
+            lines.append(f"v{v}_{i},v{v},{20 * i},{20 * i + 20},{next(text) if i else ''},{1 + (v + 2 * i) % 5}")
+            write_features(tmp_path / f"f/clip_b32/v{v}_{i}.npz", 10, 4, "features", "float16")
+        write_features(tmp_path / f"f/panns/v{v}.npy", 30, 3)
+        (tmp_path / "s").mkdir(exist_ok=True)
+        (tmp_path / f"s/v{v}.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nsaid\nearly\n\n2\n00:00:30,000 --> 00:00:31,000\nlater\n")
+    (tmp_path / "r.csv").write_text(HEADER + "\n".join(lines))
+    return tmp_path
+
+
+def args(studio, *more):
+    return [str(studio / "r.csv"), "--visual", str(studio / "f/clip_b32"), "--audio", str(studio / "f/panns"), "--subtitles", str(studio / "s"),
+            "--out", str(studio / "out"), "--val-share", "0.25", *more]
+
+
+@pytest.mark.parametrize("way", [[], ["--copy"]])
+def test_a_dataset_is_made_that_trains(studio, capsys, way):
+    assert main(args(studio, *way)) == 0
+    out = studio / "out"
+    sides = {name: read_labels(out / f"{name}.jsonl") for name in ("train", "val")}
+    assert (len(sides["train"]), len(sides["val"])) == (9, 3)
+    assert (out / "clip_b32/v0_0.npz").is_symlink() == (not way)
+    label = next(label for side in sides.values() for label in side if label["vid"] == "v2_1")
+    np.testing.assert_array_equal(np.load(out / "panns/v2_1.npy"), np.load(studio / "f/panns/v2.npy")[10:20].astype(np.float16))
+    assert label["query"] == "e" and label["qid"] == 8
+    assert next(label for side in sides.values() for label in side if label["vid"] == "v2_0")["query"] == "said early"
+    report = json.loads((out / "report.json").read_text())
+    assert report["train"]["clips"] == 9 and report["dropped"] == 0 and "report.json" in capsys.readouterr().out
+    for label in sides["val"]:
+        write_features(out / f"text/qid{label['qid']}.npz", 3, 5, "last_hidden_state")
+    dataset = HotstarHighlight865(str(out / "val.jsonl"), str(out / "clip_b32"), str(out / "text"), str(out / "panns"), video_dims=4)
+    assert dataset.check() == []
+    item = {key: value.data for key, value in dataset[0].items()}
+    assert item["video"].shape == (10, 4) and item["audio"].shape == (10, 3)
+    assert main(args(studio, *way)) == 0   # again, over itself
+
+
+def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, capsys):
+    (studio / "f/clip_b32/v1_1.npz").unlink()
+    write_features(studio / "f/panns/v3.npy", 15, 3)
+    write_features(studio / "f/clip_b32/v0_0.npz", 5, 4, "features")
+    (studio / "s/v2.srt").unlink()
+    assert main(args(studio)) == 2
+    error = capsys.readouterr().err
+    for line in ("line 6: clip v1_1: no features in", "line 12: clip v3_1: past the end of its video", "line 2: clip v0_0: features in",
+                 "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end", "leave such clips out with --drop"):
+        assert line in error
+    assert not (studio / "out").exists()
+    assert main(args(studio, "--drop")) == 0
+    report = json.loads((studio / "out/report.json").read_text())
+    assert report["dropped"] == 5 and report["dropped_clips"]["v2_0"] == "no text"
+    assert report["train"]["clips"] + report["val"]["clips"] == 7
+
+
+@pytest.mark.parametrize("change, message", [
+    (["--visual", "none"], "none: no such folder of features"), (["--subtitles", "none"], "none: no such folder of subtitles"),
+    (["--val-share", "0"], "a validation share of 0.0 is none"), (["--positive-over", "x"], "invalid float")])
+def test_wrong_options_are_named(studio, capsys, change, message):
+    try:
+        status = main([*args(studio), *change])
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2 and message in capsys.readouterr().err
+
+
+def test_865_clips_take_no_time(tmp_path, capsys):
+    clips = rated(40, 43)[:865]
+    assert len(clips) == 865
+    (tmp_path / "r.csv").write_text(HEADER + "\n".join(f"{c.clip},{c.video},{c.start_s},{c.end_s},t,{c.rating}" for c in clips))
+    for video in {c.video for c in clips}:
+        np.savez((tmp_path / "f").mkdir(exist_ok=True) or tmp_path / f"f/{video}.npz", features=np.zeros((75 * 45, 2), np.float16))
+    assert main([str(tmp_path / "r.csv"), "--visual", str(tmp_path / "f"), "--out", str(tmp_path / "o")]) == 0
+    assert sum(len(read_labels(tmp_path / f"o/{s}.jsonl")) for s in ("train", "val")) == 865
+
+
+def test_one_score_per_clip_is_evaluated_as_sklearn_does():
+    assert eval_clips([0.9, 0.8, 0.1, 0.4], [1, 0, 0, 1]) == {"AP": 83.33, "ROC-AUC": 75.0}   # (1/1 + 2/3) / 2; 3 of 4 pairs
+    assert eval_clips([1, 2], [0, 0]) == dict(AP=0.0) and eval_clips([1, 2], [1, 1]) == dict(AP=100.0)
+    with pytest.raises(InputError, match="must be finite, of the same items"):
+        eval_clips([1, float("nan")], [0, 1])
