@@ -9,13 +9,11 @@ import pytest
 
 from pipelines import media
 from pipelines.audio import read_audio
-from pipelines.mp4 import EncodedMp4, tick_s
-from pipelines.subtitles import Cue, own_subtitles
+from pipelines.mp4 import EncodedMp4
 from pipelines.video import cut, frames_at, probe
 from tests.media import (
     B_FRAMES,
     RATE_HZ,
-    chapters,
     click_times,
     clicks,
     corner_names,
@@ -323,15 +321,6 @@ def test_what_a_player_needs(tmp_path, film):
     assert {0, Fraction(2, 3), 1} <= {key.limit_denominator(1000) for key in keys}   # a player can jump to the joins
 
 
-@pytest.mark.parametrize("source", [Fraction(1, 25), Fraction(1001, 30000), Fraction(1, 1000), Fraction(1, 12800),
-                                    Fraction(1, 10**9), Fraction(1, 1_200_000)])
-def test_time_base_of_the_result(source):
-    tick = tick_s(source)
-    assert tick.numerator == 1
-    assert 10_000 <= tick.denominator <= 1_000_000
-    assert source.denominator > 1_000_000 or (source / tick).denominator == 1
-
-
 @pytest.mark.parametrize("suffix", [".mpg", ".mp4", ".ts"])
 def test_frames_from_a_time_are_those_of_the_whole_file(tmp_path, suffix):
     """Also with several pictures in one packet of a program stream, whose time stamps are then guessed."""
@@ -397,28 +386,3 @@ def test_real_videos(tmp_path, name):
     for (_, picture), frame in zip(found, inside, strict=True):
         error = np.abs(picture.astype(int) - frame.to_ndarray(format="rgb24")).mean()
         assert error < 4
-
-
-def test_chapters_and_subtitles_go_along(tmp_path, film):
-    cues = [Cue(0.5, 0.9, "eins <b>"), Cue(0.95, 2.95, "zwei\nZeilen"), Cue(3.5, 4, "vier")]
-    cut(film, THIRDS, tmp_path / "out.mp4", titles=["Anfang", "Mitte & mehr", "某人"], cues=cues)
-    assert chapters(tmp_path / "out.mp4") == [
-        (0, Fraction(667, 1000), "Anfang"), (Fraction(667, 1000), 1, "Mitte & mehr"), (1, Fraction(33, 20), "某人")]
-    first, *more = own_subtitles(tmp_path / "out.mp4")
-    assert first == Cue(0.167, 0.567, "eins")                 # a reader takes <b> for a mark
-    assert more == [Cue(0.667, 1.0, "zwei Zeilen")]           # 0.05 s of each at other joins would flash
-    check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
-    assert abs(probe(tmp_path / "out.mp4").duration_s - Fraction(33, 20)) < Fraction(1, 5000)
-
-
-def test_without_them_there_are_none(tmp_path, film):
-    cut(film, THIRDS, tmp_path / "out.mp4", cues=[Cue(2, 2.5, "elsewhere")])
-    assert chapters(tmp_path / "out.mp4") == []
-    with av.open(str(tmp_path / "out.mp4")) as container:
-        assert [s.type for s in container.streams] == ["video", "audio"]
-
-
-def test_titles_of_every_piece_or_none(tmp_path, film):
-    with pytest.raises(ValueError):
-        cut(film, THIRDS, tmp_path / "out.mp4", titles=["one"])
-    assert not (tmp_path / "out.mp4").exists()
