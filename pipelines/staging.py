@@ -35,7 +35,10 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
     try:
         make_folder(folder)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
-            yield Path(temporary)
+            try:
+                yield Path(temporary)
+            except InputError as err:   # named as the user knows them
+                raise InputError(str(err).replace(temporary, str(folder))) from err
             written = [name for name in names if (Path(temporary) / name).exists()]
             for name in written:
                 (Path(temporary) / name).replace(folder / name)

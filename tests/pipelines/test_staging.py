@@ -65,3 +65,16 @@ def test_refuses_a_place_that_cannot_be_written_before_the_work(tmp_path):
     with pytest.raises(InputError, match="a folder, where a file"), stage(tmp_path / "folder", ["one"]):
         pytest.fail("must refuse before the work")
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_errors_name_the_files_by_their_place_and_outdated_ones_go(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path}/one: no room$"), stage(tmp_path, ["one"]) as folder:
+        raise InputError(f"{folder / 'one'}: no room")
+    for name in ("one", "old", "mine"):
+        (tmp_path / name).write_text("earlier")
+    with stage(tmp_path, ["one", "two", "three"], outdated=["one", "old", "gone"]) as folder:
+        (folder / "two").write_text("2")
+    assert {p.name for p in tmp_path.iterdir()} == {"two", "mine"}
+    source = tmp_path / "mine"
+    with pytest.raises(InputError, match="would replace the input"), stage(tmp_path, ["one"], [source], outdated=["mine"]):
+        pytest.fail("must refuse before the work")
