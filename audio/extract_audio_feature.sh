@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# audio/extract_audio_feature.sh IN OUT [--encoder panns|offline] [--shard I/N]   features of sound files; --help tells more
+set -euo pipefail
+here="$PWD"
+source "$(dirname "${BASH_SOURCE[0]}")/../tools/env.sh"
+root="$PWD"
+cd "$here"
+exec python "$root/audio/extract_audio_feature.py" "$@"

@@ -1,0 +1,156 @@
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from audio.extract_audio_feature import main as extract
+from audio.unify_audio_name import clean_name, kept, main
+from pipelines.sound_files import is_unified, sound_clips, write_wav
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_sound(path, seconds=3.0, rate=44100, codec="pcm_s16le", layout="stereo", hz=440.0, container=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        samples = (0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(np.stack([samples] * (2 if layout == "stereo" else 1)), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts = rate, 0
+        for part in (frame, None):
+            out.mux(stream.encode(part))
+    return path
+
+
+@pytest.mark.parametrize("name, clean", [
+    ("Match 01 (1).WAV", "match_01"), ("a.mp3.wav", "a"), ("A.WAV.MP3", "a"), ("ep-1 copy 2.flac", "ep-1"), ("x_copy.ogg", "x"),
+    ("  déjà  vu (12) (3).m4a", "déjà_vu"), ("v1.0_cut.wav", "v1.0_cut"), ("(1).wav", ""), ("song [live].opus", "song_live"), ("plain.wav", "plain"),
+    ("copy.wav", "copy"), ("a(2).mp3.mp3", "a")])
+def test_names_lose_their_mess(name, clean):
+    assert clean_name(name) == clean
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_any_sound_becomes_mono_wav_and_the_original_stays(tmp_path):
+    write_sound(tmp_path / "Match 01 (1).WAV")
+    write_sound(tmp_path / "talk.mp3.m4a", codec="aac", container="mp4")
+    write_sound(tmp_path / "done.wav", rate=32000, layout="mono")
+    (tmp_path / "notes.txt").write_text("no sound")
+    before = (tmp_path / "Match 01 (1).WAV").read_bytes()
+    assert main([str(tmp_path)]) == 0
+    assert names(tmp_path) == ["done.wav", "match_01.wav", "notes.txt", "originals", "talk.wav"]
+    assert (tmp_path / "originals" / "Match 01 (1).WAV").read_bytes() == before and names(tmp_path / "originals") == ["Match 01 (1).WAV", "talk.mp3.m4a"]
+    for name in ("match_01.wav", "talk.wav"):
+        with wave.open(str(tmp_path / name)) as file:
+            assert (file.getnchannels(), file.getframerate()) == (1, 32000) and abs(file.getnframes() - 96000) < 3000
+    spectrum = np.abs(np.fft.rfft(sound_clips(tmp_path / "match_01.wav")[0]))
+    assert spectrum.argmax() * 32000 / 64000 == pytest.approx(440, abs=1)
+    state = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")}
+    assert main([str(tmp_path)]) == 0   # again: nothing left to do
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")} == state
+
+
+def test_a_wav_of_the_right_name_and_another_rate_is_converted(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    assert main([str(tmp_path)]) == 0 and is_unified(tmp_path / "a.wav") and not is_unified(tmp_path / "originals/a.wav")
+
+
+def test_two_names_that_meet_both_stay(tmp_path, capsys):
+    for name in ("a.wav", "A (1).wav", "b.wav"):
+        write_sound(tmp_path / name, 0.5)
+    assert main([str(tmp_path)]) == 1
+    assert "A (1).wav: a.wav would be a.wav too" in capsys.readouterr().err
+    assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"] and is_unified(tmp_path / "b.wav")
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path, capsys):
+    write_sound(tmp_path / "A B.wav", 0.5)
+    (tmp_path / "(2).wav").write_bytes(b"")
+    assert main([str(tmp_path), "--dry-run"]) == 1
+    out = capsys.readouterr()
+    assert out.out == "A B.wav -> a_b.wav\n" and "(2).wav: nothing is left of its name" in out.err
+    assert names(tmp_path) == ["(2).wav", "A B.wav"]
+
+
+def test_known_ids_give_names_their_case_back(tmp_path, capsys):
+    for name in ("ep one.WAV", "other.wav"):
+        write_sound(tmp_path / "s" / name, 0.5)
+    (tmp_path / "ids.txt").write_text("Ep_One\nEP2\n")
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 1
+    assert names(tmp_path / "s") == ["Ep_One.wav", "originals", "other.wav"] and "other.wav: other is none of the ids" in capsys.readouterr().err
+    (tmp_path / "r.csv").write_text("clip,video,start,end,rating\nEp_One,v,0,1,3\n")
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "r.csv"), "--dry-run"]) == 1
+    (tmp_path / "ids.txt").write_text("a b\nA_B\n")
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 2 and "differ in case or marks alone" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_sound_stays_and_is_named(tmp_path, capsys):
+    (tmp_path / "X.mp3").write_text("no sound")
+    write_sound(tmp_path / "Y.wav", 0.5)
+    assert main([str(tmp_path)]) == 1
+    assert "X.mp3" in capsys.readouterr().err and names(tmp_path) == ["X.mp3", "originals", "y.wav"]
+
+
+def test_a_stopped_run_goes_on(tmp_path):
+    """Stopped before the old name was taken away."""
+    import os
+    source = write_sound(tmp_path / "A.mp3.wav", 0.5)
+    kept(source).parent.mkdir()
+    os.link(source, kept(source))
+    write_wav(source, tmp_path / "a.wav")
+    assert main([str(tmp_path)]) == 0
+    assert names(tmp_path) == ["a.wav", "originals"] and names(tmp_path / "originals") == ["A.mp3.wav"]
+
+
+def test_a_name_taken_in_originals_is_not_overwritten(tmp_path, capsys):
+    write_sound(tmp_path / "A.wav", 0.5)
+    (tmp_path / "originals").mkdir()
+    (tmp_path / "originals/A.wav").write_text("another")
+    assert main([str(tmp_path)]) == 1 and "is there already; move one" in capsys.readouterr().err
+    assert (tmp_path / "originals/A.wav").read_text() == "another" and names(tmp_path) == ["A.wav", "originals"]
+
+
+def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
+    write_sound(tmp_path / "s/a.wav", 5.0, rate=32000, layout="mono")
+    write_sound(tmp_path / "s/b.wav", 1.0, rate=32000, layout="mono")
+    assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 0
+    rows = np.load(tmp_path / "f/a.npy")
+    assert rows.shape == (3, 256) and np.load(tmp_path / "f/b.npy").shape == (1, 256)
+    assert extract([str(tmp_path / "s"), str(tmp_path / "g"), "--encoder", "offline", "--batch", "1"]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "g/a.npy"), rows, atol=1e-5)
+    stamp = (tmp_path / "f/a.npy").stat().st_mtime_ns
+    (tmp_path / "f/b.npy").write_bytes((tmp_path / "f/b.npy").read_bytes()[:100])   # not whole
+    (tmp_path / "s/c.wav").write_text("no sound")
+    capsys.readouterr()
+    assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 1
+    error = capsys.readouterr().err
+    assert "1 files extracted, 1 were there, 1 failed" in error and "c.wav" in error
+    assert (tmp_path / "f/a.npy").stat().st_mtime_ns == stamp and np.load(tmp_path / "f/b.npy").shape == (1, 256)
+
+
+@pytest.mark.parametrize("files, message", [
+    (None, "no such folder"), ([], "no sound file in it"), (["x.wav", "x.flac"], "several files are called x")])
+def test_nothing_to_extract_is_named(tmp_path, capsys, files, message):
+    if files is not None:
+        (tmp_path / "s").mkdir()
+        for name in files:
+            (tmp_path / "s" / name).touch()
+    assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["unify_audio_name", "extract_audio_feature"])
+def test_scripts_help_and_keep_the_folder_that_they_are_called_from(tmp_path, script):
+    env = {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([ROOT / f"audio/{script}.sh", "--help"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and f"audio/{script}.sh" in done.stdout
+    missing = subprocess.run([ROOT / f"audio/{script}.sh", "gone", *(["out"] if "extract" in script else [])], cwd=tmp_path, env=env,
+                             capture_output=True, text=True, check=False)
+    assert missing.returncode == 2 and "error: gone: no such folder" in missing.stderr
