@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .kts import best_points
+
 MAX_CHANGE_POINTS = 120   # the limit that the published key-shots were made with
-BLOCK = 256               # how many segment ends are costed in one matrix product
 
 
 def change_points(features: np.ndarray, max_change_points: int | None = None,
@@ -16,8 +17,7 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
 
     Chooses the shots within which the features vary least. With m change points the objective is the
     scatter inside the segments over T, plus a penalty of `vmax * m / (2 T) * (log(T / m) + 1)`.
-    The kernel is linear, so a segment's scatter comes from running sums: memory grows with
-    T * (C + max_change_points), never with T * T.
+    `pipelines.kts` finds the exact optimum, without the table of T * T * max_change_points steps.
 
     Args:
         features: (T, C), rows of unit norm.
@@ -37,46 +37,10 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
     if limit < 0 or vmax < 0:
         raise ValueError(f"max_change_points ({limit}) and vmax ({vmax}) must not be negative")
     T = len(features)
-    cost, last_start = _segment(features, min(limit, T - 1))
-    m = np.arange(len(cost))
-    penalty = np.zeros(len(cost))
-    penalty[1:] = vmax * m[1:] / (2 * T) * (np.log(T / m[1:]) + 1)
-    return _trace_back(last_start, int(np.argmin(cost / T + penalty)))
-
-
-def _segment(features: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The least scatter (limit + 1,) by number of change points, and where the last segment starts.
-
-    The second is (limit + 1, T + 1): for m change points in the first j rows, the row at which their
-    last segment starts.
-    """
-    T, C = features.shape
-    sums = np.concatenate([np.zeros((1, C)), np.cumsum(features, axis=0)])      # (T + 1, C)
-    squares = np.concatenate([[0], np.cumsum((features**2).sum(axis=1))])        # (T + 1,)
-    best = np.full((limit + 1, T + 1), np.inf)                                  # [m, j]: rows [0, j)
-    start = np.zeros((limit + 1, T + 1), dtype=np.int32)
-    lengths = np.einsum("tc,tc->t", sums, sums)
-    for begin in range(1, T + 1, BLOCK):
-        ends = np.arange(begin, min(begin + BLOCK, T + 1))
-        products = sums[:ends[-1]] @ sums[ends].T                               # (<= T, block)
-        for column, j in enumerate(ends):
-            between = lengths[:j] - 2 * products[:j, column] + lengths[j]       # |sums[j] - sums[i]|^2
-            scatter = squares[j] - squares[:j] - between / (j - np.arange(j))   # of rows [i, j), (j,)
-            best[0, j] = scatter[0]
-            if limit:
-                total = best[:-1, :j] + scatter                                 # (limit, j)
-                start[1:, j] = total.argmin(axis=1)
-                best[1:, j] = total[np.arange(limit), start[1:, j]]
-    return best[:, T], start
-
-
-def _trace_back(start: np.ndarray, m: int) -> np.ndarray:
-    points = []
-    j = start.shape[1] - 1
-    for left in range(m, 0, -1):
-        j = int(start[left, j])
-        points.append(j)
-    return np.array(points[::-1], dtype=np.int64)
+    m = np.arange(min(limit, T - 1) + 1)
+    price = np.zeros(len(m))   # T times the penalty
+    price[1:] = vmax / 2 * m[1:] * (np.log(T / m[1:]) + 1)
+    return best_points(features, price)
 
 
 def shots_from_points(points: Iterable[int], n: int) -> np.ndarray:

@@ -1,0 +1,270 @@
+"""Kernel temporal segmentation in time that grows with the video's length, not with its square."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 128             # segment ends that are costed together
+MEMORY_BYTES = 4e8      # scatters that are kept from one pass to the next
+PRUNE_EVERY = 16        # ends between two looks at which starts are out
+MAX_PASSES = 16         # of the penalised search, before the table decides among what is left
+ROUNDING = 1e-9         # of the rows' sum of squares
+NARROW = 0.5            # of the price of a change point: as near the bounds must come for the table to be small
+
+
+class Scatter:
+    """Scatter around their mean of rows [i, j), for many i and j at once; in blocks.
+
+    Args:
+        rows: (T, C) float64.
+
+    Attributes:
+        error: by how much rounding may move the scatter of a whole segmentation.
+    """
+
+    def __init__(self, rows: np.ndarray):
+        T, C = rows.shape
+        rows = rows - rows.mean(axis=0)   # scatter stays, and sums stay small
+        self.T = T
+        self.sums = np.zeros((T + 1, C))
+        np.cumsum(rows, axis=0, out=self.sums[1:])
+        self.squares = np.concatenate([[0], np.cumsum(np.einsum("tc,tc->t", rows, rows))])   # (T + 1,)
+        self.error = ROUNDING * float(self.squares[-1])
+        self._rows = rows
+        self._kept: dict[int, tuple[int, np.ndarray]] = {}
+        self._bytes = 0
+
+    def exact(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """(N,) float64 scatters of rows [starts, ends)."""
+        out = np.empty(len(starts))
+        for begin in range(0, len(starts), 4096):
+            i, j = starts[begin:begin + 4096], ends[begin:begin + 4096]
+            between = self.sums[j] - self.sums[i]
+            square = np.einsum("nc,nc->n", between, between)
+            out[begin:begin + 4096] = self.squares[j] - self.squares[i] - square / (j - i)
+        return out
+
+    def block(self, begin: int, first: int) -> tuple[int, np.ndarray]:
+        """Scatters of the segments that end at `begin + 1` up to `begin + BLOCK`.
+
+        Args:
+            begin: first row of the block.
+            first: row from which on starts are wanted.
+
+        Returns:
+            The row of the first column, at most `first`, and (ends, starts), inf where a segment is empty.
+        """
+        kept = self._kept.get(begin)
+        if kept is not None and kept[0] <= first:
+            return kept
+        made = first, self._make(begin, first)
+        if kept is not None:
+            self._bytes -= kept[1].nbytes
+        if self._bytes + made[1].nbytes <= MEMORY_BYTES:
+            self._kept[begin] = made
+            self._bytes += made[1].nbytes
+        else:
+            self._kept.pop(begin, None)
+        return made
+
+    def _make(self, begin: int, first: int) -> np.ndarray:
+        end = min(begin + BLOCK, self.T)
+        before = begin - first
+        gram = self._rows[begin:end] @ self._rows[first:end].T             # (ends, starts)
+        own = np.diagonal(gram[:, before:]).copy()
+        gram[:, before:] = np.tril(gram[:, before:], -1)
+        # row r joins the segments [i, begin + r): their summed Gram grows by twice its products with them, and its own
+        growth = 2 * np.cumsum(gram[:, ::-1], axis=1)[:, ::-1] + own[:, None]
+        growth[:, before:] = np.tril(growth[:, before:])
+        apart = self.sums[begin] - self.sums[first:begin]
+        growth[0, :before] += np.einsum("sc,sc->s", apart, apart)
+        summed = np.cumsum(growth, axis=0)
+        ends, starts = np.arange(begin + 1, end + 1)[:, None], np.arange(first, end)
+        length = ends - starts
+        scatter = self.squares[ends] - self.squares[starts] - summed / np.maximum(length, 1)
+        return np.where(length > 0, scatter, np.inf)
+
+
+def best_points(rows: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """The change points of the least scatter plus price, exactly.
+
+    A price of `lam` for each change point makes the search one pass over the ends, in which a start that can
+    never again be part of the best is dropped (PELT: Killick et al., JASA 2012), and bounds the scatter with
+    m change points from below by a line in m. Lines of several prices rule out most numbers of change points;
+    for those that are left, segments that no solution better than the best known can hold are ruled out by the
+    same bound, and a table over the few others decides.
+
+    Args:
+        rows: (T, C) float64.
+        price: (limit + 1,) of 0, 1, .. change points, concave.
+
+    Returns:
+        (M,) ascending rows where a new segment starts, M <= limit.
+    """
+    search = _Search(Scatter(rows), price)
+    search.explore()
+    return search.decide()
+
+
+class _Search:
+    """What is known so far: scatters of some numbers of change points, and lines below all others."""
+
+    def __init__(self, scatter: Scatter, price: np.ndarray):
+        self.scatter, self.price = scatter, price
+        self.T, self.limit = scatter.T, len(price) - 1
+        self.known: dict[int, tuple[float, np.ndarray]] = {}   # number -> scatter, points
+        self.lines: dict[float, float] = {}                    # lam -> least scatter + lam * number
+        self.add(np.empty(0, dtype=np.int64))
+        self.add(np.arange(1, self.T), 0.0)
+
+    def add(self, points: np.ndarray, cost: float | None = None) -> None:
+        """Takes note of a segmentation by its change points; its scatter is computed where it is not given."""
+        if cost is None:
+            starts, ends = np.concatenate([[0], points]), np.concatenate([points, [self.T]])
+            cost = float(self.scatter.exact(starts, ends).sum())
+        if len(points) not in self.known or cost < self.known[len(points)][0]:
+            self.known[len(points)] = cost, points
+
+    def best(self) -> tuple[float, int]:
+        """The least scatter plus price that is known to be reached, and its number of change points."""
+        return min((cost + self.price[m], m) for m, (cost, _) in self.known.items() if m <= self.limit)
+
+    def gaps(self, lam: float) -> np.ndarray:
+        """(limit + 1,): how far above the line of `lam` the best may lie, by its number of change points."""
+        m = np.arange(self.limit + 1)
+        return self.best()[0] - self.price - (self.lines[lam] - self.scatter.error - lam * m)
+
+    def open(self) -> np.ndarray:
+        """Numbers of change points for which no line rules out a solution as good as the best."""
+        gaps = np.min([self.gaps(lam) for lam in self.lines], axis=0)
+        return np.flatnonzero(gaps >= 0)
+
+    def explore(self) -> None:
+        """Draws lines until few numbers are left, or the lines come close to what is known."""
+        lam = max(float(self.price[-1] - self.price[-2]), 1e-9) if self.limit else 1.0
+        for _ in range(MAX_PASSES):
+            least, points, _ = penalised(self.scatter, lam)
+            self.lines[lam] = least
+            self.add(points, least - lam * len(points) if len(points) > self.limit else None)
+            if len(points) > self.limit:
+                self._fill()
+            gaps = np.min([self.gaps(tried) for tried in self.lines], axis=0)
+            if gaps.max() < NARROW * lam + self.scatter.error:
+                return
+            lam = self._next(int(gaps.argmax()))
+            if lam in self.lines or lam <= 0:
+                return
+
+    def _next(self, m: int) -> float:
+        """A price whose line may rule out m change points."""
+        at = sorted(self.known)
+        hull: list[int] = []   # of those known, the lower one
+        for k in at:
+            while len(hull) > 1 and self._slope(hull[-2], hull[-1]) <= self._slope(hull[-1], k):
+                hull.pop()
+            hull.append(k)
+        after = max(1, next(i for i, k in enumerate(hull) if k >= m or i == len(hull) - 1))
+        chord, top = self._slope(hull[after - 1], hull[after]), self.best()[1]
+        if m >= top:
+            return chord
+        return min(chord, float(self.price[top] - self.price[m] + 2 * self.scatter.error) / (top - m))
+
+    def _slope(self, few: int, many: int) -> float:
+        return (self.known[few][0] - self.known[many][0]) / (many - few)
+
+    def _fill(self) -> None:
+        """Finds good segmentations up to the limit among the change points of the two around it."""
+        below, above = max(m for m in self.known if m <= self.limit), min(m for m in self.known if m > self.limit)
+        borders = np.union1d(self.known[below][1], self.known[above][1])
+        if len(borders) > 4 * self.limit + 8:
+            return
+        nodes = np.concatenate([[0], borders, [self.T]])
+        ends, starts = np.tril_indices(len(nodes), -1)
+        pairs = [(end, starts[ends == end]) for end in range(1, len(nodes))]
+        costs = [self.scatter.exact(nodes[s], np.full(len(s), nodes[e])) for e, s in pairs]
+        for points in table([s for _, s in pairs], costs, self.limit):
+            self.add(nodes[points])
+
+    def _settled(self, m: int) -> bool:
+        """Whether no segmentation with m change points is better than the known one, but for rounding."""
+        bound = max(least - lam * m for lam, least in self.lines.items())
+        return m in self.known and self.known[m][0] <= bound + self.scatter.error
+
+    def decide(self) -> np.ndarray:
+        """The best of all, by a table of the segments that are not ruled out."""
+        left = self.open()
+        if any(not self._settled(m) for m in left):
+            lam = min(self.lines, key=lambda tried: self.gaps(tried)[left].max())
+            slack = float(self.gaps(lam)[left].max()) + 2 * self.scatter.error
+            _, _, listed = penalised(self.scatter, lam, slack)
+            for points in table([s for s, _ in listed], [c for _, c in listed], int(left[-1])):
+                self.add(points)
+        known = sorted((m, cost) for m, (cost, _) in self.known.items() if m <= self.limit)
+        values = np.array([cost + self.price[m] for m, cost in known])
+        return self.known[known[int(values.argmin())][0]][1]
+
+
+def penalised(scatter: Scatter, lam: float, slack: float | None = None) \
+        -> tuple[float, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Segments the rows at a price of `lam` for each change point (Jackson et al., 2005), with PELT's pruning.
+
+    Args:
+        slack: what a start may lose against the best one and still be listed; None lists none.
+
+    Returns:
+        The least scatter plus price; its change points; for each end 1..T the starts within the slack and their
+        segments' scatters.
+    """
+    T, spare = scatter.T, slack or 0.0
+    least, last = np.zeros(T + 1), np.zeros(T + 1, dtype=np.int64)
+    least[0] = -lam
+    listed: list[tuple[np.ndarray, np.ndarray]] = []
+    first = 0
+    for begin in range(0, T, BLOCK):
+        column, costs = scatter.block(begin, first)
+        for r in range(min(BLOCK, T - begin)):
+            j = begin + r + 1
+            total = least[first:j] + costs[r, first - column:j - column]
+            k = int(total.argmin())
+            last[j], least[j] = first + k, total[k] + lam
+            if slack is not None:
+                near = np.flatnonzero(total <= total[k] + spare)
+                listed.append((first + near, costs[r, first - column + near]))
+            if j % PRUNE_EVERY == 0:
+                first += int((total <= least[j] + spare).argmax())
+    points = []
+    j = int(last[T])
+    while j > 0:
+        points.append(j)
+        j = int(last[j])
+    return float(least[T]), np.array(points[::-1], dtype=np.int64), listed
+
+
+def table(starts: list[np.ndarray], costs: list[np.ndarray], limit: int) -> list[np.ndarray]:
+    """The best change points for each number of them up to the limit, by dynamic programming.
+
+    Args:
+        starts: for each end 1..T the rows at which its segment may start, ascending.
+        costs: of those segments.
+
+    Returns:
+        Change points, for every number that the segments allow.
+    """
+    T = len(starts)
+    best = np.full((T + 1, limit + 1), np.inf)   # [j, m]: rows [0, j) with m change points
+    came = np.zeros((T + 1, limit + 1), dtype=np.int32)
+    for j, (rows, cost) in enumerate(zip(starts, costs, strict=True), start=1):
+        total = best[rows, :-1] + cost[:, None]                # (starts, limit): one more change point
+        if limit:
+            k = total.argmin(axis=0)
+            best[j, 1:], came[j, 1:] = total[k, np.arange(limit)], rows[k]
+        if len(rows) and rows[0] == 0:
+            best[j, 0] = cost[0]
+    found = []
+    for m in np.flatnonzero(np.isfinite(best[T])):
+        points, j = [], T
+        for left in range(m, 0, -1):
+            j = int(came[j, left])
+            points.append(j)
+        found.append(np.array(points[::-1], dtype=np.int64))
+    return found
