@@ -15,7 +15,7 @@ def slow_points(rows, price):
     for j in range(1, T + 1):
         best[0, j] = scatter[0, j]
         for m in range(1, min(limit, j - 1) + 1):
-            came[m, j] = min(range(m, j), key=lambda i: best[m - 1, i] + scatter[i, j])   # noqa: B023
+            came[m, j] = min(range(m, j), key=lambda i: best[m - 1, i] + scatter[i, j])
             best[m, j] = best[m - 1, came[m, j]] + scatter[came[m, j], j]
     points, j = [], T
     for m in range(int(np.argmin(best[:, T] + price)), 0, -1):
@@ -36,8 +36,10 @@ def kts_price(T, limit, vmax):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_equals_the_table_that_tries_everything(seed):
+def test_equals_the_table_that_tries_everything(monkeypatch, seed):
     """With limits that bind and that do not, dear and cheap change points, clear shots and none."""
+    monkeypatch.setattr("pipelines.kts.PRUNE_EVERY", 1)
+    monkeypatch.setattr("pipelines.kts.BLOCK", 8)
     r = np.random.default_rng(1000 + seed)
     T = int(r.integers(2, 60))
     rows = rows_in_shots(seed, T, int(r.integers(1, 12)), r.uniform(0.05, 1.5))
