@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -95,7 +97,7 @@ class _Times:
 
     def __init__(self, rate: Fraction):
         self.rate = rate
-        self.spans: list[tuple[int, int]] = []   # time stamp and length, in ticks
+        self.starts, self.lengths = array("q"), array("q")   # in ticks; an hour has 108,000
         self.tick_s, self.latest = Fraction(0), 0
 
     def add(self, packet: Packet, path: str | os.PathLike) -> None:
@@ -105,13 +107,14 @@ class _Times:
         length = packet.duration or round(1 / self.rate / self.tick_s)
         start = packet.pts
         if start is None:
-            start = sum(self.spans[-1]) if self.spans else 0
-        if self.spans and (self.latest - start) * self.tick_s > JUMP_BACK_S:
+            start = self.starts[-1] + self.lengths[-1] if self.starts else 0
+        if self.starts and (self.latest - start) * self.tick_s > JUMP_BACK_S:
             raise InputError(f"{path}: its time stamps step back from {float(self.latest * self.tick_s):.1f} to "
                              f"{float(start * self.tick_s):.1f} s, as in files that were strung together; "
                              "convert it first")
-        self.latest = max(start, self.latest) if self.spans else start
-        self.spans.append((start, length))
+        self.latest = max(start, self.latest) if self.starts else start
+        self.starts.append(start)
+        self.lengths.append(length)
 
     def since(self, first_s: Fraction, stated_end: int | None) -> tuple[int, Fraction]:
         """How many pictures there are from a time stamp on, and the end of the last one in seconds.
@@ -122,12 +125,17 @@ class _Times:
                 packet is missing.
         """
         first = round(first_s / self.tick_s)
-        spans = [span for span in self.spans if span[0] >= first] or [(first, self.spans[-1][1])]
-        last, length = max(spans)
-        reordered = self.spans[-1] != (last, length)   # else its own length is that of showing
-        if reordered and stated_end is not None and last < stated_end <= last + max(length for _, length in spans):
+        starts, lengths = np.array(self.starts), np.array(self.lengths)
+        kept = starts >= first
+        if not kept.any():
+            return 1, (first + self.lengths[-1]) * self.tick_s
+        starts, lengths = starts[kept], lengths[kept]
+        last = int(starts.max())
+        length = int(lengths[starts == last].max())
+        reordered = (self.starts[-1], self.lengths[-1]) != (last, length)   # else its own length is that of showing
+        if reordered and stated_end is not None and last < stated_end <= last + int(lengths.max()):
             length = stated_end - last
-        return len({start for start, _ in spans}), (last + length) * self.tick_s
+        return len(np.unique(starts)), (last + length) * self.tick_s
 
 
 def _stated_end(container: InputContainer, stream: VideoStream) -> int | None:
