@@ -1,0 +1,138 @@
+"""Files that players play though nothing about them is plain: each is probed, read at exact times and encoded."""
+
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from pipelines.encode import encode_video
+from pipelines.video import Reading, frames_at, probe
+from tests.media import B_FRAMES, clicks, numbered_picture, read_number, write_video
+from tests.pipelines.fakes import colour_encoders
+
+
+def numbers(path, times_s, sampling="exact"):
+    return [read_number(picture) for _, picture in frames_at(path, times_s, reading=Reading(sampling))]
+
+
+def check(path, n_frames=50, duration_s=2.0):
+    """It holds numbered pictures, 25 a second, and is encoded with both samplings."""
+    info = probe(path)
+    assert (info.n_frames, float(info.duration_s)) == (n_frames, pytest.approx(duration_s, abs=0.05))
+    assert numbers(path, [0.02, 0.5, 1.0, 1.94]) == [0, 12, 25, 48]
+    assert numbers(path, [0], "keyframes") == [0]
+    for sampling in ("exact", "keyframes"):
+        video = encode_video(path, colour_encoders(with_sound=True), progress=False, sampling=sampling)
+        assert video.n_clips == 1 and np.isfinite(video.visual["colour"]).all()
+        assert (video.audio is not None) == info.has_audio
+
+
+@pytest.mark.parametrize("codec, suffix, options", [
+    ("libx265", ".mp4", {"x265-params": "log-level=none:bframes=3:keyint=20"}),
+    ("libvpx-vp9", ".webm", dict(deadline="realtime", g="20")),
+    ("libsvtav1", ".mp4", dict(preset="12", crf="20")),
+    ("mpeg2video", ".mpg", dict(g="12", bf="2", qscale="2")),
+    ("libx264", ".mp4", dict(preset="veryfast", **{"x264-params": "keyint=20:open-gop=1:bframes=3"})),
+    ("libx264", ".mp4", dict(preset="veryfast", **{"x264-params": "keyint=20:intra-refresh=1:bframes=0"})),
+])
+@pytest.mark.parametrize("sound", [False, True])
+def test_codecs(tmp_path, codec, suffix, options, sound):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {codec}")
+    size = (128, 96)
+    check(write_video(tmp_path / f"a{suffix}", 50, codec=codec, options=options, size=size,
+                      sound=clicks([1], 2) if sound else None, sound_codec=dict([(".webm", "libopus"), (".mpg", "mp2")]
+                                                                                 ).get(suffix, "aac")))
+
+
+def test_interlaced(tmp_path):
+    options = dict(preset="veryfast", **{"x264-params": "tff=1:bframes=2:keyint=20"})
+    path = write_video(tmp_path / "a.mp4", 50, options=options, size=(128, 96))
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).interlaced_frame
+    check(path)
+
+
+@pytest.mark.parametrize("box", [b"mvhd", b"mdhd"])
+def test_an_mp4_header_that_claims_ten_hours(tmp_path, box):
+    path = write_video(tmp_path / "a.mp4", 50, options=B_FRAMES)
+    data = bytearray(path.read_bytes())
+    at = data.index(box) + 16                           # version and flags, two dates; then scale and duration
+    scale, = struct.unpack(">I", data[at:at + 4])
+    data[at + 4:at + 8] = struct.pack(">I", 36000 * scale)
+    path.write_bytes(data)
+    check(path)
+
+
+def test_a_matroska_header_that_claims_ten_hours(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 50, options=B_FRAMES, sound=clicks([1], 2))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3               # Duration, a double in milliseconds
+    data[at:at + 8] = struct.pack(">d", 36e6)
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        assert container.duration == 36e9
+    check(path)
+
+
+def test_an_edit_list_that_begins_between_b_frames(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 50, options=B_FRAMES)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12                       # version, flags and count of entries; then the first
+    length, begin, rate = struct.unpack(">IiI", data[at:at + 12])
+    with av.open(str(path)) as container:
+        tick_s = container.streams.video[0].time_base
+    data[at:at + 12] = struct.pack(">IiI", length, begin + round(Fraction(7, 25) / tick_s), rate)
+    path.write_bytes(data)
+    info = probe(path)
+    assert info.n_frames == 43 and numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
+    assert encode_video(path, colour_encoders(), progress=False).n_clips == 1
+
+
+def test_of_two_video_streams_the_main_one(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        streams = []
+        for size in ((80, 48), (160, 96)):
+            stream = container.add_stream("libx264", rate=25, options=B_FRAMES)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            stream.disposition = av.stream.Disposition.default if size == (160, 96) else av.stream.Disposition(0)
+            streams.append((stream, size))
+        for i in range(50):
+            for stream, size in streams:
+                number = i if size == (160, 96) else 700
+                frame = av.VideoFrame.from_ndarray(numbered_picture(number, size)).reformat(format="yuv420p")
+                frame.pts, frame.time_base = i, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream, _ in streams:
+            container.mux(stream.encode(None))
+    assert probe(path).width == 160
+    check(path)
+
+
+def test_cover_art_in_an_mp3_is_no_video(tmp_path):
+    path = tmp_path / "a.mp3"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("mp3" if "libmp3lame" not in av.codecs_available else "libmp3lame", rate=44100)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(numbered_picture(3, (64, 48))).reformat(format="yuvj420p")
+        container.mux([*cover.encode(picture), *cover.encode(None)])
+        frame = av.AudioFrame.from_ndarray(clicks([0.1], 1, 44100)[None], "fltp", "mono")
+        frame.sample_rate = 44100
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+    for use in (probe, lambda p: encode_video(p, colour_encoders(), progress=False)):
+        with pytest.raises(InputError, match="only sound in it, no video stream"):
+            use(path)
+
+
+def test_time_stamps_that_jump_ahead(tmp_path):
+    pts = [*range(25), *range(1025, 1050)]              # 25 frames, 40 s of nothing, 25 frames
+    path = write_video(tmp_path / "a.mp4", 50, pts=pts, options=B_FRAMES)
+    assert float(probe(path).duration_s) == 42
+    assert numbers(path, [0.5, 20, 41.02, 41.5]) == [12, 24, 25, 37]
+    assert encode_video(path, colour_encoders(), progress=False).n_clips == 21
