@@ -2,6 +2,7 @@
 # audio/extract_audio_feature.sh IN OUT [--encoder panns|offline] [--shard I/N]   features of sound files; --help tells more
 set -euo pipefail
 here="$PWD"
+# shellcheck source=tools/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/env.sh"
 root="$PWD"
 cd "$here"

@@ -1,0 +1,153 @@
+"""The shell scripts: what they would do, and what they refuse."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ["run.sh", "test.sh", "run_slurm.sh", "sync_efs.sh", "audio/unify_audio_name.sh", "audio/extract_audio_feature.sh"]
+CONFIG = "configs/sample/umt_sample.py"
+
+
+def call(script, *args, root=ROOT, **environment):
+    return subprocess.run([root / script, *map(str, args)], capture_output=True, text=True, check=False, cwd="/",
+                          env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_strict_and_helps(script):
+    assert "\nset -euo pipefail\n" in (ROOT / script).read_text()
+    assert os.access(ROOT / script, os.X_OK)
+    if not script.startswith("audio"):   # those are told by their commands
+        done = call(script, "--help")
+        assert done.returncode == 0 and f"./{script}" in done.stdout and "set -euo" not in done.stdout
+
+
+def submitted(*args, **environment):
+    done = call("run_slurm.sh", "--dry-run", *args, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_training_is_submitted_so_that_it_requeues_and_resumes():
+    out = submitted("--nodes", 2, "--gpus", 4, "--partition", "gpu", "--time", "12:00:00", "--account", "a", CONFIG, "--seed", 3)
+    for option in ("--requeue", "--open-mode=append", "--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--partition=gpu",
+                   "--time=12:00:00", "--account=a", "--output=work_dirs/umt_sample/slurm-%j.log", "--cpus-per-task=1"):
+        assert option in out.splitlines()[0].replace("\\", "")
+    command = next(line for line in out.splitlines() if line.startswith("srun"))
+    assert f"{CONFIG} --launcher slurm --work-dir work_dirs/umt_sample --resume --seed 3" in command
+
+
+def test_environment_variables_do_the_same_as_options():
+    out = submitted(CONFIG, NODES="3", TASKS="2", PARTITION="p", TIME="1:00", ACCOUNT="b", CPUS="4")
+    for option in ("--nodes=3", "--ntasks-per-node=2", "--partition=p", "--time=1:00", "--account=b", "--cpus-per-task=4"):
+        assert option in out
+    assert "OMP_NUM_THREADS=4" in out and "--gpus-per-node" not in out
+
+
+def test_an_extraction_is_an_array_of_what_has_not_ended_well(tmp_path):
+    out = submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f")
+    assert "--array=1,2,3" in out.replace("\\", "") and r"my\ videos/" in out and '--shard "$SLURM_ARRAY_TASK_ID/3"' in out
+    state = next(line for line in out.splitlines() if line.startswith("ended="))[len("ended="):].replace("\\", "").strip()
+    Path(state).mkdir(parents=True)
+    (Path(state) / "2-of-3").touch()
+    assert "--array=1,3" in submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f").replace("\\", "")
+    for i in (1, 3):
+        (Path(state) / f"{i}-of-3").touch()
+    assert "nothing is left to do" in submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f")
+    assert "--array=1,2,3" in submitted("--shards", 3, "extract", "others/", "--out", tmp_path / "f f").replace("\\", "")
+
+
+@pytest.mark.parametrize("args, message", [
+    (["gone.py"], "gone.py: no such config"), (["--nodes", "two", CONFIG], "--nodes two: not a whole number"), (["--nodes"], "--nodes needs a value"),
+    (["--gpu", "1", CONFIG], "unknown option --gpu"), (["extract", "v", "--out", "f"], "an extraction needs --shards N"),
+    (["--shards", "2", "extract", "v"], "an extraction needs --out DIR")])
+def test_wrong_options_are_named(args, message):
+    done = call("run_slurm.sh", "--dry-run", *args)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
+
+
+def test_without_slurm_the_machine_is_named(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "dirname", "sed", "env"):
+        (tools / name).symlink_to(shutil.which(name))
+    done = call("run_slurm.sh", CONFIG, PATH=str(tools))
+    assert done.returncode == 2 and "error: sbatch: not found, so there is no Slurm on this machine" in done.stderr
+    done = call("sync_efs.sh", "push", PATH=str(tools))
+    assert done.returncode == 2 and "error: rsync: not found" in done.stderr
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A small project with the script in it, and a place that stands for the shared file system."""
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    root = tmp_path / "project"
+    (root / "data/features").mkdir(parents=True)
+    (root / ".venv").mkdir()
+    (root / "work_dirs/old").mkdir(parents=True)
+    shutil.copy(ROOT / "sync_efs.sh", root)
+    (root / "data/features/v.npz").write_bytes(b"features")
+    (root / ".venv/big").write_text("not to be copied")
+    (tmp_path / "efs").mkdir()
+    return root, tmp_path / "efs/p"
+
+
+def sync(tree, *args):
+    return call("sync_efs.sh", *args, "--unmounted", root=tree[0], EFS_ROOT=str(tree[1]))
+
+
+def test_push_and_pull_copy_what_belongs_there_and_remove_nothing(tree):
+    root, efs = tree
+    assert "data/features/v.npz" in sync(tree, "push", "--dry-run").stdout and not (efs / "data").exists()
+    done = sync(tree, "push", "--verify")
+    assert done.returncode == 0 and "equals its source" in done.stdout
+    assert (efs / "data/features/v.npz").read_bytes() == b"features" and not (efs / ".venv").exists() and not (efs / "work_dirs").exists()
+    (efs / "data/extra").write_text("of the cluster")
+    assert sync(tree, "push").returncode == 0 and (efs / "data/extra").exists()
+    assert sync(tree, "push", "--delete").returncode == 0 and not (efs / "data/extra").exists()
+    (efs / "work_dirs/run").mkdir(parents=True)
+    (efs / "work_dirs/run/best.pth").write_bytes(b"weights")
+    assert sync(tree, "pull").returncode == 0
+    assert (root / "work_dirs/run/best.pth").read_bytes() == b"weights" and (root / "work_dirs/old").is_dir()
+
+
+def test_a_difference_that_size_and_time_hide_is_found(tree):
+    root, efs = tree
+    sync(tree, "push")
+    stamp = (root / "data/features/v.npz").stat()
+    (efs / "data/features/v.npz").write_bytes(b"FEATURES")
+    os.utime(efs / "data/features/v.npz", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    done = sync(tree, "push", "--verify")
+    assert done.returncode == 1 and "differs from its source: data/features/v.npz" in done.stderr
+
+
+@pytest.mark.parametrize("args, efs, message", [
+    (["push"], "", "EFS_ROOT is not set"), (["push"], "/nowhere/at/all", "/nowhere/at/all: /nowhere/at does not exist; is the file system mounted?"),
+    (["push", "pull"], "/tmp/x", "push or pull, not both"), (["copy"], "/tmp/x", "copy: unknown"),
+    (["pull", "--unmounted"], "/tmp/x-none", "nothing was trained there yet")])
+def test_what_cannot_be_synced_is_named(tree, args, efs, message):
+    done = call("sync_efs.sh", *args, root=tree[0], EFS_ROOT=efs)
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_target_that_is_not_mounted_or_inside_is_refused(tree):
+    root, efs = tree
+    done = call("sync_efs.sh", "push", root=root, EFS_ROOT=str(efs))
+    assert done.returncode == 2 and "is not mounted there; mount it, or say --unmounted" in done.stderr and not efs.exists()
+    done = call("sync_efs.sh", "push", "--unmounted", root=root, EFS_ROOT=str(root / "in"))
+    assert done.returncode == 2 and "lies inside" in done.stderr
+
+
+def test_a_full_disk_is_one_error(tree, tmp_path):
+    root, efs = tree
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "rsync").write_text("#!/bin/sh\necho 'rsync: write failed: No space left on device (28)' >&2\nexit 11\n")
+    (fake / "rsync").chmod(0o755)
+    done = call("sync_efs.sh", "push", "--unmounted", root=root, EFS_ROOT=str(efs), PATH=f"{fake}:{os.environ['PATH']}")
+    assert done.returncode == 2 and "error: the copy to" in done.stderr and "is its disk full" in done.stderr
