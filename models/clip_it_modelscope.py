@@ -1,0 +1,166 @@
+"""The network of ModelScope's CLIP-It checkpoint, under its own key names."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from nncore.nn import MODELS
+from torch import Tensor
+
+from .blocks.position_embedding import sinusoids
+
+EPS = 1e-6   # of its layer norms
+
+
+class _Attention(nn.Module):
+    """Multi-head attention without biases, normalised after the residual (Vaswani et al., 2017)."""
+
+    def __init__(self, dims: int, heads: int, head_dims: int):
+        super().__init__()
+        self.heads = heads
+        self.w_qs, self.w_ks, self.w_vs = (nn.Linear(dims, heads * head_dims, bias=False) for _ in range(3))
+        self.fc = nn.Linear(heads * head_dims, dims, bias=False)
+        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+
+    def forward(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, Q, C) and (B, K, C), mask (B, K) True where a key exists -> (B, Q, C)."""
+        allowed = None if mask is None else mask[:, None, None, :]   # (B, K) -> (B, 1, 1, K)
+        out = F.scaled_dot_product_attention(
+            self._split(self.w_qs(q)), self._split(self.w_ks(k)), self._split(self.w_vs(k)), attn_mask=allowed)
+        return self.layer_norm(self.fc(out.transpose(1, 2).flatten(2)) + q)   # (B, H, Q, D) -> (B, Q, H * D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)   # (B, L, H * D) -> (B, H, L, D)
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, dims: int, hidden: int):
+        super().__init__()
+        self.w_1, self.w_2 = nn.Linear(dims, hidden), nn.Linear(hidden, dims)
+        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer_norm(self.w_2(F.relu(self.w_1(x))) + x)
+
+
+class _Layer(nn.Module):
+    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, decodes: bool):
+        super().__init__()
+        self.slf_attn = _Attention(dims, heads, head_dims)
+        if decodes:
+            self.enc_attn = _Attention(dims, heads, head_dims)
+        self.pos_ffn = _FeedForward(dims, hidden)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.pos_ffn(self.slf_attn(x, x, mask))
+
+
+class _Positions(nn.Module):
+    def __init__(self, dims: int, rows: int):
+        super().__init__()
+        self.register_buffer("pos_table", sinusoids(rows, dims)[None])
+
+
+class _Stack(nn.Module):
+    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, layers: int, rows: int, decodes: bool):
+        super().__init__()
+        self.position_enc = _Positions(dims, rows)
+        self.layer_stack = nn.ModuleList(_Layer(dims, hidden, heads, head_dims, decodes) for _ in range(layers))
+        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.layer_norm(x + self.position_enc.pos_table[:, :x.size(1)])
+        for layer in self.layer_stack:
+            x = layer(x, mask)
+        return x
+
+
+@MODELS.register()
+class CLIPItModelScope(nn.Module):
+    """CLIP-It (Narasimhan et al., NeurIPS 2021) as ModelScope published it (Apache-2.0).
+
+    It joins seven sentences into one key, so its attention adds one vector to all frames of a video; the
+    decoder's weights are kept under their names and not run, since nothing reads its output.
+
+    Args:
+        dims: width of frames, sentences and model.
+        sentences: joined into the key.
+        layers, hidden, heads, head_dims, text_heads: of the transformer.
+        positions: rows of a window; longer videos are scored in windows that overlap by half.
+        p: dropout before the score, in training.
+    """
+
+    def __init__(self, dims: int = 512, sentences: int = 7, layers: int = 6, hidden: int = 2048, heads: int = 8,
+                 head_dims: int = 256, text_heads: int = 4, positions: int = 4000, p: float = 0.5):
+        super().__init__()
+        self.sentences, self.positions = sentences, positions
+        self.layer_norm_img_src = nn.LayerNorm(dims, eps=EPS)   # this and the next two: in the file, not used
+        self.layer_norm_img_trg = nn.LayerNorm(dims, eps=EPS)
+        self.layer_norm_txt = nn.LayerNorm(sentences * dims, eps=EPS)
+        self.linear_txt = nn.Linear(sentences * dims, dims)
+        self.lg_attention = _Attention(dims, text_heads, head_dims)
+        size = (dims, hidden, heads, head_dims, layers, positions)
+        self.encoder = _Stack(*size, decodes=False)
+        self.decoder = _Stack(*size, decodes=True)
+        self.linear_1, self.linear_2 = nn.Linear(dims, dims), nn.Linear(dims, 1)
+        self.drop = nn.Dropout(p)
+        self.norm_y, self.norm_linear = nn.LayerNorm(dims, eps=EPS), nn.LayerNorm(dims, eps=EPS)
+        for unused in (self.layer_norm_img_src, self.layer_norm_img_trg, self.layer_norm_txt, self.decoder):
+            unused.requires_grad_(False)
+
+    def forward(self, data: dict, mode: str) -> dict:
+        """Scores every frame.
+
+        Args:
+            data: `video` (B, T, C), rows of unit norm; `query` (B, N, C) sentences, padded with inf, or
+                (B, 1, sentences * C), joined already, or absent; `saliency` (B, T), -1 where padded.
+            mode: `train`, `val`, or `test`, which computes no losses.
+
+        Returns:
+            `_avg_factor`, `saliency_loss` (squared error), `_out` with `meta` and `saliency` (B, T), 0 where padded.
+        """
+        video, mask = data["video"], data["saliency"] >= 0
+        text = self.linear_txt(self.join(data.get("query"), video))   # (B, 1, C)
+        frames = self.lg_attention(video, text)
+        starts = range(0, max(1, frames.size(1) - self.positions // 2), max(1, self.positions // 2))
+        total, weights = torch.zeros_like(video[..., 0]), torch.zeros_like(video[0, :, 0])
+        for start in starts:   # one, unless the video is longer than the table of positions
+            rows = slice(start, start + self.positions)
+            total[:, rows] = total[:, rows] + self._score(frames[:, rows], mask[:, rows])
+            weights[rows] += 1
+        scores = total / weights
+        output = dict(_avg_factor=len(video), _out=dict(meta=data.get("meta"),
+                                                        saliency=(scores.detach() * mask).float().cpu()))
+        if mode != "test":
+            error = (scores - data["saliency"].float())**2 * mask
+            output["saliency_loss"] = error.sum() / mask.sum().clamp(min=1)
+        return output
+
+    def _score(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T) in [0, 1]."""
+        mask = mask | ~mask.any(dim=1, keepdim=True)   # a window of padding alone attends to all of it, not to nothing
+        y = self.norm_y(self.drop(self.encoder(frames, mask)))
+        y = self.norm_linear(self.drop(F.relu(self.linear_1(y))))
+        return self.linear_2(y).sigmoid().squeeze(-1)
+
+    def join(self, query: Tensor | None, video: Tensor) -> Tensor:
+        """The key (B, 1, sentences * C) of the sentences; zeros where there are none."""
+        B, _, C = video.shape
+        if query is None:
+            return video.new_zeros(B, 1, self.sentences * C)
+        if query.size(-1) == self.sentences * C:
+            return query
+        return torch.stack([self._choose(rows[rows.isfinite().all(dim=-1)]) for rows in query])
+
+    def _choose(self, rows: Tensor) -> Tensor:
+        """Evenly of the sentences (N, C), sorted from the most typical to the least, so that no order matters."""
+        N, C = rows.shape
+        if N == 0:
+            return rows.new_zeros(1, self.sentences * C)
+        rows = F.normalize(rows, dim=-1)
+        typical = (rows @ rows.mean(dim=0)).double().round(decimals=5)
+        order = sorted(range(N), key=lambda i: (-float(typical[i]), rows[i].tolist()))
+        places = torch.linspace(0, N - 1, self.sentences).round().long()
+        chosen = rows[torch.tensor(order, device=rows.device)[places.to(rows.device)]]   # (sentences, C)
+        return F.normalize(chosen.flatten(), dim=0)[None]

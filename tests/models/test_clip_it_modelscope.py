@@ -1,0 +1,106 @@
+"""ModelScope's CLIP-It: its published numbers on seeded weights, and sentences chosen without chance."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nncore.nn import MODELS
+
+import models  # noqa: F401
+from common.build import build
+from common.config import load_config
+from models.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT.parent / "shared" / "golden" / "evaluators.json"
+SEED = 11
+SMALL = dict(type="CLIPItModelScope", dims=8, layers=1, hidden=16, heads=2, head_dims=4, text_heads=2)
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return build(SMALL, MODELS).eval()
+
+
+def scores(model, video, query=None, mask=None):
+    saliency = torch.ones(video.shape[:2]) if mask is None else mask
+    with torch.no_grad():
+        return model(dict(video=video, query=query, saliency=saliency), mode="test")["_out"]["saliency"]
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared/golden is not at hand")
+def test_equals_the_published_one(tmp_path):
+    golden = json.loads(GOLDEN.read_text())["modelscope_clipit"]
+    model = build(load_config(ROOT / "configs/tvsum/clip_it_modelscope.py").model, MODELS).eval()
+    state = {}
+    for key, shape in golden["keys"].items():
+        bare = key.removeprefix("model.")
+        value = np.random.default_rng([SEED, zlib.crc32(bare.encode())]).normal(0, 0.05, shape).astype(np.float32)
+        state[key] = torch.from_numpy(value + (1 if "norm" in key and key.endswith("weight") else 0)).float()
+    for stack in ("encoder", "decoder"):
+        state[f"model.{stack}.position_enc.pos_table"] = table(4000, 512)
+    torch.save(state, tmp_path / "clip_it.pth")
+    load_checkpoint(model, tmp_path / "clip_it.pth")
+    assert len(golden["cases"]) == 2
+    for case in golden["cases"]:
+        r = np.random.default_rng([SEED, case["stream"]])
+        f = r.normal(0, 1, (1, case["T"], 512)).astype(np.float32)
+        t = r.normal(0, 1, (1, 1, 3584)).astype(np.float32)
+        f, t = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (f, t))
+        found = scores(model, torch.from_numpy(f), torch.from_numpy(t))
+        torch.testing.assert_close(found[0], torch.tensor(case["scores"]), atol=1e-4, rtol=0)
+
+
+def table(rows, dims):
+    angle = np.arange(rows)[:, None] / 10000 ** (2 * (np.arange(dims) // 2) / dims)
+    return torch.tensor(np.where(np.arange(dims) % 2, np.cos(angle), np.sin(angle))[None]).float()
+
+
+def test_the_decoder_is_read_and_never_run(small):
+    video, query = torch.randn(1, 6, 8), torch.randn(1, 3, 8)
+    before = scores(small, video, query)
+    assert any(key.startswith("decoder.") for key in small.state_dict())
+    for parameter in small.decoder.parameters():
+        parameter.data.fill_(torch.nan)
+    assert torch.equal(scores(small, video, query), before)
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 20])
+def test_sentences_are_chosen_alike_in_every_order_and_call(small, n):
+    video, query = torch.randn(1, 6, 8), torch.randn(1, n, 8)
+    first = scores(small, video, query)
+    assert torch.equal(scores(small, video, query), first)
+    assert torch.allclose(scores(small, video, query[:, torch.randperm(n)]), first, atol=1e-6)
+    assert not torch.allclose(scores(small, video, torch.randn(1, n, 8)), first, atol=1e-6)
+    padded = torch.cat([query, torch.full((1, 2, 8), torch.inf)], dim=1)
+    assert torch.allclose(scores(small, video, padded), first, atol=1e-6)
+
+
+def test_no_sentence_works_and_padding_changes_nothing(small):
+    video = torch.randn(1, 6, 8)
+    alone = scores(small, video)
+    longer, mask = torch.cat([video, torch.randn(1, 3, 8)], dim=1), torch.ones(1, 9)
+    mask[:, 6:] = -1
+    found = scores(small, longer, mask=mask)
+    assert torch.allclose(found[:, :6], alone, atol=1e-6) and not found[:, 6:].any()
+
+
+def test_longer_videos_than_positions_are_scored_in_windows():
+    torch.manual_seed(0)
+    model = build(dict(SMALL, positions=8), MODELS).eval()
+    video = torch.randn(1, 30, 8)
+    found = scores(model, video)
+    assert found.shape == (1, 30) and torch.isfinite(found).all()
+    assert torch.allclose(scores(model, video[:, :8])[0, :4], found[0, :4], atol=1e-6)   # the first window's own
+
+
+def test_training_reaches_all_but_what_is_not_run(small):
+    loss = small.train()(dict(video=torch.randn(2, 5, 8), query=torch.randn(2, 4, 8), saliency=torch.rand(2, 5)),
+                         mode="train")["saliency_loss"]
+    loss.backward()
+    without = {name for name, p in small.named_parameters() if p.grad is None}
+    assert without and all(name.startswith(("decoder.", "layer_norm_")) for name in without)
