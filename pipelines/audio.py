@@ -29,16 +29,31 @@ def read_audio(path: str | os.PathLike, *, rate_hz: int = 32000) -> Iterator[np.
         InputError: not a video, or none of its pictures can be decoded.
     """
     zero_s, _ = first_picture(path)
+    if has_sound(path):
+        yield from _mono(path, zero_s, rate_hz)
+
+
+def has_sound(path: str | os.PathLike) -> bool:
+    """Whether there is a stream of sound that can be decoded.
+
+    Raises:
+        InputError: as `open_container`.
+    """
     with open_container(path) as container:
-        if sound_stream(container) is None:
-            return
+        return sound_stream(container) is not None
+
+
+def _mono(path: str | os.PathLike, zero_s: Fraction, rate_hz: int) -> Iterator[np.ndarray]:
     for samples in read_samples(Path(path), zero_s, Fraction(0), rate_hz, "mono"):
         yield np.clip(samples[0], -1, 1)
 
 
 def audio_clips(path: str | os.PathLike, n_clips: int, clip_len_s: float = 2, *,
-                rate_hz: int = 32000) -> Iterator[np.ndarray]:
+                rate_hz: int = 32000, zero_s: Fraction | None = None) -> Iterator[np.ndarray]:
     """A video's sound, clip by clip: clip i begins at `i * clip_len_s`.
+
+    Args:
+        zero_s: the first picture's own time stamp, if it is known.
 
     Yields:
         Exactly `n_clips` arrays (round(clip_len_s * rate_hz),) float32, filled up with zeros; nothing
@@ -47,11 +62,11 @@ def audio_clips(path: str | os.PathLike, n_clips: int, clip_len_s: float = 2, *,
     Raises:
         InputError: as `read_audio`.
     """
-    with open_container(path) as container:
-        if sound_stream(container) is None:
-            return
+    if not has_sound(path):
+        return
+    zero_s = first_picture(path)[0] if zero_s is None else zero_s
     length = Fraction(clip_len_s) * rate_hz
-    chunks, held = read_audio(path, rate_hz=rate_hz), np.zeros(0, np.float32)
+    chunks, held = _mono(path, zero_s, rate_hz), np.zeros(0, np.float32)
     for i in range(n_clips):
         size, step = round(length), round((i + 1) * length) - round(i * length)
         parts, n_samples = [held], len(held)

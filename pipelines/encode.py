@@ -184,7 +184,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
     sums = {part: np.zeros((n_clips, width), dtype=np.float32) for part, width in visual.parts.items()}
-    thumbnails: list[bytes] = []
+    thumbnails, ends = bytearray(), [0]   # small objects that stay, between large ones that go, would keep their memory
 
     def prepare(item: tuple[range, np.ndarray]) -> tuple[range, torch.Tensor, bytes]:
         indices, frame = item
@@ -205,13 +205,14 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():
                 np.add.at(sums[part], rows, np.repeat(values / per_clip, counts, axis=0))
-            thumbnails += [jpeg for indices, _, jpeg in batch for index in indices
-                           if index % per_clip == per_clip // 2]
-            bar.update(len(thumbnails) - bar.n)
-    if len(thumbnails) < n_clips:
-        raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(thumbnails)]):.1f} s of "
+            for jpeg in (jpeg for indices, _, jpeg in batch for index in indices if index % per_clip == per_clip // 2):
+                thumbnails += jpeg
+                ends.append(len(thumbnails))
+            bar.update(len(ends) - 1 - bar.n)
+    if len(ends) - 1 < n_clips:
+        raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(ends) - 1]):.1f} s of "
                          f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")
-    return sums, tuple(thumbnails)
+    return sums, tuple(bytes(thumbnails[a:b]) for a, b in itertools.pairwise(ends))
 
 
 def _alike(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[range, np.ndarray]]:
@@ -244,13 +245,15 @@ def _beside(audio: AudioEncoder | None, info: VideoInfo,
 
 def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: threading.Event) -> np.ndarray | None:
     """(n_clips, dims) float32; None for a file without sound, or when stopped."""
-    rows = []
-    for batch in batches(audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz), BATCH_CLIPS):
+    rows, done = np.empty((n_clips, audio.dims), dtype=np.float32), 0
+    clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz, zero_s=info.start_s)
+    for batch in batches(clips, BATCH_CLIPS):
         if stopped.is_set():
             return None
         with torch.inference_mode():
-            rows.append(audio(torch.from_numpy(np.stack(batch))).float().numpy())
-    return np.concatenate(rows) if rows else None
+            rows[done:done + len(batch)] = audio(torch.from_numpy(np.stack(batch))).float().numpy()
+        done += len(batch)
+    return rows if done else None
 
 
 def _jpeg(frame: np.ndarray) -> bytes:
