@@ -1,0 +1,46 @@
+import av
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from pipelines.encode import encode_video
+from pipelines.video import probe
+from tests.pipelines.fakes import colour_encoders
+from tools.benchmarks import encode
+from tools.benchmarks.encode import likeness, make_film, measure, plain_way
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """128 s, small and at 5 pictures a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("WIDTH", 96), ("HEIGHT", 64), ("FPS", 5)):
+            patch.setattr(encode, name, value)
+        folder = tmp_path_factory.mktemp("film")
+        return make_film(folder / "film.mp4", 100, make_film(folder / "piece.mp4", 64))
+
+
+def test_the_film_is_whole_repetitions_without_a_gap(film):
+    info = probe(film)
+    assert (info.n_frames, info.duration_s, info.fps, info.has_audio) == (640, 128, 5, True)
+    with av.open(str(film)) as container:
+        frames = [f.to_ndarray(format="gray") for f in container.decode(video=0)]
+    assert np.array_equal(frames[7], frames[327]) and not np.array_equal(frames[7], frames[8])
+    with av.open(str(film)) as container:
+        stamps = [p.pts for p in container.demux(audio=0) if p.size]
+    assert set(np.diff(stamps)) == {1024}
+
+
+def test_the_plain_way_gives_our_features(film):
+    encoders = colour_encoders(with_sound=True)
+    plain = plain_way(film, encoders, [2.0 * i + 1 for i in range(64)])
+    ours = encode_video(film, encoders, progress=False).visual
+    np.testing.assert_allclose(plain["colour"], ours["colour"], atol=0.01)
+    assert plain["colour"].std() > 0.05 and likeness(plain, ours) > 0.999
+    assert likeness(plain, dict(colour=np.roll(ours["colour"], 1, axis=1))) < 0.999
+
+
+def test_lengths_that_are_none(monkeypatch):
+    monkeypatch.setenv("BENCHMARK_MINUTES", "0")
+    with pytest.raises(InputError, match="BENCHMARK_MINUTES=0: give whole minutes"):
+        measure()
