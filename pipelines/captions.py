@@ -121,7 +121,7 @@ class BlipCaptioner(Captioner):
             raise InputError(f"{self.folder}: not a BLIP captioning model ({err}); fetch its files again") from err
         lacking = sorted(loading["missing_keys"])
         if lacking:   # transformers would fill them with random numbers
-            raise InputError(f"{self.folder}: lacks {len(lacking)} weights of a BLIP captioning model, as {lacking[0]}; "
+            raise InputError(f"{self.folder}: lacks {len(lacking)} weights of a BLIP captioning model, {lacking[0]}; "
                              "fetch its files again")
         self.model = model.eval()
         self.max_words = max_words

@@ -27,6 +27,7 @@ class Job:
         form: in which the result is written.
         subtitles: a file for the one video; None for the tracks that videos carry.
         config: as `build_summarizer`; so is `checkpoint`.
+        captioner: as `build_summarizer`.
         sampling: as `encode_video`.
         cache: folder in which encoded videos are kept; None keeps none.
         quiet: whether no progress is shown.
@@ -40,6 +41,7 @@ class Job:
     subtitles: str | None = None
     config: str | None = None
     checkpoint: str | None = None
+    captioner: str | None = "vocabulary"
     sampling: str = "exact"
     cache: str | None = None
     quiet: bool = False
@@ -71,7 +73,7 @@ class Worker:
         with stage(out, file_names(job.mode, job.shorts), inputs, outdated=earlier_files(out)) as folder:
             from . import summarizer
             if self.summarizer is None:
-                self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint)
+                self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)
             encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
             summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
             names = write_outputs(summary, folder, job.form, progress=not job.quiet)

@@ -79,7 +79,8 @@ def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[
         film=_film(summary), pieces=_pieces(summary), ticks=_ticks(float(summary.video.info.duration_s)),
         end_s=f"{float(summary.video.info.duration_s):.3f}",
         moments_title="Moments found" if summary.texts else "What stands out",
-        moments=_moments(summary, colours, places), lines=_lines(summary.cues, places),
+        moments=_moments(summary, colours, places),
+        lines=_lines("What is said", summary.cues, places) + _seen(summary, places),
         made=_made(summary), timings=_timings(summary), scale=_scale(summary), data=_data(summary, places))
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
 
@@ -266,8 +267,14 @@ def _moment(summary: Summary, moment: Moment, colour: str, places: Places) -> st
             f'{what}{quote}</span></button></li>')
 
 
-def _lines(cues: Sequence[Cue], places: Places) -> str:
-    """The section of subtitles; lines that the cut keeps can be played."""
+def _seen(summary: Summary, places: Places) -> str:
+    """The section of captions."""
+    cues = [Cue(float(c.start_s), float(c.end_s), c.text) for c in summary.captions]
+    return _lines("What seems to be seen", cues, places)
+
+
+def _lines(title: str, cues: Sequence[Cue], places: Places) -> str:
+    """A section of subtitles or captions; lines that the cut keeps can be played."""
     if not cues:
         return ""
     items = []
@@ -279,8 +286,8 @@ def _lines(cues: Sequence[Cue], places: Places) -> str:
                      "</button></li>")
     more = len(cues) - MOST_LINES
     rest = f'<p class="soft note">and {more:,} more lines</p>' if more > 0 else ""
-    return (f'<section><h2>What is said</h2><p class="soft only-print">The lines that the cut keeps.</p>'
-            f'<ol class="lines" tabindex="0" aria-label="Subtitles">{"".join(items)}</ol>{rest}</section>')
+    return (f'<section><h2>{title}</h2><p class="soft only-print">The lines that the cut keeps.</p>'
+            f'<ol class="lines" tabindex="0" aria-label="{title}">{"".join(items)}</ol>{rest}</section>')
 
 
 def _best_clip(summary: Summary, moment: Moment) -> int:

@@ -29,6 +29,7 @@ from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
 
 from .cache import encode_cached
+from .captions import Captioner, build_captioner
 from .choose import Choice, Chooser
 from .encode import EncodedVideo, encode_video
 from .question import Shorts, budget_share, check_budget, check_mode
@@ -45,7 +46,7 @@ from .relevance import (
     suppress,
     varies,
 )
-from .subtitles import Cue
+from .subtitles import Cue, own_subtitles
 from .summary import Summary
 from .windows import score_windows, takes_text
 
@@ -81,17 +82,39 @@ class Summarizer:
         parts: the parts of the visual features that the model reads, in its order.
         window_clips: clips that the model was trained on.
         names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
+        captioner: says what shots show when nothing is asked; None says nothing.
     """
 
     def __init__(self, encoders: Encoders, model: nn.Module | None = None, parts: Sequence[str] = (),
                  window_clips: int = 75, settings: Settings = Settings(),
-                 names: dict[str, str | None] | None = None):
+                 names: dict[str, str | None] | None = None, captioner: Captioner | None = None):
+        self.captioner = captioner
         self.encoders, self.model, self.parts = encoders, model, tuple(parts)
         self.window_clips, self.settings = window_clips, settings
         self.names = names or dict(kind=ZERO_SHOT if model is None else type(model).__name__)
         if encoders.audio is not None and encoders.audio.clip_len_s != encoders.visual.clip_len_s:
             raise InputError(f"encoders: sound in clips of {encoders.audio.clip_len_s} s, pictures of "
                              f"{encoders.visual.clip_len_s} s; make them equal")
+
+    def __call__(self, inputs: tuple[str | os.PathLike, Sequence[str] | str | None]) -> dict[str, list[dict]]:
+        """As ModelScope's pipeline is called.
+
+        Args:
+            inputs: a video's path, and sentences; none of them, or an empty one alone, for what stands out.
+
+        Returns:
+            `{"output": [{"frame": [first, last], "timestamps": [from, to]}]}`, as `summary` in summary.json.
+
+        Raises:
+            InputError: as `encode` and `summarize`, or other inputs.
+        """
+        if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
+            raise InputError(f"{inputs!r}: give (path of the video, sentences)")
+        path, sentences = inputs
+        texts = [sentences] if isinstance(sentences, str) else list(sentences or ())
+        texts = [] if texts == [""] else texts
+        video = self.encode(path, progress=False)
+        return dict(output=self.summarize(video, texts, subtitles=own_subtitles(path)).to_json()["summary"])
 
     def encode(self, path: str | os.PathLike, progress: bool = True, *, sampling: str = "exact",
                cache_dir: str | os.PathLike | None = None) -> EncodedVideo:
@@ -129,6 +152,7 @@ class Summarizer:
         scores = curves.max(axis=0)
         share = budget_share(budget, video.info.duration_s)
         choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
+        captions = self.captioner.captions(video, choice.shots) if self.captioner and not texts else []
         edges_s = [float(e) for e in video.edges_s]
         visual = self.encoders.visual
         names = dict(config=None, checkpoint=None) | self.names | dict(
@@ -138,7 +162,7 @@ class Summarizer:
             video=video, texts=texts, budget=float(share), scores=scores, moments=moments,
             scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s,
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in choice.shots],
-            selected=choice.selected.tolist(), scored_by=names, cues=tuple(subtitles),
+            selected=choice.selected.tolist(), scored_by=names, cues=tuple(subtitles), captions=tuple(captions),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
 
     def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment], share: Fraction,
@@ -239,13 +263,14 @@ class Summarizer:
 
 
 def build_summarizer(config: str | os.PathLike | None = None,
-                     checkpoint: str | os.PathLike | None = None) -> Summarizer:
+                     checkpoint: str | os.PathLike | None = None, captioner: str | None = "vocabulary") -> Summarizer:
     """Builds a summarizer from a config.
 
     Args:
         config: with `encoders`, and with `model` for a trained model; None for the embedded encoders,
             zero-shot.
         checkpoint: the trained model's weights; given exactly when the config has a `model`.
+        captioner: see `build_captioner`; None for no captions.
 
     Raises:
         InputError: a checkpoint without its config or the other way round, a faulty config, weights
@@ -277,7 +302,8 @@ def build_summarizer(config: str | os.PathLike | None = None,
         parts = _check_widths(cfg, encoders, path)
     names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=_from_root(path),
                  checkpoint=None if checkpoint is None else str(checkpoint))
-    return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names)
+    return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names,
+                      None if captioner is None else build_captioner(captioner, encoders))
 
 
 def _from_root(path: Path) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from common.files import atomic_path, write_json
 
+from .captions import Caption
 from .copy_cut import copy_cut, plan_copy
 from .cut import cut
 from .edit_lists import Piece
@@ -49,6 +50,7 @@ class Summary:
         copied: whether pictures were copied, so that pieces begin at key frames.
         files: names of all that was written for it.
         aspect: of the cut's pictures, width to height, if they were cropped to it.
+        captions: sentences made from the video itself, shot by shot, when nothing was asked.
     """
 
     video: EncodedVideo
@@ -68,6 +70,7 @@ class Summary:
     copied: bool = False
     files: list[str] = field(default_factory=list)
     aspect: Fraction | None = None
+    captions: tuple[Caption, ...] = ()
 
     @property
     def intervals_s(self) -> list[tuple[Fraction, Fraction]]:
@@ -188,6 +191,8 @@ class Summary:
             pieces=[dict(file=piece.file, start=round(float(piece.start_s), 3), end=round(float(piece.end_s), 3),
                          cut_start=round(float(piece.cut_start_s), 3), score=round(piece.score, 4), text=piece.text)
                     for piece in self.pieces],
+            captions=[dict(start=round(float(c.start_s), 3), end=round(float(c.end_s), 3), text=c.text)
+                      for c in self.captions],
             sampling=self.video.sampling, scored_by=self.scored_by, subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 

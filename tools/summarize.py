@@ -47,6 +47,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                        "along (default: the video's own track)")
     asked.add_argument("--config", metavar="C", help="config (default: the embedded encoders, no training)")
     asked.add_argument("--checkpoint", metavar="P", help="weights of the config's model")
+    asked.add_argument("--captions", choices=("vocabulary", "blip", "none"), default="vocabulary",
+                       help="who says what shots show when nothing is asked: the encoder's vocabulary, or BLIP, whose files "
+                       "must be at hand (default: vocabulary)")
     kept = parser.add_argument_group("what to keep")
     kept.add_argument("--mode", default="summary", metavar="M",
                       help="summary: the best shots; moments: whole moments; shorts: the best pieces, a file each "
@@ -93,7 +96,7 @@ def read_job(args: argparse.Namespace):
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
     budget = parse_budget("0.15" if args.budget is None else args.budget)
     return Job(check_texts(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
-               args.sampling, args.cache, args.quiet)
+               None if args.captions == "none" else args.captions, args.sampling, args.cache, args.quiet)
 
 
 def run(args: argparse.Namespace) -> int:

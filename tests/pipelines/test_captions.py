@@ -13,6 +13,8 @@ from models.encoders import build_encoders
 from models.encoders.base import Encoders, VisualEncoder
 from pipelines.captions import BlipCaptioner, Caption, VocabularyCaptioner, build_captioner
 from pipelines.encode import encode_video
+from pipelines.report import report_html
+from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
 
 
@@ -129,3 +131,31 @@ def test_captioners_have_names(monkeypatch, tmp_path):
         build_captioner("blip", colour_encoders())
     with pytest.raises(InputError, match="captioner 'x': choose vocabulary or blip"):
         build_captioner("x", colour_encoders())
+
+
+def test_what_shots_show_is_told_when_nothing_is_asked(video):
+    class Teller(VocabularyCaptioner):
+        def sentences(self, video, shots):
+            return [f"shot {i}" for i in range(len(shots))]
+
+    encoders = colour_encoders()
+    summarizer = Summarizer(encoders, captioner=Teller(encoders))
+    told = summarizer.summarize(video).to_json()
+    assert [c["text"] for c in told["captions"]] == [f"shot {i}" for i in range(len(told["shots"]))]
+    assert [(c["start"], c["end"]) for c in told["captions"]] == [(s["start"], s["end"]) for s in told["shots"]]
+    assert summarizer.summarize(video, ["red"]).to_json()["captions"] == []
+    assert "What seems to be seen" in report_html(summarizer.summarize(video)) and "shot 0" in report_html(summarizer.summarize(video))
+    assert "What seems to be seen" not in report_html(summarizer.summarize(video, ["red"]))
+
+
+def test_it_is_called_as_modelscopes_pipeline(video):
+    summarizer = Summarizer(colour_encoders())
+    found = summarizer((str(video.info.path), ["blue"]))
+    assert list(found) == ["output"] and found["output"] == summarizer.summarize(video, ["blue"]).to_json()["summary"]
+    first, last = found["output"][0]["frame"]
+    assert 40 <= first <= last < 80 and found["output"][0]["timestamps"][0].startswith("00:00:0")
+    for nothing in (None, [], "", [""]):
+        assert summarizer((video.info.path, nothing))["output"] == summarizer.summarize(video).to_json()["summary"]
+    assert summarizer((video.info.path, "blue")) == found
+    with pytest.raises(InputError, match="give .path of the video, sentences."):
+        summarizer("v.mp4")

@@ -40,4 +40,4 @@ def media(tmp_path_factory) -> Path:
 def quick(monkeypatch):
     """The real command with encoders that only know colours."""
     colours = Summarizer(colour_encoders(with_sound=True))
-    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint: colours)
+    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint, captioner: colours)
