@@ -4,7 +4,8 @@ import importlib
 
 _HOMES = {
     "CharadesSTA": "charades_sta", "DATASETS": "qvhighlights",
-    "HotstarHighlight865": "hotstar_highlight_865", "QVHighlights": "qvhighlights", "TVSum": "tvsum",
+    "HotstarHighlight865": "hotstar_highlight_865", "QVHighlights": "qvhighlights",
+    "SummarizationH5": "summarization_h5", "TVSum": "tvsum",
     "YouTubeHighlights": "youtube_highlights"}
 
 

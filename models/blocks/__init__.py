@@ -7,6 +7,7 @@ from .cross_modal_encoder import CrossModalEncoder
 from .decoder_layer import DecoderLayer
 from .encoder_layer import EncoderLayer
 from .feed_forward import FeedForward
+from .frame_context import FrameContext
 from .position_embedding import PositionEmbedding
 from .query_decoder import QueryDecoder
 from .query_generator import QueryGenerator
@@ -17,6 +18,6 @@ from .uni_modal_encoder import UniModalEncoder
 
 __all__ = [
     "Attention", "BottleneckTransformer", "BoundaryHead", "CrossModalEncoder", "DecoderLayer", "EncoderLayer",
-    "FeedForward", "PositionEmbedding", "QueryDecoder", "QueryGenerator",
+    "FeedForward", "FrameContext", "PositionEmbedding", "QueryDecoder", "QueryGenerator",
     "SaliencyHead", "Standardize", "TemporalContext", "UniModalEncoder",
 ]

@@ -1,0 +1,159 @@
+"""Videos with people's summaries in the h5 schema of DSNet and PGL-SUM, and the field's split files."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.build import nearest
+from common.errors import InputError
+
+PARTS = ("train", "test", "all")
+NEEDED = ("change_points", "n_frames", "picks")
+
+
+@dataclass(frozen=True)
+class SummarizedVideo:
+    """One video of an h5 file.
+
+    Attributes:
+        name: of its group.
+        features: (T, V) float32, one row per picked frame.
+        text: (N, D) float32 sentences, or None.
+        gtscore: (T,) the annotators' mean score.
+        user_scores: (U, T) of each annotator, or None.
+        user_summary: (U, n_frames) 0 or 1, or None.
+        change_points: (S, 2) shots, first and last frame inclusive.
+        picks: (T,) ascending frames that the rows are of.
+        n_frames: of the video.
+        title: or an empty string.
+    """
+
+    name: str
+    features: np.ndarray
+    text: np.ndarray | None
+    gtscore: np.ndarray
+    user_scores: np.ndarray | None
+    user_summary: np.ndarray | None
+    change_points: np.ndarray
+    picks: np.ndarray
+    n_frames: int
+    title: str
+
+
+def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
+                    features: tuple[str, ...] = ("features",), text: str | None = None) -> dict[str, SummarizedVideo]:
+    """Reads videos of an h5 file, by the names of their groups.
+
+    Args:
+        names: which; all when left out.
+        features: keys whose columns stand side by side.
+        text: key of the sentences, or None.
+
+    Raises:
+        InputError: no such file, unreadable, no such video, a key that lacks, lengths that do not fit, scores
+            that are no finite numbers or all alike.
+    """
+    import h5py
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such h5 file; make one with tools/build_summarization_h5.py")
+    try:
+        with h5py.File(path) as file:
+            known = list(file)
+            lacking = [name for name in names or () if name not in known]
+            if lacking:
+                raise InputError(f"{path}: holds no video {lacking[0]!r}; {nearest(lacking[0], known)}")
+            return {name: _read(path, name, file[name], features, text) for name in names or known}
+    except OSError as err:
+        raise InputError(f"{path}: not a readable h5 file ({err}); fetch or make it again") from err
+
+
+def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], text: str | None) -> SummarizedVideo:
+    where = f"{path}, {name}"
+    if not hasattr(group, "keys"):
+        raise InputError(f"{where}: not a group; the file must hold one group per video")
+    for key in (*features, "gtscore", *NEEDED, *([text] if text else [])):
+        if key not in group:
+            raise InputError(f"{where}: has no {key!r}; {nearest(key, group)}")
+    parts = [_numbers(where, key, group[key][()], 2) for key in features]
+    gtscore = _numbers(where, "gtscore", np.ravel(group["gtscore"][()]), 1)
+    picks = np.ravel(group["picks"][()]).astype(np.int64)
+    T, n_frames = len(gtscore), int(np.asarray(group["n_frames"][()]).item())
+    optional = {key: _numbers(where, key, group[key][()], 2) if key in group else None
+                for key in ("user_scores", "user_summary")}
+    lengths = {**{key: len(part) for key, part in zip(features, parts, strict=True)}, "picks": len(picks)}
+    if optional["user_scores"] is not None:
+        lengths["user_scores"] = optional["user_scores"].shape[1]
+    for key, length in lengths.items():
+        if length != T:
+            raise InputError(f"{where}: {key} is for {length} frames, but gtscore for {T}; make them from one sampling")
+    if optional["user_summary"] is not None and optional["user_summary"].shape[1] != n_frames:
+        raise InputError(f"{where}: user_summary is for {optional['user_summary'].shape[1]} frames, but n_frames is "
+                         f"{n_frames}; the file mixes two versions of the video")
+    shots = np.asarray(group["change_points"][()]).astype(np.int64)
+    if shots.ndim != 2 or shots.shape[1] != 2 or not 0 <= shots.min() <= shots.max() < n_frames:
+        raise InputError(f"{where}: change_points {shots.shape} must be first and last frames within 0..{n_frames - 1}")
+    if T < 2 or picks[0] < 0 or picks[-1] >= n_frames or (np.diff(picks) <= 0).any():
+        raise InputError(f"{where}: picks must be two or more ascending frames within 0..{n_frames - 1}")
+    if gtscore.min() == gtscore.max():
+        raise InputError(f"{where}: gtscore is {gtscore[0]:g} everywhere, so there is no order to learn; leave it out")
+    words = None if text is None else _numbers(where, text, np.atleast_2d(np.squeeze(group[text][()])), 2)
+    title = group.attrs.get("title", "")
+    return SummarizedVideo(name, np.concatenate(parts, axis=1).astype(np.float32),
+                           None if words is None else words.astype(np.float32), gtscore, optional["user_scores"],
+                           optional["user_summary"], shots, picks, n_frames, str(title))
+
+
+def _numbers(where: str, key: str, value: object, ndim: int) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or array.ndim != ndim or array.size == 0:
+        raise InputError(f"{where}: {key} is {array.dtype} of shape {array.shape}, not numbers in {ndim} dimensions")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: {key} holds NaN or infinity; make it again")
+    return array
+
+
+def read_folds(path: str | os.PathLike) -> list[dict[str, list[str]]]:
+    """The field's split file: a list of folds with `train_keys` and `test_keys`.
+
+    Raises:
+        InputError: no such file, not JSON, or another structure; a video in both parts of a fold.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such split file; name a JSON list of train_keys and test_keys")
+    try:
+        folds = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as err:
+        raise InputError(f"{path}: not a JSON file ({err})") from err
+    if not isinstance(folds, list) or not folds:
+        raise InputError(f"{path}: must be a list of folds")
+    for number, fold in enumerate(folds):
+        for key in ("train_keys", "test_keys"):
+            if not isinstance(fold, dict) or not isinstance(fold.get(key), list) or not fold[key]:
+                raise InputError(f"{path}: fold {number} has no list of {key}")
+        both = set(fold["train_keys"]) & set(fold["test_keys"])
+        if both:
+            raise InputError(f"{path}: fold {number} trains on {min(both)} and tests on it; take it out of one")
+    return [{key: [Path(name).name for name in fold[key]] for key in ("train_keys", "test_keys")} for fold in folds]
+
+
+def fold_names(path: str | os.PathLike, fold: int, part: str) -> list[str] | None:
+    """The videos of one part of a fold; None, for all of a file, when the part is `all`.
+
+    Raises:
+        InputError: from `read_folds`, no such fold or part.
+    """
+    if part not in PARTS:
+        raise InputError(f"{part!r} is no part of a split; {nearest(part, PARTS)}")
+    if part == "all":
+        return None
+    folds = read_folds(path)
+    if not 0 <= fold < len(folds):
+        raise InputError(f"{path}: has no fold {fold}, only 0..{len(folds) - 1}")
+    return folds[fold][f"{part}_keys"]

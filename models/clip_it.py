@@ -1,0 +1,200 @@
+"""CLIP-It: a score for every frame of a video, guided by any number of sentences."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from nncore.nn import MODELS
+from torch import Tensor
+
+from .blocks.attention import Attention
+from .blocks.dropout import Dropout
+from .blocks.encoder_layer import EncoderLayer
+from .blocks.frame_context import CHANNELS, FrameContext
+
+RELEVANCE_SCALE = 5   # cosines of ConSE points and sentences are a few tenths at most
+
+
+@MODELS.register()
+class CLIPIt(nn.Module):
+    """Language-guided attention over frames and a transformer (CLIP-It, Narasimhan et al., NeurIPS 2021).
+
+    Every frame attends to each sentence as a key of its own, and to a key that stands for no sentence, so
+    any number of them works and their order is nothing; then frames attend to each other. Beside it a linear
+    score of the features, which is most of what can be learned from few videos. Features are centred by
+    their video, scaled by one number, and get noise of one deviation in training, which is ridge
+    regression's penalty (Bishop, 1995): dropout, which is not, costs a tenth of the correlation on TVSum.
+
+    Args:
+        video_dims: width of the frames' features.
+        text_dims: width of the sentences'.
+        dims: width inside.
+        shared: how many of the last columns of the frames lie in the sentences' space, whose cosine is
+            a feature too; 0 for none.
+        heads: of the attentions; divides `dims`.
+        layers: of the transformer over frames.
+        p: dropout inside.
+        noise: deviation of the noise in each column, in norms (root mean square) of the centred features.
+        p_text: how often a video is shown without its sentences in training.
+        smooth_s: see `FrameContext`.
+        row_s: seconds from a row to the next, where the data does not say.
+        window: rows over which frames attend to each other; longer videos in windows that overlap by half.
+        members: networks whose standardised scores are averaged, each trained by a loss of its own.
+        keep: whether what is computed before the first weight is kept by `vid` in training: for small sets whose
+            items never change.
+    """
+
+    def __init__(self, video_dims: int, text_dims: int, dims: int = 8, shared: int = 0, heads: int = 2, layers: int = 1,
+                 p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 3.5, row_s: float = 1.0,
+                 window: int = 1024, members: int = 1, keep: bool = False):
+        super().__init__()
+        if shared not in (0, text_dims):
+            raise ValueError(f"CLIPIt: shared={shared} columns cannot be compared with sentences {text_dims} wide")
+        self.shared, self.p_text, self.row_s = shared, p_text, row_s
+        self.context = FrameContext(smooth_s)
+        self.text_mean = nn.Parameter(torch.zeros(text_dims))
+        self.register_buffer("energy", torch.zeros((), dtype=torch.float64))   # summed squares of centred features
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        channels = CHANNELS + bool(shared)
+        self.members = nn.ModuleList(
+            _Member(video_dims, text_dims, dims, channels, heads, layers, p, noise, window) for _ in range(members))
+        self.keep = keep
+        self._kept: dict[str, tuple[Tensor, Tensor]] = {}   # of a training video: features, channels
+
+    def forward(self, data: dict, mode: str) -> dict:
+        """Scores every frame.
+
+        Args:
+            data: `video` (B, T, V), 0 where padded; `query` (B, N, D) sentences, padded with inf, or absent;
+                `saliency` (B, T), -1 where padded: any scale, since the loss is one less Pearson's
+                correlation; `row_s` seconds between rows, or absent. Nothing in it is changed.
+            mode: `train`, `val`, or `test`, which computes no losses.
+
+        Returns:
+            `_avg_factor`, `saliency_loss`, `_out` with `meta` and `saliency` (B, T) in (0, 1): how a frame stands
+            among its video's, so scores of two videos do not compare; 0 where padded.
+        """
+        video, mask, query = data["video"], data["saliency"] >= 0, data.get("query")
+        sentences, said = self._sentences(query, video)
+        features, channels = self._context(data, mask)
+        if self.shared:
+            relevance = self._relevance(features[..., -self.shared:], sentences, said)
+            channels = torch.cat([channels, relevance.unsqueeze(-1)], dim=-1)
+        features = self._scaled(features, mask)
+        losses, total = [], 0
+        for member in self.members:
+            scores = standardised(member(features, channels, sentences, said, mask), mask)
+            total = total + scores.detach() / len(self.members)
+            if mode != "test":
+                target = standardised(data["saliency"].float(), mask)
+                alike = (scores * target).sum(dim=1) / mask.sum(dim=1).clamp(min=1)   # Pearson's correlation, (B,)
+                losses.append((1 - alike).mean())
+        output = dict(_avg_factor=len(video), _out=dict(
+            meta=data.get("meta"), saliency=(total.sigmoid() * mask).float().cpu()))
+        if losses:
+            output["saliency_loss"] = torch.stack(losses).mean()
+        return output
+
+    def _context(self, data: dict, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, T, V) and channels (B, T, CHANNELS) of `FrameContext`."""
+        video, row_s = data["video"], float(data.get("row_s", self.row_s))
+        if not (self.training and self.keep):
+            return self.context(video, mask, row_s)
+        vids = [label["vid"] for label in data["meta"]]
+        new = [i for i, vid in enumerate(vids) if vid not in self._kept]
+        if new:
+            for i, *made in zip(new, *self.context(video[new], mask[new], row_s), strict=True):
+                self._kept[vids[i]] = tuple(x[mask[i]].clone() for x in made)
+        features, channels = (
+            torch.stack([F.pad(self._kept[vid][k], (0, 0, 0, mask.size(1) - len(self._kept[vid][k]))) for vid in vids])
+            for k in (0, 1))
+        return features, channels
+
+    def _sentences(self, query: Tensor | None, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Sentences (B, N, D) of unit norm after centring, 0 where padded, and (B, N) True where one is."""
+        if query is None:
+            query = video.new_zeros(len(video), 0, len(self.text_mean))
+        said = query.isfinite().all(dim=-1)
+        if self.training and self.p_text:
+            said = said & (torch.rand(len(video), 1, device=video.device) >= self.p_text)
+        centred = query.masked_fill(~said.unsqueeze(-1), 0) - self.text_mean
+        return F.normalize(centred, dim=-1) * said.unsqueeze(-1), said
+
+    def _relevance(self, shared: Tensor, sentences: Tensor, said: Tensor) -> Tensor:
+        """(B, T): each frame's greatest cosine with a sentence, scaled; 0 where nothing is said."""
+        cosines = F.normalize(shared, dim=-1) @ sentences.transpose(1, 2)   # (B, T, D) @ (B, D, N)
+        if cosines.size(-1) == 0:
+            return cosines.sum(dim=-1)
+        best = cosines.masked_fill(~said.unsqueeze(1), -torch.inf).amax(dim=-1)
+        return RELEVANCE_SCALE * best.masked_fill(~said.any(dim=1, keepdim=True), 0)
+
+    def _scaled(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Divides by the root mean square over all features that training has seen."""
+        if self.training:
+            with torch.no_grad():
+                self.energy += features.square().sum()
+                self.count += mask.sum() * features.size(-1)
+        scale = (self.energy / self.count.clamp(min=1)).sqrt().clamp(min=1e-6)
+        return features / scale.to(features.dtype) if self.count > 0 else features
+
+
+class _Member(nn.Module):
+    def __init__(self, video_dims: int, text_dims: int, dims: int, channels: int, heads: int, layers: int, p: float,
+                 noise: float, window: int):
+        super().__init__()
+        self.noise, self.window = noise * video_dims**0.5, window   # features come with deviation 1 a column
+        self.frames, self.channels = nn.Linear(video_dims, dims), nn.Linear(channels, dims)
+        self.words, self.silence = nn.Linear(text_dims, dims), nn.Parameter(torch.zeros(dims))
+        self.attention = Attention(dims, heads=heads, p=p)
+        self.layers = nn.ModuleList(EncoderLayer(dims, heads=heads, ratio=2, p=p) for _ in range(layers))
+        self.head = nn.Sequential(nn.LayerNorm(dims), nn.GELU(), Dropout(p), nn.Linear(dims, dims), nn.GELU(),
+                                  Dropout(p), nn.Linear(dims, 1))
+        self.linear, self.linear_channels = nn.Linear(video_dims, 1), nn.Linear(channels, 1)
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, frames: Tensor, channels: Tensor, sentences: Tensor, said: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, V), (B, T, K), (B, N, D), (B, N), (B, T) -> (B, T) scores on no scale."""
+        B = len(frames)
+        x, linear = self._projected(frames)
+        x = x + self.channels(channels)
+        keys = torch.cat([self.silence.expand(B, 1, -1), self.words(sentences)], dim=1)   # (B, 1 + N, C)
+        x = x + self.attention(x, keys, mask=F.pad(said.to(x.dtype), (1, 0), value=1))
+        for layer in self.layers:
+            x = self._in_windows(layer, x, mask)
+        return (self.head(x) + linear + self.linear_channels(channels)).squeeze(-1)
+
+    def _projected(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The projections (B, T, C) and (B, T, 1) of the features, with noise in training.
+
+        The noise is drawn where it arrives: white noise n gives W n, of covariance W W' (the local
+        reparameterisation of Kingma et al., NeurIPS 2015), in C + 1 columns instead of V.
+        """
+        W = torch.cat([self.frames.weight, self.linear.weight])   # (C + 1, V)
+        out = frames @ W.T + torch.cat([self.frames.bias, self.linear.bias])
+        if self.training and self.noise:
+            root = torch.linalg.cholesky(W @ W.T + 1e-6 * torch.eye(len(W), device=W.device))
+            out = out + self.noise * torch.randn_like(out) @ root.T
+        return out[..., :-1], out[..., -1:]
+
+    def _in_windows(self, layer: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+        """A layer over windows half a window apart, weighted towards their middles: memory stays flat."""
+        T, size = x.size(1), self.window
+        if size >= T:
+            return layer(x, mask=mask)
+        starts = [*range(0, T - size, max(1, size // 2)), T - size]
+        row = torch.arange(size, device=x.device, dtype=x.dtype)
+        weight = torch.minimum(row + 1, size - row).unsqueeze(-1)
+        total, weights = torch.zeros_like(x), x.new_zeros(T, 1)
+        for start in starts:
+            rows = slice(start, start + size)
+            total[:, rows] += weight * layer(x[:, rows], mask=mask[:, rows])
+            weights[rows] += weight
+        return total / weights
+
+
+def standardised(scores: Tensor, mask: Tensor) -> Tensor:
+    """(B, T) scores brought to mean 0 and deviation 1 over the frames that exist; 0 where padded."""
+    number = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    centred = (scores - (scores * mask).sum(dim=1, keepdim=True) / number) * mask
+    return centred / (centred.square().sum(dim=1, keepdim=True) / number + 1e-8).sqrt()
