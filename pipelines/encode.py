@@ -34,7 +34,7 @@ from .hardware import find_device
 from .overlap import batches, ordered_map, workers
 from .video import Reading, VideoInfo, check_sampling, frames_at, probe
 
-BATCH_CLIPS = 4      # larger ones need more memory and are no faster
+BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
 BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
 FORMAT = 2           # of the saved file
@@ -200,7 +200,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                                            disable=stage is None) as bar:
         frames = _alike(frames_at(info.path, times_s, reading=reading))
         prepared = ordered_map(pool, prepare, frames, number + 1)
-        for batch, encoded in ordered_map(pool, encode, batches(prepared, BATCH_CLIPS), number + 1):
+        for batch, encoded in ordered_map(pool, encode, batches(prepared, visual.batch_pictures), number + 1):
             rows = [index // per_clip for indices, _, _ in batch for index in indices]
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():

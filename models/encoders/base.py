@@ -38,6 +38,7 @@ class VisualEncoder(nn.Module):
         size_px: side of the square pictures.
         clip_len_s: seconds in a clip.
         frames_per_clip: pictures a clip, evenly inside it; their features are averaged.
+        batch_pictures: how many to encode in a call; more need more memory and are not always faster.
     """
 
     parts: dict[str, int]
@@ -45,6 +46,7 @@ class VisualEncoder(nn.Module):
     size_px: int = 224
     clip_len_s: float = 2
     frames_per_clip: int = 1
+    batch_pictures: int = 4
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
         """A picture (H, W, 3), uint8 RGB, of any size -> (3, size_px, size_px) as the network takes it."""

@@ -29,6 +29,8 @@ class CLIPImage(VisualEncoder):
         clip_len_s, frames_per_clip: see `VisualEncoder`.
     """
 
+    batch_pictures = 16   # each call rounds all the weights anew where it computes in half precision
+
     def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None,
                  precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
         super().__init__()

@@ -65,6 +65,7 @@ def test_a_picture_of_several_clips_is_encoded_once(path, tmp_path):
 def test_batches_change_nothing(path, monkeypatch):
     whole = encode_video(path, colour_encoders(with_sound=True), progress=False)
     monkeypatch.setattr(encode, "BATCH_CLIPS", 5)
+    monkeypatch.setattr(ColourEyes, "batch_pictures", 5)
     parts = encode_video(path, colour_encoders(with_sound=True), progress=False)
     np.testing.assert_array_equal(parts.visual["colour"], whole.visual["colour"])
     np.testing.assert_array_equal(parts.audio, whole.audio)
