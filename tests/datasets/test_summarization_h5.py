@@ -1,0 +1,163 @@
+"""The field's h5 files: what is read, what is learned, and what each fault is called."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from nncore.dataset import DATASETS
+from nncore.parallel import collate
+from scipy.stats import spearmanr
+
+import datasets
+from common.build import build
+from common.errors import InputError
+
+T, FRAMES, USERS = 12, 120, 3
+
+
+def group_values(seed):
+    r = np.random.default_rng(seed)
+    shots = np.array([[0, 39], [40, 79], [80, 119]])
+    return dict(features=r.normal(size=(T, 6)).astype(np.float16), gtscore=r.random(T), user_scores=r.integers(1, 6, (USERS, T)),
+                user_summary=r.integers(0, 2, (USERS, FRAMES)), change_points=shots, n_frame_per_seg=shots[:, 1] - shots[:, 0] + 1,
+                n_frames=FRAMES, picks=np.arange(0, FRAMES, 10), n_steps=T, features_text=r.normal(size=(1, 4)))
+
+
+def write(path, videos):
+    with h5py.File(path, "w") as file:
+        for name, values in videos.items():
+            group = file.create_group(name)
+            group.attrs["title"] = f"Title of {name}"
+            for key, value in values.items():
+                group.create_dataset(key, data=value)
+    return str(path)
+
+
+@pytest.fixture
+def h5(tmp_path):
+    return write(tmp_path / "v.h5", {f"video_{i}": group_values(i) for i in range(1, 5)})
+
+
+@pytest.fixture
+def split(tmp_path):
+    folds = [dict(train_keys=["video_1", "video_2"], test_keys=["video_3"]),
+             dict(train_keys=["../data/v.h5/video_3"], test_keys=["video_4"])]
+    (tmp_path / "s.json").write_text(json.dumps(folds))
+    return str(tmp_path / "s.json")
+
+
+def make(h5_path, **options):
+    datasets.register()
+    return build(dict(type="SummarizationH5", h5_path=h5_path, **options), DATASETS)
+
+
+def test_reads_the_videos_of_a_fold(h5, split):
+    dataset = make(h5, split_path=split, fold=0, part="train", text="features_text")
+    assert [label["vid"] for label in dataset.labels] == ["video_1", "video_2"] and len(dataset) == 2
+    item = dataset[0]
+    assert np.array_equal(item["video"].data.numpy(), group_values(1)["features"].astype(np.float32))
+    assert item["query"].data.shape == (1, 4) and item["meta"].data["query"] == "Title of video_1"
+    assert [label["vid"] for label in make(h5, split_path=split, fold=1, part="train").labels] == ["video_3"]
+    assert len(make(h5)) == 4
+
+
+def test_a_batch_is_padded(h5, tmp_path):
+    short = group_values(9)
+    for key in ("features", "gtscore", "picks"):
+        short[key] = short[key][:5]
+    short["user_scores"] = short["user_scores"][:, :5]
+    dataset = make(write(tmp_path / "w.h5", dict(a=group_values(1), b=short)), text="features_text")
+    batch = collate([dataset[0], dataset[1]])
+    saliency = batch["saliency"].data[0]
+    assert saliency.shape == (2, T) and (saliency[1, 5:] == -1).all() and (saliency[1, :5] >= 0).all()
+
+
+def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
+    values = group_values(1)
+    values["features_clip_image"] = values.pop("features")
+    values["features_clip_txt"] = np.arange(14.0).reshape(1, 7, 2)
+    dataset = make(write(tmp_path / "m.h5", dict(video_1=values)), features="features_clip_image", text="features_clip_txt")
+    assert dataset[0]["query"].data.shape == (7, 2) and dataset[0]["video"].data.shape == (T, 6)
+
+
+def test_the_target_orders_as_the_annotators_do_together(h5):
+    dataset = make(h5)
+    users = group_values(1)["user_scores"]
+    target = dataset.targets["video_1"]
+    agreement = [np.corrcoef(target, np.argsort(np.argsort(u)))[0, 1] for u in users]
+    assert target.min() == 0 and target.max() == 1 and min(agreement) > 0
+    ranks = np.mean([spearmanr(target, u).statistic for u in users])
+    r = np.random.default_rng(0)
+    assert all(np.mean([spearmanr(target + r.normal(0, 0.5, T), u).statistic for u in users]) <= ranks + 0.05 for _ in range(20))
+    assert np.allclose(make(h5, target="gtscore").targets["video_1"].argsort(), group_values(1)["gtscore"].argsort())
+
+
+def test_evaluates_against_every_annotator(h5):
+    dataset = make(h5)
+    blob = [dict(meta=[label], saliency=torch.from_numpy(group_values(i)["user_scores"][0].astype(float))[None] / 5)
+            for i, label in enumerate(dataset.labels, 1)]
+    found = dataset.evaluate(blob)
+    expected = np.mean([[spearmanr(group_values(i)["user_scores"][0], u).statistic for u in group_values(i)["user_scores"]]
+                        for i in range(1, 5)])
+    assert found["spearman"] == pytest.approx(expected, abs=1e-4)
+    assert len(dataset.predictions(blob)[0]["pred_saliency_scores"]) == T
+
+
+def changed(**values):
+    return {**group_values(1), **values}
+
+
+def without(key):
+    return {k: v for k, v in group_values(1).items() if k != key}
+
+
+@pytest.mark.parametrize("values, message", [
+    (without("gtscore"), r"v.h5, video_1: has no 'gtscore'"),
+    (without("change_points"), r"has no 'change_points'"),
+    (changed(features=np.zeros((5, 6))), r"features is for 5 frames, but gtscore for 12"),
+    (changed(picks=np.arange(3)), r"picks is for 3 frames, but gtscore for 12"),
+    (changed(user_scores=np.ones((2, 7))), r"user_scores is for 7 frames"),
+    (changed(user_summary=np.ones((2, 7))), r"user_summary is for 7 frames, but n_frames is 120"),
+    (changed(gtscore=np.full(T, np.nan)), r"gtscore holds NaN"),
+    (changed(gtscore=np.full(T, 0.5)), r"gtscore is 0.5 everywhere"),
+    (changed(user_scores=np.ones((3, T))), r"user_scores are all alike"),
+    (changed(picks=np.arange(0, 1200, 100)), r"picks must be two or more ascending frames within 0..119"),
+    (changed(change_points=np.array([[0, 200]])), r"change_points \(1, 2\) must be first and last frames"),
+    (changed(features=np.full((T, 6), np.inf)), r"features holds NaN or infinity"),
+])
+def test_a_fault_of_a_video_is_named(tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        make(write(tmp_path / "v.h5", dict(video_1=values)))
+
+
+@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"text", "not a readable h5 file")])
+def test_a_file_that_is_none_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "x.h5").write_bytes(content)
+    with pytest.raises(InputError, match=f"x.h5: {message}"):
+        make(str(tmp_path / "x.h5"))
+
+
+@pytest.mark.parametrize("folds, options, message", [
+    ([dict(train_keys=["video_1"], test_keys=["video_7"])], dict(part="test"), r"v.h5: holds no video 'video_7'; did you mean"),
+    ([dict(train_keys=["video_1"], test_keys=["video_1"])], dict(part="test"), "trains on video_1 and tests on it"),
+    ([dict(train_keys=["video_1"])], dict(part="test"), "fold 0 has no list of test_keys"),
+    ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="test", fold=3), r"has no fold 3, only 0..0"),
+    ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="tset"), "did you mean 'test'"),
+    ({}, dict(part="test"), "must be a list of folds"),
+])
+def test_a_fault_of_a_split_is_named(h5, tmp_path, folds, options, message):
+    (tmp_path / "s.json").write_text(json.dumps(folds))
+    with pytest.raises(InputError, match=message):
+        make(h5, split_path=str(tmp_path / "s.json"), **options)
+
+
+def test_other_options_are_refused(h5, split):
+    with pytest.raises(InputError, match="target='mean'"):
+        make(h5, target="mean")
+    with pytest.raises(InputError, match="needs split_path"):
+        make(h5, part="train")
+    with pytest.raises(InputError, match="no such split file"):
+        make(h5, part="train", split_path=split + "x")
