@@ -110,6 +110,10 @@ class FeatureDataset(Dataset):
         """Clips that the labels know of; None where they do not say."""
         raise NotImplementedError
 
+    def floors(self) -> dict[str, dict[str, float]]:
+        """The metrics of `random` predictions and of the labels themselves, `oracle`; empty where nobody wrote them."""
+        return {}
+
     def num_clips(self, label: dict) -> int:
         """Clips of an item: the shortest of its streams and labels."""
         lengths = [len(s) for s in self._streams(label) if s is not None]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .base import FeatureDataset, outputs_by_item
 from .eval import eval_qvhighlights
+from .eval.floors import oracle, random_floor
 from .labels import MAX_SALIENCY, num_clips, read_numbered_labels
 
 MAX_PIECES = 8     # of a reordered video
@@ -90,6 +91,11 @@ class QVHighlights(FeatureDataset):
                 line["pred_relevant_windows"] = np.round(windows, 4).tolist()
             lines.setdefault(label["qid"], line)
         return list(lines.values())
+
+    def floors(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.floors`; random is the mean of 20 seeds."""
+        return dict(random=random_floor(self.labels, clip_len_s=self.clip_len_s),
+                    oracle=oracle(self.labels, self.clip_len_s))
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
         """The main metrics of the model's collected outputs, as `eval_qvhighlights` names them.

@@ -48,8 +48,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     asked.add_argument("--config", metavar="C", help="config (default: the embedded encoders, no training)")
     asked.add_argument("--checkpoint", metavar="P", help="weights of the config's model")
     asked.add_argument("--captions", choices=("vocabulary", "blip", "none"), default="vocabulary",
-                       help="who says what shots show when nothing is asked: the encoder's vocabulary, or BLIP, whose files "
-                       "must be at hand (default: vocabulary)")
+                       help="who says what shots show when nothing is asked: the encoder's vocabulary, or BLIP, whose "
+                       "files must be at hand (default: vocabulary)")
     kept = parser.add_argument_group("what to keep")
     kept.add_argument("--mode", default="summary", metavar="M",
                       help="summary: the best shots; moments: whole moments; shorts: the best pieces, a file each "

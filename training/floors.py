@@ -11,7 +11,6 @@ from nncore.engine import Engine
 from nncore.parallel import collate
 from torch.utils.data import DataLoader, Dataset
 
-import datasets.eval.floors as floors
 from datasets.eval import eval_qvhighlights
 from datasets.features import read_array, read_matrix
 from models.encoders import build_encoders
@@ -20,7 +19,8 @@ from pipelines.relevance import find_moments, sentence_scores
 from .evaluation import predict
 
 SHUFFLES = 5
-SHOWN = ("MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
+SHOWN = ("AP", "ROC-AUC", "MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP",
+         "HL-min-VeryGood-Hit1")
 
 
 class ShuffledQueries(Dataset):
@@ -58,16 +58,19 @@ def beside(engine: Engine, cfg: dict, split: str) -> dict[str, dict[str, float]]
 
     Returns:
         Metrics by column: `shuffled`, the model asked with another video's query (mean of 5 draws);
-        `random` scores and windows; `zeroshot`, where the features hold the encoders' shared space;
-        `oracle`, the labels themselves.
+        `random` scores and windows and `oracle`, the labels themselves, where the dataset knows them;
+        `zeroshot`, where the features hold the encoders' shared space.
     """
     dataset = engine.data_loaders[split].dataset
-    columns = dict(shuffled=_shuffled(engine, dataset, cfg.data[split].get("loader", {})))
-    columns["random"] = floors.random_floor(dataset.labels)
+    columns = {}
+    if dataset.query_path is not None:
+        columns["shuffled"] = _shuffled(engine, dataset, cfg.data[split].get("loader", {}))
+    known = dataset.floors()
+    if "random" in known:
+        columns["random"] = known["random"]
     if "encoders" in cfg:
         columns.update(_zero_shot(cfg.encoders, dataset))
-    columns["oracle"] = floors.oracle(dataset.labels)
-    return columns
+    return {**columns, **known}   # the oracle last
 
 
 def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float]:

@@ -1,0 +1,42 @@
+"""Makes a made-up set of rated clips with features, to try the studio's workflow on.
+
+  python tools/make_rated_sample.py --out data/made_up
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common.errors import InputError
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the table and the features")
+    parser.add_argument("--episodes", type=int, default=40, help="(default: 40)")
+    parser.add_argument("--clips", type=int, default=30, help="rated clips an episode (default: 30)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    from tqdm import tqdm
+
+    from datasets.rated_sample import make_rated_sample
+    try:
+        table = make_rated_sample(args.out, args.episodes, args.clips, args.seed, partial(tqdm, unit="episode"))
+    except InputError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 2
+    print(f"{table}: {args.episodes * args.clips} clips, made up; features beside it")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
