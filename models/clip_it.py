@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -43,11 +45,15 @@ class CLIPIt(nn.Module):
         members: networks whose standardised scores are averaged, each trained by a loss of its own.
         keep: whether what is computed before the first weight is kept by `vid` in training: for small sets whose
             items never change.
+        axes: how many principal axes of the centred features are read, found by `fit_axes` before training; 0 reads
+            the features themselves. Adam moves every weight alike, so along axes those of little variance, which
+            hold little of what people agree on, count less.
     """
 
     def __init__(self, video_dims: int, text_dims: int, dims: int = 8, shared: int = 0, heads: int = 2, layers: int = 1,
-                 p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 3.5, row_s: float = 1.0,
-                 window: int = 1024, members: int = 1, keep: bool = False):
+                 p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 5.0, row_s: float = 1.0,
+                 window: int = 1024, members: int = 1, keep: bool = False,
+                 axes: int = 0):
         super().__init__()
         if shared not in (0, text_dims):
             raise ValueError(f"CLIPIt: shared={shared} columns cannot be compared with sentences {text_dims} wide")
@@ -57,6 +63,8 @@ class CLIPIt(nn.Module):
         self.register_buffer("energy", torch.zeros((), dtype=torch.float64))   # summed squares of centred features
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         channels = CHANNELS + bool(shared)
+        self.register_buffer("axes", torch.zeros(video_dims, axes))
+        video_dims = axes or video_dims
         self.members = nn.ModuleList(
             _Member(video_dims, text_dims, dims, channels, heads, layers, p, noise, window) for _ in range(members))
         self.keep = keep
@@ -81,7 +89,7 @@ class CLIPIt(nn.Module):
         if self.shared:
             relevance = self._relevance(features[..., -self.shared:], sentences, said)
             channels = torch.cat([channels, relevance.unsqueeze(-1)], dim=-1)
-        features = self._scaled(features, mask)
+        features = self._scaled(features @ self.axes if self.axes.size(1) else features, mask)
         losses, total = [], 0
         for member in self.members:
             scores = standardised(member(features, channels, sentences, said, mask), mask)
@@ -95,6 +103,19 @@ class CLIPIt(nn.Module):
         if losses:
             output["saliency_loss"] = torch.stack(losses).mean()
         return output
+
+    @torch.no_grad()
+    def fit_axes(self, videos: Iterable[Tensor]) -> None:
+        """Finds the principal axes of centred features, each video weighing by its rows.
+
+        Args:
+            videos: (T, V) each, those that are trained on.
+        """
+        scatter = torch.zeros(len(self.axes), len(self.axes), dtype=torch.float64)
+        for video in videos:
+            rows = (video - video.mean(dim=0)).double()
+            scatter += rows.T @ rows
+        self.axes.copy_(torch.linalg.eigh(scatter).eigenvectors.flip(-1)[:, :self.axes.size(1)])
 
     def _context(self, data: dict, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, V) and channels (B, T, CHANNELS) of `FrameContext`."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
 
-SPANS_S = (6, 24, 96)   # around a frame, whose mean it is compared with
+SPANS_S = (7, 28, 112)   # around a frame, whose mean it is compared with
 EDGE_S = 10             # how long a video's beginning and end last
 CHANNELS = len(SPANS_S) + 2 + 5
 
@@ -19,7 +19,7 @@ CHANNELS = len(SPANS_S) + 2 + 5
 class FrameContext(nn.Module):
     """Centres features by their video and smooths them, and describes each frame by ten numbers.
 
-    These are its likeness to the mean of 6, 24 and 96 seconds around it and of the whole video, its change
+    These are its likeness to the mean of 7, 28 and 112 seconds around it and of the whole video, its change
     from the frame before, and five of its place in the video. Nothing here is trained, and all is in seconds,
     so that a model trained on one row a second reads one row every two.
 
@@ -27,7 +27,7 @@ class FrameContext(nn.Module):
         smooth_s: seconds that a frame's features are averaged over, with weights that fall to both sides.
     """
 
-    def __init__(self, smooth_s: float = 3.5):
+    def __init__(self, smooth_s: float = 5.0):
         super().__init__()
         self.smooth_s = smooth_s
 

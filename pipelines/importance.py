@@ -1,0 +1,64 @@
+"""How important each clip of an encoded video is to people, by a trained CLIP-It."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+from nncore.nn import MODELS
+
+from common.build import build
+from common.config import load_config
+from common.errors import InputError
+from models.checkpoint import load_checkpoint
+from models.encoders import Encoders
+
+from .encode import EncodedVideo
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "configs/tvsum/clip_it_offline_all.py"
+CHECKPOINT = ROOT / "checkpoints/clip_it_tvsum.safetensors"
+
+
+def load_importance(checkpoint: str | os.PathLike = CHECKPOINT, config: str | os.PathLike = CONFIG) -> nn.Module:
+    """The trained model, ready to score; the shipped one when nothing is named.
+
+    Raises:
+        InputError: faults of the config or of the checkpoint.
+    """
+    model = build(load_config(config).model, MODELS, where="model").eval()
+    load_checkpoint(model, checkpoint)
+    return model
+
+
+def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
+               sentences: Sequence[str] = ()) -> np.ndarray:
+    """Scores every clip of a video.
+
+    Args:
+        model: of `load_importance`.
+        video: encoded by `encoders`.
+        encoders: those that the model was trained with.
+        sentences: what the video is about, or what is asked; none works too, and their order is nothing.
+
+    Returns:
+        (T,) float64 in (0, 1): how a clip stands among those of this video; scores of two do not compare.
+
+    Raises:
+        InputError: the video was encoded by other encoders than the model reads.
+    """
+    rows = np.concatenate([video.visual[part] for part in encoders.visual.parts if part in video.visual], axis=1)
+    width = len(model.axes)
+    if rows.shape[1] != width:
+        raise InputError(f"{video.info.path}: its features are {rows.shape[1]} wide ({', '.join(video.visual)}), but "
+                         f"the model reads {width}; encode it with the encoders that the model was trained with")
+    data = dict(video=torch.from_numpy(rows).float()[None], saliency=torch.ones(1, len(rows)), row_s=video.clip_len_s)
+    if sentences:
+        features = encoders.text.encode(list(sentences))
+        data["query"] = torch.from_numpy(np.stack([f.pooler_output for f in features])).float()[None]
+    with torch.inference_mode():
+        return model(data, mode="test")["_out"]["saliency"][0].double().numpy()
