@@ -68,7 +68,7 @@ class CLIPIt(nn.Module):
         self.members = nn.ModuleList(
             _Member(video_dims, text_dims, dims, channels, heads, layers, p, noise, window) for _ in range(members))
         self.keep = keep
-        self._kept: dict[str, tuple[Tensor, Tensor]] = {}   # of a training video: features, channels
+        self._kept: dict[str, tuple[Tensor, ...]] = {}   # of a training video: what `_described` gives
 
     def forward(self, data: dict, mode: str) -> dict:
         """Scores every frame.
@@ -85,11 +85,10 @@ class CLIPIt(nn.Module):
         """
         video, mask, query = data["video"], data["saliency"] >= 0, data.get("query")
         sentences, said = self._sentences(query, video)
-        features, channels = self._context(data, mask)
+        features, channels, shared = self._context(data, mask)
         if self.shared:
-            relevance = self._relevance(features[..., -self.shared:], sentences, said)
-            channels = torch.cat([channels, relevance.unsqueeze(-1)], dim=-1)
-        features = self._scaled(features @ self.axes if self.axes.size(1) else features, mask)
+            channels = torch.cat([channels, self._relevance(shared, sentences, said).unsqueeze(-1)], dim=-1)
+        features = self._scaled(features, mask)
         losses, total = [], 0
         for member in self.members:
             scores = standardised(member(features, channels, sentences, said, mask), mask)
@@ -117,20 +116,23 @@ class CLIPIt(nn.Module):
             scatter += rows.T @ rows
         self.axes.copy_(torch.linalg.eigh(scatter).eigenvectors.flip(-1)[:, :self.axes.size(1)])
 
-    def _context(self, data: dict, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, T, V) and channels (B, T, CHANNELS) of `FrameContext`."""
+    def _context(self, data: dict, mask: Tensor) -> tuple[Tensor, ...]:
+        """Features along the axes (B, T, A), channels (B, T, CHANNELS), and the shared columns (B, T, shared)."""
         video, row_s = data["video"], float(data.get("row_s", self.row_s))
         if not (self.training and self.keep):
-            return self.context(video, mask, row_s)
+            return self._described(video, mask, row_s)
         vids = [label["vid"] for label in data["meta"]]
         new = [i for i, vid in enumerate(vids) if vid not in self._kept]
         if new:
-            for i, *made in zip(new, *self.context(video[new], mask[new], row_s), strict=True):
+            for i, *made in zip(new, *self._described(video[new], mask[new], row_s), strict=True):
                 self._kept[vids[i]] = tuple(x[mask[i]].clone() for x in made)
-        features, channels = (
-            torch.stack([F.pad(self._kept[vid][k], (0, 0, 0, mask.size(1) - len(self._kept[vid][k]))) for vid in vids])
-            for k in (0, 1))
-        return features, channels
+        return tuple(torch.stack([F.pad(x, (0, 0, 0, mask.size(1) - len(x))) for x in parts])
+                     for parts in zip(*(self._kept[vid] for vid in vids), strict=True))
+
+    def _described(self, video: Tensor, mask: Tensor, row_s: float) -> tuple[Tensor, ...]:
+        features, channels = self.context(video, mask, row_s)
+        shared = features[..., features.size(-1) - self.shared:]
+        return features @ self.axes if self.axes.size(1) else features, channels, shared
 
     def _sentences(self, query: Tensor | None, video: Tensor) -> tuple[Tensor, Tensor]:
         """Sentences (B, N, D) of unit norm after centring, 0 where padded, and (B, N) True where one is."""
@@ -177,26 +179,14 @@ class _Member(nn.Module):
     def forward(self, frames: Tensor, channels: Tensor, sentences: Tensor, said: Tensor, mask: Tensor) -> Tensor:
         """(B, T, V), (B, T, K), (B, N, D), (B, N), (B, T) -> (B, T) scores on no scale."""
         B = len(frames)
-        x, linear = self._projected(frames)
-        x = x + self.channels(channels)
+        if self.training and self.noise:
+            frames = frames + self.noise * torch.randn_like(frames)
+        x = self.frames(frames) + self.channels(channels)
         keys = torch.cat([self.silence.expand(B, 1, -1), self.words(sentences)], dim=1)   # (B, 1 + N, C)
         x = x + self.attention(x, keys, mask=F.pad(said.to(x.dtype), (1, 0), value=1))
         for layer in self.layers:
             x = self._in_windows(layer, x, mask)
-        return (self.head(x) + linear + self.linear_channels(channels)).squeeze(-1)
-
-    def _projected(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The projections (B, T, C) and (B, T, 1) of the features, with noise in training.
-
-        The noise is drawn where it arrives: white noise n gives W n, of covariance W W' (the local
-        reparameterisation of Kingma et al., NeurIPS 2015), in C + 1 columns instead of V.
-        """
-        W = torch.cat([self.frames.weight, self.linear.weight])   # (C + 1, V)
-        out = frames @ W.T + torch.cat([self.frames.bias, self.linear.bias])
-        if self.training and self.noise:
-            root = torch.linalg.cholesky(W @ W.T + 1e-6 * torch.eye(len(W), device=W.device))
-            out = out + self.noise * torch.randn_like(out) @ root.T
-        return out[..., :-1], out[..., -1:]
+        return (self.head(x) + self.linear(frames) + self.linear_channels(channels)).squeeze(-1)
 
     def _in_windows(self, layer: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
         """A layer over windows half a window apart, weighted towards their middles: memory stays flat."""

@@ -2,6 +2,7 @@
 _base_ = ["../_base_/models/clip_it_offline.py", "../_base_/datasets/tvsum_summaries.py"]
 best_keys = ["kendall"]
 seed = 1
+hooks = [dict(type="PrincipalAxesHook")]
 stages = dict(
     epochs=60,
     optimizer=dict(type="AdamW", lr=3e-3, weight_decay=1e-2),
