@@ -56,7 +56,8 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
         raise InputError(f"{config}: validates more than its last epoch, so the best would be chosen on the tested "
                          f"fold; set validation=dict(interval={stages[-1].epochs})")
     folds = read_folds(data["split_path"])
-    features = data["features"] if not isinstance(data["features"], str) else [data["features"]]
+    features = data.get("features", "features")
+    features = [features] if isinstance(features, str) else list(features)
     videos = read_summarized(data["h5_path"], None, tuple(features), data.get("text"))
     work = make_folder(work_dir or Path("work_dirs") / f"{Path(config).stem}_folds")
     by_seed = {seed: [measure(_scores(config, work, fold, seed), videos, names["test_keys"])
