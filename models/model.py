@@ -8,6 +8,8 @@ from torch import Tensor
 
 from common.build import build
 
+from .blocks.linear import use_onednn
+
 
 @MODELS.register()
 class UMT(nn.Module):
@@ -49,6 +51,7 @@ class UMT(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 xavier_init_(module)
+        use_onednn(self)
 
     def forward(self, data: dict, mode: str) -> dict:
         """Scores every clip and finds the moments.

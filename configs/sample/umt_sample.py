@@ -8,7 +8,7 @@ floors = True
 amp = "bf16"
 stages = dict(
     epochs=18,
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2),
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2, fused=True),
     lr_schedule=dict(type="iter", policy="cosine", target_lr=1e-5),
     warmup=dict(type="iter", policy="linear", steps=50, ratio=0.01),
     grad_clip=dict(max_norm=1.0),

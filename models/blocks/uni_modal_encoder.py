@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn as nn
 from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
@@ -40,6 +41,9 @@ class UniModalEncoder(nn.Module):
         """(B, T, features' width), mask (B, T) -> (B, T, C)."""
         if self.standardize is not None:
             x = self.standardize(x, mask)
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind):   # before dropout, which is the widest operation of all
+            x = x.to(torch.get_autocast_dtype(kind))
         x = self.mapping(self.dropout(x))
         if self.encoder is not None:
             pe = None if self.pos_enc is None else self.pos_enc(x)

@@ -45,7 +45,7 @@ def measure() -> list[Row]:
             (plain_set, plain_way, False), (ours_set, contextlib.nullcontext, False),
             (ours_set, contextlib.nullcontext, True)])
         with plain_way():
-            plain_losses = losses(plain_set)
+            plain_losses = losses(plain_set, fused=False)
         away = max(abs(a - b) / a for a, b in zip(plain_losses, losses(ours_set), strict=True))
     return [
         Row(f"UMT training step of {BATCH}, float32", plain_s, ours_s,
@@ -54,7 +54,7 @@ def measure() -> list[Row]:
     ]
 
 
-def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3) -> tuple:
+def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3, fused: bool = True) -> tuple:
     from training.loaders import build_loader
 
     torch.manual_seed(0)
@@ -64,7 +64,7 @@ def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3) -> tuple:
             for name in ("p", "_p"):
                 if hasattr(module, name):
                     setattr(module, name, 0.0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-4, fused=fused)
     loader = build_loader({**data, "loader": dict(batch_size=BATCH, shuffle=True, num_workers=workers,
                                                   persistent_workers=workers > 0)}, seed=0)
     return NNDataParallel(model).train(), optimizer, loader
@@ -94,7 +94,7 @@ def steps_in_turn(ways: list[tuple]) -> list[tuple[float, float]]:
     Returns:
         Per way the median seconds of a step with loading, and the share spent waiting for data.
     """
-    made = [make(data, WORKERS, dropout=True) for data, _, _ in ways]
+    made = [make(data, WORKERS, dropout=True, fused=context is not plain_way) for data, context, _ in ways]
     streams = [batches(loader) for _, _, loader in made]
     times, waits = [[] for _ in ways], [[] for _ in ways]
     for i in range(WARM_UP + STEPS):
@@ -110,24 +110,26 @@ def steps_in_turn(ways: list[tuple]) -> list[tuple[float, float]]:
     return [(median(t), sum(w) / sum(t)) for t, w in zip(times, waits, strict=True)]
 
 
-def losses(data: dict) -> list[float]:
+def losses(data: dict, fused: bool = True) -> list[float]:
     """The losses of the first steps without dropout, whose random numbers differ.
 
     At a learning rate that lets noise be learned in peace; at ten times as much the loss leaps, and
     two roundings of one computation drift apart by 1e-3.
     """
-    model, optimizer, loader = make(data, 0, dropout=False, rate=1e-4)
+    model, optimizer, loader = make(data, 0, dropout=False, rate=1e-4, fused=fused)
     stream = batches(loader)
     return [step(model, optimizer, next(stream)) for _ in range(COMPARED)]
 
 
 @contextlib.contextmanager
 def plain_way() -> Iterator[None]:
-    """torch's dropout, attention written out, targets in loops: as the published code has them."""
-    with patch("models.blocks.dropout.drop", plain_drop), patch("models.blocks.attention.drop", plain_drop), \
-            patch("models.blocks.dropout._ReluDrop.apply", plain_relu_drop), \
-            patch("models.blocks.attention.F.scaled_dot_product_attention", plain_attention), \
-            patch("models.blocks.boundary_head.BoundaryHead.targets", plain_targets):
+    """torch's dropout and linear layers, attention written out, targets in loops, as in the published code."""
+    patches = {"linear.ONEDNN": None, "dropout.drop": plain_drop, "attention.drop": plain_drop,
+               "dropout._ReluDrop.apply": plain_relu_drop, "boundary_head.BoundaryHead.targets": plain_targets,
+               "attention.F.scaled_dot_product_attention": plain_attention}
+    with contextlib.ExitStack() as stack:
+        for name, value in patches.items():
+            stack.enter_context(patch(f"models.blocks.{name}", value))
         yield
 
 
