@@ -32,6 +32,7 @@ from .cache import encode_cached
 from .captions import Captioner, build_captioner
 from .choose import Choice, Chooser
 from .encode import EncodedVideo, encode_video
+from .importance import importance, load_importance
 from .question import Shorts, budget_share, check_budget, check_mode
 from .relevance import (
     MAX_MOMENTS,
@@ -53,6 +54,8 @@ from .windows import score_windows, takes_text
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 ZERO_SHOT = "zero-shot, no training"
+BY_HEAD = "CLIP-It, trained on TVSum"
+HEAD_PARTS = dict(efficientnet_lite0=1280, conse=384)   # what the shipped head reads
 HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's
 
 
@@ -83,12 +86,15 @@ class Summarizer:
         window_clips: clips that the model was trained on.
         names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
         captioner: says what shots show when nothing is asked; None says nothing.
+        head: scores clips by their importance to people when nothing is asked and there is no model, see
+            `pipelines.importance`; None takes what stands out from the rest.
     """
 
     def __init__(self, encoders: Encoders, model: nn.Module | None = None, parts: Sequence[str] = (),
                  window_clips: int = 75, settings: Settings = Settings(),
-                 names: dict[str, str | None] | None = None, captioner: Captioner | None = None):
-        self.captioner = captioner
+                 names: dict[str, str | None] | None = None, captioner: Captioner | None = None,
+                 head: nn.Module | None = None):
+        self.captioner, self.head = captioner, head
         self.encoders, self.model, self.parts = encoders, model, tuple(parts)
         self.window_clips, self.settings = window_clips, settings
         self.names = names or dict(kind=ZERO_SHOT if model is None else type(model).__name__)
@@ -155,7 +161,8 @@ class Summarizer:
         captions = self.captioner.captions(video, choice.shots) if self.captioner and not texts else []
         edges_s = [float(e) for e in video.edges_s]
         visual = self.encoders.visual
-        names = dict(config=None, checkpoint=None) | self.names | dict(
+        by_head = {} if texts or self.model is not None or self.head is None else dict(kind=BY_HEAD)
+        names = dict(config=None, checkpoint=None) | self.names | by_head | dict(
             visual=type(visual).__name__, text=type(self.encoders.text).__name__,
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Summary(
@@ -173,9 +180,10 @@ class Summarizer:
         return chooser.moments(share) if mode == "moments" else chooser.summary(share)
 
     def _listens(self, video: EncodedVideo, texts: tuple[str, ...]) -> bool:
-        """Whether the scores depend on sound, which zero-shot has no words for."""
-        uses = not texts if self.model is None else getattr(self.model, "audio_enc", None) is not None
-        return uses and video.audio is not None
+        """Whether the scores depend on sound, which zero-shot has no words for, and the head no ears."""
+        if self.model is None:
+            return not texts and self.head is None and video.audio is not None
+        return getattr(self.model, "audio_enc", None) is not None and video.audio is not None
 
     def _check(self, video: EncodedVideo, texts: tuple[str, ...]) -> None:
         own = dict(visual=type(self.encoders.visual).__name__)
@@ -214,6 +222,9 @@ class Summarizer:
     def _score_unasked(self, video: EncodedVideo) -> tuple[np.ndarray, list[Moment]]:
         if self.model is not None:
             curve, moments = self._run_model(video, None, "")
+        elif self.head is not None:
+            curve = np.where(video.blank(), 0, importance(self.head, video, self.encoders))
+            moments = self._moments_in(video, curve, "")
         else:
             sigma_clips = self.settings.sigma_clips
             curve = standing_out(self._main_part(video), video.audio, video.blank(), sigma_clips)
@@ -302,8 +313,9 @@ def build_summarizer(config: str | os.PathLike | None = None,
         parts = _check_widths(cfg, encoders, path)
     names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=_from_root(path),
                  checkpoint=None if checkpoint is None else str(checkpoint))
+    head = load_importance() if model is None and dict(encoders.visual.parts) == HEAD_PARTS else None
     return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names,
-                      None if captioner is None else build_captioner(captioner, encoders))
+                      None if captioner is None else build_captioner(captioner, encoders), head)
 
 
 def _from_root(path: Path) -> str:

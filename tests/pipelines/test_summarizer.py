@@ -310,3 +310,22 @@ def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypa
         'data = dict(val=dict(video_path=["x/features/light", "x/features/colour"]))\n'))
     monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
     assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "colour")
+
+
+def test_the_head_scores_when_nothing_is_asked_and_leaves_what_is_asked_alone(tmp_path, monkeypatch):
+    video = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
+    encoders, asked = colour_encoders(), []
+
+    def likes_blue(head, video, encoders):
+        asked.append(head)
+        return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
+
+    monkeypatch.setattr("pipelines.summarizer.importance", likes_blue)
+    summarizer = Summarizer(encoders, head="head")
+    encoded = summarizer.encode(video, progress=False)
+    summary = summarizer.summarize(encoded)
+    assert asked == ["head"] and summary.scores.tolist() == [0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0]   # black shows nothing
+    assert summary.scored_by["kind"] == "CLIP-It, trained on TVSum" and 6 <= summary.intervals_s[0][0] < 12
+    plain = Summarizer(encoders).summarize(encoded, ["red"])
+    again = summarizer.summarize(encoded, ["red"])
+    assert asked == ["head"] and again.scores.tolist() == plain.scores.tolist() and again.scored_by == plain.scored_by
