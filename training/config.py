@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from common.build import nearest
 from common.errors import InputError
 
+from . import hooks  # noqa: F401  registers them
 from .loaders import OWN_KEYS
 
 TOP_KEYS = {

@@ -101,7 +101,7 @@ def summary_f1(scores: np.ndarray, video: SummarizedVideo) -> float:
     if video.user_summary is None:
         return 0.0
     kept = np.zeros(video.n_frames, dtype=np.int64)
-    shots = video.change_points
+    shots, scores = video.change_points, scores - scores.min()   # the knapsack leaves out what is below 0
     for first, last in shots[key_shots(shots, scores, video.picks, video.n_frames, BUDGET)]:
         kept[first:last + 1] = 1
     return f_score(kept, video.user_summary, "avg")
