@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -109,7 +110,7 @@ def timeline(info: VideoInfo, pieces: Sequence[Piece]) -> otio.schema.Timeline:
         track = otio.schema.Track(name=kind, kind=kind)
         for piece in pieces:
             first, length = _range(piece, rate)
-            media = otio.schema.ExternalReference(target_url=info.path.as_uri(), available_range=whole)
+            media = otio.schema.ExternalReference(target_url=_address(info.path), available_range=whole)
             shown = TimeRange(RationalTime(first, float(rate)), RationalTime(length, float(rate)))
             clip = otio.schema.Clip(name=_line(info.path.name), media_reference=media, source_range=shown)
             clip.metadata["score"] = round(piece.score, 4)
@@ -118,6 +119,10 @@ def timeline(info: VideoInfo, pieces: Sequence[Piece]) -> otio.schema.Timeline:
             track.append(clip)
         result.tracks.append(track)
     return result
+
+
+def _address(path: Path) -> str:
+    return path.as_uri() if path.is_absolute() else urllib.parse.quote(str(path), errors="surrogateescape")
 
 
 def write_list(path: Path, info: VideoInfo, pieces: Sequence[Piece]) -> None:

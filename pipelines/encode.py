@@ -130,7 +130,7 @@ def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
 
 
 def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = True, *,
-                 sampling: str = "exact") -> EncodedVideo:
+                 sampling: str = "exact", told: Callable[[float], None] | None = None) -> EncodedVideo:
     """Decodes a video once, streamed, and encodes its clips; training and summaries both come through here.
 
     Pictures are decoded while earlier ones and the sound are encoded. What is held does not grow with
@@ -141,6 +141,7 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
         encoders: of pictures and, if not None, of sound.
         progress: whether a bar, and a line about hardware or rare key frames, is shown on stderr.
         sampling: `exact` pictures, or the nearest of the `keyframes`, which is several times faster.
+        told: is called with the share of the pictures that is done; what it raises ends the work.
 
     Raises:
         InputError: not a readable video, no such sampling, or one whose pictures end before its stated
@@ -153,7 +154,8 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     edges_s = clip_edges_s(info.duration_s, encoders.visual.clip_len_s)
     with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
         stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
-        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage if progress else None)
+        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage if progress else None,
+                                                told)
         audio = sound()
     if progress:
         _tell(reading, encoders.visual.clip_len_s)
@@ -179,7 +181,8 @@ def decoder_of(reading: Reading) -> str:
 
 
 def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], reading: Reading,
-                     stage: str | None) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
+                     stage: str | None, told: Callable[[float], None] | None
+                     ) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
@@ -209,6 +212,8 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                 thumbnails += jpeg
                 ends.append(len(thumbnails))
             bar.update(len(ends) - 1 - bar.n)
+            if told is not None:
+                told((len(ends) - 1) / n_clips)
     if len(ends) - 1 < n_clips:
         raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(ends) - 1]):.1f} s of "
                          f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")

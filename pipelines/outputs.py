@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
@@ -83,13 +84,14 @@ def earlier_files(folder: Path) -> list[str]:
         return []
 
 
-def write_outputs(summary, folder: Path, form: Form, progress: bool = False) -> list[str]:
+def write_outputs(summary, folder: Path, form: Form, progress: bool = False, *, called: str | None = None) -> list[str]:
     """Writes everything into a folder; what `form` says of copying is then true of the summary too.
 
     Args:
         summary: a `pipelines.summary.Summary`.
         folder: that exists.
         progress: whether a bar is drawn on stderr.
+        called: what the files call the video, from then on `summary` too; None for its path.
 
     Returns:
         Names of the files, the cut first.
@@ -104,6 +106,9 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool = False) -> 
     names = _write_cuts(summary, folder, progress)
     summary.timings_s["cut"] = time.perf_counter() - started_s
     others = _write_subtitles(summary, folder)
+    if called is not None:
+        info = dataclasses.replace(summary.video.info, path=Path(called))
+        summary.video = dataclasses.replace(summary.video, info=info)
     if form.exports:
         from .edit_lists import write_list
         for suffix in form.exports:

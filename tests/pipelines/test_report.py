@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from pipelines.chart import spread, ticks
 from pipelines.encode import EncodedVideo, encode_video
 from pipelines.relevance import Moment
-from pipelines.report import _spread, _ticks, report_html
+from pipelines.report import report_html
 from pipelines.subtitles import Cue
 from pipelines.summary import Summary, clock, frame_range, timestamp
 from tests.pipelines.fakes import colour_encoders, write_video
@@ -249,15 +250,15 @@ def test_timestamp(time_s, text):
     assert timestamp(time_s) == text
 
 
-def test_clock_and_ticks():
+def test_clock_andticks():
     texts = ["0:00", "1:05", "59:59", "1:00:00", "10:01:01"]
     assert [clock(t) for t in (0, 65.9, 3599, 3600, 36061)] == texts
     hours = [f"{h}:00:00" for h in range(12, 101, 12)]
     for end_s, shown in ((0.04, ["0:00", "0.04 s"]), (25, ["0:00", "0:05", "0:10", "0:15", "0:20", "25.0 s"]),
                          (139.4, ["0:00", *(f"{s // 60}:{s % 60:02}" for s in range(15, 130, 15)), "2:19"]),
                          (400_000, ["0:00", *hours, "111:06:40"])):
-        assert re.findall(r">([^<]+)</span>", _ticks(end_s)) == shown
-    assert _spread(3, 10) == [0, 1, 2] and _spread(10, 2) == [2, 7]
+        assert re.findall(r">([^<]+)</span>", ticks(end_s)) == shown
+    assert spread(3, 10) == [0, 1, 2] and spread(10, 2) == [2, 7]
 
 
 def test_the_template_is_filled_wholly(video):
