@@ -129,8 +129,8 @@ def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
     return [i * length for i in range(num_clips(duration_s, clip_len_s))] + [Fraction(duration_s)]
 
 
-def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = True, *,
-                 sampling: str = "exact", told: Callable[[float], None] | None = None) -> EncodedVideo:
+def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool | Callable[[float], None] = True, *,
+                 sampling: str = "exact") -> EncodedVideo:
     """Decodes a video once, streamed, and encodes its clips; training and summaries both come through here.
 
     Pictures are decoded while earlier ones and the sound are encoded. What is held does not grow with
@@ -139,9 +139,9 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     Args:
         path: any file that PyAV reads.
         encoders: of pictures and, if not None, of sound.
-        progress: whether a bar, and a line about hardware or rare key frames, is shown on stderr.
+        progress: True shows a bar, and a line about hardware or rare key frames, on stderr; a function is
+            called with the share of the pictures that is done, and what it raises ends the work.
         sampling: `exact` pictures, or the nearest of the `keyframes`, which is several times faster.
-        told: is called with the share of the pictures that is done; what it raises ends the work.
 
     Raises:
         InputError: not a readable video, no such sampling, or one whose pictures end before its stated
@@ -154,10 +154,9 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool = T
     edges_s = clip_edges_s(info.duration_s, encoders.visual.clip_len_s)
     with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
         stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
-        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage if progress else None,
-                                                told)
+        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage, progress)
         audio = sound()
-    if progress:
+    if progress is True:
         _tell(reading, encoders.visual.clip_len_s)
     names = dict(visual=type(encoders.visual).__name__)
     if encoders.audio is not None:
@@ -181,7 +180,7 @@ def decoder_of(reading: Reading) -> str:
 
 
 def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], reading: Reading,
-                     stage: str | None, told: Callable[[float], None] | None
+                     stage: str, progress: bool | Callable[[float], None]
                      ) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
@@ -200,7 +199,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
         return batch, {part: values.float().numpy() for part, values in encoded.items()}
 
     with workers() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
-                                           disable=stage is None) as bar:
+                                           disable=progress is not True) as bar:
         frames = _alike(frames_at(info.path, times_s, reading=reading))
         prepared = ordered_map(pool, prepare, frames, number + 1)
         for batch, encoded in ordered_map(pool, encode, batches(prepared, visual.batch_pictures), number + 1):
@@ -212,8 +211,8 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                 thumbnails += jpeg
                 ends.append(len(thumbnails))
             bar.update(len(ends) - 1 - bar.n)
-            if told is not None:
-                told((len(ends) - 1) / n_clips)
+            if callable(progress):
+                progress((len(ends) - 1) / n_clips)
     if len(ends) - 1 < n_clips:
         raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(ends) - 1]):.1f} s of "
                          f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -84,13 +85,14 @@ def earlier_files(folder: Path) -> list[str]:
         return []
 
 
-def write_outputs(summary, folder: Path, form: Form, progress: bool = False, *, called: str | None = None) -> list[str]:
+def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[float], None] = False, *,
+                  called: str | None = None) -> list[str]:
     """Writes everything into a folder; what `form` says of copying is then true of the summary too.
 
     Args:
         summary: a `pipelines.summary.Summary`.
         folder: that exists.
-        progress: whether a bar is drawn on stderr.
+        progress: True draws a bar on stderr; a function is called with the share of the current file that is done.
         called: what the files call the video, from then on `summary` too; None for its path.
 
     Returns:
@@ -131,7 +133,7 @@ def _plan_copies(summary) -> None:
     summary.copied = True
 
 
-def _write_cuts(summary, folder: Path, progress: bool) -> list[str]:
+def _write_cuts(summary, folder: Path, progress: bool | Callable[[float], None]) -> list[str]:
     for name, intervals in summary.in_files:
         summary.save_pieces(folder / name, intervals, progress)
     return [name for name, _ in summary.in_files]

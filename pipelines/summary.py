@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -148,7 +148,7 @@ class Summary:
         self.video_file = Path(path)
 
     def save_pieces(self, path: str | os.PathLike, intervals_s: Sequence[tuple[Fraction, Fraction]],
-                    progress: bool = False) -> None:
+                    progress: bool | Callable[[float], None] = False) -> None:
         """Writes some of the pieces as one mp4, in the form that `copied` and `aspect` tell."""
         info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
         if self.copied:

@@ -37,15 +37,3 @@ def test_files_may_call_the_video_otherwise_than_its_path(summary, tmp_path):
     assert '"Mein%20Film.mp4"' in (tmp_path / "summary.otio").read_text()
     for name in ("summary.json", "summary.otio", "summary.edl", "summary.csv", "report.html"):
         assert "a film" not in (tmp_path / name).read_text()
-
-
-def test_progress_is_told_and_may_end_the_work(tmp_path):
-    path, shares = write_video(tmp_path / "a.mp4", ["grey"] * 12), []
-    encode_video(path, colour_encoders(), progress=False, told=shares.append)
-    assert shares == sorted(shares) and shares[-1] == 1
-
-    def stop(share):
-        raise InterruptedError(share)
-
-    with pytest.raises(InterruptedError):
-        encode_video(path, colour_encoders(with_sound=True), progress=False, told=stop)

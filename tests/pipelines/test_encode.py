@@ -155,3 +155,15 @@ def test_edges_are_exact():
     assert clip_edges_s(6 + third, 2) == [0, 2, 4, 6 + third]      # a rest below a quarter clip is joined
     assert clip_edges_s(6 + 2 * third, 2) == [0, 2, 4, 6, 6 + 2 * third]
     assert clip_edges_s(Fraction(1, 25), 2) == [0, Fraction(1, 25)]
+
+
+def test_progress_is_told_and_may_end_the_work(tmp_path):
+    path, shares = write_video(tmp_path / "a.mp4", ["grey"] * 12), []
+    encode_video(path, colour_encoders(), progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1
+
+    def stop(share):
+        raise InterruptedError(share)
+
+    with pytest.raises(InterruptedError):
+        encode_video(path, colour_encoders(with_sound=True), progress=stop)
