@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from common.errors import InputError
 
 from .base import outputs_by_item
+from .eval.summaries import REDUCED, annotators
 from .eval.summary import rank_correlation
 from .summarization_labels import SummarizedVideo, fold_names, read_summarized
 
@@ -32,15 +33,20 @@ class SummarizationH5(Dataset):
         text: key of the sentences, e.g. of the title, or ModelScope's `features_clip_txt`; None for none.
         target: what is learned: `ranks`, the mean over annotators of their standardised ranks, which
             correlates best with all of them, where the file has `user_scores`; or `gtscore`.
+        f1: how cross-validation reports the F-scores of several users: `avg`, the mean over them, as on TVSum;
+            `max`, the nearest one, as on SumMe.
 
     Raises:
-        InputError: see `read_summarized` and `fold_names`; another target.
+        InputError: see `read_summarized` and `fold_names`; another target or `f1`.
     """
 
     def __init__(self, h5_path: str, split_path: str | None = None, fold: int = 0, part: str = "all",
-                 features: str | list[str] = "features", text: str | None = None, target: str = "ranks"):
+                 features: str | list[str] = "features", text: str | None = None, target: str = "ranks",
+                 f1: str = "avg"):
         if target not in TARGETS:
             raise InputError(f"target={target!r}; it must be one of {', '.join(TARGETS)}")
+        if f1 not in REDUCED:
+            raise InputError(f"f1={f1!r}; it must be one of {', '.join(REDUCED)}")
         if part != "all" and split_path is None:
             raise InputError(f"part={part!r} needs split_path, a JSON list of train_keys and test_keys")
         names = fold_names(split_path or "", fold, part)
@@ -86,8 +92,7 @@ class SummarizationH5(Dataset):
             video = self.videos[line["vid"]]
             if video.user_scores is None:
                 (logger or logging.getLogger(__name__)).warning(f"{line['vid']}: no user_scores, so gtscore counts")
-            users = video.gtscore[None] if video.user_scores is None else video.user_scores
-            pairs.append(rank_correlation(np.array(line["pred_saliency_scores"]), users))
+            pairs.append(rank_correlation(np.array(line["pred_saliency_scores"]), annotators(video)))
         tau, rho = np.mean(pairs, axis=0)
         return dict(kendall=round(float(tau), 4), spearman=round(float(rho), 4))
 

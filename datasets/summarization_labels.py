@@ -51,7 +51,7 @@ def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
 
     Args:
         names: which; all when left out.
-        features: keys whose columns stand side by side.
+        features: keys whose columns stand side by side; none where only the labels are asked for.
         text: key of the sentences, or None.
 
     Raises:
@@ -104,7 +104,7 @@ def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], 
         raise InputError(f"{where}: gtscore is {gtscore[0]:g} everywhere, so there is no order to learn; leave it out")
     words = None if text is None else _numbers(where, text, np.atleast_2d(np.squeeze(group[text][()])), 2)
     title = group.attrs.get("title", "")
-    return SummarizedVideo(name, np.concatenate(parts, axis=1).astype(np.float32),
+    return SummarizedVideo(name, np.concatenate([np.zeros((T, 0)), *parts], axis=1).astype(np.float32),
                            None if words is None else words.astype(np.float32), gtscore, optional["user_scores"],
                            optional["user_summary"], shots, picks, n_frames, str(title))
 

@@ -12,7 +12,7 @@ import datasets
 from common.config import load_config
 from common.errors import InputError
 from common.files import make_folder, write_json
-from datasets.eval import f_score, rank_correlation
+from datasets.eval.summaries import eval_summaries, human_metrics, mean_metrics
 from datasets.summarization_labels import SummarizedVideo, read_folds, read_summarized
 from pipelines.selection import key_shots
 
@@ -20,7 +20,6 @@ from .checkpoints import plain
 from .config import check_config
 from .launcher import launch
 
-BUDGET = 0.15
 RANDOM_SEEDS = 20
 RIDGE_LAMBDA = 0.02    # of the features' total variance
 RIDGE_ROWS = 5         # that features are averaged over
@@ -40,7 +39,8 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
 
     Returns:
         `model`: mean, `spread_seeds` and `spread_folds` (deviations of the means) of Kendall's tau, Spearman's
-        rho and F1 in per cent; `folds` by seed; `floors` by name. Also in the work dir's `folds.json`.
+        rho and F1 in per cent, over users as the dataset's `f1` says; `folds` by seed; `floors` by name. Also in
+        the work dir's `folds.json`.
 
     Raises:
         InputError: a fault in config or data, or a config that chooses its epoch on the tested fold.
@@ -59,14 +59,15 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
     features = data.get("features", "features")
     features = [features] if isinstance(features, str) else list(features)
     videos = read_summarized(data["h5_path"], None, tuple(features), data.get("text"))
+    reduce = data.get("f1", "avg")
     work = make_folder(work_dir or Path("work_dirs") / f"{Path(config).stem}_folds")
-    by_seed = {seed: [measure(_scores(config, work, fold, seed), videos, names["test_keys"])
+    by_seed = {seed: [measure(_scores(config, work, fold, seed), videos, names["test_keys"], reduce)
                       for fold, names in enumerate(folds)] for seed in seeds}
     table = np.array([[[fold[key] for key in METRICS] for fold in rows] for rows in by_seed.values()])   # seed, fold
     result = dict(config=str(config), seeds=list(seeds), model=dict(
         mean=_named(table.mean(axis=(0, 1))), spread_seeds=_named(table.mean(axis=1).std(axis=0)),
         spread_folds=_named(table.mean(axis=0).std(axis=0))), folds={str(k): v for k, v in by_seed.items()},
-        floors=floors(videos, folds, sum(_shared_width(data, key) for key in features)))
+        floors=floors(videos, folds, sum(_shared_width(data, key) for key in features), reduce))
     write_json(work / "folds.json", result)
     return result
 
@@ -86,49 +87,47 @@ def _scores(config: str, work: Path, fold: int, seed: int) -> dict[str, np.ndarr
     return {line["vid"]: np.array(line["pred_saliency_scores"]) for line in lines}
 
 
-def measure(scores: dict[str, np.ndarray], videos: dict[str, SummarizedVideo], names: Sequence[str]) -> dict:
-    """The metrics of some videos' scores: each annotator by himself, then the mean over them, then over videos."""
-    rows = []
-    for name in names:
-        video = videos[name]
-        users = video.gtscore[None] if video.user_scores is None else video.user_scores
-        rows.append((*rank_correlation(scores[name], users), summary_f1(scores[name], video)))
-    return _named(np.mean(rows, axis=0))
+def measure(scores: dict[str, np.ndarray], videos: dict[str, SummarizedVideo], names: Sequence[str],
+            reduce: str = "avg") -> dict[str, float]:
+    """The mean metrics of some videos' scores, see `video_metrics`.
+
+    Args:
+        reduce: F1 over users, `avg` as on TVSum or `max` as on SumMe; it is 0 where the file has no summaries.
+    """
+    metrics = mean_metrics(eval_summaries({name: scores[name] for name in names},
+                                          {name: videos[name] for name in names}, key_shots))
+    return _named([metrics["kendall"], metrics["spearman"], metrics.get(f"f1_{reduce}", 0.0)])
 
 
-def summary_f1(scores: np.ndarray, video: SummarizedVideo) -> float:
-    """The key-shots' F1 in per cent, the mean over users; 0 where the file has no summaries."""
-    if video.user_summary is None:
-        return 0.0
-    kept = np.zeros(video.n_frames, dtype=np.int64)
-    shots, scores = video.change_points, scores - scores.min()   # the knapsack leaves out what is below 0
-    for first, last in shots[key_shots(shots, scores, video.picks, video.n_frames, BUDGET)]:
-        kept[first:last + 1] = 1
-    return f_score(kept, video.user_summary, "avg")
-
-
-def floors(videos: dict[str, SummarizedVideo], folds: list[dict], shared: int = 0) -> dict[str, dict]:
+def floors(videos: dict[str, SummarizedVideo], folds: list[dict], shared: int = 0,
+           reduce: str = "avg") -> dict[str, dict]:
     """What the metrics are worth: the same for chance, for algebra, for the title's words, and for people.
 
     Args:
         shared: how many of the features' last columns lie in the sentences' space; 0 for none.
+        reduce: see `measure`.
+
+    Returns:
+        Metrics by column; `human` has those alone that the file allows.
     """
-    columns = dict(random=_named(np.mean([list(_over(folds, videos, _random(seed)).values())
-                                          for seed in range(RANDOM_SEEDS)], axis=0)))
-    columns["ridge"] = _named(np.mean([list(measure(ridge(videos, fold["train_keys"], fold["test_keys"], shared),
-                                                    videos, fold["test_keys"]).values()) for fold in folds], axis=0))
+    def over(score: Callable[[SummarizedVideo], np.ndarray]) -> dict[str, float]:
+        return _mean([measure({name: score(videos[name]) for name in fold["test_keys"]}, videos, fold["test_keys"],
+                              reduce) for fold in folds])
+
+    columns = dict(random=_mean([over(_random(seed)) for seed in range(RANDOM_SEEDS)]))
+    columns["ridge"] = _mean([measure(ridge(videos, fold["train_keys"], fold["test_keys"], shared), videos,
+                                      fold["test_keys"], reduce) for fold in folds])
     if shared and all(video.text is not None for video in videos.values()):
         mean = np.mean([video.text.mean(axis=0) for video in videos.values()], axis=0)
-        columns["title"] = _over(folds, videos, lambda video: _title(video, shared, mean))
-    if all(video.user_scores is not None for video in videos.values()):
-        columns["human"] = _named(np.mean([np.mean([human(videos[name]) for name in fold["test_keys"]], axis=0)
-                                           for fold in folds], axis=0))
+        columns["title"] = over(lambda video: _title(video, shared, mean))
+    people = [human_metrics({name: videos[name] for name in fold["test_keys"]}) for fold in folds]
+    columns["human"] = {key.removesuffix(f"_{reduce}"): round(value, 4) for key, value in mean_metrics(
+        dict(enumerate(people))).items() if key in ("kendall", "spearman", f"f1_{reduce}")}
     return columns
 
 
-def _over(folds: list[dict], videos: dict, score: Callable[[SummarizedVideo], np.ndarray]) -> dict:
-    return _named(np.mean([list(measure({name: score(videos[name]) for name in fold["test_keys"]}, videos,
-                                        fold["test_keys"]).values()) for fold in folds], axis=0))
+def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return _named(np.mean([[row[key] for key in METRICS] for row in rows], axis=0))
 
 
 def _random(seed: int) -> Callable[[SummarizedVideo], np.ndarray]:
@@ -164,17 +163,6 @@ def ridge(videos: dict[str, SummarizedVideo], train: Sequence[str], test: Sequen
     return {name: rows[name] @ weights for name in test}
 
 
-def human(video: SummarizedVideo) -> tuple[float, float, float]:
-    """Each annotator as a predictor of the others: the mean over annotators of each metric."""
-    rows = []
-    for user, own in enumerate(video.user_scores):
-        others = np.delete(video.user_scores, user, axis=0)
-        f1 = 0.0 if video.user_summary is None else f_score(
-            video.user_summary[user], np.delete(video.user_summary, user, axis=0), "avg")
-        rows.append((*rank_correlation(own, others), f1))
-    return tuple(np.mean(rows, axis=0))
-
-
 def _shared_width(data: dict, key: str) -> int:
     """Columns of a feature key that lie in the sentences' space, by its name."""
     if key != "features_shared":
@@ -183,7 +171,7 @@ def _shared_width(data: dict, key: str) -> int:
     return first.features.shape[1]
 
 
-def _named(values: np.ndarray) -> dict[str, float]:
+def _named(values: Sequence[float]) -> dict[str, float]:
     return {key: round(float(value), 4) for key, value in zip(METRICS, values, strict=True)}
 
 
@@ -195,5 +183,6 @@ def format_result(result: dict) -> str:
         f"{model['mean'][key]:>12.3f} ± {model['spread_seeds'][key]:.3f}" for key in METRICS) + "   ± over seeds")
     lines.append(f"{'':14}" + "".join(
         f"{'':>12} ± {model['spread_folds'][key]:.3f}" for key in METRICS) + "   ± over folds")
-    lines += [f"{name:14}" + "".join(f"{row[key]:>20.3f}" for key in METRICS) for name, row in result["floors"].items()]
+    lines += [f"{name:14}" + "".join(f"{row[key]:>20.3f}" if key in row else f"{'-':>20}" for key in METRICS)
+              for name, row in result["floors"].items() if row]
     return "\n".join(lines)

@@ -2,8 +2,10 @@
 
 from .charades import eval_charades
 from .qvhighlights import eval_qvhighlights
+from .summaries import eval_summaries
 from .summary import f_score, rank_correlation
 from .tvsum import tvsum_top5_map
 from .youtube import youtube_map
 
-__all__ = ["eval_charades", "eval_qvhighlights", "f_score", "rank_correlation", "tvsum_top5_map", "youtube_map"]
+__all__ = ["eval_charades", "eval_qvhighlights", "eval_summaries", "f_score", "rank_correlation", "tvsum_top5_map",
+           "youtube_map"]

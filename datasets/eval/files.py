@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
+from common.build import nearest
 from common.errors import InputError
 
 from ..charades_sta_labels import read_charades
 from ..domains_labels import SPLITS, domain_videos, padded
 from ..labels import read_jsonl, read_labels, refuse
+from ..summarization_labels import fold_names, read_folds, read_summarized
 from ..tvsum_labels import read_tvsum
 from ..youtube_labels import read_youtube
 from .charades import eval_charades
 from .floors import oracle, random_floor
 from .qvhighlights import eval_qvhighlights
+from .score_files import read_scores
+from .summaries import Select, eval_summaries, human_metrics, mean_metrics, oracle_metrics, random_metrics
 from .tvsum import tvsum_top5_map
 from .youtube import youtube_map
 
@@ -36,12 +40,18 @@ class Scores:
         full: all of them, as the public evaluator nests them.
         random: the mean of `metrics` over 20 seeds of random scores or windows.
         oracle: `metrics` of the labels themselves, as predictions.
+        human: `metrics` of each annotator beside the others, of those that the labels allow; None where there is none.
+        by_video: `metrics` of every video, where they are means over videos.
+        note: what a reader of the numbers has to know; "" for nothing.
     """
 
     metrics: dict[str, float]
     full: dict = field(default_factory=dict)
     random: Callable[[], dict[str, float]] = dict
     oracle: Callable[[], dict[str, float]] = dict
+    human: Callable[[], dict[str, float]] | None = None
+    by_video: dict[str, dict[str, float]] = field(default_factory=dict)
+    note: str = ""
 
 
 def qvhighlights(pred: str | os.PathLike, label: str | os.PathLike, clip_len_s: float = 2) -> Scores:
@@ -104,6 +114,42 @@ def charades(pred: str | os.PathLike, label: str | os.PathLike) -> Scores:
     truth = [dict(qid=e["qid"], pred_relevant_windows=[[*e["relevant_windows"][0], 1]]) for e in labels]
     metrics = metric(read_jsonl(pred))
     return Scores(metrics, dict(metrics), random, lambda: metric(truth))
+
+
+def summary(pred: str | os.PathLike, label: str | os.PathLike, select: Select, split: str | None = None,
+            fold: int | None = None) -> Scores:
+    """Summaries by key-shots against an h5 file's: F1 over users, Kendall's tau and Spearman's rho.
+
+    Args:
+        pred: see `read_scores`.
+        label: see `read_summarized`.
+        select: chooses the key-shots, see `eval_summaries`.
+        split: the field's split file; None for all videos of the labels.
+        fold: whose tested videos count.
+    """
+    if split is not None and fold is None:
+        raise InputError(f"{split}: needs --fold, from 0 to {len(read_folds(split)) - 1}")
+    if split is None and fold is not None:
+        raise InputError(f"--fold {fold} needs --split, the file that divides the videos")
+    labels = read_summarized(label, None, ())
+    names = labels if split is None else fold_names(split, fold, "test")
+    lacking = [name for name in names if name not in labels]
+    if lacking:
+        raise InputError(f"{label}: holds no video {lacking[0]!r}, which {split} names; {nearest(lacking[0], labels)}")
+    videos = {name: labels[name] for name in names}
+    scores = read_scores(pred, {name: len(video.picks) for name, video in videos.items()}, labels)
+    by_video = {name: _rounded(row) for name, row in eval_summaries(scores, videos, select).items()}
+    metrics = _rounded(mean_metrics(by_video))
+    unrated = sum(video.user_scores is None for video in videos.values())
+    return Scores(metrics, dict(mean=metrics, videos=by_video),
+                  lambda: _rounded(random_metrics(videos, select, SEEDS)),
+                  lambda: _rounded(oracle_metrics(videos, select)), lambda: _rounded(human_metrics(videos)), by_video,
+                  f"{unrated} of {len(videos)} videos have no user_scores, so their order is compared with gtscore, "
+                  "which gives higher numbers than each annotator by himself" if unrated else "")
+
+
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {key: round(value, 5) for key, value in metrics.items()}
 
 
 def _with_floors(metric: Callable[[dict], dict], scores: dict, truth: dict) -> Scores:

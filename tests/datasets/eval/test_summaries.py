@@ -1,0 +1,112 @@
+"""Metrics of scores per picked frame: by hand, by the golden, and what chance, labels and people give."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, spearmanr
+
+from common.errors import InputError
+from datasets.eval.summaries import (
+    eval_summaries,
+    human,
+    human_metrics,
+    kept_frames,
+    mean_metrics,
+    oracle_metrics,
+    random_metrics,
+    video_metrics,
+)
+from datasets.summarization_labels import SummarizedVideo
+from pipelines.selection import key_shots
+
+GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
+SHOTS = np.array([[0, 9], [10, 19], [20, 39], [40, 49], [50, 99]])
+PICKS = np.arange(0, 100, 10)
+
+
+def made_video(user_scores=None, user_summary=None, shots=SHOTS, picks=PICKS, n_frames=100, gtscore=None):
+    gtscore = np.arange(len(picks)) / 10 if gtscore is None else np.asarray(gtscore)
+    return SummarizedVideo("v", np.zeros((len(picks), 0)), None, gtscore, user_scores, user_summary, shots, np.asarray(picks), n_frames, "")
+
+
+def keeping(*ranges, n_frames=100):
+    kept = np.zeros(n_frames, dtype=int)
+    for first, last in ranges:
+        kept[first:last + 1] = 1
+    return kept
+
+
+def test_a_video_by_hand():
+    """Shot 1 is the best that fits 15 frames: users keep it with shot 3, with nothing, and not at all."""
+    users = np.array([[0, 9, 1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [1] * 10])
+    summaries = np.stack([keeping((10, 19), (40, 49)), keeping((10, 19)), keeping((50, 99))])
+    scores = np.array([0, 9, 1, 1, 2, 1, 1, 1, 1, 1.5])
+    found = video_metrics(scores, made_video(users, summaries), key_shots)
+    assert found["f1_avg"] == pytest.approx(100 * (2 / 3 + 1 + 0) / 3) and found["f1_max"] == 100
+    assert found["kendall"] == pytest.approx(np.mean([kendalltau(scores, u).statistic for u in users[:2]]))
+    assert found["spearman"] == pytest.approx(np.mean([spearmanr(scores, u).statistic for u in users[:2]]))
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+def test_f1_of_scores_equals_the_published_one():
+    cases = json.loads(GOLDEN.read_text())["fscore"]
+    assert len(cases) == 6
+    for case in cases:
+        shots = np.array(case["shots"])
+        users = np.stack([keeping(*shots[user], n_frames=case["n_frames"]) for user in case["user_shots"]])
+        video = made_video(None, users, shots, case["picks"], case["n_frames"])
+        found = video_metrics(np.array(case["scores"]), video, key_shots)
+        assert found["f1_avg"] == pytest.approx(case["f_avg"], abs=1e-9)
+        assert found["f1_max"] == pytest.approx(case["f_max"], abs=1e-9)
+
+
+def test_scores_below_zero_are_lifted_and_others_are_not():
+    """Three short shots outweigh a long one as long as what they are worth is not measured from the worst of them."""
+    shots = np.array([[0, 4], [5, 9], [10, 14], [15, 29], [30, 99]])
+    video = made_video(shots=shots, picks=np.array([0, 5, 10, 15, 30]))
+    scores = np.array([0.5, 0.5, 0.45, 0.9, 0.4])
+    assert np.flatnonzero(kept_frames(scores, video, key_shots)).tolist() == list(range(15))
+    assert np.flatnonzero(kept_frames(scores - 1, video, key_shots)).tolist() == list(range(15, 30))
+    below = np.array([-0.3, -0.2, -0.5, -0.9, -1])   # unlifted, a knapsack would take none of them
+    assert np.flatnonzero(kept_frames(below, video, key_shots)).tolist() == list(range(15))
+
+
+def test_without_people_gtscore_is_the_order_and_there_is_no_f1():
+    found = video_metrics(np.arange(10.0)[::-1], made_video(), key_shots)
+    assert found == dict(kendall=pytest.approx(-1), spearman=pytest.approx(-1))
+
+
+def test_people_are_left_out_one_by_one():
+    a, b, c = np.arange(10.0), np.arange(10.0)[::-1], np.array([1.0, 0, 2, 3, 4, 5, 6, 7, 8, 9])
+    summaries = np.stack([keeping((0, 9)), keeping((0, 19)), keeping((40, 49))])
+    found = human(made_video(np.stack([a, b, c, np.ones(10)]), summaries))
+    tau = np.mean([np.mean([kendalltau(x, y).statistic for y in others]) for x, others in ((a, (b, c)), (b, (a, c)), (c, (a, b)))])
+    assert found["kendall"] == pytest.approx(tau)
+    assert found["f1_avg"] == pytest.approx((200 / 3 / 2 + 200 / 3 / 2 + 0) / 3)
+    assert found["f1_max"] == pytest.approx((200 / 3 + 200 / 3 + 0) / 3)
+    assert human(made_video()) == {} and human(made_video(user_summary=summaries[:1])) == {}
+
+
+def test_floors_lie_where_they_must():
+    r = np.random.default_rng(0)
+    users = np.clip(np.round(np.linspace(1, 5, 10) + r.normal(0, 0.5, (6, 10))), 1, 5)
+    summaries = np.stack([keeping((40, 49)), *[keeping((10, 19))] * 5])
+    videos = dict(a=made_video(users, summaries), b=made_video(users[:, ::-1], summaries))
+    chance, ceiling = random_metrics(videos, key_shots, 20), oracle_metrics(videos, key_shots)
+    assert random_metrics(videos, key_shots, 20) == chance != random_metrics(videos, key_shots, 19)
+    assert abs(chance["kendall"]) < 0.15 and 5 < chance["f1_avg"] < 60
+    own = mean_metrics(eval_summaries({k: v.user_scores.mean(axis=0) for k, v in videos.items()}, videos, key_shots))
+    assert ceiling == own and ceiling["spearman"] > 0.8
+    assert human_metrics(videos)["f1_avg"] == pytest.approx(100 * (5 * 4 / 5 + 0) / 6)
+    mixed = dict(a=videos["a"], b=replace(videos["b"], user_summary=None))
+    assert set(oracle_metrics(mixed, key_shots)) == {"kendall", "spearman"}
+
+
+def test_other_videos_are_named():
+    with pytest.raises(InputError, match=r"not in both: \['a', 'b'\]"):
+        eval_summaries(dict(a=np.arange(10)), dict(b=made_video()), key_shots)
+    with pytest.raises(InputError, match="at least one"):
+        eval_summaries({}, {}, key_shots)
