@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class SummarizedVideo:
         user_scores: (U, T) of each annotator, or None.
         user_summary: (U, n_frames) 0 or 1, or None.
         change_points: (S, 2) shots, first and last frame inclusive.
-        picks: (T,) ascending frames that the rows are of.
+        picks: (T,) ascending frames from which on the rows hold, each until the next.
         n_frames: of the video.
         title: or an empty string.
     """
@@ -157,3 +159,17 @@ def fold_names(path: str | os.PathLike, fold: int, part: str) -> list[str] | Non
     if not 0 <= fold < len(folds):
         raise InputError(f"{path}: has no fold {fold}, only 0..{len(folds) - 1}")
     return folds[fold][f"{part}_keys"]
+
+
+def disjoint_folds(names: Sequence[str], number: int, seed: int = 0) -> list[dict[str, list[str]]]:
+    """Folds in the split file's form: every video is tested once, and trained on in all other folds.
+
+    Raises:
+        InputError: fewer than two folds, or fewer videos than folds.
+    """
+    if not 2 <= number <= len(names):
+        raise InputError(f"{number} folds of {len(names)} videos: give 2 to {len(names)}, so that each tests one")
+    shuffled = sorted(names)
+    random.Random(seed).shuffle(shuffled)
+    return [dict(train_keys=sorted(set(names) - set(test)), test_keys=test)
+            for test in (sorted(shuffled[fold::number]) for fold in range(number))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,23 @@ from .domains_labels import read_json
 from .labels import num_clips
 
 LOWEST, HIGHEST = 1, 5
+RELEASED = (".mat", ".tsv")
 INFO = "ydata-tvsum50-info.tsv"   # released beside the .tsv; it knows the lengths
+
+
+@dataclass(frozen=True)
+class ReleasedVideo:
+    """A video of the released ratings.
+
+    Attributes:
+        title: as it stands in the file.
+        seconds: its length.
+        ratings: (annotators, frames), 1 to 5.
+    """
+
+    title: str
+    seconds: float
+    ratings: np.ndarray
 
 
 def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.ndarray]:
@@ -30,16 +47,30 @@ def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.n
         InputError: unreadable, another format, ratings that are no table of numbers from 1 to 5.
     """
     path = Path(path)
-    readers = {".json": _read_json, ".mat": _read_mat, ".tsv": _read_tsv}
-    if path.suffix not in readers:
+    if path.suffix not in (".json", *RELEASED):
         raise InputError(f"{path}: TVSum's ratings are in a .json, .mat or .tsv file")
     if not path.is_file():
         raise InputError(f"{path}: no such file; name TVSum's ratings")
-    ratings = readers[path.suffix](path, clip_len_s)
+    ratings = _read_json(path) if path.suffix == ".json" else {
+        vid: _at_clips(video.ratings, video.seconds, clip_len_s) for vid, video in read_released(path).items()}
     faults = [f"{vid}: {fault}" for vid, rows in ratings.items() if (fault := _fault(rows))]
     if faults or not ratings:
         raise InputError(f"{path}: " + ("\n  ".join(faults[:20]) or "holds no video"))
     return {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items()}
+
+
+def read_released(path: str | os.PathLike) -> dict[str, ReleasedVideo]:
+    """Every video of `ydata-tvsum50.mat` (MATLAB v7.3) or `ydata-tvsum50-anno.tsv`, its ratings frame by frame.
+
+    Raises:
+        InputError: no such file, or another format.
+    """
+    path = Path(path)
+    if path.suffix not in RELEASED:
+        raise InputError(f"{path}: TVSum's ratings are released as a .mat and as a .tsv file")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; name TVSum's ratings")
+    return _read_mat(path) if path.suffix == ".mat" else _read_tsv(path)
 
 
 def _fault(rows: object) -> str:
@@ -54,7 +85,7 @@ def _fault(rows: object) -> str:
     return ""
 
 
-def _read_json(path: Path, clip_len_s: float) -> dict:
+def _read_json(path: Path) -> dict:
     labels = read_json(path)
     lacking = [vid for vid, label in labels.items() if not isinstance(label, dict) or "anno" not in label]
     if lacking:
@@ -62,33 +93,39 @@ def _read_json(path: Path, clip_len_s: float) -> dict:
     return {vid: label["anno"] for vid, label in labels.items()}
 
 
-def _read_mat(path: Path, clip_len_s: float) -> dict:
+def _read_mat(path: Path) -> dict[str, ReleasedVideo]:
     import h5py
 
     try:
         with h5py.File(path) as file:
             table = file["tvsum50"]
-            ratings = {}
+            released = {}
             for i in range(len(table["video"])):
-                vid, frames, seconds, users = (file[table[key][i, 0]][()]
-                                               for key in ("video", "nframes", "length", "user_anno"))
+                vid, title, frames, seconds, users = (file[table[key][i, 0]][()] for key in (
+                    "video", "title", "nframes", "length", "user_anno"))
                 rows = users if users.shape[1] == int(frames.item()) else users.T   # (annotators, frames)
-                ratings["".join(map(chr, vid.ravel()))] = _at_clips(rows, float(seconds.item()), clip_len_s)
-            return ratings
+                released[_text(vid)] = ReleasedVideo(_text(title), float(seconds.item()), rows.astype(np.float64))
+            return released
     except (OSError, KeyError, IndexError, ValueError, AttributeError) as err:
         raise InputError(f"{path}: not TVSum's .mat as released ({type(err).__name__}: {err})") from err
 
 
-def _read_tsv(path: Path, clip_len_s: float) -> dict:
+def _text(codes: np.ndarray) -> str:
+    """MATLAB's char array, in UTF-16."""
+    return codes.astype("<u2").tobytes().decode("utf-16-le")
+
+
+def _read_tsv(path: Path) -> dict[str, ReleasedVideo]:
     info = path.with_name(INFO)
     if not info.is_file():
         raise InputError(f"{path}: needs {INFO} beside it, which knows the videos' lengths; or name the .mat")
     csv.field_size_limit(1 << 24)
-    seconds: dict[str, float] = {}
+    about: dict[str, tuple[str, float]] = {}
     with info.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
             *hours, minutes, rest = (row.get("length") or "").split(":")
-            seconds[row.get("video_id", "")] = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(rest)
+            seconds = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(rest)
+            about[row.get("video_id", "")] = (row.get("title") or "", seconds)
     users: dict[str, list] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
@@ -96,13 +133,13 @@ def _read_tsv(path: Path, clip_len_s: float) -> dict:
                 users.setdefault(row[0], []).append([float(x) for x in row[2].split(",")])
             except (IndexError, ValueError) as err:
                 raise InputError(f"{path}: line {number} is not video, category, comma-separated ratings") from err
-    lacking = [vid for vid in users if vid not in seconds]
+    lacking = [vid for vid in users if vid not in about]
     if lacking:
         raise InputError(f"{info}: lacks the length of {lacking[0]}")
     for vid, rows in users.items():
         if len({len(row) for row in rows}) > 1:
             raise InputError(f"{path}: {vid} has ratings of different lengths")
-    return {vid: _at_clips(np.array(rows), seconds[vid], clip_len_s) for vid, rows in users.items()}
+    return {vid: ReleasedVideo(*about[vid], np.array(rows)) for vid, rows in users.items()}
 
 
 def _at_clips(frames: np.ndarray, seconds: float, clip_len_s: float) -> np.ndarray:

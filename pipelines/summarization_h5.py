@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,63 +16,49 @@ import torch
 from common.errors import InputError
 from common.files import atomic_path
 from models.encoders import Encoders
+from models.encoders.base import unit_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
 
 from .encode import encode_video
 from .selection import key_shots
 from .shots import change_points, shots_from_points
+from .video import probe
 
-LOWEST, HIGHEST = 1, 5   # of TVSum's scores
+LOWEST, HIGHEST = 1, 5               # of TVSum's scores
+LEAST_SLACK_S, SLACK = 2, 0.02       # by which lengths may differ: containers round, encoders pad
 SHARED, TEXT = "features_shared", "features_text"
 
 
 @dataclass(frozen=True)
 class Rated:
-    """What people said of a video.
+    """What people said of a video, frame by frame: scores, of which summaries are made, or summaries alone.
 
     Attributes:
         title: what the video is about.
-        user_scores: (U, frames), one row per annotator.
+        seconds: the length of the video that they saw.
+        user_scores: (U, frames), one row per annotator, as TVSum has them; or None.
+        user_summary: (U, frames) of 0 and 1, what each person kept, as SumMe has it; or None.
     """
 
     title: str
-    user_scores: np.ndarray
+    seconds: float
+    user_scores: np.ndarray | None = None
+    user_summary: np.ndarray | None = None
 
-
-def read_ratings(path: str | os.PathLike) -> dict[str, Rated]:
-    """Reads TVSum's `ydata-tvsum50.mat` as released (v7.3; Song et al., CVPR 2015), by video.
-
-    Raises:
-        InputError: no such file, or another structure.
-    """
-    import h5py
-
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; name ydata-tvsum50.mat")
-    try:
-        with h5py.File(path) as file:
-            table = file["tvsum50"]
-            ratings = {}
-            for i in range(len(table["video"])):
-                name, title, frames, users = (file[table[key][i, 0]][()]
-                                              for key in ("video", "title", "nframes", "user_anno"))
-                scores = users if users.shape[1] == int(frames.item()) else users.T
-                ratings[_text(name)] = Rated(_text(title), scores.astype(np.float64))
-            return ratings
-    except (OSError, KeyError, IndexError, ValueError, AttributeError) as err:
-        raise InputError(f"{path}: not TVSum's .mat as released ({type(err).__name__}: {err})") from err
-
-
-def _text(codes: np.ndarray) -> str:
-    return "".join(map(chr, codes.ravel()))
+    @property
+    def by_frame(self) -> np.ndarray:
+        """(U, frames): what there is."""
+        return self.user_summary if self.user_scores is None else self.user_scores
 
 
 def build_h5(videos: Mapping[str, str | os.PathLike], ratings: Mapping[str, Rated], encoders: Encoders,
              out: str | os.PathLike, progress: Callable[[Iterable], Iterable] = iter) -> int:
     """Encodes videos and writes them with their ratings, whole or not at all.
 
-    Each group has `features` (the encoders' own part), `features_shared` (in the sentences' space),
-    `features_text` (the title), shots by KTS, and the summaries that the ratings give (15 % key-shots).
+    Each group has the field's keys and, beside `features` (the encoders' own part), `features_shared` (in the
+    sentences' space) and `features_text` (the title). A row is of a clip; its pick is the clip's first frame, since
+    readers hold a score from one pick to the next, and people's scores of it are those in its middle. Shots are by
+    KTS. Summaries are those that people made, or the 15 % key-shots of what they rated.
 
     Args:
         videos: name -> file.
@@ -80,7 +68,8 @@ def build_h5(videos: Mapping[str, str | os.PathLike], ratings: Mapping[str, Rate
         Videos written.
 
     Raises:
-        InputError: no video, one without ratings, faults of a video, or ratings that are all alike or no numbers.
+        InputError: no video, one without ratings, faults of a video, one of another length than people saw, or
+            ratings that are all alike or no numbers.
     """
     import h5py
 
@@ -89,34 +78,47 @@ def build_h5(videos: Mapping[str, str | os.PathLike], ratings: Mapping[str, Rate
     lacking = [name for name in videos if name not in ratings]
     if lacking:
         raise InputError(f"{videos[lacking[0]]}: the ratings know no {lacking[0]!r}; name files by the ratings' names")
+    for name in videos:
+        _check(videos[name], ratings[name])   # before the first is encoded
     with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
         for name in progress(sorted(videos)):
             _write(file.create_group(name), name, videos[name], ratings[name], encoders)
     return len(videos)
 
 
+def _check(path: str | os.PathLike, rated: Rated) -> None:
+    rows, seconds = rated.by_frame, float(probe(path).duration_s)
+    if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all() or rows.min() == rows.max():
+        raise InputError(f"{path}: its ratings {rows.shape} are no finite numbers (annotators, frames), or all alike")
+    if abs(seconds - rated.seconds) > max(LEAST_SLACK_S, SLACK * rated.seconds):
+        raise InputError(f"{path}: lasts {seconds:.1f} s, but people rated {rated.seconds:.1f} s; it is another "
+                         "version of the video, fetch the one that was rated")
+
+
 def _write(group, name: str, path: str | os.PathLike, rated: Rated, encoders: Encoders) -> None:
-    scores = rated.user_scores
-    if scores.ndim != 2 or not np.isfinite(scores).all() or scores.min() == scores.max():
-        raise InputError(f"{name}: its ratings {scores.shape} are no finite numbers (annotators, frames), or all alike")
-    video = encode_video(path, encoders, progress=False)
-    n_frames = scores.shape[1]
-    middles_s = [(start + end) / 2 for start, end in zip(video.edges_s, video.edges_s[1:], strict=False)]
+    video, n_frames = encode_video(path, encoders, progress=False), rated.by_frame.shape[1]
     fps = Fraction(n_frames) / video.info.duration_s
-    picks = np.array([min(int(t * fps), n_frames - 1) for t in middles_s])
+    starts_s, middles_s = video.edges_s[:-1], [(a + b) / 2 for a, b in itertools.pairwise(video.edges_s)]
+    picks = np.array([math.ceil(t * fps) for t in starts_s])
+    scores = rated.by_frame[:, [int(t * fps) for t in middles_s]]
+    if picks[-1] >= n_frames or (np.diff(picks) < 1).any() or (scores == scores[0, 0]).all():
+        raise InputError(f"{path}: {n_frames} rated frames are too few for {len(picks)} clips, or the ratings are all "
+                         "alike there")
     own, shared = main_part(encoders), encoders.visual.shared_part
     rows = video.visual[own]
-    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    shots = frame_shots(change_points(unit), picks, n_frames)
-    group.attrs.update(title=rated.title, fps=float(fps))
+    shots = frame_shots(change_points(unit_rows(rows)), picks, n_frames)
     text = encoders.text.encode([rated.title])[0].pooler_output
-    summaries = [user_summary(shots, row[picks], picks, n_frames) for row in scores]
-    low, high = min(LOWEST, scores.min()), max(HIGHEST, scores.max())
     values = dict(
         features=rows.astype(np.float16), **{SHARED: video.visual[shared], TEXT: text[None]},
-        gtscore=((scores[:, picks].mean(axis=0) - low) / (high - low)).astype(np.float32), user_scores=scores[:, picks],
-        user_summary=np.stack(summaries), change_points=shots, n_frame_per_seg=shots[:, 1] - shots[:, 0] + 1,
-        n_frames=n_frames, picks=picks, n_steps=len(picks), video_name=name)
+        change_points=shots, n_frame_per_seg=shots[:, 1] - shots[:, 0] + 1, n_frames=n_frames, picks=picks,
+        n_steps=len(picks), video_name=name)
+    if rated.user_scores is None:
+        values.update(gtscore=scores.mean(axis=0).astype(np.float32), user_summary=rated.user_summary.astype(np.int8))
+    else:
+        low, high = min(LOWEST, rated.user_scores.min()), max(HIGHEST, rated.user_scores.max())
+        values.update(gtscore=((scores.mean(axis=0) - low) / (high - low)).astype(np.float32), user_scores=scores,
+                      user_summary=np.stack([user_summary(shots, row) for row in rated.user_scores]))
+    group.attrs.update(title=rated.title, fps=float(fps))
     for key, value in values.items():
         group.create_dataset(key, data=value)
 
@@ -127,15 +129,14 @@ def main_part(encoders: Encoders) -> str:
 
 
 def frame_shots(points: np.ndarray, picks: np.ndarray, n_frames: int) -> np.ndarray:
-    """Shots of rows -> shots (S, 2) of frames, first and last inclusive: a border lies midway between two picks."""
-    middles = (picks[:-1] + picks[1:] + 1) // 2
-    return shots_from_points(middles[np.asarray(points, dtype=np.int64) - 1], n_frames)
+    """Shots of rows -> shots (S, 2) of frames, first and last inclusive: one begins with its first row's pick."""
+    return shots_from_points(picks[np.asarray(points, dtype=np.int64)], n_frames)
 
 
-def user_summary(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frames: int) -> np.ndarray:
-    """(n_frames,) int8: the key-shots that one annotator's scores select, as TVSum makes summaries of scores."""
-    kept = np.zeros(n_frames, dtype=np.int8)
-    for first, last in shots[key_shots(shots, scores, picks, n_frames)]:
+def user_summary(shots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(n_frames,) int8: the key-shots of one annotator's score for every frame, as TVSum makes summaries of scores."""
+    kept, n_frames = np.zeros(len(scores), dtype=np.int8), len(scores)
+    for first, last in shots[key_shots(shots, scores, np.arange(n_frames), n_frames)]:
         kept[first:last + 1] = 1
     return kept
 

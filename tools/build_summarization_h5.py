@@ -1,6 +1,7 @@
-"""Makes the summarization field's h5 file (DSNet, PGL-SUM) from videos and TVSum's ratings, with any encoders.
+"""Makes the summarization field's h5 file (DSNet, PGL-SUM) from videos and TVSum's or SumMe's labels.
 
   python tools/build_summarization_h5.py videos/ --ratings ydata-tvsum50.mat --out data/tvsum/tvsum.h5
+  python tools/build_summarization_h5.py videos/ --ratings GT/ --out data/summe/summe.h5 --split data/summe/splits.json
   python tools/build_summarization_h5.py --complete tvsum40.h5 --out data/tvsum/tvsum40_offline.h5
 
 --complete adds what this project's model also reads, ConSE points and the title's embedding, to a file that holds
@@ -18,17 +19,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
 
+SHOWN = 5   # names of a list
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="?", help="folder of videos, named as the ratings name them")
-    parser.add_argument("--ratings", help="TVSum's ydata-tvsum50.mat")
+    parser.add_argument("videos", nargs="?", help="folder of videos, named as the labels name them")
+    parser.add_argument("--ratings", help="TVSum's ydata-tvsum50.mat or ydata-tvsum50-anno.tsv, or SumMe's folder GT")
     parser.add_argument("--complete", metavar="H5", help="a file to which the rest is added")
     parser.add_argument("--encoders", default="offline", help="of configs/_base_/encoders, or a config file")
+    parser.add_argument("--split", metavar="F", help="write a split file there too, whose folds test every video once")
+    parser.add_argument("--folds", type=int, default=5, help="of the split file (default: 5)")
     parser.add_argument("--out", required=True, help="the h5 file to write")
     args = parser.parse_args(argv)
     if bool(args.complete) == bool(args.videos and args.ratings):
         parser.error("give a folder of videos and --ratings, or --complete")
+    if args.complete and args.split:
+        parser.error("--split goes with videos; --complete changes no name, so the file's own split fits")
     return args
 
 
@@ -46,23 +53,53 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from common.config import load_config
+    from common.files import write_json
+    from datasets.summarization_labels import disjoint_folds
     from models.encoders import build_encoders
-    from pipelines.summarization_h5 import build_h5, complete_h5, read_ratings
+    from pipelines.summarization_h5 import build_h5, complete_h5
 
     root = Path(__file__).resolve().parents[1]
     config = args.encoders if args.encoders.endswith(".py") else root / f"configs/_base_/encoders/{args.encoders}.py"
     parts = load_config(config).encoders
-    encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
     if args.complete:
+        encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
         number = complete_h5(args.complete, encoders, args.out)
     else:
-        folder = Path(args.videos)
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of videos")
-        ratings = read_ratings(args.ratings)
-        files = {path.stem: path for path in sorted(folder.iterdir()) if path.stem in ratings}
+        ratings, files = find_labelled(args.videos, args.ratings)
+        folds = disjoint_folds(list(files), args.folds) if args.split else []
+        encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
         number = build_h5(files, ratings, encoders, args.out, partial(tqdm, desc="videos"))
+        if args.split:
+            write_json(args.split, folds)
     print(f"{args.out}: {number} videos")
+
+
+def find_labelled(videos: str, labels: str) -> tuple[dict, dict[str, Path]]:
+    """What people said of every video, and the files of those that are there; what is on one side alone is told."""
+    from datasets.summe_labels import read_summe
+    from datasets.tvsum_labels import read_released
+    from pipelines.extract import find_videos
+    from pipelines.summarization_h5 import Rated
+
+    if not Path(videos).is_dir():
+        raise InputError(f"{videos}: no such folder of videos")
+    if Path(labels).is_dir():
+        ratings = {name: Rated(video.title, video.seconds, user_summary=video.kept)
+                   for name, video in read_summe(labels).items()}
+    else:
+        ratings = {name: Rated(video.title, video.seconds, user_scores=video.ratings)
+                   for name, video in read_released(labels).items()}
+    found = {path.stem: path for path in find_videos([videos])}
+    files = {name: found[name] for name in ratings if name in found}
+    if not files:
+        raise InputError(f"{videos}: no file is named as one of the {len(ratings)} videos of {labels}, e.g. "
+                         f"{min(ratings, default='')}.mp4; rename them")
+    for what, left_out in (("file", ratings.keys() - files.keys()), ("label", found.keys() - files.keys())):
+        names = sorted(left_out)
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            print(f"note: no {what} for {', '.join(names[:SHOWN])}{more}; left out", file=sys.stderr)
+    return ratings, files
 
 
 if __name__ == "__main__":

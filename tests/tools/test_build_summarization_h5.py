@@ -1,23 +1,265 @@
-"""The command that makes h5 files: what it refuses, and how frames are divided."""
+"""The command that makes h5 files: every value against plain computation, and what it refuses."""
 
+import itertools
+import math
+import shutil
+from pathlib import Path
+
+import av
 import h5py
 import numpy as np
 import pytest
+import torch
+from scipy.io import savemat
 
+from datasets.summarization_labels import disjoint_folds, read_folds, read_summarized
+from models.encoders import build_encoders
 from pipelines.summarization_h5 import frame_shots, user_summary
+from tests.pipelines.fakes import write_video
 from tools.build_summarization_h5 import main
+from training.cross_validation import cross_validate
+
+FPS = 10
+SHOWN = dict(one=[4, 6, 2, 8, 6, 4, 4, 8, 6, 6, 5], two=[6, 2, 4, 6, 2, 4, 6])   # seconds of every shot
+COLOURS = ["red", "green", "blue", "grey"]
+TITLES = dict(one="A día in the Škoda", two="Two dogs & a cat")
+USERS = 4
+
+
+def seconds(name):
+    return sum(SHOWN[name])
+
+
+def rated_frames(name):
+    """As many as the video has, and for `two` half again as many: it was rated at another rate."""
+    return seconds(name) * FPS * (3 if name == "two" else 2) // 2
+
+
+def ratings(name):
+    """(U, frames), one score for every two seconds, as TVSum was rated."""
+    frames = rated_frames(name)
+    r = np.random.default_rng(len(name) + frames)
+    steps = r.integers(1, 6, (USERS, math.ceil(seconds(name) / 2)))
+    return steps[:, (np.arange(frames) * seconds(name) / frames / 2).astype(int)].astype(float)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Videos, and people's labels in the forms in which TVSum and SumMe released theirs."""
+    root = tmp_path_factory.mktemp("h5")
+    for folder in ("videos", "GT"):
+        (root / folder).mkdir()
+    for name, shots in SHOWN.items():
+        colours = [COLOURS[i % 4] for i, length in enumerate(shots) for _ in range(length)]
+        write_video(root / "videos" / f"{name}.mp4", colours, FPS)
+        frames = rated_frames(name)
+        kept = (ratings(name) >= 4) * np.arange(1, frames + 1)   # the order in which a person chose, 0 for not at all
+        savemat(root / "GT" / f"{name}.mat", dict(
+            user_score=kept.T.astype(float), nFrames=frames, video_duration=float(seconds(name)), FPS=float(FPS),
+            gt_score=(kept > 0).mean(axis=0)[:, None], all_userIDs=np.arange(USERS)))
+    (root / "videos" / "one.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nnot a video\n")
+    write_mat(root / "ydata-tvsum50.mat")
+    write_tsv(root)
+    return root
+
+
+def write_mat(path):
+    """MATLAB v7.3: columns of references, texts as columns of UTF-16 units, `absent` is of no video here."""
+    with h5py.File(path, "w") as file:
+        columns = {key: [] for key in ("video", "category", "title", "length", "nframes", "user_anno", "gt_score")}
+        for name in ("absent", *SHOWN):
+            known = name if name in SHOWN else "one"
+            texts = dict(video=name, category="VT", title=TITLES[known])
+            values = {key: np.frombuffer(text.encode("utf-16-le"), "<u2")[:, None] for key, text in texts.items()}
+            values |= dict(length=np.array([[float(seconds(known))]]), nframes=np.array([[float(rated_frames(known))]]),
+                           user_anno=ratings(known), gt_score=ratings(known).mean(axis=0)[None])
+            for key, value in values.items():
+                columns[key].append(file.create_dataset(f"#refs#/{name}_{key}", data=value).ref)
+        for key, refs in columns.items():
+            file.create_dataset(f"tvsum50/{key}", data=np.array(refs, dtype=h5py.ref_dtype)[:, None])
+
+
+def write_tsv(root):
+    rows = [f"{name}\tVT\t{','.join(f'{int(score)}' for score in row)}" for name in SHOWN for row in ratings(name)]
+    (root / "ydata-tvsum50-anno.tsv").write_text("\n".join(rows) + "\n")
+    about = [f"VT\t{name}\t{title}\thttps://e.org\t{seconds(name) // 60}:{seconds(name) % 60:02}" for name, title in TITLES.items()]
+    (root / "ydata-tvsum50-info.tsv").write_text("\n".join(["category\tvideo_id\ttitle\turl\tlength", *about]) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tvsum(root):
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"), "--out", str(root / "tvsum.h5")]) == 0
+    return root / "tvsum.h5"
+
+
+@pytest.fixture(scope="module")
+def encoders():
+    return build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
+
+
+def middle_pictures(path, clips_s):
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return [pictures[int((a + b) / 2 * FPS)] for a, b in clips_s]
+
+
+def clips(name):
+    return [(t, min(t + 2, seconds(name))) for t in range(0, seconds(name), 2)]
+
+
+def plain_summary(shots, scores):
+    """Of all sets of shots within 15 % the one whose means sum to most, by trying every one."""
+    room = int(0.15 * len(scores))
+    sets = [s for k in range(1, 4) for s in itertools.combinations(shots, k) if sum(b - a + 1 for a, b in s) <= room]
+    best = max(sets, key=lambda s: sum(scores[a:b + 1].mean() for a, b in s))
+    return sum(scores[a:b + 1].mean() for a, b in best), room
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_value_is_what_plain_computation_gives(root, tvsum, encoders, name):
+    frames, rated = rated_frames(name), ratings(name)
+    per_second = frames / seconds(name)
+    with h5py.File(tvsum) as file:
+        group = {key: value[()] for key, value in file[name].items()}
+        assert dict(file[name].attrs) == dict(title=TITLES[name], fps=per_second)
+    assert group["video_name"] == name.encode() and group["n_frames"] == frames
+    assert group["n_steps"] == len(clips(name)) == len(group["picks"])
+    assert group["picks"].tolist() == [math.ceil(start * per_second) for start, _ in clips(name)]
+    sampled = rated[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]]
+    np.testing.assert_array_equal(group["user_scores"], sampled)
+    np.testing.assert_allclose(group["gtscore"], (sampled.mean(axis=0) - 1) / 4, atol=1e-6)
+    ends = np.cumsum(SHOWN[name])
+    borders = [round(end * per_second) for end in ends]
+    assert group["change_points"].tolist() == [[a, b - 1] for a, b in zip([0, *borders], borders, strict=False)]
+    assert group["n_frame_per_seg"].tolist() == [round(length * per_second) for length in SHOWN[name]]
+    for user, kept in zip(rated, group["user_summary"], strict=True):
+        chosen = [shot for shot in group["change_points"] if kept[shot[0]]]
+        assert sum(b - a + 1 for a, b in chosen) == kept.sum() and set(kept) == {0, 1}
+        best, room = plain_summary(group["change_points"], user)
+        assert kept.sum() <= room and sum(user[a:b + 1].mean() for a, b in chosen) == pytest.approx(best)
+    with torch.inference_mode():
+        seen = encoders.visual(torch.stack([encoders.visual.preprocess(p) for p in middle_pictures(root / f"videos/{name}.mp4", clips(name))]))
+    np.testing.assert_allclose(group["features"], seen["efficientnet_lite0"], atol=2e-3, rtol=2e-3)   # float16
+    np.testing.assert_allclose(group["features_shared"], seen["conse"], atol=1e-5)
+    np.testing.assert_allclose(group["features_text"], [encoders.text.encode([TITLES[name]])[0].pooler_output], atol=1e-6)
+    assert group["features"].dtype == np.float16 and read_summarized(tvsum)[name].n_frames == frames
+
+
+def same(a, b, *but):
+    with h5py.File(a) as one, h5py.File(b) as other:
+        assert list(one) == list(other)
+        for name in one:
+            assert {*one[name]} - {*but} == {*other[name]} - {*but}
+            for key in {*one[name]} - {*but}:
+                np.testing.assert_array_equal(one[name][key][()], other[name][key][()])
+            assert dict(one[name].attrs) == dict(other[name].attrs)
+
+
+def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, capsys):
+    shutil.copy(root / "videos/two.mp4", root / "videos/nobody_rated.mp4")
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
+    (root / "videos/nobody_rated.mp4").unlink()
+    assert "note: no label for nobody_rated; left out" in capsys.readouterr().err
+    same(tvsum, root / "tsv.h5")
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"), "--out", str(root / "again.h5")]) == 0
+    assert "note: no file for absent; left out" in capsys.readouterr().err
+    same(tvsum, root / "again.h5")
+
+
+def test_summe_keeps_what_people_kept_and_cross_validates(root, tvsum):
+    assert main([str(root / "videos"), "--ratings", str(root / "GT"), "--out", str(root / "summe.h5"),
+                 "--split", str(root / "splits.json"), "--folds", "2"]) == 0
+    for name, video in read_summarized(root / "summe.h5").items():
+        kept = ratings(name) >= 4
+        np.testing.assert_array_equal(video.user_summary, kept)
+        per_second = rated_frames(name) / seconds(name)
+        np.testing.assert_allclose(video.gtscore, kept[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]].mean(axis=0), atol=1e-6)
+        assert video.user_scores is None and video.title == name
+    with h5py.File(root / "summe.h5") as file, h5py.File(tvsum) as other:
+        assert {*other["one"]} - {*file["one"]} == {"user_scores"}
+    assert [fold["test_keys"] for fold in read_folds(root / "splits.json")] in ([["one"], ["two"]], [["two"], ["one"]])
+    (root / "leaf.py").write_text(f"""_base_ = "{Path(__file__).resolve().parents[2]}/configs/summe/clip_it_offline.py"
+files = dict(h5_path="{root}/summe.h5", split_path="{root}/splits.json")
+data = dict(train=files, val=files)
+model = dict(axes=16)
+stages = dict(epochs=2, validation=dict(interval=2))
+del files
+""")
+    result = cross_validate(str(root / "leaf.py"), [1], root / "work")
+    assert set(result["floors"]["human"]) == {"f1"} and 0 < result["model"]["mean"]["f1"] <= 100
+    assert result["floors"]["human"]["f1"] == pytest.approx(np.mean([nearest(ratings(name) >= 4) for name in SHOWN]), abs=1e-3)
+
+
+def nearest(kept):
+    """Every person's F1 with the one who is most like him, in per cent."""
+    return np.mean([max(200 * (a & b).sum() / (a.sum() + b.sum()) for j, b in enumerate(kept) if j != i) for i, a in enumerate(kept)])
+
+
+def test_folds_test_every_video_once():
+    names = [f"v{i}" for i in range(11)]
+    folds = disjoint_folds(names, 4)
+    assert sorted(name for fold in folds for name in fold["test_keys"]) == sorted(names)
+    assert {len(fold["test_keys"]) for fold in folds} == {2, 3} and folds == disjoint_folds(names[::-1], 4)
+    assert all(sorted(fold["train_keys"] + fold["test_keys"]) == sorted(names) for fold in folds)
+    assert folds[0]["test_keys"] != disjoint_folds(names, 4, seed=1)[0]["test_keys"]
 
 
 def test_shots_of_rows_become_shots_of_frames():
-    shots = frame_shots(np.array([2]), np.array([10, 30, 50, 70]), 80)
+    shots = frame_shots(np.array([2]), np.array([0, 20, 40, 60]), 80)
     assert shots.tolist() == [[0, 39], [40, 79]]
-    assert frame_shots(np.array([], dtype=int), np.array([5]), 10).tolist() == [[0, 9]]
+    assert frame_shots(np.array([], dtype=int), np.array([0]), 10).tolist() == [[0, 9]]
 
 
 def test_a_users_summary_is_his_best_shot_that_fits():
     shots = np.array([[i, i + 9] for i in range(0, 100, 10)])
-    kept = user_summary(shots, np.array([1.0, 1, 5, 2, 1, 1, 1, 1, 1, 1]), np.arange(0, 100, 10), 100)
+    kept = user_summary(shots, np.repeat([1.0, 1, 5, 2, 1, 1, 1, 1, 1, 1], 10))
     assert np.flatnonzero(kept).tolist() == list(range(20, 30))
+
+
+def spoilt_mat(path, name, **values):
+    """SumMe's .mat of a made-up video with other values; None takes a key out."""
+    frames = rated_frames(name)
+    fine = dict(user_score=(ratings(name) >= 4).T.astype(float), nFrames=frames, video_duration=float(seconds(name)))
+    savemat(path, {key: value for key, value in {**fine, **values}.items() if value is not None})
+
+
+@pytest.mark.parametrize("values, message", [
+    (dict(user_score=None), "one.mat: not a ground truth of SumMe as released (KeyError"),
+    (dict(nFrames=7), "one.mat: user_score is (590, 4) with nFrames 7"),
+    (dict(user_score=np.full((590, 4), np.nan)), "it must be (frames, people), finite"),
+    (dict(user_score=np.zeros((590, 4))), "one.mp4: its ratings (4, 590) are no finite numbers (annotators, frames), or all alike"),
+    (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but people rated 300.0 s; it is another version"),
+    (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 rated frames are too few for 30 clips")])
+def test_faults_of_what_people_said_are_named(root, tmp_path, capsys, values, message):
+    (tmp_path / "GT").mkdir()
+    spoilt_mat(tmp_path / "GT" / "one.mat", "one", **values)
+    assert main([str(root / "videos"), "--ratings", str(tmp_path / "GT"), "--out", str(tmp_path / "o.h5")]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("error:") == 1 and not (tmp_path / "o.h5").exists()
+
+
+@pytest.mark.parametrize("given, content, message", [
+    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"), ("x.mat", b"text", "x.mat: not TVSum's .mat as released"),
+    ("x.txt", b"text", "x.txt: TVSum's ratings are released as a .mat and as a .tsv file"),
+    ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv beside it"), ("GT", None, "GT: TVSum's ratings are released")])
+def test_labels_that_are_none_are_named(root, tmp_path, capsys, given, content, message):
+    if content is not None:
+        (tmp_path / given).write_bytes(content)
+    assert main([str(root / "videos"), "--ratings", str(tmp_path / given), "--out", str(tmp_path / "o.h5")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_folders_without_a_labelled_video_are_named(root, tmp_path, capsys):
+    options = ["--ratings", str(root / "GT"), "--out", str(tmp_path / "o.h5")]
+    assert main([str(tmp_path / "nowhere"), *options]) == 2 and "no such folder of videos" in capsys.readouterr().err
+    shutil.copy(root / "videos/two.mp4", tmp_path / "three.mp4")
+    assert main([str(tmp_path), *options]) == 2
+    assert "no file is named as one of the 2 videos of" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main([str(root / "videos"), "--ratings", str(tmp_path / "empty"), "--out", str(tmp_path / "o.h5")]) == 2
+    assert "empty: no folder of .mat files; name SumMe's GT" in capsys.readouterr().err
+    assert main([str(root / "videos"), *options, "--split", str(tmp_path / "s.json"), "--folds", "3"]) == 2
+    assert "3 folds of 2 videos: give 2 to 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "not a readable h5 file")])

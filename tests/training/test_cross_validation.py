@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 from common.config import load_config
 from common.errors import InputError
 from datasets.summarization_labels import read_summarized
+from tools.evaluate import main as evaluate
 from training.cross_validation import RIDGE_LAMBDA, cross_validate, floors, format_result, measure, ridge
 
 T, FRAMES = 24, 240
@@ -73,6 +74,11 @@ def test_all_folds_and_seeds_are_trained_once_and_reported(root, monkeypatch):
     assert result["model"]["spread_seeds"]["kendall"] == pytest.approx(np.std(means), abs=1e-3)
     assert abs(result["floors"]["random"]["kendall"]) < 0.1 < result["floors"]["ridge"]["kendall"]
     assert json.loads((root / "work" / "folds.json").read_text())["model"] == result["model"]
+    assert evaluate(["summary", "--pred", str(root / "work/fold1_seed2/scores.jsonl"), "--label", str(root / "v.h5"), "--split",
+                     str(root / "s.json"), "--fold", "1", "--out", str(root / "m.json")]) == 0
+    from_file = json.loads((root / "m.json").read_text())["mean"]
+    assert {key: round(from_file[name], 4) for key, name in dict(kendall="kendall", spearman="spearman", f1="f1_avg").items()} \
+        == result["folds"]["2"][1]
     monkeypatch.setattr("training.cross_validation.launch", lambda *a, **k: pytest.fail("was trained already"))
     assert cross_validate(config(root), [1, 2], root / "work")["model"] == result["model"]
 
