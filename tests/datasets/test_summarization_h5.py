@@ -8,7 +8,7 @@ import pytest
 import torch
 from nncore.dataset import DATASETS
 from nncore.parallel import collate
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 import datasets
 from common.build import build
@@ -74,6 +74,12 @@ def test_a_batch_is_padded(h5, tmp_path):
     assert saliency.shape == (2, T) and (saliency[1, 5:] == -1).all() and (saliency[1, :5] >= 0).all()
 
 
+def test_without_annotators_gtscore_counts_and_the_log_says_so(tmp_path, caplog):
+    dataset = make(write(tmp_path / "v.h5", dict(v=without("user_scores"))))
+    found = dataset.evaluate([dict(meta=[dataset.labels[0]], saliency=torch.from_numpy(group_values(1)["gtscore"])[None])])
+    assert found == dict(kendall=1, spearman=1) and "v: no user_scores, so gtscore counts" in caplog.text
+
+
 def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
     values = group_values(1)
     values["features_clip_image"] = values.pop("features")
@@ -82,16 +88,33 @@ def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
     assert dataset[0]["query"].data.shape == (7, 2) and dataset[0]["video"].data.shape == (T, 6)
 
 
-def test_the_target_orders_as_the_annotators_do_together(h5):
+def test_the_target_is_the_mean_of_standardised_ranks(h5, tmp_path):
+    """So that no scores have a greater mean rho; who rates all alike has no ranks."""
+    users = group_values(1)["user_scores"].astype(float)
+    ranks = np.stack([[np.sum(u < x) + (np.sum(u == x) + 1) / 2 for x in u] for u in users])
+    z = ((ranks - ranks.mean(axis=1, keepdims=True)) / ranks.std(axis=1, keepdims=True)).mean(axis=0)
+    expected = (z - z.min()) / (z.max() - z.min())
+    np.testing.assert_allclose(make(h5).targets["video_1"], expected)
+    flat = changed(user_scores=np.concatenate([users, np.full((1, T), 3)]))
+    np.testing.assert_allclose(make(write(tmp_path / "w.h5", dict(v=flat))).targets["v"], expected)
+    gtscore = group_values(1)["gtscore"]
+    scaled = (gtscore - gtscore.min()) / (gtscore.max() - gtscore.min())
+    np.testing.assert_allclose(make(h5, target="gtscore").targets["video_1"], scaled)
+    np.testing.assert_allclose(make(write(tmp_path / "g.h5", dict(v=without("user_scores")))).targets["v"], scaled)   # all that there is
+
+
+def test_several_features_stand_side_by_side_in_their_order(tmp_path):
+    values = changed(more=np.arange(T * 2.0).reshape(T, 2))
+    path = write(tmp_path / "v.h5", dict(v=values))
+    video = make(path, features=["more", "features"])[0]["video"].data
+    assert torch.equal(video[:, :2], torch.from_numpy(values["more"]).float()) and torch.equal(video[:, 2:], make(path)[0]["video"].data)
+
+
+def test_predictions_are_of_the_rows_that_exist_and_of_six_decimals(h5, tmp_path):
     dataset = make(h5)
-    users = group_values(1)["user_scores"]
-    target = dataset.targets["video_1"]
-    agreement = [np.corrcoef(target, np.argsort(np.argsort(u)))[0, 1] for u in users]
-    assert target.min() == 0 and target.max() == 1 and min(agreement) > 0
-    ranks = np.mean([spearmanr(target, u).statistic for u in users])
-    r = np.random.default_rng(0)
-    assert all(np.mean([spearmanr(target + r.normal(0, 0.5, T), u).statistic for u in users]) <= ranks + 0.05 for _ in range(20))
-    assert np.allclose(make(h5, target="gtscore").targets["video_1"].argsort(), group_values(1)["gtscore"].argsort())
+    longer = torch.linspace(0, 1, T + 5) / 3
+    line, = dataset.predictions([dict(meta=[dataset.labels[0]], saliency=longer[None])])
+    assert line == dict(vid="video_1", pred_saliency_scores=[round(x, 6) for x in longer[:T].tolist()])
 
 
 def test_evaluates_against_every_annotator(h5):
@@ -102,6 +125,8 @@ def test_evaluates_against_every_annotator(h5):
     expected = np.mean([[spearmanr(group_values(i)["user_scores"][0], u).statistic for u in group_values(i)["user_scores"]]
                         for i in range(1, 5)])
     assert found["spearman"] == pytest.approx(expected, abs=1e-4)
+    tau = np.mean([[kendalltau(group_values(i)["user_scores"][0], u).statistic for u in group_values(i)["user_scores"]] for i in range(1, 5)])
+    assert found["kendall"] == pytest.approx(tau, abs=1e-4)
     assert len(dataset.predictions(blob)[0]["pred_saliency_scores"]) == T
 
 
@@ -157,6 +182,8 @@ def test_a_fault_of_a_split_is_named(h5, tmp_path, folds, options, message):
 def test_other_options_are_refused(h5, split):
     with pytest.raises(InputError, match="target='mean'"):
         make(h5, target="mean")
+    with pytest.raises(InputError, match="f1='mean'; it must be one of avg, max"):
+        make(h5, f1="mean")
     with pytest.raises(InputError, match="needs split_path"):
         make(h5, part="train")
     with pytest.raises(InputError, match="no such split file"):

@@ -91,16 +91,71 @@ def test_windows_equal_the_whole_where_attention_is_local(video, query):
     assert (scores(seen, video, query) - scores(make(window=1000), video, query)).abs().max() > 1e-4
 
 
-def test_half_as_many_rows_give_the_scores_in_between():
-    """Everything is in seconds: rows of 2 s score as the rows of 1 s around them."""
+def test_scores_are_of_time_and_not_of_rows():
+    """Everything is in seconds: as rows get shorter, scores come nearer to those of very short rows.
+
+    To the first order the error falls with the length of a row; at least by half is asked for where it falls to a
+    quarter. With lengths that are told wrongly it does not fall, and is several times greater.
+    """
     model = make(layers=0)
-    time = torch.linspace(0, 6, 120)
-    slow = torch.stack([torch.sin(time * (i + 1) / 3) for i in range(V)], dim=-1)[None]
-    fine, coarse = scores(model, slow, row_s=1.0)[0], scores(model, (slow[:, ::2] + slow[:, 1::2]) / 2, row_s=2.0)[0]
-    between = (fine[::2] + fine[1::2]) / 2
-    assert torch.corrcoef(torch.stack([between, coarse]))[0, 1] > 0.97
-    wrong = scores(model, (slow[:, ::2] + slow[:, 1::2]) / 2, row_s=1.0)[0]
-    assert (coarse - between).abs().mean() < (wrong - between).abs().mean()
+
+    def at(row_s, told_s=None):
+        time_s = (torch.arange(int(120 / row_s)) + 0.5) * row_s
+        slow = torch.stack([torch.sin(time_s * (i + 1) / 60) for i in range(V)], dim=-1)[None]
+        return scores(model, slow, row_s=told_s or row_s)[0]
+
+    limit = at(0.0625)
+
+    def error(row_s, told_s=None):
+        return (at(row_s, told_s) - limit.reshape(-1, int(row_s / 0.0625)).mean(dim=1)).abs().mean().item()
+
+    errors = [error(row_s) for row_s in (4.0, 1.0, 0.25)]
+    assert errors[1] < errors[0] / 2 and errors[2] < errors[1] / 2
+    for row_s in (4.0, 2.0, 0.5, 0.25):
+        assert 4 * error(row_s) < error(row_s, told_s=1.0)
+
+
+def films(seed, number, things=6, shots=8, rows=5):
+    """Videos of shots that show one of six things each, in columns of their own beside noise; names are unit vectors."""
+    g = torch.Generator().manual_seed(seed)
+    shown = torch.randint(0, things, (number, shots), generator=g).repeat_interleave(rows, 1)
+    noise = torch.randn(number, shots * rows, V, generator=g)
+    noise[..., -things:] = 0.3 * noise[..., -things:] + torch.eye(things)[shown]
+    return shown, noise
+
+
+def asked_about(shown, video, asked):
+    return dict(video=video, query=torch.eye(6)[asked][:, None], saliency=(shown == asked[:, None]).float(), meta=None)
+
+
+def test_attention_alone_raises_the_frames_that_are_asked_for():
+    """No cosine is given: what a sentence means for a frame is learned by the attention, as it cannot be where
+    all sentences are one key, which adds the same to every frame."""
+    torch.manual_seed(0)
+    model = build(dict(type="CLIPIt", video_dims=V, text_dims=6, dims=16, layers=0, noise=0.01, smooth_s=1, p=0, p_text=0), MODELS)
+    shown, video = films(1, 16)
+    g = torch.Generator().manual_seed(5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(250):
+        asked = shown.gather(1, torch.randint(0, shown.size(1), (len(shown), 1), generator=g))[:, 0]
+        loss = model(asked_about(shown, video, asked), mode="train")["saliency_loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    shown, video = films(2, 12)   # never seen
+    hits = dict(own=[], other=[])
+    for thing in range(6):
+        there = (shown == thing).any(dim=1)
+        for name, said in dict(own=thing, other=(thing + 1) % 6).items():
+            found = model(asked_about(shown, video, torch.full((12,), said)), mode="test")["_out"]["saliency"]
+            hits[name] += (shown.gather(1, found.argmax(dim=1, keepdim=True))[:, 0] == thing)[there].tolist()
+    own, other = (sum(row) / len(row) for row in (hits["own"], hits["other"]))
+    assert len(hits["own"]) > 40 and own > 0.9 and own > 2 * other
+    two = torch.stack([torch.eye(6)[0], torch.eye(6)[1]]).expand(12, 2, 6)   # both are found when both are asked for
+    both = model(dict(video=video, query=two, saliency=torch.ones(shown.shape)), mode="test")["_out"]["saliency"]
+    best = shown.gather(1, both.argmax(dim=1, keepdim=True))[:, 0]
+    assert (best < 2)[(shown < 2).any(dim=1)].float().mean() > 0.9
 
 
 def test_learns_from_features_and_from_words():

@@ -36,11 +36,11 @@ def rated_frames(name):
 
 
 def ratings(name):
-    """(U, frames), one score for every two seconds, as TVSum was rated."""
+    """(U, frames), one score a second, twice as often as TVSum was rated, so that it counts which frame is read."""
     frames = rated_frames(name)
     r = np.random.default_rng(len(name) + frames)
-    steps = r.integers(1, 6, (USERS, math.ceil(seconds(name) / 2)))
-    return steps[:, (np.arange(frames) * seconds(name) / frames / 2).astype(int)].astype(float)
+    steps = r.integers(1, 6, (USERS, seconds(name)))
+    return steps[:, np.arange(frames) * seconds(name) // frames].astype(float)
 
 
 @pytest.fixture(scope="module")
