@@ -23,6 +23,7 @@ from common.build import build
 from common.config import load_config
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
+from common.memory import keep_freed_memory
 from models.checkpoint import load_checkpoint
 
 from .checkpoints import identity
@@ -66,6 +67,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     Raises:
         InputError: a fault in the config, the data, a checkpoint or the work dir.
     """
+    keep_freed_memory()
     cfg = load_config(config)
     datasets.register()
     check_config(cfg, config)

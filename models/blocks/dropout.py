@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from numpy.random import SFC64
 from torch import Tensor
 
 BITS = 16   # random bits per element: the rate is exact to 2**-16
@@ -16,7 +18,8 @@ def drop(x: Tensor, p: float) -> Tensor:
     """Zeroes elements at random and scales the rest, so that the expectation stays (Srivastava et al., 2014).
 
     torch draws a Bernoulli number per element on a CPU, one thread, about 10 ns each. Here one 64-bit
-    draw of the same generator serves four elements; other devices use torch's kernel.
+    draw of a faster generator (SFC64, seeded by torch's) serves four elements; other devices use
+    torch's kernel.
 
     Args:
         x: any shape.
@@ -28,29 +31,30 @@ def drop(x: Tensor, p: float) -> Tensor:
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped = round(p * LEVELS)
-    return x * _kept(x.shape, dropped).to(x.dtype).mul_(LEVELS / (LEVELS - dropped)) if dropped else x
+    return x * _kept(x, dropped).mul_(LEVELS / (LEVELS - dropped)) if dropped else x
 
 
-def _kept(shape: torch.Size, dropped: int) -> Tensor:
-    """Bools, False with a probability of dropped / LEVELS."""
-    draws = torch.empty(-(-shape.numel() // PER_DRAW), dtype=torch.int64).random_(-2**63, None)
-    uniform = draws.view(torch.int16)[:shape.numel()].view(shape)   # in [-LEVELS / 2, LEVELS / 2)
-    return uniform >= dropped - LEVELS // 2
+def _kept(like: Tensor, dropped: int) -> Tensor:
+    """Ones, and zeros with a probability of dropped / LEVELS, of a tensor's shape and dtype."""
+    seed = int(torch.empty((), dtype=torch.int64).random_())   # so torch's generator decides
+    draws = SFC64(seed).random_raw(-(-like.numel() // PER_DRAW)).view(np.int16)[:like.numel()]
+    uniform = torch.from_numpy(draws).view(like.shape)   # in [-LEVELS / 2, LEVELS / 2)
+    return uniform.ge_(dropped - LEVELS // 2).to(like.dtype)   # in place: bools are slow to convert
 
 
 class _ReluDrop(torch.autograd.Function):
-    """`drop` of the ReLU with one mask for both, a byte per element, in half the passes over the memory."""
+    """`drop` of the ReLU, whose own result, which the next layer keeps anyway, tells where the gradient passes."""
 
     @staticmethod
     def forward(ctx, x: Tensor, dropped: int) -> Tensor:
-        passes = _kept(x.shape, dropped).logical_and_(x > 0)
-        ctx.save_for_backward(passes)
         ctx.scale = LEVELS / (LEVELS - dropped)
-        return torch.where(passes, x, 0).mul_(ctx.scale)
+        out = F.relu(x).mul_(_kept(x, dropped)).mul_(ctx.scale)
+        ctx.save_for_backward(out)
+        return out
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return torch.where(ctx.saved_tensors[0], gradient, 0).mul_(ctx.scale), None
+        return torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[0], 0).mul_(ctx.scale), None
 
 
 class ReluDropout(nn.Module):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from common.build import build
 from common.config import load_config
+from common.memory import keep_freed_memory
 
 from . import Row
 from .made_up import made_up_set
@@ -35,6 +36,7 @@ def measure() -> list[Row]:
     from datasets.packed import pack_folder
 
     datasets.register()
+    keep_freed_memory()   # for the plain way, too
 
     with tempfile.TemporaryDirectory() as folder:
         plain_set = made_up_set(Path(folder), VIDEOS)
