@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -94,9 +94,18 @@ def cue_likeness(sentences: np.ndarray, lines: np.ndarray, unrelated: np.ndarray
     Returns:
         (Q, C) in [0, 1]: 0 as like as an unrelated sentence or less, 1 the same.
     """
-    sentences = unit_rows(sentences)
-    floor = (sentences @ unit_rows(unrelated).T).max(axis=1, keepdims=True).clip(0, 0.9)   # (Q, 1)
-    return ((sentences @ unit_rows(lines).T - floor) / (1 - floor)).clip(0, 1)
+    sentences, lines, unrelated = unit_rows(sentences), unit_rows(lines), unit_rows(unrelated)
+    floor = each_alone(lambda row: row @ unrelated.T, sentences).max(axis=1, keepdims=True).clip(0, 0.9)   # (Q, 1)
+    return ((each_alone(lambda row: row @ lines.T, sentences) - floor) / (1 - floor)).clip(0, 1)
+
+
+def each_alone(compute: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """The same of every row (1, D) -> (1, N), one after the other, as (Q, N) float64.
+
+    A product of two matrices rounds a row by its place among the others, so that the order of sentences, or one
+    sentence more, would change the last digits of all.
+    """
+    return np.concatenate([np.asarray(compute(row[None]), dtype=np.float64) for row in rows])
 
 
 def likeness_by_clip(likeness: np.ndarray, cues: Sequence[Cue], edges_s: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from common.errors import InputError
+
 from .question import check_budget
 
 
@@ -75,7 +77,7 @@ def key_shots(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frames
         of the best shot, which is longer than the budget; `key_frames` gives the part that fits.
 
     Raises:
-        InputError: the budget is no share.
+        InputError: the budget is no share, or scores that are no finite numbers.
         ValueError: no shots, shots beyond the video, or scores and picks of other lengths.
     """
     return _select(shots, scores, picks, n_frames, budget)[0]
@@ -209,6 +211,10 @@ def _select(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frames: 
         raise ValueError(f"shots must be (S, 2) with S >= 1, not {shots.shape}")
     if shots.min() < 0 or shots.max() >= n_frames or (shots[:, 1] < shots[:, 0]).any():
         raise ValueError(f"shots must be [first, last] within 0..{n_frames - 1}")
+    if not np.isfinite(scores).all():
+        odd = np.count_nonzero(~np.isfinite(scores))
+        raise InputError(f"{odd} of {len(scores)} scores are no finite numbers, so no shot is better than another; "
+                         "look at what made them")
     frames = frame_scores(scores, picks, n_frames)
     values = np.array([frames[first:last + 1].mean() for first, last in shots])
     sizes = shots[:, 1] - shots[:, 0] + 1

@@ -40,6 +40,7 @@ from .relevance import (
     UNRELATED,
     Moment,
     cue_likeness,
+    each_alone,
     find_moments,
     likeness_by_clip,
     sentence_scores,
@@ -149,12 +150,18 @@ class Summarizer:
 
         Raises:
             InputError: an empty sentence, a budget or mode that is none, a video encoded by other
-                encoders, or a question to a model that takes none (or none to one that needs it).
+                encoders, a question to a model that takes none (or none to one that needs it), or a model
+                that scores NaN.
         """
         started_s = time.perf_counter()
         texts, budget, mode = check_texts(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
         curves, moments = self._score(video, texts, subtitles) if texts else self._score_unasked(video)
+        odd = np.count_nonzero(~np.isfinite(curves))
+        if odd:
+            by = self.names.get("checkpoint") or self.names["kind"]
+            raise InputError(f"{video.info.path}: {odd} of {curves.size} scores are no finite numbers; what scores "
+                             f"them ({by}) is damaged or was trained on other features")
         scores = curves.max(axis=0)
         share = budget_share(budget, video.info.duration_s)
         choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
@@ -217,7 +224,7 @@ class Summarizer:
                 found = [moments + self._moments_in(video, np.where(row >= HEARD, row, 0), text)
                          for moments, row, text in zip(found, heard, texts, strict=True)]
         kept = [moment for moments in found for moment in self._best(moments)]
-        return curves, sorted(kept, key=lambda m: -m.score)
+        return curves, sorted(kept, key=lambda m: (-m.score, m.start_s, m.end_s, m.text))   # of equals in one order too
 
     def _score_unasked(self, video: EncodedVideo) -> tuple[np.ndarray, list[Moment]]:
         if self.model is not None:
@@ -239,7 +246,7 @@ class Summarizer:
         shared = video.visual[self.encoders.visual.shared_part]
         if not varies(shared):
             return np.zeros((len(shared), len(sentences)))
-        return np.asarray(self.encoders.visual.similarity(shared, sentences), dtype=np.float64)
+        return each_alone(lambda sentence: self.encoders.visual.similarity(shared, sentence).T, sentences).T
 
     def _heard(self, video: EncodedVideo, texts: tuple[str, ...], cues: Sequence[Cue]) -> np.ndarray:
         cues = [cue for cue in cues if cue.text.strip()]

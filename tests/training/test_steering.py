@@ -1,11 +1,13 @@
 """Words steer: what is measured is what it says, and the very same question gives the very same answer."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipelines.encode import encode_video
+from pipelines.relevance import cue_likeness
 from pipelines.subtitles import Cue
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import ColourWords, colour_encoders, write_video
@@ -96,6 +98,37 @@ def test_the_embedded_default_gives_exactly_the_same_again_and_in_any_order(offl
             assert other.selected == first.selected and other.intervals_s == first.intervals_s and other.shots == first.shots
             assert sorted(other.moments) == sorted(first.moments)
         assert first.scores_by_text.std(axis=1).min() > 0.01   # nothing is constant, so equality says something
+
+
+@pytest.mark.parametrize("number", [2, 7, 24, 33])
+def test_many_sentences_do_not_round_each_other(offline, number):
+    """A product of matrices rounds a column by its place: 24 sentences of a video of ten minutes showed it."""
+    r = np.random.default_rng(number)
+    sentences = r.normal(size=(number, 384)).astype(np.float32)
+    clips = SimpleNamespace(visual=dict(conse=r.normal(size=(301, 384)).astype(np.float32)))
+    lines, unrelated = r.normal(size=(211, 384)).astype(np.float32), r.normal(size=(8, 384)).astype(np.float32)
+    seen, said = offline._cosines(clips, sentences), cue_likeness(sentences, lines, unrelated)
+    for order in (np.arange(number)[::-1], r.permutation(number), np.array([number - 1])):
+        assert np.array_equal(offline._cosines(clips, sentences[order]), seen[:, order])
+        assert np.array_equal(cue_likeness(sentences[order], lines, unrelated), said[order])
+    unit = sentences / np.linalg.norm(sentences, axis=1, keepdims=True)
+    np.testing.assert_allclose(seen, offline.encoders.visual.similarity(clips.visual["conse"], sentences), atol=1e-6)
+    floor = (unit @ (unrelated / np.linalg.norm(unrelated, axis=1, keepdims=True)).T).max(axis=1, keepdims=True).clip(0, 0.9)
+    plain = (unit @ (lines / np.linalg.norm(lines, axis=1, keepdims=True)).T - floor) / (1 - floor)
+    np.testing.assert_allclose(said, plain.clip(0, 1), atol=1e-5)
+
+
+def test_moments_of_one_score_come_in_one_order(videos):
+    """`red` and `crimson` are one colour to the eyes, so their moments tie."""
+    class Crimson(ColourWords):
+        def encode(self, texts):
+            return super().encode([text.replace("crimson", "red") for text in texts])
+
+    summarizer = Summarizer(dataclasses.replace(colour_encoders(), text=Crimson().eval()))
+    for mode in ("summary", "moments", "shorts"):
+        one, other = (summarizer.summarize(videos["a"], texts, mode=mode) for texts in (["red", "crimson"], ["crimson", "red"]))
+        assert one.moments == other.moments and one.intervals_s == other.intervals_s
+        assert one.moments[0].score == one.moments[1].score and one.moments[0].text != one.moments[1].text
 
 
 def test_a_new_summarizer_gives_exactly_the_same(offline, photographs):

@@ -1,0 +1,165 @@
+"""Odd budgets, subtitles, scores and lengths, through the whole of a summary: refused by name, or handled exactly."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import InputError
+from pipelines.encode import encode_video
+from pipelines.selection import key_frames, key_shots
+from pipelines.subtitles import Cue, read_subtitles
+from pipelines.summarizer import Summarizer
+from tests.pipelines.fakes import colour_encoders, write_video
+from tools.build_summarization_h5 import main as build_h5
+from tools.summarize import main as summarize
+
+SECONDS = ["grey"] * 10 + ["red"] * 6 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 6
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return encode_video(write_video(tmp_path_factory.mktemp("v") / "v.mp4", SECONDS), colour_encoders(), progress=False)
+
+
+@pytest.fixture
+def summarizer():
+    return Summarizer(colour_encoders())
+
+
+@pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
+@pytest.mark.parametrize("budget", [0, 2, -0.1, -1, "0%", "200%", "-15%"])
+def test_a_budget_that_is_no_share_is_refused_in_every_mode(summarizer, video, budget, mode):
+    for texts in ([], ["red"]):
+        with pytest.raises(InputError, match="give more than 0 and at most 1, e.g. 0.15"):
+            summarizer.summarize(video, texts, budget, mode=mode)
+
+
+@pytest.mark.parametrize("budget", ["0", "2", "-1", "-0.15"])
+def test_the_command_refuses_it_too(tmp_path, capsys, budget):
+    write_video(tmp_path / "v.mp4", ["red"])
+    assert summarize([str(tmp_path / "v.mp4"), "--budget", budget, "--out", str(tmp_path / "out")]) == 2
+    assert f"budget {float(budget)} is not a share of the video" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("budget", [0, 2, -1])
+def test_benchmark_shots_refuse_it_too(budget):
+    with pytest.raises(InputError, match="is not a share of the video"):
+        key_shots(np.array([[0, 9]]), np.ones(1), np.zeros(1, int), 10, budget)
+
+
+@pytest.mark.parametrize("texts", [[], ["red"], ["red", "blue"]])
+def test_a_budget_of_one_keeps_every_frame(summarizer, video, texts):
+    summary = summarizer.summarize(video, texts, 1)
+    assert summary.frames == [[0, video.info.n_frames - 1]] and summary.selected == list(range(len(summary.shots)))
+
+
+def best_at(summary):
+    edges_s = [float(e) for e in summary.video.edges_s]
+    return edges_s[int(summary.scores.argmax())]
+
+
+def test_lines_that_overlap_count_each_for_itself(summarizer, video, tmp_path):
+    """`green` is never seen. Two lines at once: the better one counts, whatever the order and however long the other."""
+    cues = [Cue(0, 40, "nothing of it"), Cue(20, 24, "green green"), Cue(21, 30, "grey")]
+    for order in itertools.permutations(cues):
+        summary = summarizer.summarize(video, ["green"], subtitles=order)
+        assert best_at(summary) in (20, 22) and summary.moments[0].start_s <= 20 and summary.moments[0].end_s >= 24
+    alone = summarizer.summarize(video, ["green"], subtitles=[cues[1]])
+    np.testing.assert_array_equal(alone.scores, summarizer.summarize(video, ["green"], subtitles=[cues[1], cues[1]]).scores)
+    text = "1\n00:00:20,000 --> 00:00:24,000\ngreen\n\n2\n00:00:18,000 --> 00:00:30,000\nover it\n"
+    (tmp_path / "a.srt").write_text(text)
+    assert read_subtitles(tmp_path / "a.srt") == [Cue(18, 30, "over it"), Cue(20, 24, "green")]
+
+
+def test_lines_past_the_end_count_as_far_as_the_video_lasts(summarizer, video, tmp_path):
+    silent = summarizer.summarize(video, ["green"])
+    summary = summarizer.summarize(video, ["green"], subtitles=[Cue(36, 400, "green"), Cue(500, 600, "green")])
+    assert best_at(summary) in (36, 38) and all(m.end_s <= 40 for m in summary.moments)
+    assert all(0 <= a <= b < video.info.n_frames for a, b in summary.frames)
+    after = summarizer.summarize(video, ["green"], subtitles=[Cue(500, 600, "green")])
+    assert after.scores.argmax() == silent.scores.argmax() and np.allclose(after.scores, silent.scores)
+    summary.save_video(tmp_path / "s.mp4")
+    summary.save_json(tmp_path / "s.json")
+    summary.save_report(tmp_path / "r.html")
+    assert json.loads((tmp_path / "s.json").read_text())["subtitles"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_says_the_same_as_utf_8(summarizer, video, tmp_path, encoding):
+    text = "1\n00:00:30,000 --> 00:00:34,000\ngreen, größer\n"
+    for name, code in (("a", "utf-8"), ("b", encoding)):
+        (tmp_path / f"{name}.srt").write_bytes(text.encode(code))
+    assert read_subtitles(tmp_path / "a.srt") == read_subtitles(tmp_path / "b.srt") == [Cue(30, 34, "green, größer")]
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "no subtitles in it"), (b"\xff\xfe", "no subtitles in it"), (b"\n\n", "no subtitles in it"),
+    (b"Dear all,\nsee you at 10:00\n", "no subtitles in it"), (b"\x00\x01\x02\x89PNG" * 40, "subtitles"),
+    (b"1\n00:00:01,000 --> 00:00:02,000\n\n", "times but no words")])
+def test_what_is_no_subtitles_is_refused_before_the_work(tmp_path, capsys, monkeypatch, content, message):
+    write_video(tmp_path / "v.mp4", ["red"])
+    (tmp_path / "a.srt").write_bytes(content)
+    monkeypatch.setattr("pipelines.summarizer.encode_video", lambda *a, **k: pytest.fail("the work began"))
+    assert summarize([str(tmp_path / "v.mp4"), "--text", "x", "--subtitles", str(tmp_path / "a.srt"), "--out", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "a.srt" in err and message in err and len(err.splitlines()) == 1
+
+
+class Odd(torch.nn.Module):
+    """A model without words whose scores are all one number."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, data, mode):
+        return dict(_out=dict(saliency=torch.full(data["video"].shape[:2], self.value)))
+
+
+def test_a_model_that_scores_nan_is_named(video):
+    summarizer = Summarizer(colour_encoders(), Odd(float("nan")), ["colour"], names=dict(kind="Odd", checkpoint="work/best.pth"))
+    with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are no finite numbers; what scores them \(work/best.pth\) is damaged"):
+        summarizer.summarize(video)
+
+
+def test_constant_scores_give_a_cut_within_the_budget(video):
+    summary = Summarizer(colour_encoders(), Odd(0.5), ["colour"]).summarize(video, budget=0.3)
+    assert len(set(summary.scores)) == 1 and 0 < summary.duration_s <= 0.3 * 40 and summary.moments == []
+    kept = key_frames(np.array([[0, 4], [5, 9], [10, 99]]), np.ones(10), np.arange(0, 100, 10), 100)
+    assert kept.tolist() == [[0, 4], [5, 9]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_key_shots_of_scores_that_are_no_numbers_are_refused(bad):
+    with pytest.raises(InputError, match="1 of 3 scores are no finite numbers"):
+        key_shots(np.array([[0, 9], [10, 29]]), np.array([1, bad, 2]), np.array([0, 10, 20]), 30)
+
+
+@pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
+@pytest.mark.parametrize("n_frames", [1, 7, 19])
+def test_a_video_shorter_than_a_shot_is_kept_whole(summarizer, tmp_path, n_frames, mode):
+    short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), colour_encoders(), progress=False)
+    for texts in ([], ["red"]):
+        summary = summarizer.summarize(short, texts, mode=mode)
+        assert summary.frames == [[0, n_frames - 1]] and len(summary.shots) == 1
+        summary.save_video(tmp_path / "cut.mp4")
+
+
+def test_a_rated_video_of_one_clip_has_no_order_and_is_named(tmp_path, capsys):
+    from scipy.io import savemat
+    for folder in ("videos", "GT"):
+        (tmp_path / folder).mkdir()
+    write_video(tmp_path / "videos/a.mp4", ["red"])
+    savemat(tmp_path / "GT/a.mat", dict(user_score=np.eye(10)[:, :3], nFrames=10, video_duration=1.0))
+    assert build_h5([str(tmp_path / "videos"), "--ratings", str(tmp_path / "GT"), "--out", str(tmp_path / "o.h5")]) == 2
+    assert "a.mp4: 10 rated frames are too few for 1 clips" in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
+
+
+def test_budgets_of_numbers_of_other_kinds(summarizer, video):
+    with pytest.raises(InputError, match="budget None is not a share"):
+        summarizer.summarize(video, budget=None)
+    assert summarizer.summarize(dataclasses.replace(video), budget=np.float32(0.5)).duration_s <= 20
