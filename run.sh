@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # ./run.sh                     makes the sample set, trains on it, evaluates, and cuts a held-out video
 # ./run.sh CONFIG [OPTIONS]    trains CONFIG; the options are those of tools/launch.py
+# ./run.sh app [OPTIONS]       starts the page in the browser; the options are those of tools/app.py
 set -euo pipefail
 
 case "${1:-}" in
-  -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
 esac
 
+if [ "${1:-}" = app ]; then
+  source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh" app
+  shift
+  exec python tools/app.py "$@"
+fi
 source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
 if [ $# -gt 0 ]; then

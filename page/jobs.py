@@ -1,0 +1,74 @@
+"""What the child processes do: watch a video, and cut it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from common.errors import InputError
+from models.encoders import Encoders
+from pipelines.encode import encode_video
+from pipelines.outputs import Form, write_outputs
+from pipelines.probe import probe
+from pipelines.subtitles import own_subtitles
+from pipelines.summary import Summary
+
+from .limits import Limits, check_film
+
+
+def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limits,
+          told: Callable[[float], None]) -> list:
+    """Checks and encodes a video.
+
+    Args:
+        path: of any file that somebody sent.
+        encoders: makes them.
+        out: where the `EncodedVideo` is written.
+        limits: on length and pictures.
+        told: is told the share that is done.
+
+    Returns:
+        The subtitles that the video carries.
+
+    Raises:
+        InputError: no video, one over the limits, or one that cannot be decoded.
+    """
+    check_film(path)
+    try:
+        info = probe(path)
+        limits.check_video(info)
+        told(0.0)
+        encode_video(path, encoders(), told).save(out)
+        return own_subtitles(path)
+    except InputError as err:
+        raise InputError(without_folder(str(err), path)) from err
+
+
+def cut(summary: Summary, folder: Path, form: Form, called: str, told: Callable[[float], None]) -> list[str]:
+    """Writes a summary's files.
+
+    Args:
+        summary: as asked.
+        folder: for the files.
+        form: of the files.
+        called: what they call the video.
+        told: is told the share of the current file that is done.
+
+    Returns:
+        Names of the files, the cut first.
+    """
+    try:
+        return write_outputs(summary, folder, form, told, called=called)
+    except InputError as err:
+        raise InputError(without_folder(str(err), summary.video.info.path)) from err
+
+
+def ready(encoders: Callable[[], Encoders], told: Callable[[float], None]) -> None:
+    """Loads encoders before the first video comes."""
+    encoders()
+    told(1.0)
+
+
+def without_folder(message: str, path: Path) -> str:
+    """A message that names the file, not where it lies."""
+    return message.replace(str(path), path.name).replace(str(path.parent), "")

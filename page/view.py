@@ -1,0 +1,182 @@
+"""The page's parts and what happens when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import gradio as gr
+
+from common.errors import InputError
+
+from . import html
+from .asking import MOST_SHORTS, Question, read_question
+from .calls import add_calls
+from .desks import Desk
+from .service import Service
+from .workshop import Stopped
+
+HERE = Path(__file__).parent
+STYLE = (HERE / "style.css").read_text(encoding="utf-8")
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
+HEAD = '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+TITLE = "Video Summary by Words"
+MODES = [("Summary: the best shots", "summary"), ("Moments, whole", "moments"), ("Shorts, a file each", "shorts")]
+SHAPES = [("As it is", ""), ("Upright 9:16", "9:16"), ("Square 1:1", "1:1"), ("Wide 16:9", "16:9")]
+EMPTY = "Here you will see where in the video it is, minute by minute, and the cut."
+
+
+def theme() -> gr.themes.Base:
+    """Fonts of the user's own system only; nothing is fetched."""
+    return gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=["system-ui", "sans-serif"],
+                             font_mono=["ui-monospace", "monospace"])
+
+
+def build_view(service: Service) -> gr.Blocks:
+    """The page of a service, to be mounted."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
+        View(service, blocks)
+        add_calls(service)
+    blocks.queue(default_concurrency_limit=None, max_size=500)
+    return blocks
+
+
+class View:
+    """Lays the page out and answers to what is done on it; made inside its `blocks`."""
+
+    def __init__(self, service: Service, blocks: gr.Blocks):
+        self.service = service
+        self._open: dict[str, str] = {}   # what each open page has before it, by gradio's session
+        gr.HTML(html.header())
+        self.token = gr.State("")
+        with gr.Row(elem_id="top"):
+            with gr.Column(elem_id="video", min_width=300):
+                self.chooser = gr.HTML(html.chooser(service.limits, service.example, service.choices()),
+                                       js_on_load=SCRIPT, elem_id="chooser")
+                self.state = gr.HTML(elem_id="watching")
+                self.whole = gr.HTML(elem_id="player")
+            with gr.Column(elem_id="question", min_width=300):
+                self._lay_question()
+        self.asking = gr.HTML(elem_id="asking")
+        self.answer = gr.HTML(html.hint(EMPTY), elem_id="answer")
+        self.result = gr.HTML(elem_id="result")
+        gr.HTML(html.footer())
+        self._listen(blocks)
+
+    def _lay_question(self) -> None:
+        models = [(model.name + (" (not available here)" if model.problem else ""), model.key)
+                  for model in self.service.catalogue.models.values()]
+        self.sentences = gr.Textbox(label="What are you looking for?", lines=3, max_lines=8, elem_id="sentences",
+                                    placeholder="a goal\nthe crowd cheers",
+                                    info="A sentence a line. Empty: what stands out.")
+        self.mode = gr.Radio(MODES, value="summary", label="What to keep", elem_id="mode")
+        self.budget = gr.Textbox("15%", label="How much of it", info="A share or a time: 15%, 60s, 1m30s",
+                                 elem_id="budget", max_lines=1)
+        with gr.Row(visible=False) as self.shorts:
+            self.count = gr.Number(3, label="How many", precision=0, minimum=1, maximum=MOST_SHORTS, min_width=90)
+            self.length = gr.Textbox("15-60", label="Seconds each", max_lines=1, min_width=90)
+        self.model = gr.Dropdown(models, value=self.service.catalogue.default.key, label="Model", elem_id="model",
+                                 filterable=False)
+        self.about = gr.HTML(html.model_lines([self.service.catalogue.default]))
+        with gr.Accordion("More: compare two models, other shapes", open=False):
+            self.compare = gr.Dropdown([("no other", ""), *models], value="", label="Compare with", filterable=False,
+                                       elem_id="compare", info="Its curve is drawn dashed on the same picture.")
+            self.shape = gr.Dropdown(SHAPES, value="", label="Shape of the cut", filterable=False)
+            gr.HTML(html.model_lines(list(self.service.catalogue.models.values())))
+        self.go = gr.Button("Find it", variant="primary", elem_id="go")
+
+    def _listen(self, blocks: gr.Blocks) -> None:
+        quiet = dict(show_progress="hidden", api_visibility="private", concurrency_limit=None)
+        watching = [self.token, self.state, self.whole, self.asking, self.answer, self.result]
+        asked = [self.token, self.sentences, self.mode, self.budget, self.count, self.length, self.model, self.compare,
+                 self.shape]
+        shown = [self.asking, self.answer, self.result]
+        self.chooser.submit(self._arrived, self.token, watching, trigger_mode="multiple", **quiet)
+        self.chooser.select(self._chosen, [self.token, self.sentences], [*watching, self.sentences],
+                            trigger_mode="multiple", **quiet)
+        self.chooser.clear(self._removed, self.token, watching, **quiet)
+        self.go.click(self._asked, asked, shown, trigger_mode="multiple", **quiet)
+        self.mode.change(lambda mode: (gr.update(visible=mode != "shorts"), gr.update(visible=mode == "shorts")),
+                         self.mode, [self.budget, self.shorts], **quiet)
+        blocks.unload(self._closed)
+        self.model.change(lambda key: html.model_lines([self.service.catalogue.models[key]]), self.model, self.about,
+                          **quiet)
+
+    async def _arrived(self, old: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[dict]:
+        async for update in self._watch(request, old, lambda: self.service.desks.find(event._data.get("video"))):
+            yield update
+
+    async def _chosen(self, old: str, sentences: str, event: gr.EventData,
+                      request: gr.Request) -> AsyncIterator[dict]:
+        name = event._data.get("folder")
+        if not isinstance(name, str) and self.service.example is not None and not sentences.strip():
+            yield {self.sentences: "\n".join(self.service.example.sentences)}
+        choose = (lambda: self.service.choose(name)) if isinstance(name, str) else self.service.choose_example
+        async for update in self._watch(request, old, choose):
+            yield update
+
+    async def _removed(self, old: str) -> dict:
+        self.service.desks.remove(old)
+        return self._cleared()
+
+    def _cleared(self) -> dict:
+        return {self.token: "", self.state: "", self.whole: "", self.asking: "", self.answer: html.hint(EMPTY),
+                self.result: ""}
+
+    def _closed(self, request: gr.Request) -> None:
+        """Who closes the page needs his video no more."""
+        self.service.desks.remove(self._open.pop(request.session_hash, ""))
+
+    async def _watch(self, request: gr.Request, old: str, choose: Callable[[], Desk]) -> AsyncIterator[dict]:
+        """Takes a new video in the place of the old one, whose files go, and shows how far the watching is."""
+        desk = None
+        try:
+            desk = choose()
+            self._open[request.session_hash] = desk.token
+            if old != desk.token:
+                self.service.desks.remove(old)
+            yield {**self._cleared(), self.token: desk.token}
+            model, before = self.service.catalogue.default, ""
+            async for progress in self.service.watched(desk, model):
+                if html.state(progress) != before:
+                    before = html.state(progress)
+                    yield {self.state: before}
+            yield {self.state: "", self.whole: html.player(desk, model.recipe)}
+        except InputError as err:
+            if desk is not None:
+                self.service.desks.remove(desk.token)
+            yield {**self._cleared(), self.state: html.fault(str(err))}
+        except Stopped:   # another one has taken its place
+            yield {self.state: gr.skip()}
+
+    async def _asked(self, token: str, *typed) -> AsyncIterator[dict]:
+        place = self.asking
+        try:
+            if not token:
+                raise InputError("There is no video yet. Choose one first, or try the example")
+            desk = self.service.desks.find(token)
+            question = read_question(self.service.catalogue, self.service.limits, *typed)
+            async for update in self._ready(desk, question):
+                yield update
+            answer = await self.service.answer(desk, question)
+            yield {self.asking: "", self.answer: html.answer_section(answer, question),
+                   self.result: html.state(html.Progress("cutting"))}
+            place, ended, before = self.result, {}, ""
+            async for progress in self.service.cut(desk, question, answer, ended):
+                if html.state(progress) != before:
+                    before = html.state(progress)
+                    yield {self.result: before}
+            yield {self.result: html.cut_section(answer.summary, desk, ended["folder"].name, ended["files"])}
+        except InputError as err:
+            yield {place: html.fault(str(err))}
+        except Stopped:   # something else was asked meanwhile
+            yield {self.asking: gr.skip()}
+
+    async def _ready(self, desk: Desk, question: Question) -> AsyncIterator[dict]:
+        """The video as all of the question's models need it."""
+        for model in question.models:
+            before = ""
+            async for progress in self.service.watched(desk, model):
+                if html.state(progress) != before:
+                    before = html.state(progress)
+                    yield {self.asking: before}

@@ -1,0 +1,60 @@
+"""A page whose models only know colours, so that what is found is known; it listens on loopback alone."""
+
+import io
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio")
+
+from page.catalogue import Catalogue, Model
+from page.example import Example
+from page.limits import Limits
+from page.service import Service
+from page.start import running
+from pipelines.subtitles import Cue
+from pipelines.summarizer import Summarizer
+from tests.page.slow_eyes import slow_encoders
+from tests.pipelines.fakes import colour_encoders, write_video
+
+SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12   # red from 20 to 28 s
+LIMITS = Limits(upload_bytes=2_000_000, subtitle_bytes=1000, video_s=60, spare_bytes=0)
+
+
+def colour_models() -> list[Model]:
+    def model(key, encoders, **keys):
+        return Model(key, f"The <b>{key}</b> model", "Knows colours.", "Measured by hand.", key, encoders,
+                     lambda: Summarizer(encoders()), **keys)
+    slow = model("slow", slow_encoders)
+    return [model("colours", colour_encoders), model("wordless", colour_encoders, wordless=True), slow,
+            model("missing", colour_encoders, problem="it is not there.")]
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("film") / "a film.mp4", SECONDS, loud_s=[21])
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, film):
+    """Videos that everybody may choose."""
+    folder = tmp_path_factory.mktemp("recordings")
+    (folder / "a <i>tall one.mp4").write_bytes(film.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, folder, film):
+    poster = io.BytesIO()
+    Image.new("RGB", (32, 18), "red").save(poster, "JPEG")
+    example = Example(film, "the example video.mp4", (Cue(21, 23, "all is red"),), ("red",), poster.getvalue(), 40.0)
+    service = Service(Catalogue(colour_models()), LIMITS, folder, example, tmp_path_factory.mktemp("root"))
+    service.prepare()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def url(service):
+    with running(service) as url:
+        yield url

@@ -1,0 +1,320 @@
+"""The page in a real browser: what people do with it, what they do wrong, and that nobody sees another's files."""
+
+import re
+import shutil
+import socket
+import threading
+import urllib.parse
+
+import httpx
+import pytest
+
+from tests.media import decoded
+from tests.pipelines.fakes import write_video
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser, url):
+    """A new user's page; what it asks the network for, and its faults, are kept."""
+    contexts = []
+
+    def visit(**options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        page.asked, page.faults = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector(".drop")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def upload(page, film, name="a film.mp4", content=None):
+    page.set_input_files("#file", files=[dict(name=name, mimeType="video/mp4", buffer=film.read_bytes() if content is None else content)])
+
+
+def watched(page, film, **keys):
+    upload(page, film, **keys)
+    page.wait_for_selector("#whole")
+    return page
+
+
+def asked(page, *sentences):
+    page.fill("#sentences textarea", "\n".join(sentences))
+    page.click("#go")
+    page.wait_for_selector(f".moments .what:has-text('{sentences[0]}')" if sentences else ".answer")
+    return page
+
+
+def with_cut(page):
+    page.wait_for_selector("#cut video")
+    page.wait_for_function("document.querySelector('#cut video').readyState >= 1")
+    return page
+
+
+def time_of(page, where="#whole"):
+    page.wait_for_function(f"!document.querySelector('{where} video').seeking")
+    page.evaluate(f"document.querySelector('{where} video').pause()")
+    return page.evaluate(f"document.querySelector('{where} video').currentTime")
+
+
+def token_of(page):
+    return page.get_attribute("#whole", "data-token")
+
+
+def test_send_ask_seek_download_and_ask_again(visit, film, tmp_path, url):
+    page = asked(watched(visit(viewport=dict(width=1100, height=1600)), film), "red")
+    assert page.inner_text("#whole .name") == "a film.mp4" and "0:40" not in page.inner_text("#whole .name")
+    assert page.inner_text(".moments .when >> nth=0").split("\n")[0] == "0:20 – 0:28"
+    page.wait_for_function("document.querySelector('#whole video').readyState >= 1")
+    box = page.locator(".time svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.61, box["y"] + 40)
+    assert page.inner_text(".peek").startswith("0:24 · score ")
+    page.mouse.click(box["x"] + box["width"] * 0.61, box["y"] + 40)
+    assert 23.5 <= time_of(page) < 26
+    page.click(".moments button >> nth=0")
+    assert 20 <= time_of(page) < 22
+    with_cut(page)
+    with page.expect_download() as download:
+        page.click(".files a:has-text('The cut')")
+    download.value.save_as(tmp_path / "cut.mp4")
+    assert download.value.suggested_filename == "summary.mp4"      # as the report and the subtitles beside it know it
+    pictures = decoded(tmp_path / "cut.mp4")
+    assert len(pictures) == 60 and all(picture[:, 20:40, 0].mean() > 180 for _, picture in pictures)   # 15 % of 40 s, red
+    page.click(".kept-list button >> nth=0")
+    assert 0 <= time_of(page, "#cut") < 2
+    asked(page, "grey")
+    assert page.locator(".moments .what:has-text('red')").count() == 0
+    with_cut(page)
+    asked(page)
+    assert page.faults == [] and {address.split("/")[2] for address in page.asked if address.startswith("http")} == {url.split("/")[2]}
+
+
+def test_the_curve_is_moved_along_by_keys(visit, film):
+    page = asked(watched(visit(), film), "red")
+    page.wait_for_function("document.querySelector('#whole video').readyState >= 1")
+    page.focus(".time")
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert page.get_attribute(".time", "aria-valuetext").startswith("0:10 · score ")
+    page.keyboard.press("Enter")
+    assert 10 <= time_of(page) < 12
+
+
+def test_everything_can_be_reached_by_keys(visit):
+    page = visit()
+    reached = set()
+    for _ in range(16):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("(e => e.id || e.name || e.dataset.example !== undefined && 'example' || e.textContent.trim())(document.activeElement)"))
+    assert {"file", "example", "folder"} <= reached and any("Find it" in str(name) for name in reached)
+    page.focus("[data-example]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#whole")
+    assert page.input_value("#sentences textarea") == "red"          # what the example may be asked
+    assert "1 lines, the example" in page.inner_text("#subtitles-said")
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", "This file is empty (0 bytes)"), (b"a text\n" * 50, "This is not a video that can be read"),
+    (b"x" * 2_000_001, "This file is too large: at most 2 MB are taken here")], ids=["empty", "text", "large"])
+def test_faults_are_told_in_words_and_leave_the_page_as_it_was(visit, film, content, words):
+    page = visit()
+    upload(page, film, content=content)
+    page.wait_for_selector(f".fault:visible:has-text('{words}')")
+    assert page.locator("#whole").count() == 0 and "Traceback" not in page.content()
+    watched(page, film)
+    assert page.locator(".fault:visible").count() == 0
+
+
+def test_asking_without_a_video_or_without_words(visit, film):
+    page = visit()
+    page.click("#go")
+    page.wait_for_selector("#asking .fault:has-text('There is no video yet')")
+    page = asked(watched(page, film))
+    assert page.inner_text(".answer h2 >> nth=1") == "What stands out" and page.locator("#asking .fault").count() == 0
+    page.fill("#budget input", "much")
+    page.click("#go")
+    page.wait_for_selector("#asking .fault:has-text('neither a share nor a time')")
+
+
+def test_scripts_are_shown_and_never_run(visit, film):
+    page = watched(visit(), film, name=f"{SCRIPT}.mp4".replace("/", "_"))
+    page.fill("#sentences textarea", "red " + SCRIPT)
+    page.click("#go")
+    page.wait_for_selector(".moments .what")
+    with_cut(page)
+    assert SCRIPT in page.inner_text(".moments .what >> nth=0") and "<img src=x" in page.inner_text("#whole .name")
+    page.select_option("#folder", index=1)
+    page.wait_for_selector("#whole .name:has-text('a <i>tall one.mp4')")
+    page.set_input_files("#subtitles", files=[dict(name=f"{SCRIPT}.srt", mimeType="text/plain", buffer=b"nothing")])
+    page.wait_for_selector("#subtitles-said:has-text('no subtitles in it')")
+    page.fill("#budget input", SCRIPT)
+    page.click("#go")
+    page.wait_for_selector("#asking .fault:has-text('onerror')")
+    assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0
+
+
+def test_a_connection_that_breaks_while_sending(visit, film):
+    page = visit()
+    page.route("**/videos?*", lambda route: route.abort("connectionreset"))
+    upload(page, film)
+    page.wait_for_selector(".upload-error:has-text('The connection broke while “a film.mp4” was being sent')")
+    page.unroute("**/videos?*")
+    watched(page, film)
+    assert not page.is_visible(".upload-error")
+
+
+def test_two_users_never_see_each_others_files(visit, film, url, tmp_path):
+    other_film = write_video(tmp_path / "other.mp4", ["blue"] * 12 + ["grey"] * 18)
+    one, two = visit(), visit()
+    upload(one, film, name="mine.mp4")
+    upload(two, other_film, name="yours.mp4")
+    for page, words in ((one, "red"), (two, "blue")):
+        page.wait_for_selector("#whole")
+        page.fill("#sentences textarea", words)
+        page.click("#go")
+    for page in (one, two):
+        with_cut(page)
+    assert one.inner_text("#whole .name") == "mine.mp4" and two.inner_text("#whole .name") == "yours.mp4"
+    assert one.inner_text(".moments .what >> nth=0") == "red" and two.inner_text(".moments .what >> nth=0") == "blue"
+    assert "yours.mp4" not in one.content() and "mine.mp4" not in two.content()
+    links = [page.eval_on_selector_all(".files a", "all => all.map(a => a.href)") for page in (one, two)]
+    assert not set(links[0]) & set(links[1]) and all(token_of(one) in link for link in links[0]) and token_of(one) != token_of(two)
+    assert token_of(one) not in two.content()
+    for guess in (links[0][0].replace(token_of(one), token_of(two)), url + "files/", url + "gradio_api/file=" + str(film)):
+        assert httpx.get(guess).status_code == 404
+    one.click("[data-remove]")
+    one.wait_for_selector("#whole", state="detached")
+    assert httpx.get(links[0][0]).status_code == 404 and httpx.get(links[1][0]).status_code == 200
+
+
+@pytest.fixture
+def slow_default(service):
+    """The slow model is the default, so that a line forms."""
+    models = service.catalogue.models
+    service.catalogue.models = {"slow": models["slow"]} | {key: model for key, model in models.items() if key != "slow"}
+    yield
+    service.catalogue.models = models
+
+
+def test_a_line_forms_with_places_and_a_second_video_takes_the_place_of_the_first(visit, film, slow_default, service):
+    one, two = visit(), visit()
+    upload(one, film, name="first.mp4")
+    one.wait_for_selector("#watching .state:has-text('Watching the video')")
+    upload(two, film, name="waiting.mp4")
+    two.wait_for_selector("#watching .state:has-text('1 job comes before yours')")
+    desks = len(service.desks)
+    upload(one, film, name="second.mp4")                          # while the first is being watched
+    two.wait_for_selector("#watching .state:has-text('Watching the video')")
+    two.wait_for_selector("#whole .name:has-text('waiting.mp4')")
+    one.wait_for_selector("#whole .name:has-text('second.mp4')")
+    one.wait_for_timeout(300)
+    assert one.inner_text("#whole .name") == "second.mp4" and one.locator("#watching .state").count() == 0
+    assert len(service.desks) == desks                            # the first one's files are gone
+
+
+def test_a_crash_of_one_job_leaves_the_rest_alone(visit, film, slow_default, service):
+    one, two = visit(), visit()
+    upload(one, film)
+    one.wait_for_selector("#watching .state:has-text('Watching the video')")
+    upload(two, film)
+    two.wait_for_selector("#watching .state:has-text('before yours')")
+    service.watchers._child.kill()
+    one.wait_for_selector("#watching .fault:has-text('no fault of yours')")
+    two.wait_for_selector("#whole")
+
+
+def test_who_closes_the_page_leaves_no_work_and_no_files(visit, film, slow_default, service):
+    page = visit()
+    upload(page, film)
+    page.wait_for_selector("#watching .state:has-text('Watching the video')")
+    desk = next(desk for desk in service.desks._desks.values() if desk.watching and not desk.shared)
+    work, = desk.watching.values()
+    page.context.close()
+    assert work.ended.wait(20) and work.state == "stopped" and not desk.folder.exists()
+
+
+def test_two_models_on_one_picture_and_shorts(visit, film):
+    page = watched(visit(), film)
+    page.click("text=More: compare two models")
+    page.click("#compare input")
+    page.click("[role=option]:has-text('wordless')")
+    page.click("#mode label:has-text('Shorts')")
+    page.click("#go")
+    page.wait_for_selector(".time .curve.other")
+    assert "The <b>wordless</b> model" in page.inner_text(".key")
+    assert not page.is_visible("#budget")
+    with_cut(page)
+    assert page.inner_text("#cut h2") == "The shorts" and page.locator(".files a:has-text('Short 1')").count() == 1
+
+
+def test_films_that_the_browser_cannot_play_are_played_from_the_cut(visit, film, tmp_path):
+    odd = write_video(tmp_path / "odd.avi", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12)
+    page = with_cut(asked(watched(visit(), odd, name="odd.avi"), "red"))
+    page.wait_for_selector("#whole .unplayable:visible")
+    page.click(".moments button >> nth=0")
+    assert 0 <= time_of(page, "#cut") < 3
+
+
+@pytest.mark.parametrize("scheme, widths", [("light", (1200, 700)), ("dark", (390, 320))])
+def test_fits_every_width_in_light_and_dark(visit, film, scheme, widths):
+    page = with_cut(asked(watched(visit(viewport=dict(width=widths[0], height=800), color_scheme=scheme), film), "red"))
+    for width in widths:
+        page.set_viewport_size(dict(width=width, height=800))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for place in ("body", "#sentences textarea", ".answer", "#whole .soft", "#question .models dd"):
+        ink, paper = page.evaluate("""place => { let e = document.querySelector(place); const ink = getComputedStyle(e).color;
+            while (e && /rgba\\(0, 0, 0, 0\\)|transparent/.test(getComputedStyle(e).backgroundColor)) e = e.parentElement;
+            return [ink, getComputedStyle(e || document.body).backgroundColor] }""", place)
+        assert contrast(ink, paper) >= 4.5, (place, ink, paper)
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(paper) > 0.5) == (scheme == "light")
+
+
+def luminance(colour):
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    return sum(w * (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4) for w, p in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def contrast(one, two):
+    """As WCAG has it; 4.5 is enough for text."""
+    dark, light = sorted((luminance(one), luminance(two)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_a_slow_sender_does_not_hold_up_the_others(visit, film, url):
+    address, go_on = urllib.parse.urlsplit(url), threading.Event()
+
+    def dawdle():
+        with socket.create_connection((address.hostname, address.port)) as raw:
+            raw.sendall(f"POST /videos?name=slow.mp4 HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 900000\r\n\r\n".encode())
+            go_on.wait(30)
+
+    thread = threading.Thread(target=dawdle)
+    thread.start()
+    asked(watched(visit(), film), "red")
+    go_on.set()
+    thread.join()

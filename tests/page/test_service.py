@@ -1,0 +1,151 @@
+import asyncio
+
+import pytest
+
+from common.errors import InputError
+from page.asking import read_question
+from page.jobs import watch
+from page.limits import Limits
+from page.workshop import Stopped
+from tests.page.conftest import LIMITS
+from tests.pipelines.fakes import colour_encoders, write_video
+
+
+def sent(service, film, name="a film.mp4"):
+    """A desk with a video as somebody sends it."""
+    desk = service.desks.add(name)
+    desk.path.write_bytes(film.read_bytes())
+    return desk
+
+
+async def all_of(steps):
+    return [step async for step in steps]
+
+
+def question(service, sentences="red", **keys):
+    return read_question(service.catalogue, LIMITS, sentences, **keys)
+
+
+async def asked(service, desk, question):
+    for model in question.models:
+        await all_of(service.watched(desk, model))
+    return await service.answer(desk, question)
+
+
+def test_it_is_watched_once_and_asked_many_times(service, film):
+    async def run():
+        desk, model = sent(service, film), service.catalogue.default
+        steps = await all_of(service.watched(desk, model))
+        assert {step.stage for step in steps} <= {"waiting", "watching"}
+        assert await all_of(service.watched(desk, model)) == []   # nothing is left to do
+        for sentence, start_s in (("red", 20), ("grey", 0)):
+            answer = await service.answer(desk, question(service, sentence))
+            assert answer.summary.moments[0][0] == start_s and answer.summary.moments[0].text == sentence
+
+    asyncio.run(run())
+
+
+def test_two_models_of_one_recipe_share_what_was_watched_and_others_do_not(service, film):
+    async def run():
+        desk = sent(service, film)
+        answer = await asked(service, desk, question(service, compare="slow"))
+        assert set(desk.encoded) == {"colours", "slow"}
+        assert answer.other is not None and answer.other.texts == answer.summary.texts == ("red",)
+
+    asyncio.run(run())
+
+
+def test_the_cut_is_written_and_does_not_tell_where_it_lay(service, film):
+    async def run():
+        desk = sent(service, film, "My film.mp4")
+        asked_for, ended = question(service, mode="shorts", count=1, length="4-9"), {}
+        answer = await asked(service, desk, asked_for)
+        await all_of(service.cut(desk, asked_for, answer, ended))
+        assert ended["files"] == ["short-1.mp4", "summary.csv", "summary.edl", "summary.otio", "report.html", "summary.json"]
+        assert sorted(path.name for path in ended["folder"].iterdir()) == sorted(ended["files"])
+        for name in ended["files"][1:]:
+            text = (ended["folder"] / name).read_text()
+            assert str(service.desks.folder) not in text and desk.token not in text
+        assert '"video": "My film.mp4"' in (ended["folder"] / "summary.json").read_text()
+
+    asyncio.run(run())
+
+
+def test_another_question_stops_the_cut_of_the_one_before(service, film, monkeypatch):
+    async def run():
+        desk, first, ended = sent(service, film), question(service), {}
+        answer = await asked(service, desk, first)
+        steps = service.cut(desk, first, answer, ended)
+        await anext(steps)
+        await service.answer(desk, question(service, "grey"))
+        with pytest.raises(Stopped):
+            await all_of(steps)
+        assert ended == {} and not desk.results[0].exists()
+
+    asyncio.run(run())
+
+
+def test_a_line_forms_and_who_leaves_frees_it(service, film):
+    async def run():
+        slow = service.catalogue.find("slow")
+        one, two = sent(service, film), sent(service, film)
+        first, second = service.watched(one, slow), service.watched(two, slow)
+        await anext(first)
+        waiting = await anext(second)
+        assert waiting.stage == "waiting" and waiting.before == 1
+        service.desks.remove(one.token)   # he goes, or chooses another video
+        assert (await all_of(second))[-1].stage == "watching" and "slow" in two.encoded
+        with pytest.raises((Stopped, InputError)):
+            await all_of(first)
+
+    asyncio.run(run())
+
+
+def test_a_video_of_the_folder_is_watched_once_for_all(service):
+    async def run():
+        name, = service.choices()
+        one, two = service.choose(name), service.choose(name)
+        assert await all_of(service.watched(one, service.catalogue.default))
+        assert await all_of(service.watched(two, service.catalogue.default)) == []
+        assert one.token != two.token and one.path == two.path
+        with pytest.raises(InputError, match="no such video in the folder"):
+            service.choose("../film.mp4")
+
+    asyncio.run(run())
+
+
+def test_models_that_take_words_and_those_that_do_not(service, film):
+    async def run():
+        desk = sent(service, film)
+        with pytest.raises(InputError, match="takes no words"):
+            await asked(service, desk, question(service, model="wordless"))
+        answer = await asked(service, desk, question(service, "", model="wordless"))
+        assert answer.summary.texts == () and answer.summary.moments[0][0] == 20
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("typed, message", [
+    (dict(mode="best"), "no mode"), (dict(budget="much"), "neither a share nor a time"), (dict(budget="200%"), "not a share"),
+    (dict(mode="shorts", count=0), "1 to 20"), (dict(mode="shorts", count=None), "1 to 20"), (dict(mode="shorts", count=2.5), "1 to 20"),
+    (dict(mode="shorts", length="long"), "no range"), (dict(model="gpt"), "no model 'gpt'"), (dict(model="missing"), "it is not there"),
+    (dict(compare="nothing"), "no model"), (dict(shape="round"), "no shape"), (dict(sentences="x" * 501), "at most 500")])
+def test_bad_questions_are_refused_in_words(service, typed, message):
+    with pytest.raises(InputError, match=message):
+        read_question(service.catalogue, LIMITS, **typed)
+
+
+def test_an_empty_question_is_one(service):
+    found = question(service, "\n  \n")
+    assert found.texts == () and found.model.key == "colours" and found.form.exports == ("csv", "edl", "otio")
+
+
+def test_watching_refuses_by_name_not_by_folder(tmp_path):
+    path = write_video(tmp_path / "long.mp4", ["red"] * 3)
+    out = tmp_path / "out.npz"
+    with pytest.raises(InputError, match="lasts 3 seconds; at most 2 seconds"):
+        watch(path, colour_encoders, out, Limits(video_s=2), lambda share: None)
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError) as caught:
+        watch(path, colour_encoders, out, Limits(), lambda share: None)
+    assert str(tmp_path) not in str(caught.value) and not out.exists()
