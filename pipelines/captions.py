@@ -19,7 +19,16 @@ from .encode import EncodedVideo
 from .video import frames_at
 
 SECOND = 0.5     # a second name is told when it is at least so likely as the first
-UNSURE = 0.15    # below this likelihood a caption says that it guesses
+UNSURE = 0.3     # below this likelihood a caption says that it guesses
+NAMELESS = 0.05  # below this one there is nothing to guess: on footage of roads it was spatulas and nematodes
+UNNAMED = "This shows nothing that the vocabulary has a name for."
+BLANK = "This shows nothing: the picture is of one brightness."
+UNCOUNTED = frozenset((   # of ImageNet's names, those without an article
+    "binoculars", "broccoli", "carbonara", "cauliflower", "chocolate sauce", "corn", "dough", "eggnog", "guacamole",
+    "hay", "ice cream", "mashed potato", "parallel bars", "rapeseed", "red wine", "sunglasses", "swimming trunks",
+    "toilet tissue", "velvet", "wool"))
+PAIRS = dict(jean="jeans", sunglass="sunglasses")   # that ImageNet names by one leg or glass
+SILENT, LIKE_CONSONANTS = ("hour", "honest", "heir"), ("uni", "euro", "one ")   # beginnings that sound otherwise
 BLIP = "blip-image-captioning-base"
 BLIP_FILES = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 
@@ -76,19 +85,36 @@ class VocabularyCaptioner(Captioner):
     def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
         """See `Captioner.sentences`."""
         names, likelihood = self.encoders.visual.name(video.visual, self.encoders.text)
-        return [_sentence(names, likelihood[first:last + 1].mean(axis=0)) for first, last in shots]
+        blank = video.blank()
+        return [BLANK if blank[first:last + 1].all() else
+                _sentence(names, likelihood[first:last + 1][~blank[first:last + 1]].mean(axis=0))
+                for first, last in shots]
 
 
 def _sentence(names: list[str], likelihood: np.ndarray) -> str:
+    """Two things that are both likely are seen together; two that are both unlikely are one thing, this or that."""
     first, second = np.argsort(-likelihood, kind="stable")[:2]
+    if likelihood[first] < NAMELESS:
+        return UNNAMED
+    unsure = likelihood[first] < UNSURE
     things = _with_article(names[first])
     if likelihood[second] >= SECOND * likelihood[first]:
-        things += f" and {_with_article(names[second])}"
-    return f"{'perhaps ' if likelihood[first] < UNSURE else ''}a video of {things}"
+        things += f" {'or' if unsure else 'and'} {_with_article(names[second])}"
+    return f"This {'may show' if unsure else 'shows'} {things}."
 
 
 def _with_article(name: str) -> str:
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    """`a dog`, `an apple`, `an hourglass`, `a unicycle`, `sunglasses`, `hay`."""
+    if name in UNCOUNTED or name in PAIRS:
+        return PAIRS.get(name, name)
+    vowel = name.lower().startswith(tuple("aeiou") + SILENT) and not name.lower().startswith(LIKE_CONSONANTS)
+    return f"{'an' if vowel else 'a'} {name}"
+
+
+def whole_sentence(text: str) -> str:
+    """The text with a capital letter and an end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 class BlipCaptioner(Captioner):
@@ -137,7 +163,7 @@ class BlipCaptioner(Captioner):
     def _say(self, picture: np.ndarray) -> str:
         inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt")
         tokens = self.model.generate(**inputs, max_new_tokens=self.max_words, do_sample=False, num_beams=1)
-        return self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video"
+        return whole_sentence(self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video")
 
 
 CAPTIONERS = {"vocabulary": VocabularyCaptioner, "blip": lambda encoders: BlipCaptioner()}

@@ -11,7 +11,20 @@ from skimage import data
 from common.errors import InputError
 from models.encoders import build_encoders
 from models.encoders.base import Encoders, VisualEncoder
-from pipelines.captions import BlipCaptioner, Caption, VocabularyCaptioner, build_captioner
+from models.encoders.efficient_net_conse import class_names
+from pipelines.captions import (
+    BLANK,
+    PAIRS,
+    UNCOUNTED,
+    UNNAMED,
+    BlipCaptioner,
+    Caption,
+    VocabularyCaptioner,
+    _sentence,
+    _with_article,
+    build_captioner,
+    whole_sentence,
+)
 from pipelines.encode import encode_video
 from pipelines.report import report_html
 from pipelines.summarizer import Summarizer
@@ -40,17 +53,54 @@ def told(video, likelihood, shots):
 def test_the_likeliest_things_of_a_shot_are_told(video):
     likelihood = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.34, 0.33, 0.33]]
     assert told(video, likelihood, [[0, 1], [2, 2], [3, 3]]) == [
-        Caption(Fraction(0), Fraction(4), "a video of a cat and an apple"),   # means 0.6, 0.3, 0.1: the second is half
-        Caption(Fraction(4), Fraction(6), "a video of an apple"),
-        Caption(Fraction(6), Fraction(8), "a video of a cat and an apple")]
+        Caption(Fraction(0), Fraction(4), "This shows a cat and an apple."),   # means 0.6, 0.3, 0.1: the second is half
+        Caption(Fraction(4), Fraction(6), "This shows an apple."),
+        Caption(Fraction(6), Fraction(8), "This shows a cat and an apple.")]
     texts = [c.text for c in told(video, likelihood, [[0, 0], [2, 2], [3, 3]])]
-    assert texts == ["a video of a cat", "a video of an apple", "a video of a cat and an apple"]
+    assert texts == ["This shows a cat.", "This shows an apple.", "This shows a cat and an apple."]
 
 
 def test_neighbours_of_one_sentence_are_one_and_guesses_are_said(video):
     rows = [[0.8, 0.1, 0.1]] * 2 + [[0.1, 0.04, 0.04]] * 2
     assert told(video, rows, [[0, 0], [1, 1], [2, 3]]) == [
-        Caption(Fraction(0), Fraction(4), "a video of a cat"), Caption(Fraction(4), Fraction(8), "perhaps a video of a cat")]
+        Caption(Fraction(0), Fraction(4), "This shows a cat."), Caption(Fraction(4), Fraction(8), "This may show a cat.")]
+
+
+def test_two_guesses_are_this_or_that(video):
+    assert [c.text for c in told(video, [[0.1, 0.08, 0.0]] * 4, [[0, 3]])] == ["This may show a cat or an apple."]
+
+
+def test_what_has_no_likely_name_gets_none(video):
+    rows = [[0.04, 0.03, 0.04]] * 3 + [[0.06, 0.01, 0.01]]
+    assert [(c.text, float(c.end_s)) for c in told(video, rows, [[0, 0], [1, 2], [3, 3]])] == [(UNNAMED, 6), ("This may show a cat.", 8)]
+
+
+@pytest.mark.parametrize("name, said", [
+    ("apple", "an apple"), ("European gallinule", "a European gallinule"), ("unicycle", "a unicycle"), ("umbrella", "an umbrella"),
+    ("hourglass", "an hourglass"), ("honeycomb", "a honeycomb"), ("sunglasses", "sunglasses"), ("hay", "hay"), ("jean", "jeans"), ("Irish setter", "an Irish setter")])
+def test_articles_are_as_people_say_them(name, said):
+    assert _with_article(name) == said
+
+
+def test_all_of_imagenets_names_make_sentences():
+    names = class_names()
+    assert len(names) == 1000 and set(names) >= UNCOUNTED
+    for i in range(0, 1000, 37):
+        text = _sentence(names, np.eye(1000)[i])
+        assert text.startswith("This shows ") and text.endswith(f"{names[i]}.")
+    assert set(names) >= set(PAIRS)
+
+
+def test_a_shot_that_is_blank_shows_nothing(tmp_path):
+    path = write_video(tmp_path / "v.mp4", ["red"] * 2 + ["black"] * 6)
+    dark = encode_video(path, colour_encoders(), progress=False)
+    rows = [[0.6, 0.3, 0.1], [0, 1, 0], [0, 1, 0], [0, 1, 0]]
+    assert [c.text for c in told(dark, rows, [[0, 1], [2, 3]])] == ["This shows a cat and an apple.", BLANK]   # the black half says nothing
+
+
+@pytest.mark.parametrize("text, said", [("a cat on a table", "A cat on a table."), ("Who is it?", "Who is it?"), (" x ", "X.")])
+def test_what_a_model_says_becomes_a_sentence(text, said):
+    assert whole_sentence(text) == said
 
 
 def test_the_embedded_captioner_names_a_cat_and_a_cup():
@@ -98,7 +148,7 @@ def test_blip_says_the_same_of_the_same_picture(blip, video):
     captioner = BlipCaptioner(blip, max_words=6)
     shots = np.array([[0, 0], [1, 1], [2, 3]])
     said = captioner.sentences(video, shots)
-    assert len(said) == 3 and all(isinstance(text, str) and text for text in said)
+    assert len(said) == 3 and all(text[0] == text[0].upper() and text.endswith(".") for text in said)
     assert captioner.sentences(video, shots) == said
     expected = captioner._say(np.full((48, 64, 3), (0, 0, 255), np.uint8))
     assert isinstance(expected, str)
