@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from .relevance import Moment
-from .summary import Summary, clock
+from .summary import ZERO_SHOT, Summary, clock
 
 COLOURS = 6            # --c0 .. --c5 of the page
 FILM_IMAGES = 14
@@ -78,7 +78,9 @@ def chart_row(summary: Summary, curve: np.ndarray, text: str, colour: str, other
     bars = "".join(f'<rect class="moment" x="{x(m.start_s)}" width="{x(m.end_s - m.start_s)}" y="{top + 2}" '
                    f'height="{LANE - 3}" opacity="{0.35 + 0.65 * m.score:.2f}"/>'
                    for m in summary.moments if m.text == text)
-    label = escape(text[:LONG_TEXT]) if text else "How much a clip stands out from the rest"
+    unasked = ("How much a clip stands out from the rest" if summary.scored_by["kind"] == ZERO_SHOT
+               else "How the model scores a clip")
+    label = escape(text[:LONG_TEXT]) if text else unasked
     return (f'<div class="row" style="--colour:{colour}"><p><i class="dot"></i>'
             f'<span dir="auto">{label}</span></p>'
             f'<svg viewBox="0 0 1000 {HEIGHT}" preserveAspectRatio="none" role="img" '

@@ -24,7 +24,7 @@ from .chart import (
 )
 from .relevance import Moment
 from .subtitles import Cue, cut_cues
-from .summary import Summary, clock, readable
+from .summary import ZERO_SHOT, Summary, clock, readable
 
 TEMPLATE = Path(__file__).with_name("report.html")
 PREVIEWS = 96          # the most small pictures for pointing at the curve
@@ -126,9 +126,12 @@ def _files(sources: Sequence[str]) -> str:
 
 
 def _asked(summary: Summary, colours: dict[str, str]) -> str:
-    if not summary.texts:
+    if not summary.texts and summary.scored_by["kind"] == ZERO_SHOT:
         return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
                 "look different from.</p>")
+    if not summary.texts:
+        return (f'<p class="soft">The cut keeps what a trained model ({escape(str(summary.scored_by["kind"]))}) scores '
+                "highest among the clips of this video.</p>")
     items = []
     for text in summary.texts:
         shown = f'<span dir="auto">{escape(text)}</span>'

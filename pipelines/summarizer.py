@@ -49,12 +49,11 @@ from .relevance import (
     varies,
 )
 from .subtitles import Cue, own_subtitles
-from .summary import Summary
+from .summary import ZERO_SHOT, Summary
 from .windows import score_windows, takes_text
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
-ZERO_SHOT = "zero-shot, no training"
 BY_HEAD = "CLIP-It, trained on TVSum"
 HEAD_PARTS = dict(efficientnet_lite0=1280, conse=384)   # what the shipped head reads
 HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's

@@ -25,6 +25,7 @@ from .relevance import Moment
 from .subtitles import Cue
 
 TITLE_CHARACTERS = 80
+ZERO_SHOT = "zero-shot, no training"   # what scored, where no model did
 
 
 @dataclass

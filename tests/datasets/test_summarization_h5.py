@@ -68,9 +68,11 @@ def test_a_batch_is_padded(h5, tmp_path):
     for key in ("features", "gtscore", "picks"):
         short[key] = short[key][:5]
     short["user_scores"] = short["user_scores"][:, :5]
+    short["features_text"] = np.ones((3, 4))
     dataset = make(write(tmp_path / "w.h5", dict(a=group_values(1), b=short)), text="features_text")
     batch = collate([dataset[0], dataset[1]])
-    saliency = batch["saliency"].data[0]
+    query, saliency = batch["query"].data[0], batch["saliency"].data[0]
+    assert query.shape == (2, 3, 4) and torch.isinf(query[0, 1:]).all() and torch.isfinite(query[0, :1]).all() and (query[1] == 1).all()
     assert saliency.shape == (2, T) and (saliency[1, 5:] == -1).all() and (saliency[1, :5] >= 0).all()
 
 
@@ -149,6 +151,7 @@ def without(key):
     (changed(gtscore=np.full(T, 0.5)), r"gtscore is 0.5 everywhere"),
     (changed(user_scores=np.ones((3, T))), r"user_scores are all alike"),
     (changed(picks=np.arange(0, 1200, 100)), r"picks must be two or more ascending frames within 0..119"),
+    (changed(picks=np.array([0, 10, 10, *range(30, 120, 10)])), r"picks must be two or more ascending frames"),
     (changed(change_points=np.array([[0, 200]])), r"change_points \(1, 2\) must be first and last frames"),
     (changed(features=np.full((T, 6), np.inf)), r"features holds NaN or infinity"),
 ])

@@ -91,6 +91,31 @@ def test_windows_equal_the_whole_where_attention_is_local(video, query):
     assert (scores(seen, video, query) - scores(make(window=1000), video, query)).abs().max() > 1e-4
 
 
+def test_a_row_is_the_mean_over_windows_weighted_towards_their_middles():
+    """A layer that says where in its window a row stands, and one that changes nothing."""
+    T, size = 23, 8
+    member = make(window=size).members[0]
+    rows = torch.randn(2, T, 3)
+    mask = torch.ones(2, T, dtype=torch.bool)
+    assert torch.allclose(member._in_windows(lambda x, mask: x, rows, mask), rows, atol=1e-6)
+    found = member._in_windows(lambda x, mask: torch.arange(size, dtype=x.dtype).reshape(1, size, 1).expand_as(x), rows, mask)
+    for t in range(T):
+        inside = [(t - start, min(t - start + 1, size - (t - start))) for start in (0, 4, 8, 12, 15) if start <= t < start + size]
+        assert found[0, t, 0].item() == pytest.approx(sum(place * weight for place, weight in inside) / sum(w for _, w in inside))
+
+
+def test_the_scale_of_features_and_where_sentences_lie_is_learned(video, query):
+    """Features a hundred times as large, or sentences all moved by one vector, score alike after training saw them."""
+    def trained(scale, shift):
+        model = make(noise=0, p=0, p_text=0)
+        model.train()(dict(video=scale * video, query=query, saliency=torch.rand(2, 40), meta=None), mode="train")
+        model.eval().text_mean.data.add_(shift)
+        return scores(model, scale * video, query + shift)
+
+    first = trained(1, 0)
+    assert torch.allclose(trained(100, 0), first, atol=1e-5) and torch.allclose(trained(1, 3), first, atol=1e-4)
+
+
 def test_scores_are_of_time_and_not_of_rows():
     """Everything is in seconds: as rows get shorter, scores come nearer to those of very short rows.
 

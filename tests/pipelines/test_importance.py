@@ -46,6 +46,35 @@ def test_sentences_count_and_their_order_does_not(model):
     assert np.abs(said - silent).max() > 0.01
 
 
+def test_the_model_reads_what_the_encoders_made_in_their_order(model):
+    """Rows of 2 s, the parts as the encoder names them, every sentence; the scores come back as they are."""
+    class Spy:
+        axes = model.axes
+
+        def __call__(self, data, mode):
+            self.data, self.mode = data, mode
+            return dict(_out=dict(saliency=torch.arange(9.0)[None] / 9))
+
+    spy, seen = Spy(), video(9)
+    turned = SimpleNamespace(**{**vars(seen), "visual": dict(reversed(seen.visual.items())), "clip_len_s": 4})
+    scores = importance(spy, turned, ENCODERS, ["a dog", "two bikes"])
+    assert np.array_equal(scores, (torch.arange(9.0) / 9).double().numpy()) and spy.mode == "test"
+    assert torch.equal(spy.data["video"][0], torch.from_numpy(np.concatenate([seen.visual[part] for part in PARTS], axis=1)))
+    assert spy.data["row_s"] == 4 and spy.data["query"].shape == (1, 2, 384) and (spy.data["saliency"] >= 0).all()
+    importance(spy, seen, ENCODERS)
+    assert spy.data["row_s"] == 2 and "query" not in spy.data
+
+
+def test_the_order_of_rows_matters_only_by_time(model):
+    """The same film at rows of 1 s and of 2 s is scored alike, and otherwise when it is told wrongly."""
+    slow = video(240)
+    half = {part: (rows[::2] + rows[1::2]) / 2 for part, rows in slow.visual.items()}
+    fine = importance(model, SimpleNamespace(**{**vars(slow), "clip_len_s": 1}), ENCODERS)
+    coarse, wrong = (importance(model, SimpleNamespace(**{**vars(slow), "visual": half, "clip_len_s": s}), ENCODERS) for s in (2, 1))
+    between = (fine[::2] + fine[1::2]) / 2
+    assert np.abs(coarse - between).mean() < np.abs(wrong - between).mean()
+
+
 def test_features_of_other_encoders_are_named(model):
     other = video(9, dict(clip_image=512))
     with pytest.raises(InputError, match=r"v.mp4: its features are 512 wide \(clip_image\), but the model reads 1664"):

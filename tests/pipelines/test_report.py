@@ -151,6 +151,10 @@ def test_says_who_scored(video):
 def test_a_question_without_words_or_without_an_answer(video):
     text = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")]), ["summary.mp4"])).text
     assert "Nothing was asked" in text and "What stands out" in text
+    assert "clips that even their most alike other clips look different from" in text and "How much a clip stands out" in text
+    by_model = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")], kind="CLIP-It, trained on TVSum"))).text
+    assert "what a trained model (CLIP-It, trained on TVSum) scores highest" in by_model and "How the model scores a clip" in by_model
+    assert "most alike" not in by_model and "stands out from the rest" not in by_model
     text = Page(report_html(make(video, moments=[]), ["summary.mp4"])).text
     assert "no part of the video differs" in text
 

@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from datasets.summarization_labels import disjoint_folds, read_folds, read_summarized
 from models.encoders import build_encoders
+from pipelines.shots import change_points
 from pipelines.summarization_h5 import frame_shots, user_summary
 from tests.pipelines.fakes import write_video
 from tools.build_summarization_h5 import main
@@ -155,7 +156,12 @@ def same(a, b, *but):
             assert dict(one[name].attrs) == dict(other[name].attrs)
 
 
-def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, capsys):
+def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, capsys, monkeypatch):
+    def watched(rows):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # as KTS is defined
+        return change_points(rows)
+
+    monkeypatch.setattr("pipelines.summarization_h5.change_points", watched)
     shutil.copy(root / "videos/two.mp4", root / "videos/nobody_rated.mp4")
     assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
     (root / "videos/nobody_rated.mp4").unlink()
