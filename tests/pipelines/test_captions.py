@@ -198,6 +198,18 @@ def test_what_shots_show_is_told_when_nothing_is_asked(video):
     assert "What seems to be seen" not in report_html(summarizer.summarize(video, ["red"]))
 
 
+def test_modelscopes_call_gives_the_frames_and_times_that_are_asked_for(tmp_path):
+    """100 s at 10 frames a second; red from 20 to 28, blue from 40 to 46: 14 s, and 15 s are to be kept."""
+    path = write_video(tmp_path / "v.mp4", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 54)
+    summarizer = Summarizer(colour_encoders())
+    expected = {"output": [{"frame": [200, 279], "timestamps": ["00:00:20.000", "00:00:28.000"]},
+                           {"frame": [400, 459], "timestamps": ["00:00:40.000", "00:00:46.000"]}]}
+    assert summarizer((str(path), ["red", "blue"])) == summarizer((path, ["blue", "red"])) == expected
+    (red,), (blue,) = (summarizer((path, text))["output"] for text in ("red", "blue"))   # the rest of 15 s lies beside
+    assert red["frame"][0] <= 200 and red["frame"][1] >= 279 and blue["frame"][0] <= 400 and blue["frame"][1] >= 459
+    assert max(last - first + 1 for first, last in (red["frame"], blue["frame"])) <= 150
+
+
 def test_it_is_called_as_modelscopes_pipeline(video):
     summarizer = Summarizer(colour_encoders())
     found = summarizer((str(video.info.path), ["blue"]))
