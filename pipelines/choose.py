@@ -55,9 +55,7 @@ class Chooser:
             best.setdefault(moment.text, moment)   # they come by falling score
         self.good = [m for m in moments if m.score >= best[m.text].score / 2]
         self.favoured = [m is best[m.text] for m in self.good]
-        rows = unit_rows(rows)
-        points = change_points(rows, max_change_points=min(300, max(120, len(rows) // 15)))
-        self.shots = shots_from_points(points, len(rows))
+        self.shots = shots_from_points(_points(video, rows), len(rows))
 
     def summary(self, share: Fraction) -> Choice:
         """Shots within a budget, which begin and end where the asked moments do, too, and are at most a third of it."""
@@ -97,3 +95,13 @@ class Chooser:
 
     def _refined(self, spans: Sequence[tuple[int, int]], max_len: int) -> np.ndarray:
         return refine_shots(self.shots, [border for first, last in spans for border in (first, last + 1)], max_len)
+
+
+def _points(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
+    """Where new shots start; worked out once for all questions about the same features."""
+    kept_rows, points = video.memo.get("points", (None, None))
+    if kept_rows is not rows:
+        limit = min(300, max(120, len(rows) // 15))
+        points = change_points(unit_rows(rows), max_change_points=limit)
+        video.memo["points"] = (rows, points)
+    return points

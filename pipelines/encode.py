@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class EncodedVideo:
         sampling: `exact`, or `keyframes`: the pictures are the key frames nearest to the clips' middles.
         decoder: what decoded the pictures, `software` or a device.
         farthest_s: how far from its middle a clip's key frame is at most; 0 for exact pictures.
+        memo: what questions have worked out that does not depend on them, so that the next one is quicker.
     """
 
     info: VideoInfo
@@ -69,6 +70,7 @@ class EncodedVideo:
     sampling: str = "exact"
     decoder: str = "software"
     farthest_s: float = 0.0
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_clips(self) -> int:
@@ -81,8 +83,10 @@ class EncodedVideo:
 
     def blank(self) -> np.ndarray:
         """(T,) bool: clips whose picture is all of one brightness, such as black before a fade."""
-        pictures = (Image.open(io.BytesIO(jpeg)).convert("L") for jpeg in self.thumbnails)
-        return np.array([np.asarray(picture).std() < BLANK_CONTRAST for picture in pictures])
+        if "blank" not in self.memo:
+            pictures = (Image.open(io.BytesIO(jpeg)).convert("L") for jpeg in self.thumbnails)
+            self.memo["blank"] = np.array([np.asarray(picture).std() < BLANK_CONTRAST for picture in pictures])
+        return self.memo["blank"].copy()
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes one npz, whole or not at all; `load` reads it."""
@@ -274,7 +278,7 @@ def _info_to_json(info: VideoInfo) -> dict:
             return dict(fraction=str(value))
         return dict(path=str(value)) if isinstance(value, Path) else value
 
-    return {field.name: to_json(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    return {part.name: to_json(getattr(info, part.name)) for part in dataclasses.fields(info)}
 
 
 def _info_from_json(values: dict) -> VideoInfo:

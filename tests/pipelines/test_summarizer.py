@@ -8,6 +8,7 @@ import torch
 from common.errors import InputError
 from models import UMT
 from models.encoders.base import Encoders
+from pipelines import choose
 from pipelines import summarizer as module
 from pipelines.encode import encode_video
 from pipelines.question import Shorts
@@ -329,3 +330,21 @@ def test_the_head_scores_when_nothing_is_asked_and_leaves_what_is_asked_alone(tm
     plain = Summarizer(encoders).summarize(encoded, ["red"])
     again = summarizer.summarize(encoded, ["red"])
     assert asked == ["head"] and again.scores.tolist() == plain.scores.tolist() and again.scored_by == plain.scored_by
+
+
+def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
+    calls, real = [], choose.change_points
+    monkeypatch.setattr(choose, "change_points", lambda *args, **keys: (calls.append(1), real(*args, **keys))[1])
+    summarizer = Summarizer(colour_encoders())
+    video = summarizer.encode(write_video(tmp_path / "a.mp4", ["red"] * 6 + ["black"] * 6 + ["blue"] * 6), progress=False)
+    fresh = dataclasses.replace(video, visual={part: rows.copy() for part, rows in video.visual.items()})
+    for texts in (["red"], ["blue"], []):
+        again, alone = summarizer.summarize(video, texts), summarizer.summarize(fresh, texts)
+        assert again.to_json()["shots"] == alone.to_json()["shots"] and again.scores.tolist() == alone.scores.tolist()
+    assert len(calls) == 2   # one for each of the two
+    assert video.blank().tolist() == [False] * 3 + [True] * 3 + [False] * 3
+    video.blank()[:] = True
+    assert video.blank().sum() == 3   # nobody changes what is kept
+    other = dataclasses.replace(video, visual={part: rows[::-1].copy() for part, rows in video.visual.items()})
+    summarizer.summarize(other, ["red"])
+    assert len(calls) == 3
