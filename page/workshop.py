@@ -16,6 +16,7 @@ from common.errors import InputError
 
 LOOK_S = 0.05         # how often the job's word and a wish to stop are looked for
 PATIENCE_S = 10.0     # that a job has to stop of itself
+FAREWELL_S = 3.0      # that a job and its process have when everything ends
 FAULT = ("Something went wrong here, which is no fault of yours; others are not touched by it. "
          "Try again, and if it happens again, try another file")
 
@@ -100,8 +101,8 @@ class Workshop:
             for work in (*self._line, *([self._running] if self._running else [])):
                 work.stop()
             self._changed.notify()
-        self._end_child()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(FAREWELL_S)
+        self._end_child(gently=not self._thread.is_alive())
 
     def _serve(self) -> None:
         while True:
@@ -159,11 +160,16 @@ class Workshop:
             theirs.close()
         return self._connection
 
-    def _end_child(self) -> None:
+    def _end_child(self, gently: bool = False) -> None:
+        """Ends the child at once; or `gently`, by itself, if it does nothing."""
         child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            child.join(PATIENCE_S)
+        if child is None:
+            return
+        if gently:
+            self._connection.close()
+            child.join(FAREWELL_S)
+        child.kill()
+        child.join(PATIENCE_S)
 
 
 def _work(connection: Connection) -> None:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.errors import InputError
 
 WIDE, PHONE = dict(width=1160, height=860), dict(width=390, height=844)
+FLAT = 80   # colours
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync"]
 
@@ -37,8 +38,18 @@ def save(page, path: Path) -> None:
     page.wait_for_timeout(700)   # pictures of videos come late
     page.screenshot(path=path, full_page=True)
     with Image.open(path) as image:
-        image.convert("RGB").save(path, optimize=True)
+        few_colours(image.convert("RGB")).save(path, optimize=True)
     print(path)
+
+
+def few_colours(image):
+    """An image of 256 colours: the commonest as they are, so that flat areas stay, and others for the pictures."""
+    from PIL import Image
+    common = sorted(image.getcolors(image.width * image.height), reverse=True)[:FLAT]
+    others = image.quantize(256 - FLAT).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for _, colour in common for value in colour] + others[:3 * (256 - FLAT)])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def ask_example(page, compare: bool = False) -> None:
