@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -86,7 +87,7 @@ class View:
         self.go = gr.Button("Find it", variant="primary", elem_id="go")
 
     def _listen(self, blocks: gr.Blocks) -> None:
-        quiet = dict(show_progress="hidden", api_visibility="private", concurrency_limit=None)
+        quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private", concurrency_limit=None)
         watching = [self.token, self.state, self.whole, self.asking, self.answer, self.result]
         asked = [self.token, self.sentences, self.mode, self.budget, self.count, self.length, self.model, self.compare,
                  self.shape]
@@ -125,14 +126,14 @@ class View:
 
     def _closed(self, request: gr.Request) -> None:
         """Who closes the page needs his video no more."""
-        self.service.desks.remove(self._open.pop(request.session_hash, ""))
+        self.service.desks.remove(self._open.pop(str(request.session_hash), ""))
 
     async def _watch(self, request: gr.Request, old: str, choose: Callable[[], Desk]) -> AsyncIterator[dict]:
         """Takes a new video in the place of the old one, whose files go, and shows how far the watching is."""
         desk = None
         try:
             desk = choose()
-            self._open[request.session_hash] = desk.token
+            self._open[str(request.session_hash)] = desk.token
             if old != desk.token:
                 self.service.desks.remove(old)
             yield {**self._cleared(), self.token: desk.token}
@@ -161,7 +162,8 @@ class View:
             answer = await self.service.answer(desk, question)
             yield {self.asking: "", self.answer: html.answer_section(answer, question),
                    self.result: html.state(html.Progress("cutting"))}
-            place, ended, before = self.result, {}, ""
+            ended: dict[str, Any] = {}
+            place, before = self.result, ""
             async for progress in self.service.cut(desk, question, answer, ended):
                 if html.state(progress) != before:
                     before = html.state(progress)

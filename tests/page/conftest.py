@@ -5,8 +5,6 @@ import io
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio")
-
 from page.catalogue import Catalogue, Model
 from page.example import Example
 from page.limits import Limits

@@ -1,31 +1,22 @@
 """The page in a real browser: what people do with it, what they do wrong, and that nobody sees another's files."""
 
 import re
-import shutil
-import socket
-import threading
-import urllib.parse
 
 import httpx
 import pytest
 
+from tests.chromium import NEEDS_CHROMIUM, launched
 from tests.media import decoded
 from tests.pipelines.fakes import write_video
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+pytestmark = NEEDS_CHROMIUM
 SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"])
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -103,16 +94,6 @@ def test_send_ask_seek_download_and_ask_again(visit, film, tmp_path, url):
     assert len(pictures) == 60 and all(picture[:, 20:40, 0].mean() > 180 for _, picture in pictures)   # 15 % of 40 s, red
     page.click(".kept-list button >> nth=0")
     assert 0 <= time_of(page, "#cut") < 2
-    asked(page, "grey")
-    assert page.locator(".moments .what:has-text('red')").count() == 0
-    with_cut(page)
-    asked(page)
-    assert page.faults == [] and {address.split("/")[2] for address in page.asked if address.startswith("http")} == {url.split("/")[2]}
-
-
-def test_the_curve_is_moved_along_by_keys(visit, film):
-    page = asked(watched(visit(), film), "red")
-    page.wait_for_function("document.querySelector('#whole video').readyState >= 1")
     page.focus(".time")
     page.keyboard.press("End")
     page.keyboard.press("Home")
@@ -121,6 +102,11 @@ def test_the_curve_is_moved_along_by_keys(visit, film):
     assert page.get_attribute(".time", "aria-valuetext").startswith("0:10 · score ")
     page.keyboard.press("Enter")
     assert 10 <= time_of(page) < 12
+    asked(page, "grey")
+    assert page.locator(".moments .what:has-text('red')").count() == 0
+    with_cut(page)
+    asked(page)
+    assert page.faults == [] and {address.split("/")[2] for address in page.asked if address.startswith("http")} == {url.split("/")[2]}
 
 
 def test_everything_can_be_reached_by_keys(visit):
@@ -137,14 +123,17 @@ def test_everything_can_be_reached_by_keys(visit):
     assert "1 lines, the example" in page.inner_text("#subtitles-said")
 
 
-@pytest.mark.parametrize("content, words", [
-    (b"", "This file is empty (0 bytes)"), (b"a text\n" * 50, "This is not a video that can be read"),
-    (b"x" * 2_000_001, "This file is too large: at most 2 MB are taken here")], ids=["empty", "text", "large"])
-def test_faults_are_told_in_words_and_leave_the_page_as_it_was(visit, film, content, words):
+def test_faults_are_told_in_words_and_leave_the_page_as_it_was(visit, film):
     page = visit()
-    upload(page, film, content=content)
-    page.wait_for_selector(f".fault:visible:has-text('{words}')")
-    assert page.locator("#whole").count() == 0 and "Traceback" not in page.content()
+    for content, words in ((b"", "This file is empty (0 bytes)"), (b"a text\n" * 50, "This is not a video that can be read"),
+                           (b"x" * 2_000_001, "This file is too large: at most 2 MB are taken here")):
+        upload(page, film, content=content)
+        page.wait_for_selector(f".fault:visible:has-text('{words}')")
+        assert page.locator("#whole").count() == 0 and "Traceback" not in page.content()
+    page.route("**/videos?*", lambda route: route.abort("connectionreset"))
+    upload(page, film)
+    page.wait_for_selector(".upload-error:has-text('The connection broke while “a film.mp4” was being sent')")
+    page.unroute("**/videos?*")
     watched(page, film)
     assert page.locator(".fault:visible").count() == 0
 
@@ -175,16 +164,6 @@ def test_scripts_are_shown_and_never_run(visit, film):
     page.click("#go")
     page.wait_for_selector("#asking .fault:has-text('onerror')")
     assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0
-
-
-def test_a_connection_that_breaks_while_sending(visit, film):
-    page = visit()
-    page.route("**/videos?*", lambda route: route.abort("connectionreset"))
-    upload(page, film)
-    page.wait_for_selector(".upload-error:has-text('The connection broke while “a film.mp4” was being sent')")
-    page.unroute("**/videos?*")
-    watched(page, film)
-    assert not page.is_visible(".upload-error")
 
 
 def test_two_users_never_see_each_others_files(visit, film, url, tmp_path):
@@ -303,18 +282,3 @@ def contrast(one, two):
     """As WCAG has it; 4.5 is enough for text."""
     dark, light = sorted((luminance(one), luminance(two)))
     return (light + 0.05) / (dark + 0.05)
-
-
-def test_a_slow_sender_does_not_hold_up_the_others(visit, film, url):
-    address, go_on = urllib.parse.urlsplit(url), threading.Event()
-
-    def dawdle():
-        with socket.create_connection((address.hostname, address.port)) as raw:
-            raw.sendall(f"POST /videos?name=slow.mp4 HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 900000\r\n\r\n".encode())
-            go_on.wait(30)
-
-    thread = threading.Thread(target=dawdle)
-    thread.start()
-    asked(watched(visit(), film), "red")
-    go_on.set()
-    thread.join()

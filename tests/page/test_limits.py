@@ -57,7 +57,7 @@ def test_what_is_no_film_is_refused_before_anything_else_opens_it(tmp_path):
                   concat=f"ffconcat version 1.0\nfile {segment.name}\n".encode(), page=b"<html><script>1</script></html>")
     for name, content in faults.items():
         (tmp_path / f"{name}.mp4").write_bytes(content)
-        with pytest.raises(InputError, match="not a video"):
+        with pytest.raises(InputError, match="not a video that can be read"):   # not even opened
             check_film(tmp_path / f"{name}.mp4")
     with av.open(str(tmp_path / "concat.mp4")) as container:   # which FFmpeg would follow, left to itself
         assert container.format.name == "concat"

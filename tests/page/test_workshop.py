@@ -62,6 +62,13 @@ def test_a_fault_or_a_crash_costs_one_job_only(shop, job, message):
     assert ended(next_one) == ("done", 42)
 
 
+def test_a_process_that_dies_between_two_jobs_costs_none(shop):
+    assert ended(shop.submit(jobs.double, 1)) == ("done", 2)
+    shop._child.kill()
+    shop._child.join()
+    assert ended(shop.submit(jobs.double, 2)) == ("done", 4)
+
+
 def test_a_job_that_says_nothing_is_ended():
     shop = Workshop()
     try:

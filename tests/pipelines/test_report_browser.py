@@ -1,6 +1,5 @@
 """The page in a real browser: it plays what is clicked, fits every width, prints, and asks the network for nothing."""
 
-import shutil
 from fractions import Fraction
 
 import pytest
@@ -10,10 +9,10 @@ from pipelines.outputs import Form, write_outputs
 from pipelines.question import Shorts
 from pipelines.subtitles import Cue
 from pipelines.summarizer import Summarizer
+from tests.chromium import NEEDS_CHROMIUM, launched
 from tests.pipelines.fakes import colour_encoders, write_video
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")]
+pytestmark = NEEDS_CHROMIUM
 SECONDS = ["grey"] * 10 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
 CUES = [Cue(3, 5, "nobody hears this"), Cue(11, 13, "it is <red> & hot"), Cue(31, 34, "and blue")]
 
@@ -33,13 +32,8 @@ def pages(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"])
-        yield launched
-        launched.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
