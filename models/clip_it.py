@@ -48,16 +48,18 @@ class CLIPIt(nn.Module):
         axes: how many principal axes of the centred features are read, found by `fit_axes` before training; 0 reads
             the features themselves. Adam moves every weight alike, so along axes those of little variance, which
             hold little of what people agree on, count less.
+        alike: share of a score that comes from the frames of the video that look alike, each by the inner product
+            of their features: label propagation (Zhou et al., NIPS 2003) in one step, since people give one thing
+            one score. The loss sees the scores before it; through it, less is learned.
     """
 
     def __init__(self, video_dims: int, text_dims: int, dims: int = 8, shared: int = 0, heads: int = 2, layers: int = 1,
                  p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 5.0, row_s: float = 1.0,
-                 window: int = 1024, members: int = 1, keep: bool = False,
-                 axes: int = 0):
+                 window: int = 1024, members: int = 1, keep: bool = False, axes: int = 0, alike: float = 0):
         super().__init__()
         if shared not in (0, text_dims):
             raise ValueError(f"CLIPIt: shared={shared} columns cannot be compared with sentences {text_dims} wide")
-        self.shared, self.p_text, self.row_s = shared, p_text, row_s
+        self.shared, self.p_text, self.row_s, self.alike = shared, p_text, row_s, alike
         self.context = FrameContext(smooth_s)
         self.text_mean = nn.Parameter(torch.zeros(text_dims))
         self.register_buffer("energy", torch.zeros((), dtype=torch.float64))   # summed squares of centred features
@@ -88,15 +90,17 @@ class CLIPIt(nn.Module):
         features, channels, shared = self._context(data, mask)
         if self.shared:
             channels = torch.cat([channels, self._relevance(shared, sentences, said).unsqueeze(-1)], dim=-1)
-        features = self._scaled(features, mask)
+        scaled = self._scaled(features, mask)
         losses, total = [], 0
         for member in self.members:
-            scores = standardised(member(features, channels, sentences, said, mask), mask)
+            scores = standardised(member(scaled, channels, sentences, said, mask), mask)
             total = total + scores.detach() / len(self.members)
             if mode != "test":
                 target = standardised(data["saliency"].float(), mask)
                 alike = (scores * target).sum(dim=1) / mask.sum(dim=1).clamp(min=1)   # Pearson's correlation, (B,)
                 losses.append((1 - alike).mean())
+        if self.alike:
+            total = self._propagated(total, features, mask)
         output = dict(_avg_factor=len(video), _out=dict(
             meta=data.get("meta"), saliency=(total.sigmoid() * mask).float().cpu()))
         if losses:
@@ -151,6 +155,12 @@ class CLIPIt(nn.Module):
             return cosines.sum(dim=-1)
         best = cosines.masked_fill(~said.unsqueeze(1), -torch.inf).amax(dim=-1)
         return RELEVANCE_SCALE * best.masked_fill(~said.any(dim=1, keepdim=True), 0)
+
+    def _propagated(self, scores: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) scores joined with those of frames alike; by (T, A) products, so memory grows with T alone."""
+        from_alike = features @ (features.transpose(1, 2) @ scores.unsqueeze(-1))   # (B, T, A) @ (B, A, 1)
+        return ((1 - self.alike) * standardised(scores, mask)
+                + self.alike * standardised(from_alike.squeeze(-1), mask))
 
     def _scaled(self, features: Tensor, mask: Tensor) -> Tensor:
         """Divides by the root mean square over all features that training has seen."""

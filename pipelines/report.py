@@ -216,7 +216,7 @@ def _lines(title: str, cues: Sequence[Cue], places: Places) -> str:
 def _made(summary: Summary) -> str:
     by = summary.scored_by
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
-    facts = [("Scored by", _kind(summary)), ("Config", by.get("config")),
+    facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
              ("Words", by.get("text") if summary.texts else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),

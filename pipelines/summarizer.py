@@ -32,7 +32,7 @@ from .cache import encode_cached
 from .captions import Captioner, build_captioner
 from .choose import Choice, Chooser
 from .encode import EncodedVideo, encode_video
-from .importance import importance, load_importance
+from .importance import importance, load_importance, trust
 from .question import Shorts, budget_share, check_budget, check_mode
 from .relevance import (
     MAX_MOMENTS,
@@ -55,6 +55,7 @@ from .windows import score_windows, takes_text
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
+WORDS_SHARE = 0.8   # of a clip's score when something is asked; the rest is what matters in the video
 HEAD_PARTS = dict(efficientnet_lite0=1280, conse=384)   # what the shipped head reads
 HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's
 
@@ -86,8 +87,9 @@ class Summarizer:
         window_clips: clips that the model was trained on.
         names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
         captioner: says what shots show when nothing is asked; None says nothing.
-        head: scores clips by their importance to people when nothing is asked and there is no model, see
-            `pipelines.importance`; None takes what stands out from the rest.
+        head: scores clips by their importance to people, see `pipelines.importance`: where there is no model, it
+            decides as far as it may be trusted when nothing is asked, and weighs a little beside the words
+            when something is. None takes what stands out from the rest.
     """
 
     def __init__(self, encoders: Encoders, model: nn.Module | None = None, parts: Sequence[str] = (),
@@ -156,19 +158,25 @@ class Summarizer:
         texts, budget, mode = check_texts(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
         curves, moments = self._score(video, texts, subtitles) if texts else self._score_unasked(video)
+        joins = self.model is None and self.head is not None
         odd = np.count_nonzero(~np.isfinite(curves))
         if odd:
             by = self.names.get("checkpoint") or self.names["kind"]
             raise InputError(f"{video.info.path}: {odd} of {curves.size} scores are no finite numbers; what scores "
                              f"them ({by}) is damaged or was trained on other features")
         scores = curves.max(axis=0)
+        if texts and joins:
+            scores = WORDS_SHARE * scores + (1 - WORDS_SHARE) * self._what_matters(video)
         share = budget_share(budget, video.info.duration_s)
         choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
         captions = self.captioner.captions(video, choice.shots) if self.captioner and not texts else []
         edges_s = [float(e) for e in video.edges_s]
         visual = self.encoders.visual
-        by_head = {} if texts or self.model is not None or self.head is None else dict(kind=BY_HEAD)
-        names = dict(config=None, checkpoint=None) | self.names | by_head | dict(
+        matters = {}
+        if joins:
+            matters = dict(beside=self._by(video) or "what stands out") if texts else dict(
+                kind=self._by(video) or ZERO_SHOT)
+        names = dict(config=None, checkpoint=None) | self.names | matters | dict(
             visual=type(visual).__name__, text=type(self.encoders.text).__name__,
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Summary(
@@ -186,9 +194,10 @@ class Summarizer:
         return chooser.moments(share) if mode == "moments" else chooser.summary(share)
 
     def _listens(self, video: EncodedVideo, texts: tuple[str, ...]) -> bool:
-        """Whether the scores depend on sound, which zero-shot has no words for, and the head no ears."""
+        """Whether the scores depend on sound: not by words alone, and not by the head alone."""
         if self.model is None:
-            return not texts and self.head is None and video.audio is not None
+            stands_out = not texts or self.head is not None
+            return stands_out and self._trust(video) < 1 and video.audio is not None
         return getattr(self.model, "audio_enc", None) is not None and video.audio is not None
 
     def _check(self, video: EncodedVideo, texts: tuple[str, ...]) -> None:
@@ -228,14 +237,28 @@ class Summarizer:
     def _score_unasked(self, video: EncodedVideo) -> tuple[np.ndarray, list[Moment]]:
         if self.model is not None:
             curve, moments = self._run_model(video, None, "")
-        elif self.head is not None:
-            curve = np.where(video.blank(), 0, importance(self.head, video, self.encoders))
-            moments = self._moments_in(video, curve, "")
         else:
-            sigma_clips = self.settings.sigma_clips
-            curve = standing_out(self._main_part(video), video.audio, video.blank(), sigma_clips)
+            curve = self._what_matters(video)
             moments = self._moments_in(video, curve, "")
         return curve[None], self._best(moments)
+
+    def _by(self, video: EncodedVideo) -> str | None:
+        """What `_what_matters` goes by, for the report; None where that is what stands out alone."""
+        share = self._trust(video)
+        return None if share == 0 else BY_HEAD if share == 1 else f"{BY_HEAD}, and what stands out"
+
+    def _trust(self, video: EncodedVideo) -> float:
+        return 0.0 if self.head is None else trust(self._main_part(video))
+
+    def _what_matters(self, video: EncodedVideo) -> np.ndarray:
+        """(T,) in [0, 1], without words: the head's scores as far as it is trusted, then what stands out."""
+        share, curve = self._trust(video), np.zeros(video.n_clips)
+        if share < 1:
+            curve += (1 - share) * standing_out(self._main_part(video), video.audio, video.blank(),
+                                                self.settings.sigma_clips)
+        if share > 0:
+            curve += share * np.where(video.blank(), 0, importance(self.head, video, self.encoders))
+        return curve
 
     def _best(self, moments: list[Moment]) -> list[Moment]:
         return suppress(moments, self.settings.max_iou, self.settings.max_moments)

@@ -42,7 +42,8 @@ class Summary:
         shots: all the shots, `(start_s, end_s)`, without gaps.
         selected: indices of the shots that the cut keeps, ascending.
         scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
-            `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores.
+            `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores; `beside` is what
+            had a fifth of the say beside the words.
         cues: the subtitles that were read along; not looked through when nothing was asked.
         timings_s: seconds that each step took.
         video_file: where `save_video` wrote, if it did.

@@ -77,7 +77,28 @@ def test_padded_frames_change_nothing(video, query):
 
 
 def test_one_frame_is_scored(query):
-    assert torch.isfinite(scores(make(), torch.randn(2, 1, V), query)).all()
+    for alike in (0, 0.75):
+        assert torch.isfinite(scores(make(alike=alike), torch.randn(2, 1, V), query)).all()
+
+
+def test_frames_that_look_alike_share_their_scores(video, query):
+    """Against the sum over pairs, written out; padded frames have no part, and the loss sees none of it."""
+    plain, sharing = make(), make(alike=0.75)
+    mask = torch.ones(2, 40)
+    mask[1, 31:] = -1
+    before, after = (scores(model, video, query, mask).logit() for model in (plain, sharing))
+    for b, T in enumerate((40, 31)):
+        features = plain.context(video[b:b + 1, :T], torch.ones(1, T, dtype=torch.bool), 1.0)[0][0]
+        own = (before[b, :T] - before[b, :T].mean()) / before[b, :T].std(unbiased=False)
+        passed = torch.stack([sum(features[t] @ features[u] * own[u] for u in range(T)) for t in range(T)])
+        passed = (passed - passed.mean()) / passed.std(unbiased=False)
+        torch.testing.assert_close(after[b, :T], 0.25 * own + 0.75 * passed, atol=1e-3, rtol=1e-3)
+    data = dict(video=video, query=query, saliency=torch.rand(2, 40))
+    losses = []
+    for model in (plain.train(), sharing.train()):
+        torch.manual_seed(4)
+        losses.append(model(data, mode="train")["saliency_loss"].item())
+    assert losses[0] == losses[1]
 
 
 def test_windows_equal_the_whole_where_attention_is_local(video, query):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from pipelines.importance import CHECKPOINT, importance, load_importance
+from pipelines.importance import CHECKPOINT, importance, load_importance, trust
 
 
 class Words:
@@ -83,3 +83,12 @@ def test_features_of_other_encoders_are_named(model):
 
 def test_the_weights_were_trained(model):
     assert model.count > 0 and torch.isfinite(model.axes).all() and model.axes.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("self_like", "expected"), [(0.5, 1), (0.79, 1), (0.81, 0.5), (0.83, 0), (0.95, 0)])
+def test_a_video_that_looks_alike_all_the_time_is_not_the_models_to_judge(self_like, expected):
+    rows = np.zeros((4, 9))
+    rows[:, 0] = self_like   # the mean's direction
+    rows[[0, 1], 1], rows[[2, 3], 2] = [1, -1], [1, -1]
+    rows[:, 1:] *= (1 - self_like**2)**0.5
+    assert trust(7 * rows) == pytest.approx(expected)

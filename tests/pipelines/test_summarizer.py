@@ -313,7 +313,7 @@ def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypa
     assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "colour")
 
 
-def test_the_head_scores_when_nothing_is_asked_and_leaves_what_is_asked_alone(tmp_path, monkeypatch):
+def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the_say_beside_words(tmp_path, monkeypatch):
     video = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
     encoders, asked = colour_encoders(), []
 
@@ -321,15 +321,25 @@ def test_the_head_scores_when_nothing_is_asked_and_leaves_what_is_asked_alone(tm
         asked.append(head)
         return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
 
+    def by(trusted, texts=()):
+        monkeypatch.setattr("pipelines.summarizer.trust", lambda visual: trusted)
+        return Summarizer(encoders, head="head").summarize(encoded, texts)
+
     monkeypatch.setattr("pipelines.summarizer.importance", likes_blue)
-    summarizer = Summarizer(encoders, head="head")
-    encoded = summarizer.encode(video, progress=False)
-    summary = summarizer.summarize(encoded)
-    assert asked == ["head"] and summary.scores.tolist() == [0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0]   # black shows nothing
-    assert summary.scored_by["kind"] == "CLIP-It, trained on TVSum" and 6 <= summary.intervals_s[0][0] < 12
-    plain = Summarizer(encoders).summarize(encoded, ["red"])
-    again = summarizer.summarize(encoded, ["red"])
-    assert asked == ["head"] and again.scores.tolist() == plain.scores.tolist() and again.scored_by == plain.scored_by
+    plain = Summarizer(encoders)
+    encoded = plain.encode(video, progress=False)
+    alone, likes = by(1.0), np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # black shows nothing
+    assert asked == ["head"] and alone.scores.tolist() == likes.tolist() and 6 <= alone.intervals_s[0][0] < 12
+    assert alone.scored_by["kind"] == "CLIP-It, trained on TVSum"
+    stands_out, none, some = plain.summarize(encoded).scores, by(0.0), by(0.25)
+    assert np.array_equal(none.scores, stands_out) and none.scored_by["kind"] == "zero-shot, no training"
+    np.testing.assert_allclose(some.scores, 0.75 * stands_out + 0.25 * likes)
+    assert some.scored_by["kind"] == "CLIP-It, trained on TVSum, and what stands out"
+    words, both = plain.summarize(encoded, ["red"]), by(1.0, ["red"])
+    np.testing.assert_allclose(both.scores, 0.8 * words.scores + 0.2 * likes)
+    assert both.moments == words.moments and np.array_equal(both.scores_by_text, words.scores_by_text)
+    assert both.scored_by == words.scored_by | dict(beside="CLIP-It, trained on TVSum")
+    assert by(0.0, ["red"]).scored_by["beside"] == "what stands out"
 
 
 def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
