@@ -20,7 +20,7 @@ def empty_cache(tmp_path, monkeypatch):
 
 def test_every_model_says_what_it_is_and_was_measured_at(empty_cache):
     models = standard_models()
-    assert [m.key for m in models] == ["zero-shot", "importance", "sample", "clip"]
+    assert [m.key for m in models] == ["standard", "zero-shot", "importance", "sample", "clip"]
     assert all(m.name and m.what.endswith(".") and m.measured.endswith(".") for m in models)
     pickle.dumps([m.encoders for m in models])   # they go to another process
 
@@ -35,7 +35,7 @@ def test_what_was_measured_stands_where_it_was_measured(said, source):
 def test_what_is_not_there_says_what_to_do(empty_cache, monkeypatch, tmp_path):
     monkeypatch.setattr(catalogue, "SAMPLE_CHECKPOINT", tmp_path / "best.pth")
     choice = Catalogue(standard_models())
-    assert choice.default.key == "zero-shot" and choice.find("zero-shot") is choice.default
+    assert choice.default.key == "standard" and choice.find("standard") is choice.default
     with pytest.raises(InputError, match="ViT-B-32.pt, Cnn14_mAP=0.431.pth"):
         choice.find("clip")
     with pytest.raises(InputError, match="run.sh trains it"):
