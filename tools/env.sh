@@ -8,9 +8,13 @@
 _env_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 _env_install() {
-  local venv="$_env_root/.venv" python="${PYTHON:-python3}" extra stamp
+  local venv="$_env_root/.venv" python="${PYTHON:-python3}" extra stamp lock=""
   local -a files=("$_env_root/requirements.txt")
   for extra in "$@"; do files+=("$_env_root/requirements-$extra.txt"); done
+  if command -v flock > /dev/null; then   # two at once would install over each other
+    exec {lock}< "$_env_root/requirements.txt"
+    flock "$lock"
+  fi
   if [ ! -x "$venv/bin/python" ]; then
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
       echo "error: $python is older than Python 3.10; name a newer one: PYTHON=python3.11 $0" >&2
@@ -26,6 +30,7 @@ _env_install() {
       --requirement "$file" --constraint "$_env_root/constraints.txt" || return 1
     touch "$stamp"
   done
+  [ -z "$lock" ] || exec {lock}<&-
 }
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then
