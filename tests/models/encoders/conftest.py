@@ -10,12 +10,12 @@ from models.encoders.bare_import import import_bare
 SIZE_PX, TOKENS = 64, 77
 
 
-def random_clip(seed: int = 11):
+def random_clip(seed: int = 11, embed_dim: int = 48, text_width: int = 64):
     """A CLIP network of two layers, in evaluation mode, every weight drawn."""
     model = import_bare("clip", "model", "openai-clip")
-    network = model.CLIP(embed_dim=48, image_resolution=SIZE_PX, vision_layers=2, vision_width=64,
-                         vision_patch_size=16, context_length=TOKENS, vocab_size=49408, transformer_width=64,
-                         transformer_heads=1, transformer_layers=2).eval()
+    network = model.CLIP(embed_dim=embed_dim, image_resolution=SIZE_PX, vision_layers=2, vision_width=64,
+                         vision_patch_size=16, context_length=TOKENS, vocab_size=49408, transformer_width=text_width,
+                         transformer_heads=text_width // 64, transformer_layers=2).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in network.parameters():
