@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 
 from common.errors import InputError
 
-from .features import DTYPES, PACK_SUFFIX, read_matrix
+from .features import DTYPES, PACK_SUFFIX, as_float32, read_matrix
 from .labels import refuse
 
 VERSION = 1
@@ -58,7 +58,7 @@ class PackedFeatures:
         if name not in self.items:
             raise InputError(f"{self.path}: holds no {name!r}; pack its folder again with tools/pack_features.py")
         start, rows = self.items[name][:2]
-        return self.data[start:start + rows].astype(np.float32)
+        return as_float32(self.data[start:start + rows])
 
     def faults(self, deep: bool = False) -> list[str]:
         """How the pack differs from the files that it was made of; empty where those are not at hand.

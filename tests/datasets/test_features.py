@@ -63,3 +63,11 @@ def test_damaged_files_are_faults_whatever_numpy_raises(tmp_path):
                 assert str(err).startswith(f"{tmp_path / name}: ")
                 refused += 1
     assert refused > 200
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, ">f2", ">f4"])
+def test_every_kind_of_number_is_read_as_numpy_reads_it(tmp_path, dtype):
+    values = np.array([[0, -0.0, 1, -2.5, 65504], [6e-8, 1e-4, 3, 7, 0.1]]).astype(dtype)
+    np.save(tmp_path / "v.npy", values)
+    found = read_array(tmp_path / "v.npy")
+    assert found.dtype == np.float32 and np.array_equal(found, values.astype(np.float32)) and found.flags.writeable
