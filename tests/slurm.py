@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+SOCKETS = Path("/run/munge")
 NEEDED = ("sbatch", "slurmctld", "slurmd", "munged")
 CONF = """
 ClusterName=test
@@ -29,6 +29,8 @@ SlurmctldPort={port}
 SlurmdPort={other}
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+SchedulerParameters=sched_interval=2
+KillWait=5
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
@@ -50,16 +52,18 @@ def one_node(folder: Path) -> Iterator[dict[str, str]]:
     """Starts munge and Slurm in a scratch folder; gives the environment that finds it, and ends what it started."""
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "SLURM_CONF": str(folder / "slurm.conf")}
     started: list[subprocess.Popen] = []
+    made = not SOCKETS.exists()
     try:
-        if subprocess.run("munge -n | unmunge", shell=True, capture_output=True, check=False).returncode:
-            Path("/run/munge").mkdir(exist_ok=True)
-            shutil.chown("/run/munge", "munge")
-            started.append(subprocess.Popen(["su", "-s", "/bin/sh", "munge", "-c", "exec munged --force --foreground"]))
+        if not munge_answers():
+            SOCKETS.mkdir(exist_ok=True)
+            shutil.chown(SOCKETS, "munge", "munge")
+            started.append(subprocess.Popen(["munged", "--force", "--foreground"], env=environment, stderr=subprocess.DEVNULL,
+                                            user="munge", group="munge", extra_groups=[]))
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         port, other = free_ports()
         (folder / "slurm.conf").write_text(CONF.format(host=socket.gethostname(), folder=folder, port=port, other=other))
-        _until(lambda: not subprocess.run("munge -n | unmunge", shell=True, capture_output=True, check=False).returncode, "munge")
+        _until(munge_answers, "munge")
         for daemon in (["slurmctld", "-D", "-f"], ["slurmd", "-D", "-f"]):
             started.append(subprocess.Popen([*daemon, str(folder / "slurm.conf")], env=environment,
                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
@@ -67,10 +71,18 @@ def one_node(folder: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         for process in started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if made:
+            shutil.rmtree(SOCKETS, ignore_errors=True)
+
+
+def munge_answers() -> bool:
+    return subprocess.run("munge -n | unmunge", shell=True, capture_output=True, check=False).returncode == 0
 
 
 def ask(environment: dict[str, str], *command: str) -> str:
