@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
 # ./run.sh                     makes the sample set, trains on it, evaluates, and cuts a held-out video
 # ./run.sh CONFIG [OPTIONS]    trains CONFIG; the options are those of tools/launch.py
+# ./run.sh --gpus N CONFIG     on N GPUs, a process each, or N processes where there is no GPU; GPUS=N does the same
 # ./run.sh app [OPTIONS]       starts the page in the browser; the options are those of tools/app.py
 set -euo pipefail
 
+die() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+gpus="${GPUS:-1}"
 case "${1:-}" in
-  -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
+  --gpus)
+    [ $# -ge 2 ] || die "--gpus needs a number; --help tells more"
+    gpus="$2"
+    shift 2 ;;
 esac
+[[ "$gpus" =~ ^[1-9][0-9]*$ ]] || die "--gpus $gpus: not a whole number from 1"
 
 if [ "${1:-}" = app ]; then
   source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh" app
@@ -15,8 +24,23 @@ if [ "${1:-}" = app ]; then
 fi
 source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
+launch() {   # CONFIG [OPTIONS]
+  if [ "$gpus" -eq 1 ]; then
+    python tools/launch.py "$@"
+    return
+  fi
+  local there
+  there="$(python -c 'import torch; print(torch.cuda.device_count())')"
+  [ "$there" -eq 0 ] || [ "$there" -ge "$gpus" ] || die "--gpus $gpus: this machine has $there; ask for at most so many"
+  [ "$there" -gt 0 ] || echo "no GPU on this machine, so $gpus processes share its processor" >&2
+  python tools/launch.py "$@" --check   # so that a mistake is told once, not by every process
+  python -m torch.distributed.run --standalone --nproc_per_node="$gpus" tools/launch.py "$@"
+}
+
 if [ $# -gt 0 ]; then
-  exec python tools/launch.py "$@"
+  [ "$gpus" -gt 1 ] || exec python tools/launch.py "$@"
+  launch "$@"
+  exit
 fi
 
 config=configs/sample/umt_sample.py
@@ -32,7 +56,7 @@ python tools/extract_features.py data/sample/videos --labels data/sample/{train,
   --out data/sample/features --encoders offline
 
 step "3/4 training and evaluation -> $work_dir"
-python tools/launch.py "$config" --work-dir "$work_dir"
+launch "$config" --work-dir "$work_dir"
 
 step "4/4 a cut of a held-out video -> $work_dir/summary.mp4"
 read -r vid query < <(python - <<'EOF'

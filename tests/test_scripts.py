@@ -1,11 +1,17 @@
 """The shell scripts: what they would do, and what they refuse."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from tests.training.conftest import tiny  # noqa: F401  a fixture
+from tests.training.tiny import config
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["run.sh", "test.sh", "run_slurm.sh", "sync_efs.sh", "audio/unify_audio_name.sh", "audio/extract_audio_feature.sh"]
@@ -24,6 +30,46 @@ def test_every_script_is_strict_and_helps(script):
     if not script.startswith("audio"):   # those are told by their commands
         done = call(script, "--help")
         assert done.returncode == 0 and f"./{script}" in done.stdout and "set -euo" not in done.stdout
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A function that calls run.sh where python counts so many GPUs and tells how else it was called."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "python").write_text('#!/bin/sh\n[ "$1" != -c ] || { echo "$THERE"; exit; }\necho "called: $*"\n'
+                                 'case "$*" in *bad.py*) echo "error: bad.py" >&2; exit 2 ;; esac\n')
+    (fake / "python").chmod(0o755)
+    return lambda *args, there=0, **more: call("run.sh", *args, PATH=f"{fake}:{os.environ['PATH']}", VIRTUAL_ENV=sys.prefix, THERE=str(there), **more)
+
+
+@pytest.mark.parametrize("there, args, environment, called", [
+    (4, [CONFIG, "--seed", "3"], {}, [f"tools/launch.py {CONFIG} --seed 3"]), (4, ["--gpus", "1", CONFIG], {"GPUS": "4"}, [f"tools/launch.py {CONFIG}"]),
+    *((4, args, environment, [f"tools/launch.py {CONFIG} --seed 3 --check",
+                              f"-m torch.distributed.run --standalone --nproc_per_node=2 tools/launch.py {CONFIG} --seed 3"])
+      for args, environment in ((["--gpus", "2", CONFIG, "--seed", "3"], {}), ([CONFIG, "--seed", "3"], {"GPUS": "2"})))])
+def test_several_gpus_have_a_process_each(machine, there, args, environment, called):
+    done = machine(*args, there=there, **environment)
+    assert done.returncode == 0 and done.stdout.splitlines() == [f"called: {line}" for line in called] and not done.stderr
+
+
+@pytest.mark.parametrize("args, message", [
+    (["--gpus", "4", CONFIG], "--gpus 4: this machine has 2; ask for at most so many"), (["--gpus", "two", CONFIG], "--gpus two: not a whole number"),
+    (["--gpus", "0", CONFIG], "--gpus 0: not a whole number"), (["--gpus"], "--gpus needs a number"), (["--gpus", "2", "bad.py"], "bad.py")])
+def test_gpus_that_are_not_there_and_mistakes_are_one_error(machine, args, message):
+    done = machine(*args, there=2)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+    assert "distributed" not in done.stdout
+
+
+@pytest.mark.slow
+def test_without_a_gpu_processes_share_the_processor(tiny, tmp_path):  # noqa: F811
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = call("run.sh", "--gpus", 2, config(tiny, tmp_path / "c.py", epochs=1), "--work-dir", tmp_path / "w", VIRTUAL_ENV=sys.prefix,
+                PATH=f"{sys.prefix}/bin:{os.environ['PATH']}", OMP_NUM_THREADS="1")
+    assert done.returncode == 0 and "no GPU on this machine, so 2 processes share its processor" in done.stderr, done.stderr[-2000:]
+    assert len(torch.load(tmp_path / "w/last.pth")["random"]) == 2 and "MR-full-mAP" in json.loads((tmp_path / "w/metrics.json").read_text())
 
 
 def submitted(*args, **environment):
