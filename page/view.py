@@ -28,9 +28,10 @@ EMPTY = "Here you will see where in the video it is, minute by minute, and the c
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the user's own system only; nothing is fetched."""
-    return gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=["system-ui", "sans-serif"],
-                             font_mono=["ui-monospace", "monospace"])
+    """Fonts of the user's own system only; nothing is fetched. style.css cannot reach the page's own background."""
+    plain = gr.themes.Default(primary_hue="teal", neutral_hue="slate", font=["system-ui", "sans-serif"],
+                              font_mono=["ui-monospace", "monospace"])
+    return plain.set(body_background_fill="#f6f5f2", body_background_fill_dark="#141417")
 
 
 def build_view(service: Service) -> gr.Blocks:
@@ -69,7 +70,7 @@ class View:
                   for model in self.service.catalogue.models.values()]
         self.sentences = gr.Textbox(label="What are you looking for?", lines=3, max_lines=8, elem_id="sentences",
                                     placeholder="a goal\nthe crowd cheers",
-                                    info="A sentence a line. Empty: what stands out.")
+                                    info="A sentence a line. Empty: what people would keep.")
         self.mode = gr.Radio(MODES, value="summary", label="What to keep", elem_id="mode")
         self.budget = gr.Textbox("15%", label="How much of it", info="A share or a time: 15%, 60s, 1m30s",
                                  elem_id="budget", max_lines=1)
