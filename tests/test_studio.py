@@ -39,8 +39,10 @@ model = dict(   # a quarter as wide
 stages = dict(epochs=3)
 del path, features
 """
-ENCODERS = 'encoders = dict(visual=dict(type="CLIPImage", weights="{clip}"), text=dict(type="CLIPText", weights="{clip}"))\n'
-CUT = '_base_ = ["{folder}/encoders.py", "{folder}/c.py"]\nencoders = dict(audio=dict(type="Cnn14", weights="{cnn14}"))\n'
+ENCODERS = """
+encoders = dict(visual=dict(type="CLIPImage", weights="{clip}"), text=dict(type="CLIPText", weights="{clip}"),
+                audio=dict(type="Cnn14", weights="{cnn14}"))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +101,18 @@ def studio(tmp_path_factory, weights):
     folder, step = tmp_path_factory.mktemp("studio"), Steps()
     made, data, features = folder / "made", folder / "data", folder / "made/features"
     (folder / "c.py").write_text(CONFIG.format(configs=ROOT / "configs/hotstar", data=data))
-    (folder / "encoders.py").write_text(ENCODERS.format(clip=weights / "clip.pt"))
-    (folder / "cut.py").write_text(CUT.format(folder=folder, cnn14=weights / "cnn14.pth"))
+    (folder / "encoders.py").write_text(ENCODERS.format(clip=weights / "clip.pt", cnn14=weights / "cnn14.pth"))
+    (folder / "cut.py").write_text(f'_base_ = ["{folder}/encoders.py", "{folder}/c.py"]\n')
     step("made up", sys.executable, "tools/make_rated_sample.py", "--out", made)
     take_out(made, folder)
     step("names", ROOT / "audio/unify_audio_name.sh", folder / "sounds", "--ids", made / "ratings.csv")
     step("sound", ROOT / "audio/extract_audio_feature.sh", folder / "sounds", features / "panns_cnn14", "--weights", weights / "cnn14.pth")
-    step("pictures", sys.executable, "tools/extract_features.py", folder / "clips", "--out", features, "--encoders", folder / "encoders.py")
+    step("pictures", sys.executable, "tools/extract_features.py", folder / "clips", "--out", features, "--no-sound",
+         "--encoders", folder / "encoders.py")
     step("labels", sys.executable, "tools/process_feature_and_label.py", made / "ratings.csv", "--visual", features / "clip_b32",
          "--audio", features / "panns_cnn14", "--subtitles", folder / "subtitles", "--out", data)
-    step("text", sys.executable, "tools/extract_features.py", folder / "clips", "--labels", data / "train.jsonl", data / "val.jsonl",
-         "--out", data, "--encoders", folder / "encoders.py")
+    step("text", sys.executable, "tools/extract_features.py", "--labels", data / "train.jsonl", data / "val.jsonl", "--out", data,
+         "--encoders", folder / "encoders.py")
     step("training", ROOT / "run.sh", folder / "c.py", "--work-dir", folder / "w")
     step("cut", sys.executable, "tools/summarize.py", folder / "clips/e00_00.mp4", "--text", "a song in the rain", "--config", folder / "cut.py",
          "--checkpoint", folder / "w/best.pth", "--out", folder / "cut")

@@ -4,6 +4,7 @@
   python tools/extract_features.py videos/ --labels train.jsonl val.jsonl --out features --encoders clip
   python tools/extract_features.py "archive/**/*.mkv" more.mp4 list.txt --out features
   python tools/extract_features.py list.txt --out features --shard 3/8     # in one of eight jobs
+  python tools/extract_features.py --labels train.jsonl val.jsonl --out features --encoders clip     # text alone
 
 What is there and whole is skipped, so the same command goes on where it was stopped. A video that cannot
 be read does not stop the rest: it is named at the end, and the exit status is 1.
@@ -25,13 +26,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", metavar="IN",
+    parser.add_argument("videos", nargs="*", metavar="IN",
                         help="video files, folders of them, quoted patterns, or .txt lists with a path a line")
     parser.add_argument("--labels", nargs="+", default=[], metavar="L", help="JSON lines whose queries are encoded too")
     parser.add_argument("--out", required=True, metavar="DIR",
                         help="folder of the features; each part gets a folder in it")
     parser.add_argument("--encoders", default="offline", metavar="E",
                         help="offline, clip, or a config with encoders (default: offline)")
+    parser.add_argument("--no-sound", action="store_true",
+                        help="leave sound out, e.g. where audio/extract_audio_feature.sh makes its features")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="(default: float16)")
     parser.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
                         help="keyframes: the key frames nearest to the clips' middles, several times faster")
@@ -67,6 +70,8 @@ def extract(args: argparse.Namespace) -> int:
     from models.encoders import build_encoders
     from pipelines.extract import extract_queries, extract_videos, find_videos, is_done, parse_shard, take_shard
 
+    if not args.videos and not args.labels:
+        raise InputError("nothing to extract; name videos, --labels or both")
     shard = parse_shard(args.shard)
     videos = take_shard(find_videos(args.videos), shard)
     part = ROOT / "configs" / "_base_" / "encoders" / f"{args.encoders}.py"
@@ -74,7 +79,7 @@ def extract(args: argparse.Namespace) -> int:
     if "encoders" not in cfg:
         raise InputError(f"{args.encoders}: has no 'encoders'; name offline, clip or a config that has")
     make_folder(args.out)
-    encoders = build_encoders(cfg.encoders)
+    encoders = build_encoders({**cfg.encoders, "audio": None} if args.no_sound else cfg.encoders)
     labels = [label for path in args.labels for label in read_labels(path, encoders.visual.clip_len_s)]
     todo = [path for path in videos if not is_done(path.stem, encoders, args.out)]
     sizes = {path: path.stat().st_size if path.is_file() else 0 for path in todo}

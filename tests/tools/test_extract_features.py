@@ -56,6 +56,21 @@ def test_labels_are_checked_by_the_encoders_clips(folder, capsys):
     assert main(args) == 2 and "line 1" in capsys.readouterr().err
 
 
+def test_text_alone_needs_no_video(folder, capsys):
+    (folder / "l.jsonl").write_text(json.dumps(dict(qid=7, query="red", vid="none", duration=8)) + "\n")
+    assert main(["--labels", str(folder / "l.jsonl"), "--out", str(folder / "f")]) == 0 and names(folder) == ["qid7.npz"]
+    assert main(["--out", str(folder / "g")]) == 2 and "nothing to extract; name videos, --labels or both" in capsys.readouterr().err
+    assert not (folder / "g").exists()
+
+
+@pytest.mark.parametrize("more, ears", [([], True), (["--no-sound"], False)])
+def test_sound_is_left_out_when_asked(folder, monkeypatch, more, ears):
+    built = []
+    monkeypatch.setattr(package, "build_encoders", lambda cfg: built.append(cfg) or colour_encoders())
+    assert main([str(folder / "v/a.mp4"), "--out", str(folder / "f"), *more]) == 0
+    assert (built[0]["audio"] is not None) == ears
+
+
 @pytest.mark.parametrize("args, message", [
     (["--shard", "3/2"], "--shard 3/2: give PART/PARTS"), (["--encoders", "none.py"], "no such config"),
     (["--encoders", "configs/_base_/runtime.py"], "has no 'encoders'")])
