@@ -13,12 +13,12 @@ set -euo pipefail
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
 
-direction="" unmounted="" verify="" options=(--archive --partial --human-readable --no-owner --no-group)
+direction="" unmounted="" verify="" dry_run="" options=(--archive --partial-dir=.rsync-partial --human-readable --no-owner --no-group)
 for argument in "$@"; do
   case "$argument" in
     -h | --help) usage; exit 0 ;;
     push | pull) [ -z "$direction" ] || die "push or pull, not both"; direction="$argument" ;;
-    --dry-run) options+=(--dry-run --itemize-changes) ;;
+    --dry-run) dry_run=1; options+=(--dry-run --itemize-changes) ;;
     --delete) options+=(--delete) ;;
     --verify) verify=1 ;;
     --unmounted) unmounted=1 ;;
@@ -50,11 +50,11 @@ copy() {   # SOURCE TARGET [RSYNC OPTIONS]: both folders
 }
 
 if [ "$direction" = push ]; then
-  mkdir -p "$target" || die "$target: cannot be written"
+  [ -n "$dry_run" ] || mkdir -p "$target" || die "$target: cannot be written"
   copy "$root" "$target" --exclude=/.git --exclude=/.venv --exclude=/work_dirs --exclude=__pycache__ --exclude='.*_cache' \
     --exclude='.*.new.wav'
 else
   [ -d "$target/work_dirs" ] || die "$target/work_dirs: nothing was trained there yet"
-  mkdir -p "$root/work_dirs"
+  [ -n "$dry_run" ] || mkdir -p "$root/work_dirs"
   copy "$target/work_dirs" "$root/work_dirs"
 fi

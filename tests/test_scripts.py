@@ -149,7 +149,7 @@ def sync(tree, *args):
 
 def test_push_and_pull_copy_what_belongs_there_and_remove_nothing(tree):
     root, efs = tree
-    assert "data/features/v.npz" in sync(tree, "push", "--dry-run").stdout and not (efs / "data").exists()
+    assert "data/features/v.npz" in sync(tree, "push", "--dry-run").stdout and not efs.exists()
     done = sync(tree, "push", "--verify")
     assert done.returncode == 0 and "equals its source" in done.stdout
     assert (efs / "data/features/v.npz").read_bytes() == b"features" and not (efs / ".venv").exists() and not (efs / "work_dirs").exists()
@@ -189,7 +189,30 @@ def test_a_target_that_is_not_mounted_or_inside_is_refused(tree):
     assert done.returncode == 2 and "lies inside" in done.stderr
 
 
-def test_a_full_disk_is_one_error(tree, tmp_path):
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", place], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a process mount")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_disk_that_is_full_has_no_half_file_and_the_copy_goes_on(tree, small_disk):
+    root, _ = tree
+    (root / "data/features/v.npz").write_bytes(os.urandom(300_000))
+    done = call("sync_efs.sh", "push", root=root, EFS_ROOT=str(small_disk / "p"))   # another disk, so it counts as mounted
+    assert done.returncode == 2 and "No space left" in done.stderr and "is its disk full" in done.stderr
+    assert not (small_disk / "p/data/features/v.npz").exists()
+    subprocess.run(["mount", "-o", "remount,size=2m", small_disk], check=True)
+    assert call("sync_efs.sh", "push", "--verify", root=root, EFS_ROOT=str(small_disk / "p")).returncode == 0
+    assert (small_disk / "p/data/features/v.npz").read_bytes() == (root / "data/features/v.npz").read_bytes()
+    assert not list(small_disk.rglob(".rsync-partial"))
+
+
+def test_a_copy_that_stops_is_one_error(tree, tmp_path):
     root, efs = tree
     fake = tmp_path / "bin"
     fake.mkdir()

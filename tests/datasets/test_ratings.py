@@ -140,16 +140,20 @@ def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, cap
     write_features(studio / "f/panns/v3.npy", 15, 3)
     write_features(studio / "f/clip_b32/v0_0.npz", 5, 4, "features")
     (studio / "s/v2.srt").unlink()
+    write_features(studio / "f/panns/v1_2.npy", 10, 3)   # of the clip itself, so it needs none of the video's
+    (studio / "f/panns/v1.npy").unlink()
     assert main(args(studio)) == 2
     error = capsys.readouterr().err
     for line in ("line 6: clip v1_1: no features in", "line 12: clip v3_1: past the end of its video", "line 2: clip v0_0: features in",
-                 "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end", "leave such clips out with --drop"):
+                 "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end", f"line 5: clip v1_0: no features in {studio}/f/panns",
+                 "leave such clips out with --drop"):
         assert line in error
+    assert "v1_2" not in error
     assert not (studio / "out").exists()
     assert main(args(studio, "--drop")) == 0
     report = json.loads((studio / "out/report.json").read_text())
-    assert report["dropped"] == 5 and report["dropped_clips"]["v2_0"] == "no text"
-    assert report["train"]["clips"] + report["val"]["clips"] == 7
+    assert report["dropped"] == 6 and report["dropped_clips"]["v2_0"] == "no text"
+    assert report["train"]["clips"] + report["val"]["clips"] == 6
 
 
 @pytest.mark.parametrize("change, message", [
