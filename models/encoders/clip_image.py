@@ -9,9 +9,19 @@ import torch
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .base import TextEncoder, VisualEncoder, autocast, check_clips, check_space, crop_square, unit_rows
+from .base import (
+    TextEncoder,
+    VisualEncoder,
+    autocast,
+    check_clips,
+    check_space,
+    cpu_has_bfloat16,
+    crop_square,
+    unit_rows,
+)
 from .class_names import class_names
 from .clip_network import load_clip, short_name
+from .half_vit import HalfViT
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)   # of red, green and blue in CLIP's training pictures, on 0-1
 LOGIT_SCALE = 100.0   # to which CLIP's training clips its temperature
@@ -29,8 +39,6 @@ class CLIPImage(VisualEncoder):
         clip_len_s, frames_per_clip: see `VisualEncoder`.
     """
 
-    batch_pictures = 16   # each call rounds all the weights anew where it computes in half precision
-
     def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None,
                  precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
         super().__init__()
@@ -39,6 +47,9 @@ class CLIPImage(VisualEncoder):
         self.precision = precision
         self.network = load_clip(arch, weights)
         self.size_px = self.network.visual.input_resolution
+        self.rounded = None
+        if precision == "auto" and cpu_has_bfloat16() and hasattr(self.network.visual, "transformer"):
+            self.rounded = HalfViT(self.network.visual)
         self.shared_part = f"clip_{short_name(arch)}"
         self.parts = {self.shared_part: self.network.text_projection.shape[1]}
 
@@ -50,6 +61,8 @@ class CLIPImage(VisualEncoder):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """See `VisualEncoder.forward`."""
+        if self.rounded is not None and images.device.type == "cpu":
+            return {self.shared_part: self.rounded(images).float()}
         with autocast(images.device, self.precision):
             return {self.shared_part: self.network.encode_image(images).float()}
 
