@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 import numpy as np
 import torch
@@ -154,11 +154,15 @@ class FeatureDataset(Dataset):
             self._cache[key] = read()
         return self._cache[key]
 
-    def check(self) -> list[str]:
-        """Reads every file once and lists the faults, each with its file and the first label that needs it."""
+    def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
+        """Reads every file once and lists the faults, each with its file and the first label that needs it.
+
+        Args:
+            progress: wraps the loop over labels, e.g. tqdm.
+        """
         sources = [*self._video_sources, self._audio_source, self._query_source]
         faults, seen = [fault for source in sources if source is not None for fault in source.faults()], set()
-        for place, label in zip(self.places, self.labels, strict=True):
+        for place, label in progress(list(zip(self.places, self.labels, strict=True))):
             needs = [(("video", label["vid"], self.expected_clips(label)), self._streams)]
             if self._query_source is not None:
                 needs.append((("query", label["qid"]), self._query))

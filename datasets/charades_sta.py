@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -63,9 +64,9 @@ class CharadesSTA(FeatureDataset):
     def expected_clips(self, label: dict) -> None:
         return None
 
-    def check(self) -> list[str]:
+    def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
         """See `FeatureDataset.check`; windows that begin after the features end, too."""
-        faults = super().check()
+        faults = super().check(progress)
         for place, label in zip(self.places, self.labels, strict=True):
             try:
                 end = self.num_clips(label) * self.clip_len_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from nncore.dataset import DATASETS
@@ -22,9 +23,9 @@ class HotstarHighlight865(QVHighlights):
     options are those of `QVHighlights`.
     """
 
-    def check(self) -> list[str]:
+    def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
         """See `FeatureDataset.check`; labels without `positive`, too."""
-        return super().check() + [
+        return super().check(progress) + [
             f"{self.label_path}, {place}: no 'positive', true or false; make it with tools/process_feature_and_label.py"
             for place, label in zip(self.places, self.labels, strict=True)
             if not isinstance(label.get("positive"), bool)]

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,8 @@ import torch.nn as nn
 from nncore.engine import Engine, comm, set_random_seed
 from nncore.nn import MODELS
 from nncore.parallel import NNDataParallel, NNDistributedDataParallel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 import datasets
 import models  # noqa: F401  registers the models
@@ -99,6 +101,8 @@ def _launch(cfg: dict, config: str, *, checkpoint: str | None, resume: str | Non
     seed = set_random_seed(seed if seed is not None else cfg.get("seed"), deterministic=True)
     loaders = _build_loaders(cfg, seed)
     if check:
+        sizes = ", ".join(f"{split} ({len(loader.dataset)})" for split, loader in loaders.items())
+        print(f"{config}: no fault in {sizes}")
         return {}
     work = make_folder(work_dir or Path("work_dirs") / Path(config).stem)
     engine = _build_engine(cfg, loaders, work, seed)
@@ -114,12 +118,19 @@ def _launch(cfg: dict, config: str, *, checkpoint: str | None, resume: str | Non
 def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
     """A loader per split, after all labels and features were checked."""
     loaders = {split: build_loader(c, seed) for split, c in cfg.data.items()}
-    faults = [f"data.{split}: {fault}" for split, loader in loaders.items()
-              for fault in getattr(loader.dataset, "check", list)()]
+    faults = [f"data.{split}: {fault}" for split, loader in loaders.items() for fault in _faults(split, loader.dataset)]
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
         raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults[:SHOWN_FAULTS] + more))
     return loaders
+
+
+def _faults(split: str, dataset: Dataset) -> list[str]:
+    """Of a split's labels and features; datasets that read all when built have named theirs."""
+    if not hasattr(dataset, "check"):
+        return []
+    hidden = None if comm.is_main_process() else True   # None: hidden where nobody looks on
+    return dataset.check(partial(tqdm, desc=f"checking {split}", disable=hidden, leave=False))
 
 
 def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: int) -> Engine:

@@ -109,9 +109,9 @@ def test_wrong_options_are_named(trained, tmp_path, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_check_finds_faults_without_training(trained, tmp_path):
+def test_check_trains_nothing_and_says_what_it_read(trained, tmp_path, capsys):
     assert main([trained[0], "--check", "--work-dir", str(tmp_path / "w")]) == 0
-    assert not (tmp_path / "w").exists()
+    assert capsys.readouterr().out == f"{trained[0]}: no fault in train (12), val (5)\n" and not (tmp_path / "w").exists()
 
 
 def test_shuffled_queries_come_from_another_video():
