@@ -42,6 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command with --resume goes on from the last whole epoch", file=sys.stderr)
+        return 130
     return 0
 
 

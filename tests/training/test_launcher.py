@@ -109,6 +109,15 @@ def test_wrong_options_are_named(trained, tmp_path, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
+def test_stopped_by_hand_it_says_how_to_go_on(trained, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.launcher._train", stop)
+    assert main([trained[0], "--work-dir", str(tmp_path / "w")]) == 130
+    assert capsys.readouterr().err.endswith("stopped; the same command with --resume goes on from the last whole epoch\n")
+
+
 def test_check_trains_nothing_and_says_what_it_read(trained, tmp_path, capsys):
     assert main([trained[0], "--check", "--work-dir", str(tmp_path / "w")]) == 0
     assert capsys.readouterr().out == f"{trained[0]}: no fault in train (12), val (5)\n" and not (tmp_path / "w").exists()
