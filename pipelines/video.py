@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,9 +10,7 @@ from itertools import pairwise
 
 import av
 import numpy as np
-from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from common.build import nearest
 from common.errors import InputError
@@ -31,12 +27,11 @@ from .media import (
     to_rgb,
 )
 from .probe import VideoInfo, probe
+from .sparing import FRESH_STARTS, spared
 
 __all__ = ["SAMPLINGS", "Reading", "VideoInfo", "check_sampling", "cut", "frames_at", "probe"]
 
 SAMPLINGS = ("exact", "keyframes")
-SKIPPING_CODECS = {"h264", "hevc"}   # their every packet is a picture, and says whether others are made from it
-LOOKAHEAD = 40                       # packets; pictures are shown at most 16 later than they are decoded
 
 
 @dataclass
@@ -67,7 +62,7 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *, s
               reading: Reading | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Gives the pictures shown at given times, in one streamed pass.
 
-    Of H.264 and HEVC only the pictures asked for, and those that others are made from, are decoded.
+    Of H.264 and HEVC only the pictures asked for, and those that they are made from, are decoded.
     Where a device fails, the processor takes over.
 
     Args:
@@ -117,8 +112,8 @@ def _chosen(path: str | os.PathLike, times: list[Fraction], zero_s: Fraction,
         if reading.sampling == "keyframes":
             stream.codec_context.skip_frame = "NONKEY"
             packets = (packet for packet in packets if packet.is_keyframe or not packet.size)
-        elif stream.codec_context.codec.canonical_name in SKIPPING_CODECS:
-            packets = _sparing(packets, stream, [(zero_s + t) // stream.time_base for t in times])
+        elif stream.codec_context.codec.canonical_name in FRESH_STARTS:
+            packets = spared(packets, stream, [(zero_s + t) // stream.time_base for t in times])
         frames = in_order(decode_packets(packets, stream, strict=reading.device is not None), stream)
         shown_s, shown = next(frames, (None, None))
         if shown is None:
@@ -146,37 +141,3 @@ def _until(times: list[Fraction], begins: int, shown_s: Fraction, next_s: Fracti
             reading.farthest_s = max(reading.farthest_s, abs(times[ends] - shown_s))
         ends += 1
     return ends
-
-
-def _sparing(packets: Iterable[Packet], stream: VideoStream, ticks: list[int]) -> Iterator[Packet]:
-    """Lets the decoder leave out pictures that are neither asked for nor needed by others.
-
-    Before each packet is given, the stream is told whether its picture may be left out: no time falls
-    between it and the next picture shown, as far as the packets around it tell.
-
-    Args:
-        ticks: the times asked for, ascending, own time stamps in the stream's time base.
-    """
-    context, ahead, behind = stream.codec_context, deque(), deque(maxlen=LOOKAHEAD)
-
-    def spare(packet: Packet) -> str:
-        around = [*behind, *(p.pts for p in ahead if p.size and not p.is_discard)]
-        if not packet.size or packet.pts is None or None in around:
-            return "DEFAULT"
-        following = min((pts for pts in around if pts > packet.pts), default=None)
-        asked = bisect_left(ticks, packet.pts)
-        wanted = asked < len(ticks) and (following is None or ticks[asked] < following)
-        return "DEFAULT" if wanted and not packet.is_discard else "NONREF"
-
-    def give(packet: Packet) -> Packet:
-        context.skip_frame = spare(packet)
-        if packet.size and not packet.is_discard:
-            behind.append(packet.pts)
-        return packet
-
-    for packet in packets:
-        ahead.append(packet)
-        if len(ahead) > LOOKAHEAD:
-            yield give(ahead.popleft())
-    while ahead:
-        yield give(ahead.popleft())

@@ -1,0 +1,105 @@
+"""pipelines/sparing.py: fewer packets are decoded, and the pictures asked for are the very same."""
+
+import av
+import numpy as np
+import pytest
+
+from pipelines import video
+from pipelines.media import frames_from
+from pipelines.sparing import has_settings, starts_afresh
+from pipelines.video import frames_at
+from tests.media import grainy_picture, write_video
+
+N_FRAMES, FPS = 120, 25
+TIMES = [[1, 3], [0.1, 0.1, 2.5], [i * 0.5 + 0.25 for i in range(9)], [0.99, 1, 1.01, 2.39, 2.4]]
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """How many packets went into the decoder, in a list of one."""
+    count, decode = [0], video.decode_packets
+
+    def counting(packets, stream, strict):
+        def passed():
+            for packet in packets:
+                count[0] += bool(packet.size)
+                yield packet
+        return decode(passed(), stream, strict)
+
+    monkeypatch.setattr(video, "decode_packets", counting)
+    return count
+
+
+def check(path, given):
+    """Pictures equal a plain decoder's, bit for bit; returns how many packets the sparsest times took."""
+    whole = [frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+             for _, frame in frames_from(path, 0, 0)]
+    assert len(whole) == N_FRAMES
+    needed = []
+    for times_s in TIMES:
+        given[0] = 0
+        for index, picture in frames_at(path, times_s):
+            assert np.array_equal(picture, whole[min(int(times_s[index] * FPS + 1e-6), N_FRAMES - 1)]), times_s[index]
+        needed.append(given[0])
+    return needed
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("x264", ["keyint=40:bframes=3", "keyint=40:bframes=0:slices=3", "keyint=30:bframes=3:open-gop=1",
+                                  "keyint=12:bframes=8:b-pyramid=strict", "keyint=40:bframes=2:interlaced=1"])
+def test_h264(tmp_path, given, suffix, x264):
+    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), picture=grainy_picture, options={
+        "preset": "veryfast", "crf": "20", "x264-params": f"{x264}:scenecut=0:b-adapt=0"})
+    needed = check(path, given)
+    if "open-gop" in x264:   # its later key frames are no fresh starts
+        assert needed[0] >= 75
+    else:
+        assert needed[0] < 75 and needed[1] < 63 + 25 * ("=12" not in x264)
+
+
+def test_packets_of_whole_groups_are_left_out_where_each_is_a_fresh_start(tmp_path, given):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), picture=grainy_picture,
+                       options={"preset": "veryfast", "x264-params": "keyint=1"})
+    assert check(path, given)[0] < 12
+
+
+@pytest.mark.parametrize("x265", ["keyint=40:open-gop=0:bframes=4", "keyint=40:open-gop=1:bframes=4"])
+def test_hevc(tmp_path, given, x265):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), codec="libx265", picture=grainy_picture, options={
+        "preset": "ultrafast", "x265-params": f"{x265}:scenecut=0:log-level=none"})
+    assert (check(path, given)[0] < 75) == ("open-gop=0" in x265)
+
+
+@pytest.mark.parametrize(("units", "codec", "fresh"), [
+    ([[0x09, 0xF0], [0x67, 1], [0x68, 1], [0x65, 0x88]], "h264", True),
+    ([[0x06, 5], [0x25, 0x88]], "h264", True),
+    ([[0x41, 0x88], [0x65, 0x88]], "h264", False),   # the first slice decides
+    ([[0x67, 1]], "h264", False),
+    ([[19 << 1, 1, 0x80]], "hevc", True),
+    ([[20 << 1, 1, 0x80]], "hevc", True),
+    ([[21 << 1, 1, 0x80]], "hevc", False),           # others after it may lean on what is before it
+    ([[19 << 1, 1, 0xC0]], "hevc", False),           # hides what was not shown yet
+    ([[32 << 1, 1, 0x80], [1 << 1, 1, 0x80]], "hevc", False),
+])
+@pytest.mark.parametrize("by_length", [True, False])
+def test_fresh_starts(units, codec, fresh, by_length):
+    extradata = (bytes([1]) + bytes([255] * 21)) if by_length else b"\0\0\0\1\x67"
+    parted = [len(unit).to_bytes(4, "big") if by_length else b"\0\0\0\1" for unit in units]
+    data = b"".join(part + bytes(unit) for part, unit in zip(parted, units, strict=True))
+    assert starts_afresh(data, codec, extradata) == fresh
+    kinds = [unit[0] & 31 if codec == "h264" else unit[0] >> 1 for unit in units]
+    assert has_settings(data, codec, extradata) == any(kind in (7, 8, 32) for kind in kinds)
+
+
+def test_damaged_packets_are_no_fresh_starts():
+    for data in (b"", b"\0\0", b"\0\0\1", b"\0\0\0\0\0", b"\xff" * 9):
+        assert not starts_afresh(data, "h264") and not starts_afresh(data, "hevc", bytes([1] * 23))
+
+
+def test_a_stream_whose_packets_have_settings_of_their_own_is_given_whole_groups(tmp_path, given):
+    """In MPEG-TS a key frame repeats them; it may not be left out itself."""
+    path = write_video(tmp_path / "a.ts", N_FRAMES, size=(96, 64), picture=grainy_picture,
+                       options={"preset": "veryfast", "x264-params": "keyint=1"})
+    with av.open(str(path)) as container:
+        assert all(has_settings(bytes(p), "h264") for p in container.demux(video=0) if p.size)
+    assert check(path, given)[0] > 75
