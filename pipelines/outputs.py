@@ -117,8 +117,10 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
             write_list(folder / f"summary.{suffix}", summary.video.info, summary.pieces)
             others.append(f"summary.{suffix}")
     from .report import report_html
+    started_s = time.perf_counter()
     with atomic_path(folder / PAGE) as temporary:
         temporary.write_text(report_html(summary, names, [*others, DATA]), encoding="utf-8")
+    summary.timings_s["report"] = time.perf_counter() - started_s
     summary.files = [*names, *others, PAGE, DATA]
     summary.save_json(folder / DATA)
     return list(summary.files)

@@ -59,3 +59,24 @@ def test_rows_are_printed_and_kept(monkeypatch, tmp_path, capsys):
     assert "2.0x  same" in capsys.readouterr().out
     rows = json.loads((tmp_path / "b.json").read_text())["rows"]
     assert [row["ratio"] for row in rows] == [pytest.approx(2), None]
+
+
+def test_only_films_have_a_length(monkeypatch, capsys):
+    asked = []
+
+    def module(name):
+        class Subject:
+            @staticmethod
+            def measure(minutes=None):
+                asked.append((name.split(".")[-1], minutes))
+                return []
+        if "long" in name:
+            Subject.MINUTES = 10
+        return Subject
+
+    monkeypatch.setattr(benchmark.importlib, "import_module", module)
+    assert benchmark.main(["all", "--minutes", "3"]) == 0
+    assert ("long", 3) in asked and ("evaluation", None) in asked and not {"film", "made_up"} & {s for s, _ in asked}
+    assert benchmark.main(["long"]) == 0 and asked[-1] == ("long", None)
+    assert benchmark.main(["long", "--minutes", "0"]) == 2
+    assert "--minutes 0: give at least 1" in capsys.readouterr().err

@@ -30,6 +30,8 @@ def test_a_budget_in_seconds(media, tmp_path):
     assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
     assert probe(tmp_path / "summary.mp4").duration_s == 4
     assert load(tmp_path)["budget"] == 0.1 and load(tmp_path)["kept"] == 4
+    timings_s = load(tmp_path)["timings_s"]
+    assert list(timings_s) == ["encode", "score", "cut", "report"] and min(timings_s.values()) > 0
 
 
 @pytest.mark.usefixtures("quick")

@@ -2,12 +2,12 @@ import av
 import numpy as np
 import pytest
 
-from common.errors import InputError
 from pipelines.encode import encode_video
 from pipelines.video import probe
 from tests.pipelines.fakes import colour_encoders
-from tools.benchmarks import encode
-from tools.benchmarks.encode import likeness, make_film, measure, plain_way
+from tools.benchmarks import film as filming
+from tools.benchmarks.features import likeness, plain_way
+from tools.benchmarks.film import decode_all, make_film
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def film(tmp_path_factory):
     """128 s, small and at 5 pictures a second."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("WIDTH", 96), ("HEIGHT", 64), ("FPS", 5)):
-            patch.setattr(encode, name, value)
+            patch.setattr(filming, name, value)
         folder = tmp_path_factory.mktemp("film")
-        return make_film(folder / "film.mp4", 100, make_film(folder / "piece.mp4", 64))
+        return make_film(folder / "film.mp4", 100, make_film(folder / "piece.mp4"))
 
 
 def test_the_film_is_whole_repetitions_without_a_gap(film):
@@ -29,6 +29,7 @@ def test_the_film_is_whole_repetitions_without_a_gap(film):
     with av.open(str(film)) as container:
         stamps = [p.pts for p in container.demux(audio=0) if p.size]
     assert set(np.diff(stamps)) == {1024}
+    assert decode_all(film) == 640
 
 
 def test_the_plain_way_gives_our_features(film):
@@ -38,9 +39,3 @@ def test_the_plain_way_gives_our_features(film):
     np.testing.assert_allclose(plain["colour"], ours["colour"], atol=0.01)
     assert plain["colour"].std() > 0.05 and likeness(plain, ours) > 0.999
     assert likeness(plain, dict(colour=np.roll(ours["colour"], 1, axis=1))) < 0.999
-
-
-def test_lengths_that_are_none(monkeypatch):
-    monkeypatch.setenv("BENCHMARK_MINUTES", "0")
-    with pytest.raises(InputError, match="BENCHMARK_MINUTES=0: give whole minutes"):
-        measure()
