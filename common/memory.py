@@ -1,4 +1,4 @@
-"""Memory that is kept for the next step."""
+"""Memory that is kept for the next step, or given back before the next stage."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ def keep_freed_memory() -> None:
         mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
         mallopt(ARENA_MAX, 1)   # the backward pass has a thread of its own, and with it an arena
+
+
+def give_back_memory() -> None:
+    """Gives freed memory back to the system, also such as lies between blocks in use.
+
+    A stage of several threads leaves a lot of it, more in longer videos, on top of which the next one would
+    lie. Where malloc is not glibc's, nothing happens.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

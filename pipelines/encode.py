@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
+from common.memory import give_back_memory
 from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder, num_clips
 
@@ -160,6 +161,7 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool | C
         stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
         features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage, progress)
         audio = sound()
+    give_back_memory()
     if progress is True:
         _tell(reading, encoders.visual.clip_len_s)
     names = dict(visual=type(encoders.visual).__name__)
