@@ -16,7 +16,6 @@ from common.config import load_config
 from common.errors import InputError
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders
-from models.encoders.base import unit_rows
 
 from .encode import EncodedVideo
 
@@ -79,6 +78,7 @@ def trust(visual: np.ndarray) -> float:
     Returns:
         1 up to the most self-like video that it knows, 0 from those tapes on, evenly between.
     """
-    unit = unit_rows(np.asarray(visual, dtype=np.float64))
-    self_like = float((unit @ unit_rows(unit.mean(axis=0, keepdims=True)).T).mean())
+    norms = np.maximum(np.linalg.norm(visual, axis=1), 1e-12)
+    mean = (1 / norms).astype(visual.dtype) @ visual / len(visual)   # of the rows of unit norm
+    self_like = float(np.linalg.norm(mean.astype(np.float64)))        # as is their mean cosine with it
     return float(np.clip((SELF_LIKE_UNKNOWN - self_like) / (SELF_LIKE_UNKNOWN - SELF_LIKE_KNOWN), 0, 1))

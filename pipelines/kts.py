@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 BLOCK = 128             # segment ends that are costed together
-MEMORY_BYTES = 4e8      # scatters that are kept from one pass to the next
+STEP = 32               # rows from one kept sum to the next
+AT_ONCE = 512           # rows that are copied, and segments whose sums are
+MEMORY_BYTES = 3e7      # scatters that are kept from one pass to the next
 PRUNE_EVERY = 16        # ends between two looks at which starts are out
 MAX_PASSES = 16         # of the penalised search, before the table decides among what is left
 ROUNDING = 1e-9         # of the rows' sum of squares
@@ -13,36 +15,47 @@ NARROW = 0.5            # of the price of a change point: as near the bounds mus
 
 
 class Scatter:
-    """Scatter around their mean of rows [i, j), for many i and j at once; in blocks.
+    """Scatter around their mean of rows [i, j), for many i and j at once; in blocks, so that no copy of all is held.
 
     Args:
-        rows: (T, C) float64.
+        rows: (T, C) floating; read as float64.
 
     Attributes:
         error: by how much rounding may move the scatter of a whole segmentation.
     """
 
     def __init__(self, rows: np.ndarray):
-        T, C = rows.shape
-        rows = rows - rows.mean(axis=0)   # scatter stays, and sums stay small
-        self.T = T
-        self.sums = np.zeros((T + 1, C))
-        np.cumsum(rows, axis=0, out=self.sums[1:])
-        self.squares = np.concatenate([[0], np.cumsum(np.einsum("tc,tc->t", rows, rows))])   # (T + 1,)
+        self.T, C = rows.shape
+        self._rows, self._mean = rows, rows.mean(axis=0, dtype=np.float64)
+        self._sums = np.zeros((-(-self.T // STEP) + 1, C))   # of the centred rows before each STEP-th
+        own = np.empty(self.T)
+        for begin in range(0, self.T, STEP):
+            block = self._centred(begin, begin + STEP)
+            self._sums[begin // STEP + 1] = self._sums[begin // STEP] + block.sum(axis=0)
+            own[begin:begin + STEP] = np.einsum("tc,tc->t", block, block)
+        self.squares = np.concatenate([[0], np.cumsum(own)])   # (T + 1,)
         self.error = ROUNDING * float(self.squares[-1])
-        self._rows = rows
         self._kept: dict[int, tuple[int, np.ndarray]] = {}
         self._bytes = 0
 
+    def _centred(self, begin: int, end: int) -> np.ndarray:
+        """Rows [begin, end), float64, less the mean of all: scatter stays, and sums stay small."""
+        return self._rows[begin:end] - self._mean
+
+    def _sums_before(self, at: np.ndarray) -> np.ndarray:
+        """(N, C) sums of the centred rows before each of (N,)."""
+        return np.stack([self._sums[k // STEP] + self._centred(k - k % STEP, k).sum(axis=0) for k in at.tolist()])
+
     def exact(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """(N,) float64 scatters of rows [starts, ends)."""
+        at, where = np.unique(np.concatenate([starts, ends]), return_inverse=True)
+        sums, (first, last) = self._sums_before(at), np.split(where.reshape(-1), 2)
         out = np.empty(len(starts))
-        for begin in range(0, len(starts), 4096):
-            i, j = starts[begin:begin + 4096], ends[begin:begin + 4096]
-            between = self.sums[j] - self.sums[i]
-            square = np.einsum("nc,nc->n", between, between)
-            out[begin:begin + 4096] = self.squares[j] - self.squares[i] - square / (j - i)
-        return out
+        for n in range(0, len(starts), AT_ONCE):
+            part = slice(n, n + AT_ONCE)
+            between = sums[last[part]] - sums[first[part]]
+            out[part] = np.einsum("nc,nc->n", between, between)
+        return self.squares[ends] - self.squares[starts] - out / (ends - starts)
 
     def block(self, begin: int, first: int) -> tuple[int, np.ndarray]:
         """Scatters of the segments that end at `begin + 1` up to `begin + BLOCK`.
@@ -70,14 +83,21 @@ class Scatter:
     def _make(self, begin: int, first: int) -> np.ndarray:
         end = min(begin + BLOCK, self.T)
         before = begin - first
-        gram = self._rows[begin:end] @ self._rows[first:end].T             # (ends, starts)
+        ours, gram, apart, sum_s = self._centred(begin, end), np.empty((end - begin, end - first)), [], 0
+        gram[:, before:] = ours @ ours.T                                   # (ends, starts)
+        for i in range(begin, first, -AT_ONCE):                            # backwards, summing up
+            theirs = self._centred(max(i - AT_ONCE, first), i)
+            gram[:, i - first - len(theirs):i - first] = ours @ theirs.T
+            sums = np.cumsum(theirs[::-1], axis=0) + sum_s                 # of rows [i - 1 - n, begin)
+            apart.append(np.einsum("sc,sc->s", sums, sums))
+            sum_s = sums[-1]
         own = np.diagonal(gram[:, before:]).copy()
         gram[:, before:] = np.tril(gram[:, before:], -1)
         # row r joins the segments [i, begin + r): their summed Gram grows by twice its products with them, and its own
         growth = 2 * np.cumsum(gram[:, ::-1], axis=1)[:, ::-1] + own[:, None]
         growth[:, before:] = np.tril(growth[:, before:])
-        apart = self.sums[begin] - self.sums[first:begin]
-        growth[0, :before] += np.einsum("sc,sc->s", apart, apart)
+        if apart:
+            growth[0, :before] += np.concatenate(apart)[::-1]
         summed = np.cumsum(growth, axis=0)
         ends, starts = np.arange(begin + 1, end + 1)[:, None], np.arange(first, end)
         length = ends - starts
@@ -95,7 +115,7 @@ def best_points(rows: np.ndarray, price: np.ndarray) -> np.ndarray:
     same bound, and a table over the few others decides.
 
     Args:
-        rows: (T, C) float64.
+        rows: (T, C) floating; read as float64.
         price: (limit + 1,) of 0, 1, .. change points, concave.
 
     Returns:
@@ -179,10 +199,9 @@ class _Search:
         if len(borders) > 4 * self.limit + 8:
             return
         nodes = np.concatenate([[0], borders, [self.T]])
-        ends, starts = np.tril_indices(len(nodes), -1)
-        pairs = [(end, starts[ends == end]) for end in range(1, len(nodes))]
-        costs = [self.scatter.exact(nodes[s], np.full(len(s), nodes[e])) for e, s in pairs]
-        for points in table([s for _, s in pairs], costs, self.limit):
+        ends, starts = np.tril_indices(len(nodes), -1)   # 1 | 2, 2 | 3, 3, 3 | .. and 0 | 0, 1 | 0, 1, 2 | ..
+        costs, by_end = self.scatter.exact(nodes[starts], nodes[ends]), np.flatnonzero(np.diff(ends)) + 1
+        for points in table(np.split(starts, by_end), np.split(costs, by_end), self.limit):
             self.add(nodes[points])
 
     def _settled(self, m: int) -> bool:

@@ -18,6 +18,7 @@ SOUND_WEIGHT = 0.5       # of what stands out by ear, beside 1 for the eye
 CUE_WEIGHT = 4.0         # spreads of the picture's curve that a line repeating the sentence is worth
 MIN_SPREAD = 1e-3        # features closer together than this show one thing all the time
 MAX_MOMENTS = 10         # per sentence
+BLOCK = 256              # clips that are compared at once
 UNRELATED = (            # what a sentence's likeness to a spoken line is measured against
     "Good morning, how are you?", "It will cost about twenty dollars.", "Yes, of course.",
     "I think we should wait until Tuesday.", "She wrote a long letter to the bank.",
@@ -57,8 +58,12 @@ def to_unit(curves: np.ndarray) -> np.ndarray:
 
 def varies(features: np.ndarray) -> bool:
     """Whether the clips (T, D) show more than one thing: their directions spread by over 0.001."""
-    unit = unit_rows(np.asarray(features, dtype=np.float64))
-    return bool(np.sqrt(((unit - unit.mean(axis=0)) ** 2).sum(axis=1).mean()) > MIN_SPREAD)
+    mean, squares = np.zeros(features.shape[1]), 0.0
+    for begin in range(0, len(features), BLOCK):
+        unit = unit_rows(np.asarray(features[begin:begin + BLOCK], dtype=np.float64))
+        mean += unit.sum(axis=0) / len(features)
+        squares += float(np.square(unit).sum()) / len(features)
+    return bool(squares - mean @ mean > MIN_SPREAD**2)
 
 
 def sentence_scores(cosines: np.ndarray, heard: np.ndarray | None = None,
@@ -191,16 +196,16 @@ def _iou(a: Moment, b: Moment) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def _loneliness(features: np.ndarray, block: int = 512) -> np.ndarray:
+def _loneliness(features: np.ndarray) -> np.ndarray:
     """(T,), each row's mean of 1 - cosine to its nearest others; in blocks, so that no T x T is held."""
-    unit = unit_rows(np.asarray(features, dtype=np.float64))
+    unit = unit_rows(features)
     T = len(unit)
     k = min(NEIGHBOURS, T - 1)
     lonely = np.zeros(T)
     if k == 0:
         return lonely
-    for begin in range(0, T, block):
-        rows = np.arange(begin, min(begin + block, T))
+    for begin in range(0, T, BLOCK):
+        rows = np.arange(begin, min(begin + BLOCK, T))
         distance = 1 - unit[rows] @ unit.T                    # (block, T)
         distance[np.arange(len(rows)), rows] = np.inf         # a clip is no neighbour of its own
         lonely[rows] = np.partition(distance, k - 1, axis=1)[:, :k].mean(axis=1)

@@ -30,7 +30,8 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
     Raises:
         ValueError: features that are not a finite matrix with a row, a negative limit or vmax.
     """
-    features = np.asarray(features, dtype=np.float64)
+    features = np.asarray(features)
+    features = features if features.dtype in (np.float32, np.float64) else features.astype(np.float64)
     if features.ndim != 2 or len(features) == 0 or not np.isfinite(features).all():
         raise ValueError(f"features must be a finite (T, C) matrix with T >= 1, not {features.shape}")
     limit = MAX_CHANGE_POINTS if max_change_points is None else max_change_points

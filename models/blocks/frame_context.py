@@ -13,6 +13,7 @@ from torch import Tensor
 SPANS_S = (7, 28, 112)   # around a frame, whose mean it is compared with
 EDGE_S = 10             # how long a video's beginning and end last
 CHANNELS = len(SPANS_S) + 2 + 5
+COLUMNS = 256            # of the features, at once: a long video's many copies would be large
 
 
 @MODELS.register()
@@ -44,19 +45,40 @@ class FrameContext(nn.Module):
         """
         exists = mask.unsqueeze(-1).to(video.dtype)
         number = exists.sum(dim=1, keepdim=True).clamp(min=1)
-        unit = F.normalize(video, dim=-1) * exists
-        centred = (video - (video * exists).sum(dim=1, keepdim=True) / number) * exists
-        near = [F.cosine_similarity(unit, around(unit, exists, span / row_s), dim=-1) * 10 - 8 for span in SPANS_S]
-        whole = F.cosine_similarity(unit, unit.sum(dim=1, keepdim=True) / number, dim=-1) * 5 - 4
-        change = 1 - (unit[:, 1:] * unit[:, :-1]).sum(dim=-1)
-        change = F.pad(change, (1, 0))
-        seen = torch.stack([*near, whole, change], dim=-1) * exists
+        norm = torch.linalg.vector_norm(video, dim=-1, keepdim=True).clamp(min=1e-12)
+        likeness, change, features = [_Cosine() for _ in range(len(SPANS_S) + 1)], 0, torch.empty_like(video)
+        for columns, smoothed in zip(video.split(COLUMNS, dim=-1), features.split(COLUMNS, dim=-1), strict=True):
+            unit = columns / norm * exists
+            for cosine, span in zip(likeness, SPANS_S, strict=False):
+                cosine.add(unit, around(unit, exists, span / row_s))
+            likeness[-1].add(unit, unit.sum(dim=1, keepdim=True) / number)
+            change = change + (unit[:, 1:] * unit[:, :-1]).sum(dim=-1)
+            centred = (columns - (columns * exists).sum(dim=1, keepdim=True) / number) * exists
+            smoothed.copy_(self.smooth(centred, exists, row_s))
+        near, whole = [cosine.value() * 10 - 8 for cosine in likeness[:-1]], likeness[-1].value() * 5 - 4
+        seen = torch.stack([*near, whole, F.pad(1 - change, (1, 0))], dim=-1) * exists
         channels = torch.cat([self.smooth(seen, exists, row_s), place(mask, row_s)], dim=-1) * exists
-        return self.smooth(centred, exists, row_s), channels
+        return features, channels
 
     def smooth(self, x: Tensor, exists: Tensor, row_s: float) -> Tensor:
         """(B, T, C) averaged over `smooth_s` twice, which weighs the middle most."""
         return around(around(x, exists, self.smooth_s / row_s), exists, self.smooth_s / row_s)
+
+
+class _Cosine:
+    """The cosine of two tensors' last dimensions, whose columns come in parts."""
+
+    def __init__(self):
+        self.product, self.squares = 0, (0, 0)
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        """(B, T, C) and the same, or (B, 1, C)."""
+        self.product = self.product + (a * b).sum(dim=-1)
+        self.squares = tuple(s + x.square().sum(dim=-1) for s, x in zip(self.squares, (a, b), strict=True))
+
+    def value(self) -> Tensor:
+        """(B, T); 0 where one is all zeros."""
+        return self.product / (self.squares[0] * self.squares[1]).sqrt().clamp(min=1e-8)
 
 
 def around(x: Tensor, exists: Tensor, rows: float) -> Tensor:

@@ -85,7 +85,7 @@ def slow_standing_out(features: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [7, 512])
 def test_standing_out_is_the_distance_to_the_five_nearest(block, monkeypatch):
-    monkeypatch.setattr("pipelines.relevance._loneliness.__defaults__", (block,))
+    monkeypatch.setattr("pipelines.relevance.BLOCK", block)
     features = np.random.default_rng(2).random((23, 6))
     np.testing.assert_allclose(standing_out(features, sigma_clips=0), slow_standing_out(features), atol=1e-9)
 
