@@ -101,6 +101,8 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
     Raises:
         InputError: the video cannot be read or copied, or the folder cannot be written.
     """
+    if not form.copy:
+        summary.keep_whole_shots()
     started_s = time.perf_counter()
     if form.copy:
         _plan_copies(summary)

@@ -31,7 +31,8 @@ PREVIEWS = 96          # the most small pictures for pointing at the curve
 MOST_LINES = 4000      # of subtitles; some five hours of talk
 MODES = dict(summary="the best shots within the budget", moments="whole moments within the budget",
              shorts="the best pieces of a length, whole shots that break off no word")
-STEPS = dict(encode="Watching and listening", score="Scoring and choosing", cut="Cutting", all="All together")
+STEPS = dict(encode="Watching and listening", score="Scoring and choosing", borders="Finding where shots begin",
+             cut="Cutting", all="All together")
 
 
 class Places:

@@ -142,8 +142,19 @@ class Summary:
         return [f"{text} ({clock(start)})" if text else clock(start)
                 for text, (start, _) in zip(texts, intervals_s, strict=True)]
 
+    def keep_whole_shots(self) -> None:
+        """Takes off what the chosen shots show of their neighbours, once and before they are cut; see `borders`."""
+        if self.pieces_s is None:
+            from .borders import without_flashes
+            started_s = time.perf_counter()
+            reach_s = Fraction(self.video.clip_len_s) / 2 + Fraction(self.video.farthest_s)
+            self.pieces_s = without_flashes(self.video.info, self.intervals_s, reach_s)
+            self.timings_s["borders"] = time.perf_counter() - started_s
+
     def save_video(self, path: str | os.PathLike, progress: bool = False) -> None:
         """Writes all the pieces as one mp4, whole or not at all; with chapters and the subtitles of the pieces."""
+        if not self.copied:
+            self.keep_whole_shots()
         started_s = time.perf_counter()
         self.save_pieces(path, self.intervals_s, progress)
         self.timings_s["cut"] = time.perf_counter() - started_s

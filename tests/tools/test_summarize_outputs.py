@@ -31,7 +31,7 @@ def test_a_budget_in_seconds(media, tmp_path):
     assert probe(tmp_path / "summary.mp4").duration_s == 4
     assert load(tmp_path)["budget"] == 0.1 and load(tmp_path)["kept"] == 4
     timings_s = load(tmp_path)["timings_s"]
-    assert list(timings_s) == ["encode", "score", "cut", "report"] and min(timings_s.values()) > 0
+    assert list(timings_s) == ["encode", "score", "borders", "cut", "report"] and min(timings_s.values()) > 0
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,86 @@
+"""Pieces that begin and end with their shots, though clips of two seconds know no better."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from .calm import Span, hard_cuts
+from .media import open_video, read_packets, seek
+from .probe import VideoInfo
+
+BEHIND_S = Fraction(1, 4)     # looked at behind an end, so that a cut just before it stands alone
+MOST_S = Fraction(2)          # of another shot that are looked for
+LATE_S = Fraction(1)          # packets come at most so much earlier than their pictures are shown
+LIKE_A_KEY = 0.25             # of the size of a key frame has the first picture of a shot at least,
+UNUSUAL = 3.0                 # or so many times that of nine in ten pictures around
+
+
+def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction) -> list[Span]:
+    """Takes off what pieces show of the shots before and after them.
+
+    Clips are judged by their middle, so up to a half of the first and the last one may belong to another
+    shot. Where a hard cut lies so near inside of an end, the piece ends there, exact to the frame. Pieces
+    only become shorter; where shots change softly, they stay as they are, and so they do in files without
+    exact seeking. Since the first picture of a shot takes many bytes, in whatever way it is encoded, ends
+    around which no packet is large are not decoded.
+
+    Args:
+        info: of the file.
+        pieces_s: [start, end), ascending and apart.
+        reach_s: how far inside of an end another shot may reach; two seconds at most are looked at. At least so
+            much of a piece stays.
+
+    Returns:
+        As many pieces.
+    """
+    reach_s, wanted, kept = min(reach_s, MOST_S), [], []
+    with open_video(info.path) as (container, stream):
+        for start_s, end_s in pieces_s:
+            head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
+            wanted.append([span if inner and _may_hold_a_cut(container, stream, info, span) else None
+                           for span, inner in ((head, start_s > 0), (tail, end_s < info.duration_s))])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:   # most of a search is waiting for its first picture
+        found = pool.map(lambda span: _cuts_within(info, span), itertools.chain(*wanted))
+    for (start_s, end_s), heads, tails in zip(pieces_s, found, found, strict=True):
+        first_s, last_s = max(heads, default=start_s), min(tails, default=end_s)
+        choices = itertools.product((first_s, start_s), (last_s, end_s))   # both ends, one, the other, none
+        kept.append(next((c for c in choices if c[1] - c[0] >= reach_s), (start_s, end_s)))
+    return kept
+
+
+def _may_hold_a_cut(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Span) -> bool:
+    """Whether a packet inside (from, until) is a key frame or as large as a new shot's; no where seeking fails."""
+    from_s, until_s = span
+    if not seek(container, stream, info.start_s + from_s):
+        return False
+    key_size, inside, around = 0, [], []
+    for packet in read_packets(container, stream):
+        if not packet.size or packet.pts is None:
+            continue
+        time_s = packet.pts * stream.time_base - info.start_s
+        if time_s > until_s + LATE_S:
+            break
+        around.append(packet.size)
+        if from_s < time_s < until_s:
+            if packet.is_keyframe:
+                return True
+            inside.append(packet.size)
+        elif packet.is_keyframe and time_s <= from_s:
+            key_size = packet.size
+    large = min(LIKE_A_KEY * key_size, UNUSUAL * float(np.percentile(around or [0], 90)))
+    return max(inside, default=0) >= large
+
+
+def _cuts_within(info: VideoInfo, span: Span | None) -> list[Fraction]:
+    """Hard cuts in (from, until)."""
+    if span is None:
+        return []
+    return [time_s for time_s in hard_cuts(info, span[0], span[1] + BEHIND_S) if span[0] < time_s < span[1]]

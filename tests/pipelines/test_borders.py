@@ -1,0 +1,102 @@
+"""pipelines/borders.py: pieces lose what they show of other shots, to the frame, and nothing else."""
+
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.borders import without_flashes
+from pipelines.outputs import Form, write_outputs
+from pipelines.probe import probe
+from pipelines.question import Shorts
+from pipelines.summarizer import Summarizer
+from tests.media import write_video
+from tests.pipelines import fakes
+
+FPS, N_FRAMES = 25, 300                                        # 12 s
+CUTS = (13, 62, 107, 139, 215)                                 # first frames of new shots
+LOOKS = np.random.default_rng(5).integers(20, 236, (len(CUTS) + 1, 6, 10, 3))   # of the shots, 6 x 10 patches
+PIECES = [(0, 2), (2, 6), (8, 12)]                             # of clips of 2 s
+KEPT = [(Fraction(13, 25), 2), (Fraction(62, 25), Fraction(139, 25)), (Fraction(215, 25), 12)]
+
+
+def shots(index: int, size: tuple[int, int]) -> np.ndarray:
+    look = LOOKS[sum(index >= cut for cut in CUTS)].astype(np.uint8)
+    return np.roll(np.kron(look, np.ones((size[1] // 6, size[0] // 10, 1), np.uint8)), index // 2, axis=1)
+
+
+def kept(path, pieces=PIECES, reach_s=Fraction(1)):
+    return without_flashes(probe(path), [(Fraction(a), Fraction(b)) for a, b in pieces], reach_s)
+
+
+@pytest.mark.parametrize("x264", ["keyint=250", "keyint=100:scenecut=0", "keyint=25:scenecut=0:open-gop=1",
+                                  "keyint=250:scenecut=0"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_pieces_end_with_their_shots(tmp_path, x264, suffix):
+    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, picture=shots, options={"crf": "20", "x264-params": x264})
+    assert kept(path) == [(0, 2), *KEPT[1:]]   # the film's own beginning stays
+
+
+def test_time_stamps_of_any_distance(tmp_path):
+    pts = np.cumsum([0, *np.tile([1, 3, 2, 2], N_FRAMES)])[:N_FRAMES].tolist()   # twice as slow, and uneven
+    path = write_video(tmp_path / "a.mkv", N_FRAMES, picture=shots, pts=pts, time_base=Fraction(1, 50))
+    cut_s = Fraction(pts[62], 50)
+    (start_s, end_s), = kept(path, [(2, 6)])
+    assert abs(start_s - cut_s) < Fraction(1, 500) and end_s == Fraction(pts[139], 50).limit_denominator(1000)
+
+
+def test_soft_changes_and_movement_are_no_cuts(tmp_path):
+    def soft(index, size):
+        share = np.clip((index - 55) / 15, 0, 1)   # from 2.2 to 2.8 s
+        return ((1 - share) * shots(20, size) + share * np.roll(shots(70, size), 3 * index, axis=1)).astype(np.uint8)
+
+    path = write_video(tmp_path / "a.mp4", 200, picture=soft, options={"crf": "20"})
+    assert kept(path, [(2, 4), (5, 8)]) == [(2, 4), (5, 8)]
+
+
+def test_enough_of_a_piece_stays(tmp_path):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, picture=shots, options={"crf": "20"})
+    begin, end = Fraction(62, 25), Fraction(107, 25)
+    assert kept(path, [(2, 5)]) == [(begin, end)]
+    assert kept(path, [(2, 5)], Fraction(19, 10)) == [(begin, 5)]
+    assert kept(path, [(2, Fraction(22, 5))], Fraction(12, 5)) == [(2, Fraction(22, 5))]
+
+
+def test_files_without_exact_seeking_stay_as_they_are(tmp_path):
+    path = write_video(tmp_path / "a.mpg", N_FRAMES, picture=shots, codec="mpeg2video", options={"b": "4M"})
+    assert kept(path) == PIECES
+
+
+@pytest.mark.parametrize("mode", ["summary", "moments"])
+def test_a_cut_shows_no_other_shot_and_all_files_say_so(tmp_path, mode):
+    """Red until 4.6 s, green until 9.4; clips of two seconds are green from 4 to 10 by their middles."""
+    def picture(index, size):
+        return np.full((size[1], size[0], 3), fakes.COLOURS["green" if 46 <= index < 94 else "red"], np.uint8)
+
+    path = write_video(tmp_path / "a.mp4", 200, fps=10, picture=picture, options={"crf": "12"})
+    summarizer = Summarizer(fakes.colour_encoders())
+    summary = summarizer.summarize(summarizer.encode(path, progress=False), ["green"], budget=0.3, mode=mode)
+    assert summary.intervals_s == [(4, 10)]
+    out = tmp_path / "out"
+    out.mkdir()
+    write_outputs(summary, out, Form(exports=("csv",)))
+    found = json.loads((out / "summary.json").read_text())
+    assert found["kept"] == 4.8 and found["summary"][0]["frame"] == [46, 93]
+    assert (found["pieces"][0]["start"], found["pieces"][0]["end"]) == (4.6, 9.4)
+    assert "4.600" in (out / "summary.csv").read_text() and found["timings_s"]["borders"] > 0
+    with av.open(str(out / "summary.mp4")) as container:
+        levels = [frame.to_ndarray(format="rgb24").mean(axis=(0, 1)) for frame in container.decode(video=0)]
+    assert len(levels) == 48 and all(green > 150 and red < 100 for red, green, _ in levels)
+
+
+def test_copies_and_shorts_keep_their_own_ends(tmp_path):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, picture=shots, options={"crf": "20"})
+    summarizer = Summarizer(fakes.colour_encoders())
+    video = summarizer.encode(path, progress=False)
+    for form, mode in ((Form(copy=True), "summary"), (Form(), "shorts")):
+        summary = summarizer.summarize(video, ["red"], mode=mode, shorts=Shorts(1, Fraction(2), Fraction(6)))
+        (tmp_path / mode).mkdir()
+        write_outputs(summary, tmp_path / mode, form)
+        assert "borders" not in summary.timings_s
