@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 BLOCK = 128             # segment ends that are costed together
 STEP = 32               # rows from one kept sum to the next
 AT_ONCE = 512           # rows that are copied, and segments whose sums are
-MEMORY_BYTES = 3e7      # scatters that are kept from one pass to the next
+MEMORY_BYTES = 6e7      # scatters that are kept from one pass to the next
 PRUNE_EVERY = 16        # ends between two looks at which starts are out
 MAX_PASSES = 16         # of the penalised search, before the table decides among what is left
 ROUNDING = 1e-9         # of the rows' sum of squares
@@ -201,7 +203,8 @@ class _Search:
         nodes = np.concatenate([[0], borders, [self.T]])
         ends, starts = np.tril_indices(len(nodes), -1)   # 1 | 2, 2 | 3, 3, 3 | .. and 0 | 0, 1 | 0, 1, 2 | ..
         costs, by_end = self.scatter.exact(nodes[starts], nodes[ends]), np.flatnonzero(np.diff(ends)) + 1
-        for points in table(np.split(starts, by_end), np.split(costs, by_end), self.limit):
+        pairs = zip(np.split(starts, by_end), np.split(costs, by_end), strict=True)
+        for points in table(pairs, len(borders) + 1, self.limit):
             self.add(nodes[points])
 
     def _settled(self, m: int) -> bool:
@@ -216,28 +219,35 @@ class _Search:
             lam = min(self.lines, key=lambda tried: self.gaps(tried)[left].max())
             slack = float(self.gaps(lam)[left].max()) + 2 * self.scatter.error
             _, _, listed = penalised(self.scatter, lam, slack)
-            for points in table([s for s, _ in listed], [c for _, c in listed], int(left[-1])):
+            for points in table(self._with_costs(listed), self.T, int(left[-1])):
                 self.add(points)
         known = sorted((m, cost) for m, (cost, _) in self.known.items() if m <= self.limit)
         values = np.array([cost + self.price[m] for m, cost in known])
         return self.known[known[int(values.argmin())][0]][1]
 
 
-def penalised(scatter: Scatter, lam: float, slack: float | None = None) \
-        -> tuple[float, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    def _with_costs(self, listed: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each end 1..T the starts that are listed, and their segments' scatters."""
+        for begin in range(0, self.T, BLOCK):
+            of_block = listed[begin:begin + BLOCK]
+            column, costs = self.scatter.block(begin, int(min(starts[0] for starts in of_block)))
+            for r, starts in enumerate(of_block):
+                yield starts, costs[r, starts - column]
+
+
+def penalised(scatter: Scatter, lam: float, slack: float | None = None) -> tuple[float, np.ndarray, list[np.ndarray]]:
     """Segments the rows at a price of `lam` for each change point (Jackson et al., 2005), with PELT's pruning.
 
     Args:
         slack: what a start may lose against the best one and still be listed; None lists none.
 
     Returns:
-        The least scatter plus price; its change points; for each end 1..T the starts within the slack and their
-        segments' scatters.
+        The least scatter plus price; its change points; for each end 1..T the starts within the slack, ascending.
     """
     T, spare = scatter.T, slack or 0.0
     least, last = np.zeros(T + 1), np.zeros(T + 1, dtype=np.int64)
     least[0] = -lam
-    listed: list[tuple[np.ndarray, np.ndarray]] = []
+    listed: list[np.ndarray] = []
     first = 0
     for begin in range(0, T, BLOCK):
         column, costs = scatter.block(begin, first)
@@ -247,8 +257,7 @@ def penalised(scatter: Scatter, lam: float, slack: float | None = None) \
             k = int(total.argmin())
             last[j], least[j] = first + k, total[k] + lam
             if slack is not None:
-                near = np.flatnonzero(total <= total[k] + spare)
-                listed.append((first + near, costs[r, first - column + near]))
+                listed.append((first + np.flatnonzero(total <= total[k] + spare)).astype(np.int32))
             if j % PRUNE_EVERY == 0:
                 first += int((total <= least[j] + spare).argmax())
     points = []
@@ -259,20 +268,18 @@ def penalised(scatter: Scatter, lam: float, slack: float | None = None) \
     return float(least[T]), np.array(points[::-1], dtype=np.int64), listed
 
 
-def table(starts: list[np.ndarray], costs: list[np.ndarray], limit: int) -> list[np.ndarray]:
+def table(segments: Iterable[tuple[np.ndarray, np.ndarray]], T: int, limit: int) -> list[np.ndarray]:
     """The best change points for each number of them up to the limit, by dynamic programming.
 
     Args:
-        starts: for each end 1..T the rows at which its segment may start, ascending.
-        costs: of those segments.
+        segments: for each end 1..T the rows at which its segment may start, ascending, and what those cost.
 
     Returns:
         Change points, for every number that the segments allow.
     """
-    T = len(starts)
     best = np.full((T + 1, limit + 1), np.inf)   # [j, m]: rows [0, j) with m change points
     came = np.zeros((T + 1, limit + 1), dtype=np.int32)
-    for j, (rows, cost) in enumerate(zip(starts, costs, strict=True), start=1):
+    for j, (rows, cost) in enumerate(segments, start=1):
         total = best[rows, :-1] + cost[:, None]                # (starts, limit): one more change point
         if limit:
             k = total.argmin(axis=0)

@@ -79,4 +79,4 @@ def test_a_price_for_each_change_point_gives_the_least_sum():
     edges = [0, *points, 40]
     cost = sum(((rows[a:b] - rows[a:b].mean(axis=0)) ** 2).sum() for a, b in zip(edges, edges[1:], strict=False))
     assert least == pytest.approx(cost + 0.7 * len(points))
-    assert [len(starts) for starts, _ in listed] == list(range(1, 41))   # without limit to the loss all are listed
+    assert [len(starts) for starts in listed] == list(range(1, 41))   # without limit to the loss all are listed
