@@ -37,6 +37,7 @@ from .video import Reading, VideoInfo, check_sampling, frames_at, probe
 
 BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
+CLIPS_BETWEEN = 64   # two looks at freed memory
 BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
 FORMAT = 2           # of the saved file
 FEATURE_VERSION = 1  # to be raised when the same file and encoders give other features; kept ones are made anew then
@@ -193,6 +194,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
     sums = {part: np.zeros((n_clips, width), dtype=np.float32) for part, width in visual.parts.items()}
     thumbnails, ends = bytearray(), [0]   # small objects that stay, between large ones that go, would keep their memory
+    given_back = 0
 
     def prepare(item: tuple[range, np.ndarray]) -> tuple[range, torch.Tensor, bytes]:
         indices, frame = item
@@ -217,6 +219,9 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                 thumbnails += jpeg
                 ends.append(len(thumbnails))
             bar.update(len(ends) - 1 - bar.n)
+            if len(ends) > given_back + CLIPS_BETWEEN:
+                given_back = len(ends)
+                give_back_memory()   # else what threads free in pieces adds up
             if callable(progress):
                 progress((len(ends) - 1) / n_clips)
     if len(ends) - 1 < n_clips:
