@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:   # Windows: what a killed process leaves there stays
+    fcntl = None
 
 from common.errors import InputError
 from common.files import make_folder
+
+PREFIX = ".unfinished-"
 
 
 @contextmanager
@@ -17,7 +25,8 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
           inputs: Iterable[str | os.PathLike] = (), outdated: Iterable[str] = ()) -> Iterator[Path]:
     """Gives a temporary folder inside `folder`; the named files move up if the block ends well.
 
-    If it does not, `folder` is as it was before; missing folders that were made for it are removed.
+    If it does not, `folder` is as it was before; missing folders that were made for it are removed. What a
+    killed process has left of this kind goes, too; what belongs to a running one stays.
 
     Args:
         folder: where the files are to appear; made with its parents if missing.
@@ -34,7 +43,7 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         make_folder(folder)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as temporary:
+        with _temporary(folder) as temporary:
             try:
                 yield Path(temporary)
             except InputError as err:   # named as the user knows them
@@ -49,6 +58,38 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
             with suppress(OSError):
                 path.rmdir()   # removes empty folders only
         raise
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[str]:
+    """A folder in `folder`, locked as long as its process lives, where the system can lock."""
+    with ExitStack() as stack:
+        with _locked(folder):   # between its making and its lock, nobody is to take it for a dead one's
+            for left in folder.glob(PREFIX + "*"):
+                with _locked(left, wait=False) as free:
+                    if free:
+                        shutil.rmtree(left, ignore_errors=True)
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder))
+            stack.enter_context(_locked(temporary, wait=False))
+        yield temporary
+
+
+@contextmanager
+def _locked(folder: str | os.PathLike, wait: bool = True) -> Iterator[bool]:
+    """Locks a folder against other processes until the end of the block; False where that is not possible."""
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            done = True
+        except OSError:   # another's, or on a file system without locks
+            done = False
+        yield done
+    finally:
+        os.close(handle)
 
 
 def _check(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:

@@ -1,4 +1,8 @@
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +38,37 @@ def test_a_failure_keeps_what_somebody_else_put_into_the_new_folder(tmp_path):
         (tmp_path / "new/mine").write_text("mine")
         raise InputError("x")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["mine"]
+
+
+HALF_DONE = """
+import sys, time
+from pipelines.staging import stage
+with stage(sys.argv[1], ["one"]) as folder:
+    (folder / "one").write_text("half")
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
+    (tmp_path / "one").write_text("yesterday's")
+    processes = [subprocess.Popen([sys.executable, "-c", HALF_DONE, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+                                  cwd=Path(__file__).parents[2]) for _ in range(2)]
+    killed, living = (process.stdout.readline().strip() for process in processes)
+    try:
+        processes[0].send_signal(signal.SIGKILL)
+        processes[0].wait()
+        assert {p.name for p in tmp_path.iterdir()} == {"one", killed, living}
+        assert (tmp_path / "one").read_text() == "yesterday's"
+        with stage(tmp_path, ["one"]) as folder:
+            (folder / "one").write_text("today's")
+        assert {p.name for p in tmp_path.iterdir()} == {"one", living} and (tmp_path / "one").read_text() == "today's"
+        assert (tmp_path / living / "one").read_text() == "half"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def test_earlier_files_are_replaced_and_others_stay(tmp_path):
