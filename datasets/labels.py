@@ -28,6 +28,13 @@ def read_jsonl(path: str | os.PathLike) -> list[dict]:
 
 def read_numbered(path: str | os.PathLike) -> list[tuple[int, dict]]:
     """As `read_jsonl`, each object with the number of its line, from 1."""
+    entries, faults = _read_lines(path)
+    refuse(path, [fault for _, fault in faults])
+    return entries
+
+
+def _read_lines(path: str | os.PathLike) -> tuple[list[tuple[int, dict]], list[tuple[int, str]]]:
+    """The objects and the faults, each with the number of its line."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; name one with JSON lines")
@@ -44,13 +51,12 @@ def read_numbered(path: str | os.PathLike) -> list[tuple[int, dict]]:
             if isinstance(entry, dict):
                 entries.append((number, entry))
             else:
-                faults.append(f"line {number}: not a JSON object but {line.strip()[:40]!r}")
+                faults.append((number, f"line {number}: not a JSON object but {line.strip()[:40]!r}"))
         except json.JSONDecodeError as err:
-            faults.append(f"line {number}: not JSON ({err.msg} at column {err.colno})")
+            faults.append((number, f"line {number}: not JSON ({err.msg} at column {err.colno})"))
         except (RecursionError, ValueError):   # a thousand brackets, a number of 5,000 digits
-            faults.append(f"line {number}: not JSON that can be read")
-    refuse(path, faults)
-    return entries
+            faults.append((number, f"line {number}: not JSON that can be read"))
+    return entries, faults
 
 
 def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
@@ -73,17 +79,16 @@ def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
 
 def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[tuple[int, dict]]:
     """As `read_labels`, each label with the number of its line, from 1."""
-    numbered = read_numbered(path)
-    faults: list[str] = []
+    numbered, faults = _read_lines(path)
     seen: dict[str, int] = {}
     for number, label in numbered:
-        faults += [f"line {number}: {fault}" for fault in _faults(label, clip_len_s)]
+        faults += [(number, f"line {number}: {fault}") for fault in _faults(label, clip_len_s)]
         qid = str(label.get("qid"))   # 7 and "7" would share a feature file
         if seen.setdefault(qid, number) != number and "qid" in label:
-            faults.append(f"line {number}: qid {qid} stands in line {seen[qid]} too")
-    if not numbered:
-        faults.append("holds no label")
-    refuse(path, faults)
+            faults.append((number, f"line {number}: qid {qid} stands in line {seen[qid]} too"))
+    if not numbered and not faults:
+        faults.append((0, "holds no label"))
+    refuse(path, [fault for _, fault in sorted(faults, key=lambda fault: fault[0])])
     return numbered
 
 

@@ -117,8 +117,13 @@ def _launch(cfg: dict, config: str, *, checkpoint: str | None, resume: str | Non
 
 def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
     """A loader per split, after all labels and features were checked."""
-    loaders = {split: build_loader(c, seed) for split, c in cfg.data.items()}
-    faults = [f"data.{split}: {fault}" for split, loader in loaders.items() for fault in _faults(split, loader.dataset)]
+    loaders, faults = {}, []
+    for split, c in cfg.data.items():
+        try:
+            loaders[split] = build_loader(c, seed)
+            faults += [f"data.{split}: {fault}" for fault in _faults(split, loaders[split].dataset)]
+        except InputError as err:   # the other splits may have faults, too
+            faults.append(f"data.{split}: {err}")
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
         raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults[:SHOWN_FAULTS] + more))

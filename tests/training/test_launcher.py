@@ -109,6 +109,21 @@ def test_wrong_options_are_named(trained, tmp_path, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
+def test_faults_of_all_labels_and_features_come_at_once(tiny, tmp_path, capsys):
+    """Lines that are no JSON, windows beyond the end, and in the other split a feature file that is not there."""
+    lines = (tiny / "train.jsonl").read_text().splitlines()
+    lines[1], lines[3] = "{no json", json.dumps(json.loads(lines[3]) | dict(relevant_windows=[[1, 999]]))
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    label = json.loads((tiny / "val.jsonl").read_text().splitlines()[0])
+    (tmp_path / "val.jsonl").write_text(json.dumps(label | dict(vid="gone")))
+    cfg = config(tiny, tmp_path / "c.py", change=lambda text: text.replace(
+        f"{tiny}/train.jsonl", str(tmp_path / "train.jsonl")).replace(f"{tiny}/val.jsonl", str(tmp_path / "val.jsonl")))
+    assert main([cfg, "--check"]) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("error: 2 faults in the data") and found.count("Traceback") == 0
+    assert "line 2: not JSON" in found and "line 4: window [1, 999]" in found and "gone.npz: no such feature file" in found
+
+
 def test_stopped_by_hand_it_says_how_to_go_on(trained, tmp_path, capsys, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
