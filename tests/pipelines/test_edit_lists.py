@@ -83,14 +83,16 @@ def test_an_edl_is_read_back_to_the_frame(fps):
         before = record_out
 
 
-def test_a_timeline_is_read_back(tmp_path):
-    write_list(tmp_path / "a.otio", info(NTSC), pieces(NTSC))
+@pytest.mark.parametrize("fps", [Fraction(25), NTSC, Fraction(24000, 1001), 2 * NTSC])
+def test_a_timeline_is_read_back_to_the_frame(tmp_path, fps):
+    write_list(tmp_path / "a.otio", info(fps), pieces(fps))
     found = otio.adapters.read_from_file(str(tmp_path / "a.otio"))
     assert [track.kind for track in found.tracks] == ["Video", "Audio"]
     for track in found.tracks:
-        for clip, piece in zip(track, pieces(NTSC), strict=True):
-            assert clip.source_range.start_time.to_seconds() == pytest.approx(float(piece.start_s), abs=0.02)
-            assert clip.source_range.end_time_exclusive().to_seconds() == pytest.approx(float(piece.end_s), abs=0.02)
+        for clip, piece in zip(track, pieces(fps), strict=True):
+            ends = clip.source_range.start_time, clip.source_range.end_time_exclusive()
+            assert [end.rate for end in ends] == pytest.approx([float(edit_rate(fps))] * 2)
+            assert [end.value for end in ends] == [round(piece.start_s * edit_rate(fps)), round(piece.end_s * edit_rate(fps))]
             assert clip.media_reference.target_url == "file:///videos/my%20%22film%22%20%C3%BC.mp4"
     assert [m.name for clip in found.tracks[0] for m in clip.markers] == ["a goal"]
     assert len(timeline(info(has_audio=False), pieces()).tracks) == 1
