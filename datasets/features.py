@@ -39,9 +39,9 @@ def read_array(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
 
 
 def as_float32(array: np.ndarray) -> np.ndarray:
-    """A float32 copy; from float16 by torch, which converts twelve times as fast as numpy."""
+    """The array in float32, itself if it is; from float16 by torch, which converts twelve times as fast as numpy."""
     half = array.dtype == np.float16
-    return torch.from_numpy(np.array(array)).float().numpy() if half else array.astype(np.float32)
+    return torch.from_numpy(array).float().numpy() if half else array.astype(np.float32, copy=False)
 
 
 def _load(path: Path, key: str | None) -> tuple[np.ndarray | None, list[str]]:

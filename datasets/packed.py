@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 
 from common.errors import InputError
 
-from .features import DTYPES, PACK_SUFFIX, as_float32, read_matrix
+from .features import DTYPES, PACK_SUFFIX, read_matrix
 from .labels import refuse
 
 VERSION = 1
@@ -38,7 +38,7 @@ class PackedFeatures:
             index = json.loads((self.path / INDEX).read_text(encoding="utf-8"))
             self.items: dict[str, list[int]] = index["items"]   # name -> first row, rows, file's bytes, its time in ns
             self.source, self.key, rows, version = index["source"], index["key"], index["rows"], index["version"]
-            self.data = np.load(self.path / DATA, mmap_mode="r", allow_pickle=False)
+            self.data = np.load(self.path / DATA, mmap_mode="c", allow_pickle=False)
         except FileNotFoundError as err:
             raise InputError(f"{self.path}: no pack of features; {again}") from err
         except (OSError, ValueError, KeyError, EOFError) as err:
@@ -50,7 +50,7 @@ class PackedFeatures:
         return PackedFeatures, (self.path,)   # a worker opens the file itself; a pickled memory map is a copy
 
     def read(self, name: str) -> np.ndarray:
-        """(rows, width) float32 of one file, by its name without suffix.
+        """(rows, width) of one file, by its name without suffix, as packed: float16 or float32, not copied.
 
         Raises:
             InputError: it is not in the pack.
@@ -58,7 +58,7 @@ class PackedFeatures:
         if name not in self.items:
             raise InputError(f"{self.path}: holds no {name!r}; pack its folder again with tools/pack_features.py")
         start, rows = self.items[name][:2]
-        return as_float32(self.data[start:start + rows])
+        return np.asarray(self.data[start:start + rows])
 
     def faults(self, deep: bool = False) -> list[str]:
         """How the pack differs from the files that it was made of; empty where those are not at hand.

@@ -55,8 +55,8 @@ class QVHighlights(FeatureDataset):
         if "saliency_scores" not in label:
             return torch.ones(T)
         saliency = torch.zeros(T)
-        for clip, scores in zip(label["relevant_clip_ids"], label["saliency_scores"], strict=True):
-            saliency[clip] = sum(scores) / (MAX_SALIENCY * len(scores))
+        rated = [sum(scores) / (MAX_SALIENCY * len(scores)) for scores in label["saliency_scores"]]
+        saliency[label["relevant_clip_ids"]] = torch.tensor(rated)
         return saliency
 
     def _boundary(self, label: dict) -> Tensor:

@@ -29,7 +29,7 @@ class FeatureSource:
         self._width: tuple[int, str] | None = None   # and the file that it is known by
 
     def read(self, **names: int | str) -> np.ndarray:
-        """(rows, width) float32, as wide as the first one that was read.
+        """(rows, width) float32, or float16 from a pack of such, as wide as the first one that was read.
 
         Args:
             names: what stands for the braces: `vid=...` or `qid=...`.

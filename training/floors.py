@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from nncore.engine import Engine
-from nncore.parallel import collate
 from torch.utils.data import DataLoader, Dataset
 
 from datasets.eval import eval_qvhighlights
@@ -17,6 +16,7 @@ from models.encoders import build_encoders
 from pipelines.relevance import find_moments, sentence_scores
 
 from .evaluation import predict
+from .loaders import collate
 
 SHUFFLES = 5
 SHOWN = ("AP", "ROC-AUC", "MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP",

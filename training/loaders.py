@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -10,12 +11,15 @@ import numpy as np
 import torch
 from nncore.dataset import DATASETS
 from nncore.engine import comm
-from nncore.parallel import collate
-from torch.utils.data import DataLoader, DistributedSampler, Sampler
+from nncore.parallel import DataContainer
+from nncore.parallel import collate as pad_and_collate
+from torch.utils.data import DataLoader, DistributedSampler, Sampler, default_collate
 
 from common.build import build
 
 OWN_KEYS = ("same_length",)   # of a config's `loader`, besides DataLoader's
+WORKERS = 4            # as the published configs have
+CORES_PER_WORKER = 4   # without a GPU: fewer, and loading takes from the step more than it saves
 
 
 class EqualLengths(Sampler):
@@ -55,7 +59,7 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
 
     Args:
         cfg: the dataset's config; its `loader` has DataLoader's options, and `same_length` for
-            batches that need no padding.
+            batches that need no padding. `num_workers="auto"` is what `workers_here` says.
         seed: of the order.
 
     Returns:
@@ -76,7 +80,14 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
         options.pop("drop_last", None)
     else:
         options["sampler"] = order
+    if options.get("num_workers") == "auto":
+        options["num_workers"] = workers_here()
     return DataLoader(dataset, **{"collate_fn": collate, "worker_init_fn": seed_worker, **options})
+
+
+def workers_here() -> int:
+    """Processes that load beside the step: four with a GPU, else one for every four cores, four at most."""
+    return WORKERS if torch.cuda.is_available() else min(WORKERS, (os.cpu_count() or 1) // CORES_PER_WORKER)
 
 
 def set_epoch(loader: DataLoader, epoch: int) -> None:
@@ -84,6 +95,23 @@ def set_epoch(loader: DataLoader, epoch: int) -> None:
     for sampler in (loader.batch_sampler, loader.sampler):
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
+
+
+def collate(items: list[dict]) -> dict:
+    """A batch as nncore's `collate` makes it, in half the time where nothing is padded.
+
+    nncore's copies every tensor to pad it, even by nothing, and once more to stack it.
+    """
+    return {key: _stacked([item[key] for item in items]) for key in items[0]}
+
+
+def _stacked(parts: list) -> object:
+    first = parts[0]
+    alike = isinstance(first, DataContainer) and first.stack and len({part.data.shape for part in parts}) == 1
+    if not alike:
+        return pad_and_collate(parts)
+    return DataContainer([default_collate([part.data for part in parts])], stack=True, pad_value=first.pad_value,
+                         pad_dims=first.pad_dims, cpu_only=first.cpu_only)
 
 
 def seed_worker(worker: int) -> None:

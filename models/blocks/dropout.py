@@ -58,7 +58,7 @@ class _ReluDrop(torch.autograd.Function):
 
 
 class ReluDropout(nn.Module):
-    """ReLU, then dropout.
+    """ReLU, then dropout; without gradients in place of its input, which is the widest of a layer.
 
     Args:
         p: see `drop`.
@@ -72,7 +72,7 @@ class ReluDropout(nn.Module):
         """Any shape."""
         dropped = round(self.p * LEVELS)
         if not self.training or not dropped:
-            return F.relu(x)
+            return F.relu(x, inplace=not torch.is_grad_enabled())
         return drop(F.relu(x), self.p) if x.device.type != "cpu" else _ReluDrop.apply(x, dropped)
 
 

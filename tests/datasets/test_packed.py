@@ -25,10 +25,16 @@ def test_a_pack_reads_as_its_folder(folder, dtype):
     assert pack == folder.with_name("clip.pack") and PackedFeatures(pack).data.dtype == dtype
     plain, packed = FeatureSource(folder, "{vid}.npz", "features"), FeatureSource(pack, "{vid}.npz", "features")
     for vid in ("b", "a.0_2.5", "c"):
-        assert packed.read(vid=vid).dtype == np.float32
+        assert packed.read(vid=vid).dtype == dtype
         np.testing.assert_array_equal(packed.read(vid=vid), plain.read(vid=vid))
     assert packed.faults() == [] and PackedFeatures(pack).faults(deep=True) == []
     assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]
+
+
+def test_what_is_done_to_rows_stays_out_of_the_pack(folder):
+    pack = pack_folder(folder)
+    PackedFeatures(pack).read("b")[:] = 7
+    assert not (PackedFeatures(pack).read("b") == 7).any()
 
 
 def test_patterns_work_inside_a_pack(tmp_path):

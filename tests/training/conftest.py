@@ -3,6 +3,10 @@ import json
 import numpy as np
 import pytest
 
+import datasets
+
+datasets.register()
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):

@@ -3,9 +3,11 @@ import random
 import numpy as np
 import pytest
 import torch
+from nncore.parallel import DataContainer
+from nncore.parallel import collate as nncore_collate
 from torch.utils.data import DistributedSampler
 
-from training.loaders import EqualLengths, build_loader, seed_worker, set_epoch
+from training.loaders import EqualLengths, build_loader, collate, seed_worker, set_epoch, workers_here
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]
 
@@ -56,3 +58,31 @@ def test_workers_are_seeded_as_torch_is(seed):
     drawn = random.random(), np.random.rand()
     random.seed(3), np.random.seed(3)
     assert drawn == (random.random(), np.random.rand())
+
+
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [4, 2, 3]])
+def test_batches_are_those_of_nncore(lengths):
+    items = [dict(video=DataContainer(torch.rand(n, 3)), query=DataContainer(torch.rand(n), pad_value=float("inf")),
+                  meta=DataContainer(dict(vid=n), cpu_only=True)) for n in lengths]
+    found, expected = collate(items), nncore_collate(items)
+    assert found.keys() == expected.keys() and found["meta"].data == expected["meta"].data
+    for key in ("video", "query"):
+        assert torch.equal(found[key].data[0], expected[key].data[0])
+        for name in ("stack", "pad_value", "pad_dims", "cpu_only"):
+            assert getattr(found[key], name) == getattr(expected[key], name)
+    assert found["query"].pad_value == float("inf")
+
+
+@pytest.mark.parametrize("gpu, cores, workers", [(True, 2, 4), (False, 2, 0), (False, 8, 2), (False, 64, 4)])
+def test_workers_leave_the_cores_to_the_step(monkeypatch, gpu, cores, workers):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert workers_here() == workers
+
+
+def test_auto_asks_the_machine(monkeypatch, tiny):
+    monkeypatch.setattr("training.loaders.workers_here", lambda: 1)
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"))
+    found = [build_loader({**cfg, "loader": dict(batch_size=4, num_workers=n)}, 0).num_workers for n in ("auto", 2)]
+    assert found == [1, 2]

@@ -19,6 +19,7 @@ from torch import Tensor
 from common.build import build
 from common.config import load_config
 from common.memory import keep_freed_memory
+from training.loaders import build_loader, workers_here
 
 from . import Row
 from .made_up import made_up_set
@@ -26,7 +27,6 @@ from .made_up import made_up_set
 CONFIG = Path(__file__).resolve().parents[2] / "configs/qvhighlights/umt_base_200e_qvhighlights.py"
 VIDEOS, BATCH = 384, 32   # an epoch of as many steps as are measured: its first batch is always waited for
 COMPARED_VIDEOS = 192
-WORKERS = 1   # more would compete with the step on a machine of two cores
 WARM_UP, STEPS, COMPARED = 3, 9, 20
 
 
@@ -61,8 +61,6 @@ def measure() -> list[Row]:
 
 
 def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3, fused: bool = True) -> tuple:
-    from training.loaders import build_loader
-
     torch.manual_seed(0)
     model = build(load_config(CONFIG).model, MODELS)
     if not dropout:
@@ -94,13 +92,15 @@ def step(model, optimizer, batch, half: bool = False) -> float:
 def steps_in_turn(ways: list[tuple]) -> list[tuple[float, float]]:
     """A step of every way, again and again, so that other work on the machine slows all alike.
 
+    Each loads in as many processes as are best on this machine.
+
     Args:
         ways: data, the context to work in, and whether in bfloat16.
 
     Returns:
         Per way the median seconds of a step with loading, and the share spent waiting for data.
     """
-    made = [make(data, WORKERS, dropout=True, fused=context is not plain_way) for data, context, _ in ways]
+    made = [make(data, workers_here(), dropout=True, fused=context is not plain_way) for data, context, _ in ways]
     streams = [batches(loader) for _, _, loader in made]
     times, waits = [[] for _ in ways], [[] for _ in ways]
     for i in range(WARM_UP + STEPS):

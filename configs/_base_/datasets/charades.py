@@ -9,8 +9,8 @@ features = dict(
 data = dict(
     train=dict(
         **features, label_path=data_root + "charades_sta_train.txt",
-        loader=dict(batch_size=8, num_workers=4, shuffle=True)),
+        loader=dict(batch_size=8, num_workers="auto", shuffle=True)),
     val=dict(
         **features, label_path=data_root + "charades_sta_test.txt",
-        loader=dict(batch_size=1, num_workers=4)))
+        loader=dict(batch_size=1, num_workers="auto")))
 del data_root, features

@@ -7,6 +7,6 @@ features = dict(
     video_dims=[512])
 data = dict(
     train=dict(
-        **features, label_path=data_root + "train.jsonl", loader=dict(batch_size=32, num_workers=2, shuffle=True)),
+        **features, label_path=data_root + "train.jsonl", loader=dict(batch_size=32, num_workers="auto", shuffle=True)),
     val=dict(**features, label_path=data_root + "val.jsonl", loader=dict(batch_size=32)))
 del data_root, features

@@ -10,9 +10,9 @@ data = dict(
     train=dict(
         **features,
         label_path=data_root + "highlight_train_release.jsonl",
-        loader=dict(batch_size=32, num_workers=4, shuffle=True)),
+        loader=dict(batch_size=32, num_workers="auto", shuffle=True)),
     val=dict(
         **features,
         label_path=data_root + "highlight_val_release.jsonl",
-        loader=dict(batch_size=32, num_workers=4, same_length=True)))   # as one by one: nothing is padded
+        loader=dict(batch_size=32, num_workers="auto", same_length=True)))   # as one by one: nothing is padded
 del data_root, features
