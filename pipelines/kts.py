@@ -39,6 +39,7 @@ class Scatter:
         self.error = ROUNDING * float(self.squares[-1])
         self._kept: dict[int, tuple[int, np.ndarray]] = {}
         self._bytes = 0
+        self._before: dict[int, tuple[int, np.ndarray]] = {}   # see _squares_before
 
     def _centred(self, begin: int, end: int) -> np.ndarray:
         """Rows [begin, end), float64, less the mean of all: scatter stays, and sums stay small."""
@@ -85,26 +86,35 @@ class Scatter:
     def _make(self, begin: int, first: int) -> np.ndarray:
         end = min(begin + BLOCK, self.T)
         before = begin - first
-        ours, gram, apart, sum_s = self._centred(begin, end), np.empty((end - begin, end - first)), [], 0
-        gram[:, before:] = ours @ ours.T                                   # (ends, starts)
-        for i in range(begin, first, -AT_ONCE):                            # backwards, summing up
-            theirs = self._centred(max(i - AT_ONCE, first), i)
-            gram[:, i - first - len(theirs):i - first] = ours @ theirs.T
-            sums = np.cumsum(theirs[::-1], axis=0) + sum_s                 # of rows [i - 1 - n, begin)
-            apart.append(np.einsum("sc,sc->s", sums, sums))
-            sum_s = sums[-1]
+        ours, gram = self._centred(begin, end), np.empty((end - begin, end - first))
+        for i in range(first, end, AT_ONCE):
+            gram[:, i - first:i - first + AT_ONCE] = ours @ self._centred(i, min(i + AT_ONCE, end)).T   # (ends, starts)
         own = np.diagonal(gram[:, before:]).copy()
         gram[:, before:] = np.tril(gram[:, before:], -1)
         # row r joins the segments [i, begin + r): their summed Gram grows by twice its products with them, and its own
         growth = 2 * np.cumsum(gram[:, ::-1], axis=1)[:, ::-1] + own[:, None]
         growth[:, before:] = np.tril(growth[:, before:])
-        if apart:
-            growth[0, :before] += np.concatenate(apart)[::-1]
+        growth[0, :before] += self._squares_before(begin, first)
         summed = np.cumsum(growth, axis=0)
+        self._before[end] = first, summed[-1].copy()
         ends, starts = np.arange(begin + 1, end + 1)[:, None], np.arange(first, end)
         length = ends - starts
         scatter = self.squares[ends] - self.squares[starts] - summed / np.maximum(length, 1)
         return np.where(length > 0, scatter, np.inf)
+
+
+    def _squares_before(self, begin: int, first: int) -> np.ndarray:
+        """(begin - first,) squared norms of the sums of the centred rows [start, begin), for each start."""
+        kept_first, kept = self._before.get(begin, (begin, None))
+        if kept_first <= first and kept is not None:
+            return kept[first - kept_first:]
+        out, sum_s = np.empty(begin - first), 0
+        for i in range(begin, first, -AT_ONCE):   # backwards, summing up
+            theirs = self._centred(max(i - AT_ONCE, first), i)
+            sums = np.cumsum(theirs[::-1], axis=0) + sum_s
+            out[i - first - len(theirs):i - first] = np.einsum("sc,sc->s", sums, sums)[::-1]
+            sum_s = sums[-1]
+        return out
 
 
 def best_points(rows: np.ndarray, price: np.ndarray) -> np.ndarray:
@@ -220,7 +230,8 @@ class _Search:
             slack = float(self.gaps(lam)[left].max()) + 2 * self.scatter.error
             _, _, listed = penalised(self.scatter, lam, slack)
             for points in table(self._with_costs(listed), self.T, int(left[-1])):
-                self.add(points)
+                if len(points) in left:
+                    self.add(points)
         known = sorted((m, cost) for m, (cost, _) in self.known.items() if m <= self.limit)
         values = np.array([cost + self.price[m] for m, cost in known])
         return self.known[known[int(values.argmin())][0]][1]
@@ -277,20 +288,23 @@ def table(segments: Iterable[tuple[np.ndarray, np.ndarray]], T: int, limit: int)
     Returns:
         Change points, for every number that the segments allow.
     """
-    best = np.full((T + 1, limit + 1), np.inf)   # [j, m]: rows [0, j) with m change points
-    came = np.zeros((T + 1, limit + 1), dtype=np.int32)
+    best = np.full((limit + 1, T + 1), np.inf)   # [m, j]: rows [0, j) with m change points
+    came = np.zeros((limit + 1, T + 1), dtype=np.int32)
+    counts = np.arange(limit)
     for j, (rows, cost) in enumerate(segments, start=1):
-        total = best[rows, :-1] + cost[:, None]                # (starts, limit): one more change point
+        first, last = int(rows[0]), int(rows[-1])
+        columns = slice(first, last + 1) if last - first + 1 == len(rows) else rows   # a slice is no copy
+        total = best[:-1, columns] + cost   # (limit, starts): one more change point
         if limit:
-            k = total.argmin(axis=0)
-            best[j, 1:], came[j, 1:] = total[k, np.arange(limit)], rows[k]
-        if len(rows) and rows[0] == 0:
-            best[j, 0] = cost[0]
+            k = total.argmin(axis=1)
+            best[1:, j], came[1:, j] = total[counts, k], rows[k]
+        if first == 0:
+            best[0, j] = cost[0]
     found = []
-    for m in np.flatnonzero(np.isfinite(best[T])):
+    for m in np.flatnonzero(np.isfinite(best[:, T])):
         points, j = [], T
         for left in range(m, 0, -1):
-            j = int(came[j, left])
+            j = int(came[left, j])
             points.append(j)
         found.append(np.array(points[::-1], dtype=np.int64))
     return found
