@@ -61,7 +61,7 @@ def chart_row(summary: Summary, curve: np.ndarray, text: str, colour: str, other
     def x(time_s: float) -> str:
         return f"{1000 * time_s / end_s:.2f}"
 
-    edges_s = [float(e) for e in summary.video.edges_s]
+    edges_s = summary.video.float_edges_s.tolist()
     middles = [(a + b) / 2 for a, b in itertools.pairwise(edges_s)]
     top = HEIGHT - LANE
 
@@ -126,7 +126,7 @@ def ticks(end_s: float) -> str:
 
 def best_clip(summary: Summary, moment: Moment) -> int:
     """The moment's clip of the highest score."""
-    edges_s = np.array(summary.video.edges_s, dtype=float)
+    edges_s = summary.video.float_edges_s
     inside = (edges_s[:-1] < moment.end_s) & (edges_s[1:] > moment.start_s)
     curve = summary.scores
     if moment.text in summary.texts:

@@ -89,7 +89,7 @@ class Chooser:
 
     def _span(self, moment: Moment) -> tuple[int, int]:
         """The first and last clip that a moment touches."""
-        edges_s = np.array(self.edges_s, dtype=float)
+        edges_s = self.video.float_edges_s
         return (int(np.searchsorted(edges_s, moment.start_s, side="right")) - 1,
                 int(np.searchsorted(edges_s, moment.end_s, side="left")) - 1)
 

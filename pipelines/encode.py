@@ -81,7 +81,16 @@ class EncodedVideo:
     @property
     def edges_s(self) -> list[Fraction]:
         """T + 1 times in seconds: clip i is [edges_s[i], edges_s[i + 1])."""
-        return clip_edges_s(self.info.duration_s, self.clip_len_s)
+        if "edges" not in self.memo:
+            self.memo["edges"] = clip_edges_s(self.info.duration_s, self.clip_len_s)
+        return list(self.memo["edges"])
+
+    @property
+    def float_edges_s(self) -> np.ndarray:
+        """(T + 1,) `edges_s` in float64."""
+        if "float edges" not in self.memo:
+            self.memo["float edges"] = np.array(self.edges_s, dtype=float)
+        return self.memo["float edges"].copy()
 
     def blank(self) -> np.ndarray:
         """(T,) bool: clips whose picture is all of one brightness, such as black before a fade."""

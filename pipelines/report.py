@@ -263,7 +263,7 @@ def _data(summary: Summary, places: Places) -> str:
     """What the page's script needs; whatever anybody wrote in it can end no script and open none."""
     n_clips = summary.video.n_clips
     previews = spread(n_clips, PREVIEWS)
-    edges_s = [float(e) for e in summary.video.edges_s]
+    edges_s = summary.video.float_edges_s.tolist()
     spoken = [[[cue.start_s, cue.end_s, cue.text] for cue in cut_cues(summary.cues, intervals)]
               for _, intervals in summary.in_files]
     data = dict(end=edges_s[-1], starts=edges_s[:-1],

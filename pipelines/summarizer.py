@@ -170,7 +170,7 @@ class Summarizer:
         share = budget_share(budget, video.info.duration_s)
         choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
         captions = self.captioner.captions(video, choice.shots) if self.captioner and not texts else []
-        edges_s = [float(e) for e in video.edges_s]
+        edges_s = video.float_edges_s.tolist()
         visual = self.encoders.visual
         matters = {}
         if joins:
@@ -278,7 +278,7 @@ class Summarizer:
         rows = np.stack([f.pooler_output for f in encoded])
         sentences, unrelated, lines = np.split(rows, [len(texts), len(texts) + len(UNRELATED)])
         likeness = cue_likeness(sentences, lines, unrelated)
-        return likeness_by_clip(likeness, cues, np.array(video.edges_s, dtype=float))
+        return likeness_by_clip(likeness, cues, video.float_edges_s)
 
     def _run_model(self, video: EncodedVideo, query: np.ndarray | None,
                    text: str) -> tuple[np.ndarray, list[Moment]]:

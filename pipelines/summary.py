@@ -123,7 +123,7 @@ class Summary:
 
     def score_of(self, start_s: Fraction, end_s: Fraction) -> float:
         """Mean score of [start_s, end_s)."""
-        edges_s = np.array(self.video.edges_s, dtype=float)
+        edges_s = self.video.float_edges_s
         inside = np.minimum(edges_s[1:], float(end_s)) - np.maximum(edges_s[:-1], float(start_s))
         return float(np.average(self.scores, weights=inside.clip(1e-9)))
 
