@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
 
-from .media import decode_packets, first_picture, open_container, read_packets, seek, sound_stream
+from .media import decode_packets, first_picture, open_container, read_packets, reading, seek, sound_stream
 
 JUMP_S = Fraction(3, 100)      # time stamps off by more than this are a gap or an overlap, not rounding
 EARLIER_S = (1, 10, 60)        # before the first sample that counts; a seek that comes too late is made anew
@@ -78,7 +79,8 @@ def audio_clips(path: str | os.PathLike, n_clips: int, clip_len_s: float = 2, *,
         yield np.pad(joined[:size], (0, max(0, size - len(joined))))
 
 
-def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, layout: str) -> Iterator[np.ndarray]:
+def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, layout: str,
+                 opened: InputContainer | None = None) -> Iterator[np.ndarray]:
     """Streams sound from a time on, exact to the sample.
 
     Args:
@@ -87,6 +89,7 @@ def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, l
         from_s: where to begin, counted from there.
         rate_hz: sampling rate to convert to.
         layout: `mono` or `stereo`.
+        opened: of `open_container`, as for `pipelines.media.frames_from`.
 
     Yields:
         (channels, n) float32 without a break; where nothing was recorded, zeros. It ends where the
@@ -96,7 +99,7 @@ def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, l
         InputError: as `open_container`.
     """
     done = 0   # samples given so far
-    for position, samples in _placed(_frames_from(path, zero_s, from_s), zero_s + from_s, rate_hz, layout):
+    for position, samples in _placed(_frames_from(path, zero_s, from_s, opened), zero_s + from_s, rate_hz, layout):
         while position > done:
             n_zeros = min(position - done, rate_hz)
             yield np.zeros((len(samples), n_zeros), np.float32)
@@ -107,10 +110,12 @@ def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, l
             done += fresh.shape[1]
 
 
-def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction) -> Iterator[AudioFrame]:
+def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction,
+                 opened: InputContainer | None = None) -> Iterator[AudioFrame]:
     """Decoded frames, from one early enough to have all the sound after `from_s`, if need be the first."""
     latest_s = zero_s + from_s - WARM_UP_S
-    with open_container(path) as container:
+    with open_container(path) if opened is None else reading(path) as just_opened:
+        container = opened or just_opened
         stream = sound_stream(container)
         for earlier_s in EARLIER_S:
             if from_s <= earlier_s or not seek(container, stream, zero_s + from_s - earlier_s):

@@ -47,9 +47,7 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
             head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
             wanted.append([span if inner and _may_hold_a_cut(container, stream, info, span) else None
                            for span, inner in ((head, start_s > 0), (tail, end_s < info.duration_s))])
-    with ThreadPoolExecutor(os.cpu_count()) as pool:   # most of a search is waiting for its first picture
-        found = pool.map(lambda span: _cuts_within(info, span), itertools.chain(*wanted))
-    for (start_s, end_s), heads, tails in zip(pieces_s, found, found, strict=True):
+    for (start_s, end_s), (heads, tails) in zip(pieces_s, _cuts_in_all(info, wanted), strict=True):
         first_s, last_s = max(heads, default=start_s), min(tails, default=end_s)
         choices = itertools.product((first_s, start_s), (last_s, end_s))   # both ends, one, the other, none
         kept.append(next((c for c in choices if c[1] - c[0] >= reach_s), (start_s, end_s)))
@@ -79,8 +77,19 @@ def _may_hold_a_cut(container: InputContainer, stream: VideoStream, info: VideoI
     return max(inside, default=0) >= large
 
 
-def _cuts_within(info: VideoInfo, span: Span | None) -> list[Fraction]:
-    """Hard cuts in (from, until)."""
-    if span is None:
-        return []
-    return [time_s for time_s in hard_cuts(info, span[0], span[1] + BEHIND_S) if span[0] < time_s < span[1]]
+def _cuts_in_all(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[list[Fraction]]]:
+    """Hard cuts in each (from, until), none where there is no span; the pieces in turn are each worker's."""
+    workers, found = os.cpu_count() or 1, [[[] for _ in spans] for spans in wanted]
+    with ThreadPoolExecutor(workers) as pool:   # most of a search is waiting for its first picture
+        for i, part in enumerate(pool.map(lambda i: _cuts_in_some(info, wanted[i::workers]), range(workers))):
+            found[i::workers] = part
+    return found
+
+
+def _cuts_in_some(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[list[Fraction]]]:
+    def inside(span: Span | None) -> list[Fraction]:
+        cuts = [] if span is None else hard_cuts(info, span[0], span[1] + BEHIND_S, opened)
+        return [time_s for time_s in cuts if span[0] < time_s < span[1]]
+
+    with open_video(info.path) as opened:
+        return [[inside(span) for span in spans] for spans in wanted]

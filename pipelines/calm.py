@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from scipy.signal import butter, sosfilt
 
 from .audio import read_samples
@@ -27,17 +29,21 @@ SILENT_DB = -60.0         # no sound that anybody hears, whatever is around it
 PAUSE_S = Fraction(15, 100)   # between words in a sentence it is shorter
 
 
-def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction) -> list[Fraction]:
+def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
+              opened: tuple[InputContainer, VideoStream] | None = None) -> list[Fraction]:
     """The times of the first pictures of new shots within [from_s, until_s], exact to the frame.
 
     Neighbouring pictures are compared by the mean difference of their levels at 64 x 36, as content
     detectors do; `cut_places` tells which differences are cuts.
 
+    Args:
+        opened: see `pipelines.media.frames_from`.
+
     Returns:
         Seconds from the first picture, ascending; none where shots change softly or not at all.
     """
     times, differences, before = [], [], None
-    for time_s, frame in frames_from(info.path, info.start_s, from_s):
+    for time_s, frame in frames_from(info.path, info.start_s, from_s, opened):
         if time_s > until_s:
             break
         if time_s < from_s:

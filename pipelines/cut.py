@@ -27,6 +27,7 @@ from .media import (
     first_picture,
     frames_from,
     open_container,
+    open_video,
     seekable,
     to_yuv420p,
 )
@@ -172,11 +173,10 @@ def _is_ready(frame: VideoFrame, display: Display) -> bool:
 
 def _sources(info: VideoInfo, intervals: list[Interval]) -> Iterator[Iterator[tuple[Fraction, VideoFrame]]]:
     """Frames with their times for each interval, from some time before it to its end or beyond."""
-    with open_container(info.path) as container:
-        jump = seekable(container)
-    if jump:
-        yield from (frames_from(info.path, info.start_s, start_s) for start_s, _ in intervals)
-        return
+    with open_video(info.path) as opened:
+        if seekable(opened[0]):
+            yield from (frames_from(info.path, info.start_s, start_s, opened) for start_s, _ in intervals)
+            return
     frames, recent = frames_from(info.path, info.start_s, Fraction(0)), []
 
     def one_pass() -> Iterator[tuple[Fraction, VideoFrame]]:
@@ -214,19 +214,20 @@ def sound_of(info: VideoInfo, intervals: list[Interval], rate_hz: int, layout: s
     A piece has the samples between its borders in the result, so that rounding does not add up.
     """
     joined_s = Fraction(0)
-    for start_s, end_s in intervals:
-        size = round((joined_s + end_s - start_s) * rate_hz) - round(joined_s * rate_hz)
-        fade, done = max(1, min(round(FADE_S * rate_hz), size // 2)), 0
-        for samples in read_samples(info.path, info.start_s, start_s, rate_hz, layout):
-            samples = samples[:, :size - done]
-            at = done + np.arange(samples.shape[1])
-            gain = np.minimum(1, np.minimum(at + 0.5, size - at - 0.5) / fade)
-            yield samples * gain.astype(np.float32)
-            done += samples.shape[1]
-            if done == size:
-                break
-        while done < size:
-            n_zeros = min(size - done, rate_hz)
-            yield np.zeros((1 if layout == "mono" else 2, n_zeros), np.float32)
-            done += n_zeros
-        joined_s += end_s - start_s
+    with open_container(info.path) as opened:
+        for start_s, end_s in intervals:
+            size = round((joined_s + end_s - start_s) * rate_hz) - round(joined_s * rate_hz)
+            fade, done = max(1, min(round(FADE_S * rate_hz), size // 2)), 0
+            for samples in read_samples(info.path, info.start_s, start_s, rate_hz, layout, opened):
+                samples = samples[:, :size - done]
+                at = done + np.arange(samples.shape[1])
+                gain = np.minimum(1, np.minimum(at + 0.5, size - at - 0.5) / fade)
+                yield samples * gain.astype(np.float32)
+                done += samples.shape[1]
+                if done == size:
+                    break
+            while done < size:
+                n_zeros = min(size - done, rate_hz)
+                yield np.zeros((1 if layout == "mono" else 2, n_zeros), np.float32)
+                done += n_zeros
+            joined_s += end_s - start_s

@@ -109,11 +109,17 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
         reason = getattr(err, "strerror", None) or err
         raise InputError(f"{path}: not a video that can be read ({reason}); if it is one, it is damaged or cut "
                          "off: copy or convert it again") from err
-    with container:
-        try:
-            yield container
-        except av.error.FFmpegError as err:
-            raise InputError(f"{path}: reading it failed ({err.strerror}); copy or convert it again") from err
+    with container, reading(path):
+        yield container
+
+
+@contextmanager
+def reading(path: str | os.PathLike) -> Iterator[None]:
+    """Says of a file what fails while it is read."""
+    try:
+        yield
+    except av.error.FFmpegError as err:
+        raise InputError(f"{path}: reading it failed ({err.strerror}); copy or convert it again") from err
 
 
 @contextmanager
@@ -197,16 +203,22 @@ def frame_rate(stream: VideoStream) -> Fraction:
     return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
-def frames_from(path: Path, zero_s: Fraction, start_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
+                opened: tuple[InputContainer, VideoStream] | None = None) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their times since `zero_s`, from a key frame at or before `start_s` on.
 
     Starting points that a file offers can lie, so a seek counts only if a key frame comes of it that
     is early enough; else it is made earlier, at last from the file's start.
 
+    Args:
+        opened: of `open_video`, for reading from one time after another, since a long file takes long to open;
+            what was read from it before ends. None opens the file.
+
     Raises:
         InputError: as `open_video`.
     """
-    with open_video(path) as (container, stream):
+    with open_video(path) if opened is None else reading(path) as just_opened:
+        container, stream = opened or just_opened
         for earlier_s in SEEK_EARLIER_S:
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):

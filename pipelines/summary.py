@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files import atomic_path, write_json
+from common.memory import give_back_memory
 
 from .captions import Caption
 from .copy_cut import copy_cut, plan_copy
@@ -163,6 +164,7 @@ class Summary:
     def save_pieces(self, path: str | os.PathLike, intervals_s: Sequence[tuple[Fraction, Fraction]],
                     progress: bool | Callable[[float], None] = False) -> None:
         """Writes some of the pieces as one mp4, in the form that `copied` and `aspect` tell."""
+        give_back_memory()   # that scoring has freed: the encoder of pictures needs its own
         info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
         if self.copied:
             copy_cut(info, plan_copy(info, intervals_s), path, **extras)
