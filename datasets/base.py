@@ -123,9 +123,10 @@ class FeatureDataset(Dataset):
         """Video (T, V) and audio (T', A) of a label's video, as long as their files are."""
         vid = label["vid"]
         video, audio = self._cached(("video", vid), lambda: (self._video(vid), self._audio(vid)))
-        short, expected = min(len(s) for s in (video, audio) if s is not None), self.expected_clips(label)
-        if expected is not None and abs(short - expected) > MAX_ROWS_OFF:
-            raise InputError(f"{vid}: features for {short} clips, but the label's {label.get('duration', '?')} s have "
+        lengths, expected = [len(s) for s in (video, audio) if s is not None], self.expected_clips(label)
+        odd = [n for n in lengths if expected is not None and abs(n - expected) > MAX_ROWS_OFF]
+        if odd:
+            raise InputError(f"{vid}: features for {odd[0]} clips, but the label's {label.get('duration', '?')} s have "
                              f"{expected}; extract them again from this video")
         return video, audio
 
@@ -137,7 +138,11 @@ class FeatureDataset(Dataset):
             found = " + ".join(f"{folder} ({width})" for folder, width in zip(self.video_path, widths, strict=True))
             raise InputError(f"{vid}: {found} are {sum(widths)} wide together, but video_dims in the config says "
                              f"{expected}; name the folders that the model was made for, in its order")
-        T = min(map(len, parts))
+        T, longest = min(map(len, parts)), max(map(len, parts))
+        if longest - T > MAX_ROWS_OFF:
+            found = ", ".join(f"{folder}: {len(part)}" for folder, part in zip(self.video_path, parts, strict=True))
+            raise InputError(f"{vid}: has other numbers of clips in each folder ({found}); extract them with one "
+                             "length of clips")
         joined = [torch.from_numpy(part[:T]) for part in parts]
         return self._scaled(torch.cat(joined, dim=1) if len(joined) > 1 else joined[0])
 

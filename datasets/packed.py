@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
 
@@ -38,19 +39,20 @@ class PackedFeatures:
             index = json.loads((self.path / INDEX).read_text(encoding="utf-8"))
             self.items: dict[str, list[int]] = index["items"]   # name -> first row, rows, file's bytes, its time in ns
             self.source, self.key, rows, version = index["source"], index["key"], index["rows"], index["version"]
-            self.data = np.load(self.path / DATA, mmap_mode="c", allow_pickle=False)
+            self.data = _mapped(self.path / DATA)
+            whole = all(0 <= start <= start + n <= len(self.data) for start, n, *_ in self.items.values())
         except FileNotFoundError as err:
             raise InputError(f"{self.path}: no pack of features; {again}") from err
-        except (OSError, ValueError, KeyError, EOFError) as err:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as err:
             raise InputError(f"{self.path}: a damaged pack ({type(err).__name__}: {err}); {again}") from err
-        if version != VERSION or self.data.ndim != 2 or len(self.data) != rows:
+        if version != VERSION or self.data.ndim != 2 or len(self.data) != rows or not whole:
             raise InputError(f"{self.path}: a pack of another version, or not whole; {again}")
 
     def __reduce__(self):
         return PackedFeatures, (self.path,)   # a worker opens the file itself; a pickled memory map is a copy
 
     def read(self, name: str) -> np.ndarray:
-        """(rows, width) of one file, by its name without suffix, as packed: float16 or float32, not copied.
+        """(rows, width) of one file by its name without suffix, as packed: float16 or float32. Not to be changed.
 
         Raises:
             InputError: it is not in the pack.
@@ -58,7 +60,8 @@ class PackedFeatures:
         if name not in self.items:
             raise InputError(f"{self.path}: holds no {name!r}; pack its folder again with tools/pack_features.py")
         start, rows = self.items[name][:2]
-        return np.asarray(self.data[start:start + rows])
+        found = self.data[start:start + rows]
+        return np.asarray(found) if found.flags.writeable else np.array(found)
 
     def faults(self, deep: bool = False) -> list[str]:
         """How the pack differs from the files that it was made of; empty where those are not at hand.
@@ -81,6 +84,19 @@ class PackedFeatures:
                 faults.append(f"{self.path}: {files[name]} has changed since; pack its folder again with "
                               "tools/pack_features.py")
         return faults
+
+
+def _mapped(path: Path) -> np.memmap:
+    """The array on disk, writable without effect on the file; read-only where it is larger than memory.
+
+    torch takes no read-only rows without a copy, and Linux counts a private writable map as memory in use.
+    """
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except OSError as err:
+        if err.errno != errno.ENOMEM:
+            raise
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def feature_files(folder: Path) -> dict[str, Path]:
@@ -113,35 +129,45 @@ def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = 
         The pack's path.
 
     Raises:
-        InputError: no feature file, faulty ones, different widths; lists up to 20 of them.
+        InputError: no feature file, faulty ones, different widths; lists up to 20 of them. Or `out` is no
+            pack, or cannot be written.
     """
     folder = Path(folder)
-    out = Path(out) if out is not None else folder.resolve().with_name(folder.resolve().name + PACK_SUFFIX)
+    out = Path(out if out is not None else folder.resolve().with_name(folder.resolve().name + PACK_SUFFIX)).resolve()
     if dtype not in DTYPES or out.suffix != PACK_SUFFIX:
         raise InputError(f"{out}, {dtype}: a pack's name ends in {PACK_SUFFIX}, its dtype is float16 or float32")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of features")
+    if out.is_file() or (out.is_dir() and not {path.name for path in out.iterdir()} <= {DATA, INDEX}):
+        raise InputError(f"{out}: is no pack, so it is not replaced; name another place, or remove it")
     files = feature_files(folder)
     if not files:
         raise InputError(f"{folder}: holds no .npz or .npy file")
     key = key if key is not None else _find_key(next(iter(files.values())))
     items, width = _survey(files, key, dtype, progress)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", suffix=PACK_SUFFIX, dir=out.parent))
     try:
-        temporary.chmod(0o755)
-        rows = sum(item[1] for item in items.values())
-        data = open_memmap(temporary / DATA, mode="w+", dtype=dtype, shape=(rows, width))
-        for name, (start, count, _, _) in progress(items.items()):
-            data[start:start + count] = read_matrix(files[name], key)
-        data.flush()
-        del data
-        (temporary / INDEX).write_text(json.dumps(dict(
-            version=VERSION, source=os.path.relpath(folder.resolve(), out.resolve().parent), key=key, rows=rows,
-            items=items)), encoding="utf-8")
-        _replace_folder(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", suffix=PACK_SUFFIX, dir=out.parent))
+        try:
+            temporary.chmod(0o755)
+            _write(temporary, (read_matrix(files[name], key) for name in progress(items)), dtype, dict(
+                version=VERSION, source=os.path.relpath(folder.resolve(), out.parent), key=key,
+                rows=sum(item[1] for item in items.values()), items=items), width)
+            _replace_folder(temporary, out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as err:
+        raise InputError(f"{out}: cannot be written ({err.strerror}); make room, or name another place") from err
     return out
+
+
+def _write(folder: Path, matrices: Iterable[np.ndarray], dtype: str, index: dict, width: int) -> None:
+    """By ordinary writing: a memory map ends the process where the disk is full."""
+    head = dict(descr=dtype_to_descr(np.dtype(dtype)), fortran_order=False, shape=(index["rows"], width))
+    with (folder / DATA).open("wb") as f:
+        write_array_header_1_0(f, head)
+        for matrix in matrices:
+            f.write(matrix.astype(dtype).tobytes())
+    (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
 def _find_key(path: Path) -> str | None:
@@ -163,7 +189,7 @@ def _survey(files: dict[str, Path], key: str | None, dtype: str,
     """Where every file's rows will lie, and the width; all faults at once."""
     items: dict[str, list[int]] = {}
     faults: list[str] = []
-    start, width, largest = 0, None, np.finfo(dtype).max
+    start, width, known_by, largest = 0, None, "", np.finfo(dtype).max
     for name, path in progress(files.items()):
         stat = path.stat()
         try:
@@ -171,9 +197,10 @@ def _survey(files: dict[str, Path], key: str | None, dtype: str,
         except InputError as err:
             faults.append(str(err))
             continue
-        width = matrix.shape[1] if width is None else width
+        if width is None:
+            width, known_by = matrix.shape[1], name
         if matrix.shape[1] != width:
-            faults.append(f"{path}: {matrix.shape[1]} wide, but {next(iter(items))} beside it {width}")
+            faults.append(f"{path}: {matrix.shape[1]} wide, but {known_by} beside it {width}")
         elif np.abs(matrix).max() > largest:
             faults.append(f"{path}: holds {np.abs(matrix).max():.3g}, more than {dtype} can; use --dtype float32")
         else:

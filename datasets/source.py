@@ -37,7 +37,11 @@ class FeatureSource:
         Raises:
             InputError: missing, unreadable, or of another width.
         """
-        path = Path(str(self._pattern).format(**names))
+        try:
+            path = Path(str(self._pattern).format(**names))
+        except (KeyError, IndexError, ValueError) as err:
+            raise InputError(f"{self.path}: braces stand for {{{next(iter(names))}}} here; write that, or no braces") \
+                from err
         if self._pack is not None:
             return self._pack.read(path.stem)
         matrix = read_matrix(path, self.key if path.suffix == ".npz" else None)

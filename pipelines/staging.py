@@ -80,7 +80,11 @@ def _locked(folder: str | os.PathLike, wait: bool = True) -> Iterator[bool]:
     if fcntl is None:
         yield False
         return
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:   # gone by now, or another user's
+        yield False
+        return
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

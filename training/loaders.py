@@ -16,8 +16,10 @@ from nncore.parallel import collate as pad_and_collate
 from torch.utils.data import DataLoader, DistributedSampler, Sampler, default_collate
 
 from common.build import build
+from common.errors import InputError
 
 OWN_KEYS = ("same_length",)   # of a config's `loader`, besides DataLoader's
+OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")   # DataLoader takes none without
 WORKERS = 4            # as the published configs have
 CORES_PER_WORKER = 4   # without a GPU: fewer, and loading takes from the step more than it saves
 
@@ -70,6 +72,9 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
     options = dict(cfg.pop("loader", {}))
     dataset = build(cfg, DATASETS, where="data")
     rank, world = comm.get_dist_info()
+    if world > 1 and options.get("shuffle") and options.get("same_length"):
+        raise InputError("loader: same_length with shuffle gives processes different numbers of batches, so they would "
+                         "wait for each other forever; leave one of them out")
     if options.pop("shuffle", False):
         order = DistributedSampler(dataset, num_replicas=world, rank=rank, seed=seed)
     else:
@@ -82,6 +87,8 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
         options["sampler"] = order
     if options.get("num_workers") == "auto":
         options["num_workers"] = workers_here()
+        if not options["num_workers"]:
+            options = {key: value for key, value in options.items() if key not in OF_WORKERS}
     return DataLoader(dataset, **{"collate_fn": collate, "worker_init_fn": seed_worker, **options})
 
 

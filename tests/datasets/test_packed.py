@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pickle
@@ -76,6 +77,7 @@ def test_a_pack_without_its_folder_works(folder):
 @pytest.mark.parametrize("spoil, message", [
     (lambda d: np.savez(d / "x.npz", features=np.zeros((2, 6))), "x.npz: 6 wide, but a.0_2.5 beside it 5"),
     (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), np.nan)), "x.npz: holds NaN"),
+    (lambda d: np.savez(d / "a.npz", features=np.full((2, 6), 1e6)), "6 wide|holds 1e\\+06(.|\n)*b.npz: 5 wide, but a "),
     (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), 1e6)), "x.npz: holds 1e\\+06, more than float16"),
     (lambda d: (d / "x.npz").write_bytes(b"no"), "x.npz: not a readable"),
     (lambda d: np.save(d / "b.npy", np.zeros((2, 5))), "have one name")])
@@ -95,7 +97,9 @@ def test_a_failed_packing_leaves_the_old_pack(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda p: (p / "index.json").write_text("{"), lambda p: (p / "index.json").unlink(),
+    lambda p: (p / "index.json").write_text("{"), lambda p: (p / "index.json").write_text("[]"),
+    lambda p: (p / "index.json").write_text((p / "index.json").read_text().replace('"b": [2, 3', '"b": [2, 30')),
+    lambda p: (p / "index.json").unlink(),
     lambda p: (p / "data.npy").write_bytes((p / "data.npy").read_bytes()[:100]),
     lambda p: (p / "index.json").write_text((p / "index.json").read_text().replace('"rows": 9', '"rows": 8')),
     lambda p: (p / "index.json").write_text(json.dumps({**json.loads((p / "index.json").read_text()), "version": 2}))])
@@ -125,3 +129,54 @@ def test_the_command_packs_and_checks(folder, capsys):
     np.savez(folder / "b.npz", features=np.zeros((3, 5)))
     assert main(["--check", str(folder)]) == 1 and "b.npz has changed" in capsys.readouterr().err
     assert main([str(folder / "none")]) == 2 and "no such folder of features" in capsys.readouterr().err
+
+
+def test_what_is_larger_than_memory_is_read_all_the_same(folder, monkeypatch):
+    pack, load = pack_folder(folder, dtype="float32"), np.load
+
+    def full(path, mmap_mode=None, **more):
+        if mmap_mode == "c":
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return load(path, mmap_mode=mmap_mode, **more)
+
+    expected = PackedFeatures(pack).read("b").copy()
+    monkeypatch.setattr(np, "load", full)
+    found = PackedFeatures(pack).read("b")
+    np.testing.assert_array_equal(found, expected)
+    assert found.flags.writeable   # else torch warns
+
+
+def test_what_is_no_pack_is_not_replaced(folder):
+    named_so = folder.rename(folder.with_name("mine.pack"))
+    for out in (named_so, named_so / "b.npz"):
+        with pytest.raises(InputError, match="is no pack, so it is not replaced|a pack's name ends in .pack"):
+            pack_folder(named_so, out=out)
+    assert len(list(named_so.iterdir())) == 3
+
+
+def test_a_link_to_a_pack_stays_one(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "clip.pack").symlink_to(tmp_path / "other/clip.pack")
+    for _ in range(2):
+        pack_folder(folder, out=tmp_path / "clip.pack")
+    assert (tmp_path / "clip.pack").is_symlink() and PackedFeatures(tmp_path / "clip.pack").read("c").shape == (4, 5)
+
+
+def test_a_full_disk_is_one_clear_error(folder, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    pack = pack_folder(folder)
+    monkeypatch.setattr("datasets.packed.write_array_header_1_0", no_room)
+    with pytest.raises(InputError, match="clip.pack: cannot be written .No space left on device"):
+        pack_folder(folder)
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]
+    assert PackedFeatures(pack).read("b").shape == (3, 5)
+    with pytest.raises(InputError, match="x.pack: cannot be written .No such file or directory"):
+        pack_folder(folder, out=folder.parent / "none/x.pack")
+
+
+def test_other_braces_are_named(folder):
+    for pattern in ("{video}.npz", "{1}.npz", "{.npz"):
+        with pytest.raises(InputError, match="braces stand for .vid. here"):
+            FeatureSource(folder / pattern, "").read(vid="b")

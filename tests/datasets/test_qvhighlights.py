@@ -58,6 +58,7 @@ def test_streams_are_joined_in_order_and_trimmed_to_the_shortest(files):
 
 def test_collate_pads_as_the_model_expects(files):
     write_labels(files, [label(), label(2, "b", duration=6) | dict(relevant_windows=[[0, 2], [4, 6]])])
+    np.save(files / "sound/b.npy", np.ones((5, 4)))
     batch = collate([dataset(files)[i] for i in range(2)])
     tensors = {k: v.data[0] for k, v in batch.items()}
     assert tensors["saliency"][1].tolist() == [0, 1, 0.5, -1, -1]
@@ -122,6 +123,7 @@ def test_queries_that_a_sampler_repeats_count_once(files):
 def test_batches_of_several_videos_are_cut_to_each(files):
     """Through nncore's collate and containers, as the engine hands them over."""
     write_labels(files, [label(), label(2, "b", duration=6)])
+    np.save(files / "sound/b.npy", np.ones((5, 4)))
     data = dataset(files)
     batch = collate([data[i] for i in range(2)])
     saliency = torch.arange(10.0).view(2, 5)
@@ -168,7 +170,8 @@ def spoil(path, **arrays):
     (lambda f: (f / "slow" / "b.npz").write_bytes(b"text"), "slow/b.npz: not a readable feature file"),
     (lambda f: spoil(f / "clip" / "b.npz", other=np.ones((5, 2))), "clip/b.npz: no 'features' in it, only other"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: holds NaN"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "b: features for 2 clips, but the label's 10.5 s have 5"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "slow: 6, .*clip: 2.; extract them"),
+    (lambda f: np.save(f / "sound" / "b.npy", np.ones((2, 4))), "b: features for 2 clips, but the label's 10.5 s have 5"),
     (lambda f: long_files(f, 8), "b: features for 8 clips, but the label's 10.5 s have 5; extract them again"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "clip/b.npz: 9 wide, but a.npz beside it 2"),
     (lambda f: np.save(f / "sound" / "b.npy", np.ones((5, 9))), "sound/b.npy: 9 wide, but a.npy beside it 4"),
@@ -200,6 +203,14 @@ def test_rows_may_be_two_off(files):
     long_files(files, 3)
     assert dataset(files).check() == []
     assert len(dataset(files)[1]["saliency"].data) == 3
+
+
+def test_streams_of_other_clip_lengths_are_named(files):
+    np.save(files / "sound/a.npy", np.ones((10, 4)))
+    assert "a: features for 10 clips, but the label's 10.5 s have 5" in dataset(files).check()[0]
+    np.savez(files / "slow/b.npz", features=np.ones((10, 3)))
+    assert (f"b: has other numbers of clips in each folder ({files / 'slow'}: 10, {files / 'clip'}: 5)"
+            in dataset(files).check()[1])
 
 
 @pytest.mark.parametrize("dims", [5, [3, 2], (3, 2), None])

@@ -113,3 +113,10 @@ def test_errors_name_the_files_by_their_place_and_outdated_ones_go(tmp_path):
     source = tmp_path / "mine"
     with pytest.raises(InputError, match="would replace the input"), stage(tmp_path, ["one"], [source], outdated=["mine"]):
         pytest.fail("must refuse before the work")
+
+
+def test_what_cannot_be_opened_is_left_alone(tmp_path):
+    (tmp_path / ".unfinished-gone").symlink_to(tmp_path / "gone")   # as one that its process has just removed
+    with stage(tmp_path, ["one"]) as folder:
+        (folder / "one").write_text("1")
+    assert (tmp_path / "one").read_text() == "1"

@@ -7,6 +7,7 @@ from nncore.parallel import DataContainer
 from nncore.parallel import collate as nncore_collate
 from torch.utils.data import DistributedSampler
 
+from common.errors import InputError
 from training.loaders import EqualLengths, build_loader, collate, seed_worker, set_epoch, workers_here
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]
@@ -86,3 +87,15 @@ def test_auto_asks_the_machine(monkeypatch, tiny):
                query_path=str(tiny / "text"))
     found = [build_loader({**cfg, "loader": dict(batch_size=4, num_workers=n)}, 0).num_workers for n in ("auto", 2)]
     assert found == [1, 2]
+    monkeypatch.setattr("training.loaders.workers_here", lambda: 0)
+    loader = build_loader({**cfg, "loader": dict(num_workers="auto", persistent_workers=True, prefetch_factor=4)}, 0)
+    assert loader.num_workers == 0
+
+
+def test_processes_may_not_get_different_numbers_of_batches(monkeypatch, tiny):
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"), loader=dict(batch_size=4, same_length=True, shuffle=True))
+    assert len(build_loader(cfg, 0)) == 3
+    monkeypatch.setattr("training.loaders.comm.get_dist_info", lambda: (0, 2))
+    with pytest.raises(InputError, match="same_length with shuffle"):
+        build_loader(cfg, 0)
