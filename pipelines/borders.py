@@ -79,7 +79,7 @@ def _may_hold_a_cut(container: InputContainer, stream: VideoStream, info: VideoI
 
 def _cuts_in_all(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[list[Fraction]]]:
     """Hard cuts in each (from, until), none where there is no span; the pieces in turn are each worker's."""
-    workers, found = os.cpu_count() or 1, [[[] for _ in spans] for spans in wanted]
+    workers, found = os.cpu_count() or 1, [[]] * len(wanted)
     with ThreadPoolExecutor(workers) as pool:   # most of a search is waiting for its first picture
         for i, part in enumerate(pool.map(lambda i: _cuts_in_some(info, wanted[i::workers]), range(workers))):
             found[i::workers] = part

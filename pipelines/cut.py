@@ -217,17 +217,23 @@ def sound_of(info: VideoInfo, intervals: list[Interval], rate_hz: int, layout: s
     with open_container(info.path) as opened:
         for start_s, end_s in intervals:
             size = round((joined_s + end_s - start_s) * rate_hz) - round(joined_s * rate_hz)
-            fade, done = max(1, min(round(FADE_S * rate_hz), size // 2)), 0
-            for samples in read_samples(info.path, info.start_s, start_s, rate_hz, layout, opened):
-                samples = samples[:, :size - done]
-                at = done + np.arange(samples.shape[1])
-                gain = np.minimum(1, np.minimum(at + 0.5, size - at - 0.5) / fade)
-                yield samples * gain.astype(np.float32)
-                done += samples.shape[1]
-                if done == size:
-                    break
-            while done < size:
-                n_zeros = min(size - done, rate_hz)
-                yield np.zeros((1 if layout == "mono" else 2, n_zeros), np.float32)
-                done += n_zeros
+            sound = read_samples(info.path, info.start_s, start_s, rate_hz, layout, opened)
+            yield from _faded(sound, size, rate_hz, 1 if layout == "mono" else 2)
             joined_s += end_s - start_s
+
+
+def _faded(sound: Iterator[np.ndarray], size: int, rate_hz: int, channels: int) -> Iterator[np.ndarray]:
+    """The first `size` samples, faded at both ends; silence where the sound is shorter."""
+    fade, done = max(1, min(round(FADE_S * rate_hz), size // 2)), 0
+    for samples in sound:
+        samples = samples[:, :size - done]
+        at = done + np.arange(samples.shape[1])
+        gain = np.minimum(1, np.minimum(at + 0.5, size - at - 0.5) / fade)
+        yield samples * gain.astype(np.float32)
+        done += samples.shape[1]
+        if done == size:
+            break
+    while done < size:
+        n_zeros = min(size - done, rate_hz)
+        yield np.zeros((channels, n_zeros), np.float32)
+        done += n_zeros

@@ -105,10 +105,7 @@ def set_epoch(loader: DataLoader, epoch: int) -> None:
 
 
 def collate(items: list[dict]) -> dict:
-    """A batch as nncore's `collate` makes it, in half the time where nothing is padded.
-
-    nncore's copies every tensor to pad it, even by nothing, and once more to stack it.
-    """
+    """A batch as nncore's `collate` makes it; where nothing is padded, without the copy that it makes to pad."""
     return {key: _stacked([item[key] for item in items]) for key in items[0]}
 
 
