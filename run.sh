@@ -18,7 +18,7 @@ esac
 [[ "$gpus" =~ ^[1-9][0-9]*$ ]] || die "--gpus $gpus: not a whole number from 1"
 
 if [ "${1:-}" = app ]; then
-  source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh" app
+  VENV_EXTRAS="app" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
   shift
   exec python tools/app.py "$@"
 fi

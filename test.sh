@@ -7,7 +7,7 @@ case "${1:-}" in
   -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
 esac
 
-source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh" app dev
+VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
 if [ "${1:-}" = slow ]; then
   shift

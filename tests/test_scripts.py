@@ -72,6 +72,40 @@ def test_without_a_gpu_processes_share_the_processor(tiny, tmp_path):  # noqa: F
     assert len(torch.load(tmp_path / "w/last.pth")["random"]) == 2 and "MR-full-mAP" in json.loads((tmp_path / "w/metrics.json").read_text())
 
 
+@pytest.fixture
+def bare(tmp_path):
+    """A function that calls a script of a copy of the tree's scripts, whose .venv tells how it was called, in a shell without one."""
+    root, log = tmp_path / "tree", tmp_path / "log"
+    (root / ".venv/bin").mkdir(parents=True)
+    for name in ("run.sh", "audio/unify_audio_name.sh", "audio/extract_audio_feature.sh", "tools/env.sh", "constraints.txt",
+                 *(p.name for p in ROOT.glob("requirements*.txt"))):
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / ".venv/bin/python").write_text(f'#!/bin/sh\necho "$PWD: $*" >> {log}\n')
+    (root / ".venv/bin/python").chmod(0o755)
+    (root / ".venv/bin/activate").write_text(f'VIRTUAL_ENV={root}/.venv\nexport VIRTUAL_ENV PATH="{root}/.venv/bin:$PATH"\n')
+
+    def called(*args, status=0):
+        log.write_text("")
+        done = subprocess.run([root / args[0], *args[1:]], capture_output=True, text=True, check=False, cwd=tmp_path,
+                              env={key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "VENV_EXTRAS", "GPUS")})
+        assert done.returncode == status, done.stderr
+        return [line.replace(str(root), "ROOT").replace(str(tmp_path), "HERE") for line in log.read_text().splitlines()]
+    return called
+
+
+PIP = "HERE: -m pip install -qq --disable-pip-version-check --requirement ROOT/requirements{}.txt --constraint ROOT/constraints.txt"
+
+
+@pytest.mark.parametrize("args, command, extras", [
+    (["run.sh", "a.py", "--seed", "3"], "ROOT: tools/launch.py a.py --seed 3", [""]), (["run.sh", "app", "--port", "1"], "ROOT: tools/app.py --port 1", ["", "-app"]),
+    (["audio/unify_audio_name.sh", "s s", "--dry-run"], "HERE: ROOT/audio/unify_audio_name.py s s --dry-run", [""]),
+    (["audio/extract_audio_feature.sh", "s", "f"], "HERE: ROOT/audio/extract_audio_feature.py s f", [""])])
+def test_in_a_bare_shell_a_scripts_arguments_are_its_own(bare, args, command, extras):
+    assert bare(*args) == [PIP.format(extra) for extra in extras] + [command]
+    assert bare(*args) == [command]   # what was installed is not again
+
+
 def submitted(*args, **environment):
     done = call("run_slurm.sh", "--dry-run", *args, **environment)
     assert done.returncode == 0, done.stderr

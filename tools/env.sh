@@ -1,16 +1,17 @@
 # shellcheck shell=bash
-# Sourced by every script: `source tools/env.sh [EXTRA...]`.
+# Sourced by every script: `source tools/env.sh`, or `VENV_EXTRAS="app dev" source tools/env.sh`.
 #
-# Makes .venv beside this folder, installs requirements.txt and requirements-EXTRA.txt into it under
-# constraints.txt, once for each state of those files, and activates it. An active virtual
+# Without arguments: a sourced file has those of the script that sources it, which mean something else.
+# Makes .venv beside this folder, installs requirements.txt and requirements-EXTRA.txt of VENV_EXTRAS into it
+# under constraints.txt, once for each state of those files, and activates it. An active virtual
 # environment is used as it is, nothing is installed into it.
 
 _env_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 _env_install() {
-  local venv="$_env_root/.venv" python="${PYTHON:-python3}" extra stamp lock=""
+  local venv="$_env_root/.venv" python="${PYTHON:-python3}" extra file stamp lock=""
   local -a files=("$_env_root/requirements.txt")
-  for extra in "$@"; do files+=("$_env_root/requirements-$extra.txt"); done
+  for extra in ${VENV_EXTRAS:-}; do files+=("$_env_root/requirements-$extra.txt"); done
   if command -v flock > /dev/null; then   # two at once would install over each other
     exec {lock}< "$_env_root/requirements.txt"
     flock "$lock"
@@ -34,7 +35,7 @@ _env_install() {
 }
 
 if [ -z "${VIRTUAL_ENV:-}" ]; then
-  _env_install "$@" || exit 1
+  _env_install || exit 1
   # shellcheck disable=SC1091
   source "$_env_root/.venv/bin/activate"
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Takes the pictures of the page that README.md shows, with the example video and Chromium.
 
-    source tools/env.sh app dev; python tools/make_screenshots.py
+    VENV_EXTRAS="app dev" source tools/env.sh; python tools/make_screenshots.py
     python tools/make_screenshots.py --out pictures --all       # every state, light and dark, for looking at
 """
 
