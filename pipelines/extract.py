@@ -132,7 +132,9 @@ def _read_whole(path: Path, key: str = "features") -> np.ndarray | None:
 
 def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
                   sampling: str = "exact") -> bool:
-    """Writes a video's features, each file whole; a video without sound gets zeros for it.
+    """Writes a video's features, each file whole.
+
+    A video without sound gets zeros for it, where its sound has no features yet, as from a file beside it.
 
     Args:
         sampling: see `encode_video`.
@@ -155,11 +157,17 @@ def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype:
     for part, features in video.visual.items():
         with atomic_path(files[part]) as temporary, temporary.open("wb") as f:
             np.savez_compressed(f, features=features.astype(dtype))
-    if encoders.audio is not None:
+    if encoders.audio is not None and not (video.audio is None and _has_sound(files[encoders.audio.name], encoders)):
         sound = video.audio if video.audio is not None else np.zeros((num_clips, encoders.audio.dims), np.float32)
         with atomic_path(files[encoders.audio.name]) as temporary, temporary.open("wb") as f:
             np.save(f, sound.astype(dtype))
     return True
+
+
+def _has_sound(path: Path, encoders: Encoders) -> bool:
+    """Whether a file of sound features is there, whole, and more than zeros."""
+    rows = _read_whole(path)
+    return rows is not None and rows.ndim == 2 and rows.shape[1] == encoders.audio.dims and bool(rows.any())
 
 
 def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
@@ -191,22 +199,39 @@ def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.Path
 
 
 def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
-                    progress: Callable[[Iterable], Iterable] = iter) -> int:
+                    progress: Callable[[Iterable], Iterable] = iter) -> tuple[int, int]:
     """Writes `{out}/{text encoder}/qid{qid}.npz` of every label's query; equal queries are encoded once.
+
+    A file keeps the query under `text`, so that one made of other words, as when labels were numbered anew,
+    is made again. Files of others, without that key, are taken as they are.
 
     Args:
         labels: with `qid` and `query`.
         progress: wraps the loop over batches of queries, e.g. tqdm.
 
     Returns:
-        How many files were written; those already there and whole are skipped.
+        How many files were written, and how many of these held other words; those already there and whole
+        are skipped.
+
+    Raises:
+        InputError: one qid of two queries.
     """
     folder = make_folder(Path(out) / encoders.text.name)
-    todo: dict[str, list[Path]] = {}
+    wanted: dict[Path, str] = {}
     for label in labels:
         file = folder / f"qid{label['qid']}.npz"
-        if any(_read_whole(file, key) is None for key in ("last_hidden_state", "pooler_output")):
-            todo.setdefault(label["query"], []).append(file)
+        if wanted.setdefault(file, label["query"]) != label["query"]:
+            raise InputError(f"qid {label['qid']} asks {wanted[file]!r} in one place and {label['query']!r} in another, and "
+                             "would have one file; extract labels of different sets into folders of their own")
+    todo: dict[str, list[Path]] = {}
+    remade = 0
+    for file, query in wanted.items():
+        whole = all(_read_whole(file, key) is not None for key in ("last_hidden_state", "pooler_output"))
+        text = _read_whole(file, "text") if whole else None
+        other = text is not None and str(text) != query
+        remade += other
+        if not whole or other:
+            todo.setdefault(query, []).append(file)
     queries = list(todo)
     for start in progress(range(0, len(queries), QUERY_BATCH)):
         batch = queries[start:start + QUERY_BATCH]
@@ -214,5 +239,5 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
             for file in todo[query]:
                 with atomic_path(file) as temporary, temporary.open("wb") as f:
                     np.savez_compressed(f, last_hidden_state=feature.last_hidden_state.astype(dtype),
-                                        pooler_output=feature.pooler_output.astype(dtype))
-    return sum(map(len, todo.values()))
+                                        pooler_output=feature.pooler_output.astype(dtype), text=np.array(query))
+    return sum(map(len, todo.values())), remade

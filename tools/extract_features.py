@@ -89,10 +89,11 @@ def extract(args: argparse.Namespace) -> int:
             bar.set_postfix_str(path.name[:40])
 
         written, failed = extract_videos(todo, encoders, args.out, args.dtype, args.sampling, report)
-    queries = extract_queries(take_shard(labels, shard), encoders, args.out, args.dtype,
-                              lambda batches: tqdm(batches, desc="queries", unit="batch", disable=not labels))
+    queries, remade = extract_queries(take_shard(labels, shard), encoders, args.out, args.dtype,
+                                      lambda batches: tqdm(batches, desc="queries", unit="batch", disable=not labels))
+    anew = f", {remade} of them anew, since their words had changed" if remade else ""
     print(f"{written} videos extracted, {len(videos) - len(todo)} were there, {len(failed)} failed; "
-          f"{queries} queries written to {args.out}", file=sys.stderr)
+          f"{queries} queries written to {args.out}{anew}", file=sys.stderr)
     for reason in failed.values():
         print(f"error: {reason}", file=sys.stderr)
     return 1 if failed else 0

@@ -50,6 +50,19 @@ def test_a_video_without_sound_gets_zeros(tmp_path):
     assert sound.dtype == np.float32 and sound.shape == (3, 1) and not sound.any()
 
 
+def test_sound_features_that_are_there_are_not_replaced_by_zeros(tmp_path):
+    silent = write_video(tmp_path / "s.mp4", ["red"] * 6)
+    (tmp_path / "f/loudness").mkdir(parents=True)
+    np.save(tmp_path / "f/loudness/s.npy", np.full((3, 1), 0.5, np.float32))
+    assert extract_video(silent, colour_encoders(with_sound=True), tmp_path / "f")
+    np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.full((3, 1), 0.5))
+    assert np.load(tmp_path / "f/colour/s.npz")["features"].shape == (3, 3)
+    for other in (np.full((3, 2), 0.5), np.zeros((9, 1))):   # not of this encoder; zeros, of another length
+        np.save(tmp_path / "f/loudness/s.npy", other)
+        extract_video(silent, colour_encoders(with_sound=True), tmp_path / "f")
+        np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.zeros((3, 1)))
+
+
 def test_without_an_ear_there_is_no_sound_file(video, tmp_path):
     extract_video(video, colour_encoders(), tmp_path / "f")
     assert {p.name for p in (tmp_path / "f").iterdir()} == {"colour"}
@@ -154,14 +167,43 @@ def test_queries_have_a_file_each_and_are_encoded_once(tmp_path, monkeypatch):
     encode = encoders.text.encode
     monkeypatch.setattr(encoders.text, "encode", lambda texts: (asked.extend(texts), encode(texts))[1])
     labels = [dict(qid=1, query="red dog"), dict(qid="x2", query="blue"), dict(qid=3, query="red dog")]
-    assert extract_queries(labels, encoders, tmp_path) == 3 and asked == ["red dog", "blue"]
+    assert extract_queries(labels, encoders, tmp_path) == (3, 0) and asked == ["red dog", "blue"]
     with np.load(tmp_path / "words" / "qid3.npz") as stored:
         assert stored["last_hidden_state"].shape == (2, 3) and stored["pooler_output"].shape == (3,)
         np.testing.assert_allclose(stored["last_hidden_state"][0], np.array(COLOURS["red"]) / 255, atol=1e-3)
     assert read_matrix(tmp_path / "words" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
     (tmp_path / "words" / "qid1.npz").unlink()
     (tmp_path / "words" / "qidx2.npz").write_bytes(b"PK")
-    assert extract_queries(labels, encoders, tmp_path) == 2 and extract_queries(labels, encoders, tmp_path) == 0
+    assert extract_queries(labels, encoders, tmp_path) == (2, 0) and extract_queries(labels, encoders, tmp_path) == (0, 0)
+
+
+def test_a_line_inserted_above_gives_every_query_its_own_text_again(tmp_path, caplog):
+    """Numbers of queries are lines of a table, so a line more moves them all."""
+    encoders = colour_encoders()
+    before = [dict(qid=1, query="red"), dict(qid=2, query="blue "), dict(qid=3, query="blue ")]
+    assert extract_queries(before, encoders, tmp_path) == (3, 0)
+    stamp = (tmp_path / "words/qid3.npz").stat().st_mtime_ns
+    after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "), dict(qid=4, query="blue ")]
+    assert extract_queries(after, encoders, tmp_path) == (3, 2) and extract_queries(after, encoders, tmp_path) == (0, 0)
+    for label in after:
+        with np.load(tmp_path / f"words/qid{label['qid']}.npz") as stored:
+            np.testing.assert_allclose(stored["pooler_output"], np.array(COLOURS[label["query"].strip()]) / 255, atol=1e-3)
+            assert str(stored["text"]) == label["query"]
+    assert (tmp_path / "words/qid3.npz").stat().st_mtime_ns == stamp
+
+
+def test_text_features_of_others_tell_no_text_and_are_taken_as_they_are(tmp_path):
+    (tmp_path / "words").mkdir()
+    np.savez(tmp_path / "words/qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
+    assert extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path) == (0, 0)
+    np.savez(tmp_path / "words/qid1.npz", last_hidden_state=np.ones((2, 3)))
+    assert extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path) == (1, 0)
+
+
+def test_one_number_of_two_queries_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="qid 1 asks 'red' in one place and 'blue' in another"):
+        extract_queries([dict(qid=1, query="red"), dict(qid=1, query="red"), dict(qid="1", query="blue")], colour_encoders(), tmp_path)
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_videos_are_found_in_folders_by_name_and_files_taken_as_given(tmp_path):
