@@ -8,41 +8,55 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from nncore.dataset import DATASETS
 
-from .eval.clips import eval_clips
+from .eval.clips import eval_by_video, eval_clips
 from .qvhighlights import QVHighlights
 
 SEEDS = 20   # of random scores
+KEYS = dict(positive=(bool, "true or false"), rating=((int, float), "a number"), video=(str, "what it was cut from"))
 
 
 @DATASETS.register()
 class HotstarHighlight865(QVHighlights):
     """Clips that people rated, in QVHighlights' formats, as `tools/process_feature_and_label.py` makes them.
 
-    A label has `rating` too, the mean of its ratings, and `positive`, whether that is over the threshold.
-    A negative clip has no window and no salient part; it trains and is evaluated like the others. The
-    options are those of `QVHighlights`.
+    A label has `rating` too, the mean of its ratings, `positive`, whether that is over the threshold, and `video`,
+    what the clip was cut from. A negative clip has no window and no salient part; it trains and is evaluated like
+    the others. The options are those of `QVHighlights`.
     """
 
     def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
-        """See `FeatureDataset.check`; labels without `positive`, too."""
+        """See `FeatureDataset.check`; labels without `positive`, `rating` or `video`, too."""
         return super().check(progress) + [
-            f"{self.label_path}, {place}: no 'positive', true or false; make it with tools/process_feature_and_label.py"
+            f"{self.label_path}, {place}: no {key!r}, {what}; make it with tools/process_feature_and_label.py"
             for place, label in zip(self.places, self.labels, strict=True)
-            if not isinstance(label.get("positive"), bool)]
+            for key, (kind, what) in KEYS.items()
+            if not isinstance(label.get(key), kind)]
 
     def floors(self) -> dict[str, dict[str, float]]:
         """See `FeatureDataset.floors`; the oracle's score of a clip is its rating."""
-        positive = np.array([label["positive"] for label in self.labels])
-        draws = [eval_clips(np.random.default_rng(seed).random(len(positive)), positive) for seed in range(SEEDS)]
+        draws = [self._scored(np.random.default_rng(seed).random(len(self.labels))) for seed in range(SEEDS)]
         found = super().floors()
         return dict(random={**{key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]},
-                            **found["random"]},
-                    oracle={**eval_clips(np.array([label["rating"] for label in self.labels]), positive),
-                            **found["oracle"]})
+                            **_moments(found["random"])},
+                    oracle={**self._scored(np.array([label["rating"] for label in self.labels])),
+                            **_moments(found["oracle"])})
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
-        """QVHighlights' metrics, and `AP` and `ROC-AUC` of the clips' mean scores against `positive`."""
+        """`eval_clips` and `eval_by_video` of the clips' mean scores against `positive`, and QVHighlights' of moments.
+
+        QVHighlights' own highlight metrics rank the parts of one clip, which here have all one grade, so that any
+        model would get the same; they are left out.
+        """
         lines = {line["qid"]: line for line in self.predictions(blob)}
         scores = [np.mean(lines[label["qid"]]["pred_saliency_scores"]) for label in self.labels]
-        return {**eval_clips(np.array(scores), np.array([label["positive"] for label in self.labels])),
-                **super().evaluate(blob, logger)}
+        return {**self._scored(np.array(scores)), **_moments(super().evaluate(blob, logger))}
+
+    def _scored(self, scores: np.ndarray) -> dict[str, float]:
+        """The metrics of one score (N,) per clip."""
+        positive = np.array([label["positive"] for label in self.labels])
+        return {**eval_clips(scores, positive),
+                **eval_by_video(scores, positive, [label["video"] for label in self.labels])}
+
+
+def _moments(metrics: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if key.startswith("MR-")}

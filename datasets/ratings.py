@@ -195,7 +195,8 @@ def make_label(clip: RatedClip, qid: int, text: str, clip_len_s: float = 2, over
     """
     duration_s = clip.end_s - clip.start_s
     label = dict(qid=qid, query=text, vid=clip.clip, duration=round(duration_s, 3), relevant_windows=[],
-                 relevant_clip_ids=[], saliency_scores=[], rating=round(clip.rating, 4), positive=clip.positive(over))
+                 relevant_clip_ids=[], saliency_scores=[], video=clip.video,
+                 rating=round(clip.rating, 4), positive=clip.positive(over))
     if clip.positive(over):
         parts = list(range(num_clips(duration_s, clip_len_s)))
         grade = max(1, round(MAX_SALIENCY * (clip.rating - over) / (HIGHEST - over)))

@@ -221,8 +221,9 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
     for label in labels:
         file = folder / f"qid{label['qid']}.npz"
         if wanted.setdefault(file, label["query"]) != label["query"]:
-            raise InputError(f"qid {label['qid']} asks {wanted[file]!r} in one place and {label['query']!r} in another, and "
-                             "would have one file; extract labels of different sets into folders of their own")
+            raise InputError(f"qid {label['qid']} asks {wanted[file]!r} in one place and {label['query']!r} in "
+                             "another, and would have one file; extract labels of different sets into folders of "
+                             "their own")
     todo: dict[str, list[Path]] = {}
     remade = 0
     for file, query in wanted.items():

@@ -19,8 +19,8 @@ from .evaluation import predict
 from .loaders import collate
 
 SHUFFLES = 5
-SHOWN = ("AP", "ROC-AUC", "MR-full-R1@0.5", "MR-full-R1@0.7", "MR-full-mAP", "HL-min-VeryGood-mAP",
-         "HL-min-VeryGood-Hit1")
+SHOWN = ("AP", "ROC-AUC", "HD-mAP-by-video", "HD-HIT@1-by-video", "MR-full-R1@0.5", "MR-full-R1@0.7",
+         "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
 
 
 class ShuffledQueries(Dataset):

@@ -3,10 +3,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from common.errors import InputError
 from datasets import HotstarHighlight865
-from datasets.eval.clips import eval_clips
+from datasets.eval.clips import eval_by_video, eval_clips
 from datasets.labels import read_labels
 from datasets.ratings import RatedClip, make_label, read_ratings, split_by_video
 from tests.datasets.fakes import write_features
@@ -182,3 +183,53 @@ def test_one_score_per_clip_is_evaluated_as_sklearn_does():
     assert eval_clips([1, 2], [0, 0]) == dict(AP=0.0) and eval_clips([1, 2], [1, 1]) == dict(AP=100.0)
     with pytest.raises(InputError, match="must be finite, of the same items"):
         eval_clips([1, float("nan")], [0, 1])
+
+
+def test_clips_are_ranked_within_their_source_video():
+    videos = ["a"] * 3 + ["b"] * 3 + ["c"] * 2 + ["d"]
+    positive = [1, 0, 1, 0, 0, 1, 1, 1, 0]   # c has no negative, d no positive
+    scores = [0.9, 0.8, 0.1, 0.3, 0.2, 0.1, 5, 6, 7]
+    # a: (1/1 + 2/3) / 2, its best clip is positive; b: 1/3, its best is not
+    assert eval_by_video(scores, positive, videos) == {
+        "HD-mAP-by-video": round(100 * (5 / 6 + 1 / 3) / 2, 2), "HD-HIT@1-by-video": 50.0, "HD-videos": 2, "HD-videos-left-out": 2}
+    order = [8, 3, 0, 6, 1, 4, 2, 7, 5]
+    assert eval_by_video(*(list(np.array(x)[order]) for x in (scores, positive, videos))) == eval_by_video(scores, positive, videos)
+    assert eval_by_video([1, 1, 1, 1], [1, 0, 0, 0], ["a"] * 4)["HD-HIT@1-by-video"] == 25.0   # equal scores guess
+    assert eval_by_video([1], [1], ["a"]) == {"HD-videos": 0, "HD-videos-left-out": 1}
+    with pytest.raises(InputError, match="must be finite, of the same items"):
+        eval_by_video([1, 2], [0, 1], ["a"])
+
+
+def rated_set(tmp_path, clips):
+    with (tmp_path / "l.jsonl").open("w") as file:
+        for qid, clip in enumerate(clips, 1):
+            file.write(json.dumps(make_label(clip, qid, "t")) + "\n")
+    return HotstarHighlight865(str(tmp_path / "l.jsonl"), str(tmp_path), str(tmp_path))
+
+
+def told(dataset, scores):
+    """The metrics of a model that scores all of a clip's parts alike."""
+    return dataset.evaluate([dict(meta=[label], saliency=torch.full((1, 75), float(score)), boundary=torch.tensor([[[0.0, 150.0, 1.0]]]))
+                             for label, score in zip(dataset.labels, scores, strict=True)])
+
+
+def test_metrics_and_floors_tell_good_models_from_bad(tmp_path):
+    dataset = rated_set(tmp_path, rated(12, 30))
+    floors, ratings = dataset.floors(), np.array([label["rating"] for label in dataset.labels])
+    good, bad = told(dataset, ratings), told(dataset, -ratings)
+    for key in ("AP", "ROC-AUC", "HD-mAP-by-video", "HD-HIT@1-by-video"):
+        assert good[key] == floors["oracle"][key] == 100.0
+        assert bad[key] + 5 < floors["random"][key] < 70, key
+    assert good["HD-videos"] + good["HD-videos-left-out"] == 12
+    assert not [key for name in (good, *floors.values()) for key in name if key.startswith("HL-")]   # all parts of a clip are graded alike
+
+
+def test_labels_of_rated_clips_name_their_source_video(tmp_path):
+    label = make_label(rated(2)[0], 1, "t")
+    assert label["video"] == "v0"
+    del label["video"]
+    (tmp_path / "l.jsonl").write_text(json.dumps(label))
+    write_features(tmp_path / f"{label['vid']}.npz", 75, 4, "features")
+    write_features(tmp_path / "qid1.npz", 3, 5, "last_hidden_state")
+    faults = HotstarHighlight865(str(tmp_path / "l.jsonl"), str(tmp_path), str(tmp_path)).check()
+    assert len(faults) == 1 and "line 1: no 'video'" in faults[0] and "make it with tools/process_feature_and_label.py" in faults[0]
