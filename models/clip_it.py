@@ -169,7 +169,7 @@ class CLIPIt(nn.Module):
                 self.energy += features.square().sum()
                 self.count += mask.sum() * features.size(-1)
         scale = (self.energy / self.count.clamp(min=1)).sqrt().clamp(min=1e-6)
-        return features / scale.to(features.dtype) if self.count > 0 else features
+        return features / torch.where(self.count > 0, scale, 1).to(features.dtype)
 
 
 class _Member(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from common.errors import InputError
+from models.device import best_device
 from models.encoders import Encoders
 from models.encoders.weights import CACHE_VARIABLE, cache_folder
 
@@ -149,7 +150,7 @@ class BlipCaptioner(Captioner):
         if lacking:   # transformers would fill them with random numbers
             raise InputError(f"{self.folder}: lacks {len(lacking)} weights of a BLIP captioning model, {lacking[0]}; "
                              "fetch its files again")
-        self.model = model.eval()
+        self.model = model.eval().to(best_device())
         self.max_words = max_words
 
     def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
@@ -161,7 +162,7 @@ class BlipCaptioner(Captioner):
 
     @torch.no_grad()
     def _say(self, picture: np.ndarray) -> str:
-        inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt")
+        inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.model.device)
         tokens = self.model.generate(**inputs, max_new_tokens=self.max_words, do_sample=False, num_beams=1)
         return whole_sentence(self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video")
 

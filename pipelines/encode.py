@@ -211,9 +211,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
         return indices, visual.preprocess(frame), _jpeg(frame) if shown else b""
 
     def encode(batch: list) -> tuple[list, dict[str, np.ndarray]]:
-        with torch.inference_mode():
-            encoded = visual(torch.stack([picture for _, picture, _ in batch]))
-        return batch, {part: values.float().numpy() for part, values in encoded.items()}
+        return batch, visual.encode(torch.stack([picture for _, picture, _ in batch]))
 
     with workers() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
                                            disable=progress is not True) as bar:
@@ -274,8 +272,7 @@ def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: t
     for batch in batches(clips, BATCH_CLIPS):
         if stopped.is_set():
             return None
-        with torch.inference_mode():
-            rows[done:done + len(batch)] = audio(torch.from_numpy(np.stack(batch))).float().numpy()
+        rows[done:done + len(batch)] = audio.encode(torch.from_numpy(np.stack(batch)))
         done += len(batch)
     return rows if done else None
 

@@ -15,6 +15,7 @@ from common.build import build
 from common.config import load_config
 from common.errors import InputError
 from models.checkpoint import load_checkpoint
+from models.device import best_device, brought
 from models.encoders import Encoders
 
 from .encode import EncodedVideo
@@ -31,7 +32,7 @@ def load_importance(checkpoint: str | os.PathLike = CHECKPOINT, config: str | os
     Raises:
         InputError: faults of the config or of the checkpoint.
     """
-    model = build(load_config(config).model, MODELS, where="model").eval()
+    model = build(load_config(config).model, MODELS, where="model").eval().to(best_device())
     load_checkpoint(model, checkpoint)
     return model
 
@@ -62,7 +63,7 @@ def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
         features = encoders.text.encode(list(sentences))
         data["query"] = torch.from_numpy(np.stack([f.pooler_output for f in features])).float()[None]
     with torch.inference_mode():
-        return model(data, mode="test")["_out"]["saliency"][0].double().numpy()
+        return model(brought(data, model), mode="test")["_out"]["saliency"][0].double().numpy()
 
 
 def trust(visual: np.ndarray) -> float:

@@ -15,6 +15,7 @@ import torch
 
 from common.errors import InputError
 from common.files import atomic_path
+from models.device import device_of
 from models.encoders import Encoders
 from models.encoders.base import unit_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
@@ -176,5 +177,5 @@ def complete_h5(path: str | os.PathLike, encoders: Encoders, out: str | os.PathL
 @torch.inference_mode()
 def conse_points(visual: EfficientNetConSE, pooled: torch.Tensor) -> np.ndarray:
     """(T, 1280) pooled features -> (T, 384) ConSE points, as the encoder makes them of pictures."""
-    weights = visual.probabilities(pooled).sqrt()
-    return (weights / weights.sum(dim=-1, keepdim=True) @ visual.classes).numpy()
+    weights = visual.probabilities(pooled.to(device_of(visual))).sqrt()
+    return (weights / weights.sum(dim=-1, keepdim=True) @ visual.classes).cpu().numpy()

@@ -26,6 +26,7 @@ from common.config import load_config
 from common.errors import InputError
 from common.texts import check_texts
 from models.checkpoint import load_checkpoint
+from models.device import best_device
 from models.encoders import Encoders, build_encoders
 
 from .cache import encode_cached
@@ -335,7 +336,7 @@ def build_summarizer(config: str | os.PathLike | None = None,
             raise InputError(f"{path}: summarizer: unknown key {key!r}; {nearest(key, known)}")
     model, parts = None, []
     if checkpoint is not None:   # the model first: a wrong checkpoint should not wait for the encoders
-        model = build(cfg.model, MODELS, where="model").eval()
+        model = build(cfg.model, MODELS, where="model").eval().to(best_device())
         load_checkpoint(model, checkpoint)
     encoders = build_encoders(cfg.encoders)
     if model is not None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 
 from common.temporal_nms import soft_nms
+from models.device import brought
 
 SIGMA = 0.4        # of soft-NMS; a moment found twice falls to 0.08 of its score, so that MIN_SHARE drops it
 MIN_SHARE = 0.1    # moments with less than this share of the best one's score are nothing
@@ -37,7 +38,7 @@ def score_windows(
     around it. What several windows found is merged by `merge_moments`.
 
     Args:
-        model: UMT or alike, on the CPU.
+        model: UMT or alike, on any device.
         visual: (T, V) features; audio: (T, A), or None; query: (L, D) words, or None.
         window_clips: clips in a window; a shorter video is one window.
         clip_len_s: seconds in a clip.
@@ -97,7 +98,7 @@ def _forward(model: nn.Module, visual: np.ndarray, audio: np.ndarray | None,
     if query is not None:
         data["query"] = _batch_of_one(query)
     with torch.inference_mode():
-        return model(data, mode="test")["_out"]
+        return model(brought(data, model), mode="test")["_out"]
 
 
 def _batch_of_one(rows: np.ndarray) -> torch.Tensor:

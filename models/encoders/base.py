@@ -16,6 +16,7 @@ from torch import Tensor
 
 from common.build import build, nearest
 from common.errors import InputError
+from models.device import best_device, device_of
 
 LAST_CLIP_SHARE = Fraction(1, 4)   # a shorter rest is joined to the clip before it
 PRECISIONS = ("auto", "float32")
@@ -53,8 +54,13 @@ class VisualEncoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(N, 3, size_px, size_px) -> part -> (N, width) float32."""
+        """(N, 3, size_px, size_px), on the network's device -> part -> (N, width) float32, on the same."""
         raise NotImplementedError
+
+    def encode(self, images: Tensor) -> dict[str, np.ndarray]:
+        """`forward` of images on any device, for inference: part -> (N, width) float32."""
+        with torch.inference_mode():
+            return {part: values.float().cpu().numpy() for part, values in self(images.to(device_of(self))).items()}
 
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
         """Cosines of a video's clips and sentences.
@@ -121,8 +127,13 @@ class AudioEncoder(nn.Module):
     clip_len_s: float = 2
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, clip_len_s * rate_hz), in [-1, 1] -> (N, dims) float32."""
+        """(N, clip_len_s * rate_hz), in [-1, 1], on the network's device -> (N, dims) float32, on the same."""
         raise NotImplementedError
+
+    def encode(self, clips: Tensor) -> np.ndarray:
+        """`forward` of clips on any device, for inference: (N, dims) float32."""
+        with torch.inference_mode():
+            return self(clips.to(device_of(self))).float().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,8 @@ class Encoders:
 
 def build_encoders(cfg: dict) -> Encoders:
     """Builds `dict(visual=dict(type=...), text=dict(type=...), audio=dict(type=...) or None)`, for inference.
+
+    They compute on the GPU if there is one.
 
     Raises:
         InputError: a kind that is missing or unknown, an unknown type or key, weights not at hand.
@@ -152,7 +165,8 @@ def build_encoders(cfg: dict) -> Encoders:
         built[kind] = build(part, MODELS, where=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
             raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one")
-    return Encoders(**{kind: None if encoder is None else encoder.eval() for kind, encoder in built.items()})
+    return Encoders(**{kind: None if encoder is None else encoder.eval().to(best_device())
+                       for kind, encoder in built.items()})
 
 
 def num_clips(duration_s: float | Fraction, clip_len_s: float) -> int:

@@ -97,7 +97,8 @@ class EfficientNetConSE(VisualEncoder):
     @torch.no_grad()
     def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
         """See `VisualEncoder.name`: the network's own probabilities of ImageNet's classes."""
-        return class_names(), self.probabilities(torch.from_numpy(features["efficientnet_lite0"]).float()).numpy()
+        pooled = torch.from_numpy(features["efficientnet_lite0"]).float().to(self.classes.device)
+        return class_names(), self.probabilities(pooled).cpu().numpy()
 
 
 def simplify(network: nn.Module) -> nn.Module:

@@ -48,7 +48,7 @@ def test_sentences_count_and_their_order_does_not(model):
 
 def test_the_model_reads_what_the_encoders_made_in_their_order(model):
     """Rows of 2 s, the parts as the encoder names them, every sentence; the scores come back as they are."""
-    class Spy:
+    class Spy(torch.nn.Module):
         axes = model.axes
 
         def __call__(self, data, mode):
