@@ -207,18 +207,16 @@ def test_a_difference_that_size_and_time_hide_is_found(tree):
 
 
 @pytest.mark.parametrize("args, efs, message", [
-    (["push"], "", "EFS_ROOT is not set"), (["push"], "/nowhere/at/all", "/nowhere/at/all: /nowhere/at does not exist; is the file system mounted?"),
-    (["push", "pull"], "/tmp/x", "push or pull, not both"), (["copy"], "/tmp/x", "copy: unknown"),
+    (["push"], "", "EFS_ROOT is not set"), (["push", "--dry-run"], "/nowhere/at/all", "/nowhere/at/all: lies on this machine's own disk, so the shared file system is not mounted there; mount it, or say --unmounted"),
+    (["push", "--dry-run", "--verify"], "/tmp/x", "--dry-run copies nothing that --verify could compare; leave one of them out"), (["push", "pull"], "/tmp/x", "push or pull, not both"), (["copy"], "/tmp/x", "copy: unknown"),
     (["pull", "--unmounted"], "/tmp/x-none", "nothing was trained there yet")])
 def test_what_cannot_be_synced_is_named(tree, args, efs, message):
     done = call("sync_efs.sh", *args, root=tree[0], EFS_ROOT=efs)
     assert done.returncode == 2 and message in done.stderr
 
 
-def test_a_target_that_is_not_mounted_or_inside_is_refused(tree):
-    root, efs = tree
-    done = call("sync_efs.sh", "push", root=root, EFS_ROOT=str(efs))
-    assert done.returncode == 2 and "is not mounted there; mount it, or say --unmounted" in done.stderr and not efs.exists()
+def test_a_target_inside_the_tree_is_refused(tree):
+    root, _ = tree
     done = call("sync_efs.sh", "push", "--unmounted", root=root, EFS_ROOT=str(root / "in"))
     assert done.returncode == 2 and "lies inside" in done.stderr
 
@@ -232,6 +230,50 @@ def small_disk(tmp_path):
         pytest.skip("this machine does not let a process mount")
     yield place
     subprocess.run(["umount", place], check=True)
+
+
+def test_a_project_on_another_disk_does_not_make_a_target_mounted(tree, small_disk):
+    shutil.copytree(tree[0], small_disk / "project")
+    done = call("sync_efs.sh", "push", "--dry-run", root=small_disk / "project", EFS_ROOT="/efs-of-nobody/p")
+    assert done.returncode == 2 and "is not mounted there" in done.stderr
+
+
+def test_a_project_may_lie_on_the_file_system_that_is_mounted(tree, small_disk):
+    shutil.copytree(tree[0], small_disk / "project")
+    done = call("sync_efs.sh", "push", root=small_disk / "project", EFS_ROOT=str(small_disk / "not/yet/there"))
+    assert done.returncode == 0 and (small_disk / "not/yet/there/data/features/v.npz").read_bytes() == b"features", done.stderr
+
+
+def test_links_out_of_the_tree_arrive_as_what_they_point_to(tree, tmp_path):
+    root, efs = tree
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive/w.npz").write_bytes(b"elsewhere")
+    (root / "data/w.npz").symlink_to(tmp_path / "archive/w.npz")
+    (root / "data/archive").symlink_to("../../archive")
+    (root / "data/own.npz").symlink_to("features/v.npz")
+    done = sync(tree, "push", "--verify")
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "archive")
+    assert (efs / "data/w.npz").read_bytes() == (efs / "data/archive/w.npz").read_bytes() == b"elsewhere"
+    assert os.readlink(efs / "data/own.npz") == "features/v.npz"
+    (efs / "data/archive/w.npz").write_bytes(b"otherwise")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive/w.npz").write_bytes(b"elsewhere")
+    os.utime(efs / "data/archive/w.npz", (1, 1))
+    os.utime(tmp_path / "archive/w.npz", (1, 1))
+    done = sync(tree, "push", "--verify")
+    assert done.returncode == 1 and "data/archive/w.npz" in done.stderr
+
+
+def test_a_comparison_that_fails_verifies_nothing(tree, tmp_path):
+    root, efs = tree
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "rsync").write_text("#!/bin/sh\ncase \"$*\" in *--checksum*) echo 'rsync: read errors' >&2; exit 23 ;; esac\n")
+    (fake / "rsync").chmod(0o755)
+    done = call("sync_efs.sh", "push", "--verify", "--unmounted", root=root, EFS_ROOT=str(efs), PATH=f"{fake}:{os.environ['PATH']}")
+    assert done.returncode == 2 and "verified" not in done.stdout
+    assert f"error: {efs} could not be compared (rsync's status 23)" in done.stderr
 
 
 def test_a_disk_that_is_full_has_no_half_file_and_the_copy_goes_on(tree, small_disk):

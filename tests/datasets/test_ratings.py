@@ -196,7 +196,7 @@ def test_clips_are_ranked_within_their_source_video():
     assert eval_by_video(*(list(np.array(x)[order]) for x in (scores, positive, videos))) == eval_by_video(scores, positive, videos)
     assert eval_by_video([1, 1, 1, 1], [1, 0, 0, 0], ["a"] * 4)["HD-HIT@1-by-video"] == 25.0   # equal scores guess
     assert eval_by_video([1], [1], ["a"]) == {"HD-videos": 0, "HD-videos-left-out": 1}
-    with pytest.raises(InputError, match="must be finite, of the same items"):
+    with pytest.raises(InputError, match="must be of the same items"):
         eval_by_video([1, 2], [0, 1], ["a"])
 
 
