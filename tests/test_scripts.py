@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 
 from tests.training.conftest import tiny  # noqa: F401  a fixture
 from tests.training.tiny import config
+from tools.shards_left import shards_left
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["run.sh", "test.sh", "run_slurm.sh", "sync_efs.sh", "audio/unify_audio_name.sh", "audio/extract_audio_feature.sh"]
@@ -107,18 +109,26 @@ def test_in_a_bare_shell_a_scripts_arguments_are_its_own(bare, args, command, ex
 
 
 def submitted(*args, **environment):
-    done = call("run_slurm.sh", "--dry-run", *args, **environment)
+    done = call("run_slurm.sh", "--dry-run", *args, **{"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", **environment})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_a_training_is_submitted_so_that_it_requeues_and_resumes():
     out = submitted("--nodes", 2, "--gpus", 4, "--partition", "gpu", "--time", "12:00:00", "--account", "a", CONFIG, "--seed", 3)
-    for option in ("--requeue", "--open-mode=append", "--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--partition=gpu",
+    for option in ("--requeue", "--signal=B:USR1@120", "--open-mode=append", "--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--partition=gpu",
                    "--time=12:00:00", "--account=a", "--output=work_dirs/umt_sample/slurm-%j.log", "--cpus-per-task=1"):
         assert option in out.splitlines()[0].replace("\\", "")
     command = next(line for line in out.splitlines() if line.startswith("srun"))
-    assert f"{CONFIG} --launcher slurm --work-dir work_dirs/umt_sample --resume --seed 3" in command
+    assert f"{CONFIG} --launcher slurm --work-dir work_dirs/umt_sample \"${{begin[@]}}\" --seed 3" in command and "\nbegin=(--resume)\n" in out
+
+
+def test_what_a_training_begins_with():
+    begin = [line for more in ([], ["--checkpoint", "a b.pth"], ["--eval", "--checkpoint=a b.pth"])
+             for line in submitted(CONFIG, *more).splitlines() if line.startswith("begin=")]
+    assert begin == ["begin=(--resume)", 'begin=(--resume); [ -e "$last" ] || begin=(--checkpoint a\\ b.pth )', "begin=(--checkpoint a\\ b.pth )"]
+    out = submitted("--nodes=2", CONFIG, "--work-dir", "w w")
+    assert "--nodes=2" in out and r"--output=w\ w/slurm-%j.log" in out and r"--work-dir w\ w " in out and r"last=w\ w/last.pth" in out
 
 
 def test_environment_variables_do_the_same_as_options():
@@ -128,26 +138,114 @@ def test_environment_variables_do_the_same_as_options():
     assert "OMP_NUM_THREADS=4" in out and "--gpus-per-node" not in out
 
 
-def test_an_extraction_is_an_array_of_what_has_not_ended_well(tmp_path):
-    out = submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f")
-    assert "--array=1,2,3" in out.replace("\\", "") and r"my\ videos/" in out and '--shard "$SLURM_ARRAY_TASK_ID/3"' in out
-    state = next(line for line in out.splitlines() if line.startswith("ended="))[len("ended="):].replace("\\", "").strip()
-    Path(state).mkdir(parents=True)
-    (Path(state) / "2-of-3").touch()
-    assert "--array=1,3" in submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f").replace("\\", "")
-    for i in (1, 3):
-        (Path(state) / f"{i}-of-3").touch()
-    assert "nothing is left to do" in submitted("--shards", 3, "extract", "my videos/", "--out", tmp_path / "f f")
-    assert "--array=1,2,3" in submitted("--shards", 3, "extract", "others/", "--out", tmp_path / "f f").replace("\\", "")
+def test_an_extraction_is_an_array_of_what_has_not_ended_well_on_these_videos(tmp_path):
+    videos, out = tmp_path / "my videos", tmp_path / "f f"
+    videos.mkdir()
+    for name in "abcde":
+        (videos / f"{name}.mp4").write_text(name)
+    command = [str(videos), "--out", str(out)]
+    text = submitted("--shards", 3, "extract", *command)
+    marks = shards_left(3, command)
+    assert sorted(marks) == [1, 2, 3] and marks == shards_left(3, command)
+    assert r"my\ videos" in text and '--shard "$SLURM_ARRAY_TASK_ID/3"' in text and "--array=1,2,3" in text.replace("\\", "")
+    assert "marks=(" + " ".join(f"[{i}]={mark}" for i, mark in marks.items()) in text
+    (out / ".shards").mkdir(parents=True)
+    (out / ".shards" / marks[2]).touch()
+    assert "--array=1,3 " in submitted("--shards", 3, "extract", *command).replace("\\", "")
+    for mark in marks.values():
+        (out / ".shards" / mark).touch()
+    assert "nothing is left to do" in submitted("--shards", 3, "extract", *command)
+    assert sorted(shards_left(3, [*command, "--encoders", "clip"])) == [1, 2, 3]
+    (videos / "f.mp4").write_text("a sixth")   # a, d; b, e; c, f
+    assert sorted(shards_left(3, command)) == [3]
+    os.utime(videos / "b.mp4", (1, 1))
+    assert sorted(shards_left(3, command)) == [2, 3]
+    (videos / "notes.txt").write_text("no video")
+    (videos / "f.mp4").unlink()
+    assert sorted(shards_left(3, command)) == [2]
 
 
 @pytest.mark.parametrize("args, message", [
     (["gone.py"], "gone.py: no such config"), (["--nodes", "two", CONFIG], "--nodes two: not a whole number"), (["--nodes"], "--nodes needs a value"),
+    (["--nodes", "0", CONFIG], "--nodes 0: not a whole number from 1"), (["--tasks=0", CONFIG], "--tasks 0: not a whole number from 1"),
+    (["--gpus=x", CONFIG], "--gpus x: not a whole number"), (["--time=", CONFIG], "--time needs a value"),
     (["--gpu", "1", CONFIG], "unknown option --gpu"), (["extract", "v", "--out", "f"], "an extraction needs --shards N"),
-    (["--shards", "2", "extract", "v"], "an extraction needs --out DIR")])
+    (["--shards", "2", "extract", "v"], "an extraction needs --out DIR"), (["--shards", "2", CONFIG], "--shards is of an extraction"),
+    ([CONFIG, "--partition", "gpu"], f"--partition after {CONFIG}: it is an option of this script, so put it before"),
+    ([CONFIG, "--time=1:00"], f"--time after {CONFIG}"), ([CONFIG, "--resume"], "--resume: a job goes on"),
+    (["--shards=2", "extract", "/no/videos", "--out=f"], "/no/videos: no such file"),
+    (["--shards=2", "extract", "v", "--out=f", "--shard", "1/2"], "--shard: every job of the array has its own")])
 def test_wrong_options_are_named(args, message):
-    done = call("run_slurm.sh", "--dry-run", *args)
-    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
+    done = call("run_slurm.sh", "--dry-run", *args, VIRTUAL_ENV=sys.prefix, PATH=f"{sys.prefix}/bin:{os.environ['PATH']}")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A folder of programs that stand for Slurm's and Python, to put commands in; and a function that calls something where they are found."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+
+    def put(**programs):
+        for name, text in programs.items():
+            (fake / name).write_text(f"#!/bin/bash\n{text}\n")
+            (fake / name).chmod(0o755)
+    return put, dict(PATH=f"{fake}:{os.environ['PATH']}", VIRTUAL_ENV=sys.prefix)
+
+
+def test_a_mistake_in_the_config_is_told_before_anything_is_submitted(cluster, tmp_path):
+    put, environment = cluster
+    put(python='[[ "$*" != *--check ]] || { echo "error: checked $2 $3" >&2; exit 2; }', sbatch=f"touch {tmp_path}/submitted")
+    done = call("run_slurm.sh", "--work-dir", tmp_path / "w", CONFIG, "--seed", **environment)
+    assert done.returncode == 2 and done.stderr == f"error: checked {CONFIG} --seed\n"
+    assert not (tmp_path / "submitted").exists() and not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("sbatch, message, there", [
+    ("echo 'sbatch: error: invalid partition' >&2; exit 1", "error: Slurm refused the job (status 1); sinfo shows the partitions\n", False),
+    ("cat > /dev/null; echo Submitted batch job 71; exit 3", "error: job 71 failed (status 3); HERE/w/slurm-71.log has what it printed\n", True)])
+def test_a_refused_and_a_failed_job_are_told_apart(cluster, tmp_path, sbatch, message, there):
+    put, environment = cluster
+    put(python=":", sbatch=sbatch)
+    done = call("run_slurm.sh", "--work-dir", tmp_path / "w", CONFIG, **environment)
+    assert done.returncode == 2 and done.stderr.endswith(message.replace("HERE", str(tmp_path))) and "%j" not in done.stderr
+    assert (tmp_path / "w").exists() == there and ("job 71" in done.stdout) == there
+
+
+def job(cluster, tmp_path, srun, state="RUNNING", **environment):
+    """Runs the job that would be submitted where srun does this; what it printed, its status and what was asked of scontrol."""
+    put, paths = cluster
+    put(srun=srun, squeue=f"echo {state}", scontrol=f'echo "$*" >> {tmp_path}/asked')
+    (tmp_path / "job.sh").write_text(submitted("--work-dir", tmp_path / "w", CONFIG).partition("\n")[2])
+    done = subprocess.run(["bash", tmp_path / "job.sh"], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+                          env={**os.environ, **paths, "SLURM_JOB_ID": "71", **environment})
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
+    return done.stderr, done.returncode, asked
+
+
+@pytest.mark.parametrize("srun, environment, status, asked, told", [
+    ("exit 0", {}, 0, "", ""), ("exit 1", {}, 1, "", ""), ("exit 2", {}, 2, "", ""),
+    ("kill -9 $$", {}, 1, "requeue 71\n", "a process was killed (status 137), so this job is requeued"),
+    ("exit 137", {"SLURM_RESTART_COUNT": "4"}, 1, "requeue 71\n", "requeued"),
+    ("exit 137", {"SLURM_RESTART_COUNT": "5"}, 1, "", "error: a process was killed (status 137) after 5 requeues; is memory short?"),
+    ("exit 143", {"state": "CANCELLED"}, 1, "", ""),
+    ("exit 137", {"SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "2"}, 1, "requeue 70_2\n", "requeued")])
+def test_a_killed_process_sends_its_job_back_and_an_error_does_not(cluster, tmp_path, srun, environment, status, asked, told):
+    err, *found = job(cluster, tmp_path, srun, **environment)
+    assert found == [status, asked] and told in err
+
+
+def test_near_the_time_limit_a_job_that_has_ended_epochs_is_requeued(cluster, tmp_path):
+    (tmp_path / "w").mkdir()
+    err, status, asked = job(cluster, tmp_path, f"touch {tmp_path}/w/last.pth; kill -USR1 $PPID; sleep 2; exit 0")
+    assert (status, asked) == (1, "requeue 71\n") and "the time limit is near, so this job is requeued" in err
+
+
+def test_near_the_time_limit_a_job_without_an_epoch_goes_on_and_is_not_requeued(cluster, tmp_path):
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/last.pth").touch()   # of an earlier job
+    err, status, asked = job(cluster, tmp_path, "kill -USR1 $PPID; sleep 1; exit 3")
+    assert (status, asked) == (3, "") and "no epoch ended within the time limit" in err
 
 
 def test_without_slurm_the_machine_is_named(tmp_path):

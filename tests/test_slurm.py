@@ -1,7 +1,9 @@
 """run_slurm.sh on a real Slurm of one node."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,7 +51,18 @@ def test_two_tasks_train_as_two_processes_under_torchrun(slurm, tiny, tmp_path):
     assert (tmp_path / "slurm/metrics.json").read_text() == (tmp_path / "torchrun/metrics.json").read_text()
 
 
-def test_a_killed_job_is_requeued_and_ends_with_the_same_weights(slurm, tiny, tmp_path):  # noqa: F811
+def tasks(work_dir):
+    """Process ids of a training's Python, not of the srun that started it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):   # it ended meanwhile
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            if Path(words[0].decode()).name.startswith("python") and str(work_dir).encode() in words:
+                found.append(int(place.name))
+    return found
+
+
+def test_a_killed_task_is_requeued_and_ends_with_the_same_weights(slurm, tiny, tmp_path):  # noqa: F811
     slow = ('\nimport time as _time\nfrom nncore.engine import HOOKS as _H, Hook as _Hook\n'
             'class Slow(_Hook):\n    def after_train_iter(self, engine):\n        _time.sleep(0.3)\n'
             '_H._items.setdefault("Slow", Slow)\nhooks = [dict(type="Slow")]\ndel Slow\n')
@@ -62,14 +75,15 @@ def test_a_killed_job_is_requeued_and_ends_with_the_same_weights(slurm, tiny, tm
     while not (tmp_path / "w/last.pth").is_file():
         assert time.monotonic() < end, log(tmp_path / "w")
         time.sleep(0.2)
-    subprocess.run(["scontrol", "requeue", job], env=slurm, check=True)   # as a preemption does
+    task, = tasks(tmp_path / "w")
+    os.kill(task, signal.SIGKILL)   # as a machine does that is short of memory
     end = time.monotonic() + 240
     while job in ask(slurm, "squeue", "-h", "-o", "%i").split():
         assert time.monotonic() < end, log(tmp_path / "w")
         if "BeginTime" in ask(slurm, "squeue", "-h", "-j", job, "-o", "%r"):   # Slurm would wait two minutes
             subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], env=slurm, capture_output=True, check=False)
         time.sleep(1)
-    assert "Resumed from" in log(tmp_path / "w")
+    assert "a process was killed (status 137), so this job is requeued" in log(tmp_path / "w") and "Resumed from" in log(tmp_path / "w")
     subprocess.run([sys.executable, "tools/launch.py", whole, "--work-dir", tmp_path / "plain"], cwd=ROOT, check=True, capture_output=True,
                    env={**os.environ, "OMP_NUM_THREADS": "1"})
     one, other = (torch.load(tmp_path / w / "last.pth")["state_dict"] for w in ("w", "plain"))
@@ -95,4 +109,4 @@ def test_an_array_extracts_a_folder_and_a_failed_shard_alone_runs_again(slurm, t
 
 def test_a_partition_that_does_not_exist_is_named(slurm, tiny, tmp_path):  # noqa: F811
     done = run(slurm, "--partition", "none", "--work-dir", tmp_path / "w", config(tiny, tmp_path / "c.py"), status=2)
-    assert "invalid partition" in done.stderr.lower() and "sinfo shows the partitions" in done.stderr
+    assert not (tmp_path / "w").exists() and "invalid partition" in done.stderr.lower() and "sinfo shows the partitions" in done.stderr
