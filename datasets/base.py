@@ -17,6 +17,7 @@ from common.errors import InputError
 from .source import FeatureSource
 
 MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
+ABSENT = dict(qid=None, vid=None)   # the label of an item that is none: a process's part of a batch was empty
 
 
 class FeatureDataset(Dataset):
@@ -191,19 +192,36 @@ def labels_of(meta: DataContainer | dict | list) -> list[dict]:
     return [label for part in meta for label in labels_of(part)]
 
 
-def outputs_by_item(blob: list[dict]) -> list[tuple[dict, dict[str, np.ndarray]]]:
-    """Takes the model's collected batches apart.
+def outputs_by_item(blob: list[dict], clip_len_s: float = 2) -> list[tuple[dict, dict[str, np.ndarray]]]:
+    """Takes the model's collected batches apart, so that it does not show what was batched with what.
 
     Args:
-        blob: per batch `meta`, and `saliency` (B, T), `boundary` (B, N, 3) or both.
+        blob: per batch `meta`, and `saliency` (B, T), `boundary` (B, N, 3) or both; `clips` (B,), how many clips each
+            item has, if the model says so: what is predicted beyond them is left out.
+        clip_len_s: seconds in a clip.
 
     Returns:
-        Label and outputs of every item, without the batch dimension, float64.
+        Label and outputs of every item, without the batch dimension, float64; windows have a length.
     """
     items = []
     for batch in blob:
         arrays = {key: batch[key].double().numpy() for key in ("saliency", "boundary") if key in batch}
-        items += [(label, {key: array[i] for key, array in arrays.items()})
-                  for i, label in enumerate(labels_of(batch["meta"]))]
+        clips = batch["clips"].tolist() if "clips" in batch else None
+        for i, label in enumerate(labels_of(batch["meta"])):
+            if label == ABSENT:
+                continue
+            outputs = {key: array[i] for key, array in arrays.items()}
+            if clips is not None and "saliency" in outputs:
+                outputs["saliency"] = outputs["saliency"][:clips[i]]
+            if clips is not None and "boundary" in outputs:
+                outputs["boundary"] = _inside(outputs["boundary"], clips[i], clip_len_s)
+            items.append((label, outputs))
     return items
 
+
+
+def _inside(windows: np.ndarray, clips: int, clip_len_s: float) -> np.ndarray:
+    """Windows (N, 3) as they would be of the item alone: begun in its last clip at the latest, ended with it."""
+    begun, ended = (clips - 1) * clip_len_s, clips * clip_len_s
+    windows = np.column_stack([windows[:, 0].clip(max=begun), windows[:, 1].clip(max=ended), windows[:, 2]])
+    return windows[windows[:, 1] > windows[:, 0]]

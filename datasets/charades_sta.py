@@ -80,7 +80,7 @@ class CharadesSTA(FeatureDataset):
     def predictions(self, blob: list[dict]) -> list[dict]:
         """Prediction lines `qid, query, vid`, `pred_relevant_windows` by falling score, four decimals."""
         lines = {}
-        for label, outputs in outputs_by_item(blob):
+        for label, outputs in outputs_by_item(blob, self.clip_len_s):
             windows = outputs["boundary"][np.argsort(-outputs["boundary"][:, 2], kind="stable")]
             lines.setdefault(label["qid"], dict(
                 **{key: label[key] for key in ("qid", "query", "vid")},

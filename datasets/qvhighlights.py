@@ -79,7 +79,7 @@ class QVHighlights(FeatureDataset):
             of several processes repeat some, is left out.
         """
         lines = {}
-        for label, outputs in outputs_by_item(blob):
+        for label, outputs in outputs_by_item(blob, self.clip_len_s):
             line = {key: label[key] for key in ("qid", "query", "vid")}
             if "saliency" in outputs:
                 line["pred_saliency_scores"] = np.round(outputs["saliency"][:self.expected_clips(label)], 4).tolist()

@@ -64,8 +64,8 @@ class UMT(nn.Module):
             mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
-            `_avg_factor` (the batch's size), losses by name, and `_out` with `meta`, `saliency` (B, T)
-            and `boundary` (B, N, 3) as the heads give them, on the CPU.
+            `_avg_factor` (how many items have a clip), losses by name, and `_out` with `meta`, `clips` (B,), how
+            many each item has, `saliency` (B, T) and `boundary` (B, N, 3) as the heads give them, on the CPU.
         """
         mask = data["saliency"] >= 0   # (B, T)
         clips = self.encode(data, mask)
@@ -74,7 +74,8 @@ class UMT(nn.Module):
             layers = self.query_dec(query, clips, mask=mask if self.mask_padding else None)
         else:
             layers = [clips]
-        output = dict(_avg_factor=mask.size(0), _out=dict(meta=data.get("meta")))
+        lengths = mask.sum(dim=1).cpu()
+        output = dict(_avg_factor=int((lengths > 0).sum()), _out=dict(meta=data.get("meta"), clips=lengths))
         for head in self.pred_head:
             output = head(layers, data, output, mode)
         return output

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from nncore.engine import Engine
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from datasets.eval import eval_qvhighlights
 from datasets.features import read_array, read_matrix
@@ -16,7 +16,7 @@ from models.encoders import build_encoders
 from pipelines.relevance import find_moments, sentence_scores
 
 from .evaluation import predict
-from .loaders import collate
+from .loaders import make_loader
 
 SHUFFLES = 5
 SHOWN = ("AP", "ROC-AUC", "HD-mAP-by-video", "HD-HIT@1-by-video", "MR-full-R1@0.5", "MR-full-R1@0.7",
@@ -32,7 +32,7 @@ class ShuffledQueries(Dataset):
     """
 
     def __init__(self, dataset: Dataset, seed: int):
-        self.dataset = dataset
+        self.dataset, self.labels, self.num_clips = dataset, dataset.labels, dataset.num_clips
         self.others = other_videos([label["vid"] for label in dataset.labels], seed)
 
     def __len__(self) -> int:
@@ -76,8 +76,7 @@ def beside(engine: Engine, cfg: dict, split: str) -> dict[str, dict[str, float]]
 def _shuffled(engine: Engine, dataset: Dataset, loader: dict) -> dict[str, float]:
     draws = []
     for seed in range(SHUFFLES):
-        shuffled = DataLoader(ShuffledQueries(dataset, seed), batch_size=loader.get("batch_size", 1),
-                              collate_fn=collate)
+        shuffled = make_loader(ShuffledQueries(dataset, seed), loader, seed)
         draws.append(dataset.evaluate(predict(engine, shuffled)))
     return {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}
 

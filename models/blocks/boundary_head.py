@@ -72,16 +72,16 @@ class BoundaryHead(nn.Module):
             window = self.window_pred(x).squeeze(-1).float()
             offset = self.offset_pred(x).squeeze(-1).float()
             if predicts:
-                boundaries.append(self.decode(center.detach(), window.detach(), offset.detach()))
+                boundaries.append(self.decode(center.detach(), window.detach(), offset.detach(), mask))
             if trains and mode != "test" and "boundary" in data:
-                self._add_losses(output, f"d{i}", (center, window, offset), data["boundary"], mask, mode)
+                self._add_losses(output, f"d{i}", (center, window, offset), data["boundary"], mask)
         output["_out"]["boundary"] = torch.cat(boundaries, dim=1).cpu()
         return output
 
     def _add_losses(self, output: dict, name: str, preds: tuple[Tensor, Tensor, Tensor], boundary: Tensor,
-                    mask: Tensor, mode: str) -> None:
+                    mask: Tensor) -> None:
         center_tgt, window_tgt, offset_tgt, weight, num_windows = self.targets(boundary.float(), mask.size(1))
-        world = world_size() if mode == "train" else 1
+        world = world_size()
         if world > 1:
             num_windows = world_mean(num_windows, mask.device)
         count = max(num_windows, 1 / world)   # a batch may hold no window at all
@@ -122,13 +122,25 @@ class BoundaryHead(nn.Module):
             weight[rows, clips] = 1
         return center_tgt, window_tgt, offset_tgt, weight, int(exists.sum())
 
-    def decode(self, center: Tensor, window: Tensor, offset: Tensor) -> Tensor:
-        """Turns centre scores, lengths and offsets (B, T) into moments (B, N, 3), by falling score."""
+    def decode(self, center: Tensor, window: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Turns centre scores, lengths and offsets into moments.
+
+        Args:
+            center, window, offset: (B, T).
+            mask: (B, T), nonzero where a clip exists, from the first on; None where all do.
+
+        Returns:
+            (B, N, 3), by falling score; those of padded clips are the last, and all 0. As published, windows may reach
+            into padding.
+        """
         T = center.size(1)
+        exists = torch.ones_like(center, dtype=torch.bool) if mask is None else mask > 0
         peak = F.max_pool1d(center, self.kernel, stride=1, padding=(self.kernel - 1) // 2)
-        score, index = torch.topk(center * (peak == center), min(self.max_num_moments, T))
+        ranked, order = (center * (peak == center)).masked_fill(~exists, -1).sort(dim=1, descending=True, stable=True)
+        number = min(self.max_num_moments, T)
+        score, index = ranked[:, :number], order[:, :number]
         middle = index + offset.gather(1, index).clamp(min=0)
         half = window.gather(1, index).clamp(min=0) / 2
         start = (middle - half).clamp(0, T - 1) * self.unit
         end = (middle + half).clamp(0, T - 1) * self.unit + self.unit
-        return torch.stack((start, end, score), dim=-1)
+        return torch.stack((start, end, score), dim=-1).masked_fill((score < 0).unsqueeze(-1), 0)

@@ -36,7 +36,7 @@ class SaliencyHead(nn.Module):
         Args:
             inputs: (B, T, C) per decoder layer.
             data: `saliency` (B, T) in [0, 1], -1 where padded.
-            output: what the model has given so far.
+            output: what the model has given so far; of `_avg_factor` items in this process the loss is the mean.
             mode: no losses in `test`.
         """
         mask = (data["saliency"] >= 0).to(inputs[0].dtype)
@@ -50,17 +50,17 @@ class SaliencyHead(nn.Module):
                 scores.append(logits.detach().sigmoid() * mask)
             if trains and mode != "test":
                 output[f"d{i}.saliency_loss"] = self.saliency_loss(
-                    logits, data["saliency"].float(), weight=mask.float(), avg_factor=_world_clips(logits, mode))
+                    logits, data["saliency"].float(), weight=mask.float(),
+                    avg_factor=_world_clips(logits, output["_avg_factor"]))
         output["_out"]["saliency"] = (sum(scores) / len(scores)).float().cpu()
         return output
 
 
-def _world_clips(logits: Tensor, mode: str) -> float | None:
+def _world_clips(logits: Tensor, items: int) -> float | None:
     """What several processes divide by, so that their mean is that of one batch (B, T); None for one process."""
-    if mode != "train" or world_size() == 1:
+    if world_size() == 1:
         return None
-    B, T = logits.shape
-    return world_mean(B, logits.device) * world_max(T, logits.device)
+    return max(world_mean(items, logits.device), 1 / world_size()) * world_max(logits.size(1), logits.device)
 
 
 def _has(indices: tuple[int, ...], i: int, n: int) -> bool:

@@ -34,8 +34,9 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Adds rows (N, C), of all processes together, to the statistics."""
-        variance, mean = (x.double() for x in torch.var_mean(rows.float(), dim=0, correction=0))
+        """Adds rows (N, C), of all processes together, to the statistics; this one's may be none."""
+        variance, mean = (x.double() for x in torch.var_mean(rows.float(), dim=0, correction=0)) if len(rows) else (
+            torch.zeros_like(self.mean), torch.zeros_like(self.mean))
         number = torch.tensor(len(rows), dtype=torch.float64, device=rows.device)
         if world_size() > 1:   # the rows of all processes
             squares = world_sum(number * (variance + mean**2))
@@ -52,7 +53,7 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C), mask (B, T) of the clips that exist -> (B, T, C), 0 where padded."""
         exists = mask > 0
-        if self.training and exists.any():
+        if self.training and (world_size() > 1 or exists.any()):   # all processes, or they wait for each other
             self.update(x[exists])
         scale = 1 / (self.scatter / self.count.clamp(min=1)).sqrt().clamp(min=MIN_DEVIATION)
         # (x - mean) * scale in one pass over the widest tensor of the model

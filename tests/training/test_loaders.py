@@ -5,17 +5,17 @@ import pytest
 import torch
 from nncore.parallel import DataContainer
 from nncore.parallel import collate as nncore_collate
-from torch.utils.data import DistributedSampler
 
-from common.errors import InputError
-from training.loaders import EqualLengths, build_loader, collate, seed_worker, set_epoch, workers_here
+from common.build import build
+from datasets import DATASETS
+from datasets.base import outputs_by_item
+from training.loaders import GlobalBatches, build_loader, collate, seed_worker, set_epoch, workers_here
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]
 
 
-def batches(shuffle=False, size=2, epoch=0):
-    order = DistributedSampler(LENGTHS, num_replicas=1, rank=0, shuffle=shuffle, seed=1)
-    sampler = EqualLengths(order, LENGTHS.__getitem__, size)
+def batches(shuffle=False, size=2, epoch=0, rank=0, world=1, length=LENGTHS.__getitem__, **options):
+    sampler = GlobalBatches(7, size, 1, shuffle, length, rank=rank, world=world, **options)
     sampler.set_epoch(epoch)
     assert len(sampler) == len(list(sampler))
     return list(sampler)
@@ -27,6 +27,29 @@ def test_batches_hold_one_length_and_every_item_once():
     assert sorted(i for batch in found for i in batch) == list(range(7))
     assert all(len({LENGTHS[i] for i in batch}) == 1 for batch in found)
     assert batches(shuffle=True) == found != batches(shuffle=True, epoch=1)
+
+
+@pytest.mark.parametrize("length", [None, LENGTHS.__getitem__])
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_batches_of_one(length, world):
+    whole = batches(shuffle=True, size=4, epoch=2, length=length)
+    parts = [batches(shuffle=True, size=4, epoch=2, length=length, rank=rank, world=world) for rank in range(world)]
+    assert [sorted(i for part in share for i in part) for share in zip(*parts, strict=True)] == list(map(sorted, whole))
+    assert all(max(map(len, share)) - min(map(len, share)) <= 1 for share in zip(*parts, strict=True))
+
+
+def test_a_batch_that_is_not_full_is_left_out_on_request():
+    assert batches(size=4, length=None) == [[0, 1, 2, 3], [4, 5, 6]]
+    assert batches(size=4, length=None, drop_last=True) == [[0, 1, 2, 3]]
+
+
+def test_an_empty_part_is_an_item_that_counts_for_nothing(tiny):
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"))
+    batch = collate([], build(cfg, DATASETS))
+    assert batch["video"].data[0].shape == (1, 1, 6) and batch["saliency"].data[0].tolist() == [[-1]]
+    assert batch["boundary"].data[0].tolist() == [[[-1, -1]]]
+    assert outputs_by_item([dict(meta=batch["meta"], saliency=torch.zeros(1, 1))]) == []
 
 
 def test_order_depends_on_seed_and_epoch_alone(tiny):
@@ -90,12 +113,3 @@ def test_auto_asks_the_machine(monkeypatch, tiny):
     monkeypatch.setattr("training.loaders.workers_here", lambda: 0)
     loader = build_loader({**cfg, "loader": dict(num_workers="auto", persistent_workers=True, prefetch_factor=4)}, 0)
     assert loader.num_workers == 0
-
-
-def test_processes_may_not_get_different_numbers_of_batches(monkeypatch, tiny):
-    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
-               query_path=str(tiny / "text"), loader=dict(batch_size=4, same_length=True, shuffle=True))
-    assert len(build_loader(cfg, 0)) == 3
-    monkeypatch.setattr("training.loaders.comm.get_dist_info", lambda: (0, 2))
-    with pytest.raises(InputError, match="same_length with shuffle"):
-        build_loader(cfg, 0)

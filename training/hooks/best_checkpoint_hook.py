@@ -34,6 +34,11 @@ class BestCheckpointHook(Hook):
         self.keys, self.patience = list(keys), patience
 
     def after_val_epoch(self, engine: Engine) -> None:
+        """Puts losses and metrics into buffer and history, and writes the checkpoints.
+
+        Raises:
+            StopTraining: after `patience` validations that were not better.
+        """
         losses = {k: _mean_over_items(engine, k) for k in list(engine.buffer.keys()) if "loss" in k}
         for key, value in losses.items():   # what is logged is that of all processes
             engine.buffer.get(key)[:] = [torch.tensor(value)] * engine.buffer.count(key)
@@ -59,12 +64,11 @@ class BestCheckpointHook(Hook):
 
 
 def _mean_over_items(engine: Engine, key: str) -> float:
-    """A loss's mean over all processes' items since the buffer was cleared."""
-    values, items = (torch.tensor(engine.buffer.get(k), dtype=torch.float64) for k in (key, "_avg_factor"))
-    items = items[-len(values):]
+    """A loss's mean over all processes' items since the buffer was cleared; all have as many batches."""
+    losses, items = (torch.tensor(engine.buffer.get(k), dtype=torch.float64) for k in (key, "_avg_factor"))
     device = next(engine.model.parameters()).device
-    total, number = world_sum(torch.stack([(values * items).sum(), items.sum()]).to(device)).tolist()
-    return total / number
+    losses, items = world_sum(torch.stack([losses, items[-len(losses):]]).to(device))
+    return float((losses * items).sum() / items.sum()) / comm.get_world_size()
 
 
 def watched(metrics: dict, keys: list[str]) -> str:
