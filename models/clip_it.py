@@ -51,7 +51,13 @@ class CLIPIt(nn.Module):
         alike: share of a score that comes from the frames of the video that look alike, each by the inner product
             of their features: label propagation (Zhou et al., NIPS 2003) in one step, since people give one thing
             one score. The loss sees the scores before it; through it, less is learned.
+
+    Attributes:
+        reads_sentences: a whole video and any number of sentences are read at once, none too.
+        video_dims, text_dims: as given.
     """
+
+    reads_sentences = True
 
     def __init__(self, video_dims: int, text_dims: int, dims: int = 8, shared: int = 0, heads: int = 2, layers: int = 1,
                  p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 5.0, row_s: float = 1.0,
@@ -59,6 +65,7 @@ class CLIPIt(nn.Module):
         super().__init__()
         if shared not in (0, text_dims):
             raise ValueError(f"CLIPIt: shared={shared} columns cannot be compared with sentences {text_dims} wide")
+        self.video_dims, self.text_dims = video_dims, text_dims
         self.shared, self.p_text, self.row_s, self.alike = shared, p_text, row_s, alike
         self.context = FrameContext(smooth_s)
         self.text_mean = nn.Parameter(torch.zeros(text_dims))

@@ -89,12 +89,20 @@ class CLIPItModelScope(nn.Module):
         layers, hidden, heads, head_dims, text_heads: of the transformer.
         positions: rows of a window; longer videos are scored in windows that overlap by half.
         p: dropout before the score, in training.
+
+    Attributes:
+        reads_sentences: a whole video and any number of sentences are read at once, none too.
+        reads_unit_rows: frames come with unit norm.
+        video_dims, text_dims: width of frames and of sentences.
     """
+
+    reads_sentences = reads_unit_rows = True
 
     def __init__(self, dims: int = 512, sentences: int = 7, layers: int = 6, hidden: int = 2048, heads: int = 8,
                  head_dims: int = 256, text_heads: int = 4, positions: int = 4000, p: float = 0.5):
         super().__init__()
         self.sentences, self.positions = sentences, positions
+        self.video_dims = self.text_dims = dims
         self.layer_norm_img_src = nn.LayerNorm(dims, eps=EPS)   # this and the next two: in the file, not used
         self.layer_norm_img_trg = nn.LayerNorm(dims, eps=EPS)
         self.layer_norm_txt = nn.LayerNorm(sentences * dims, eps=EPS)

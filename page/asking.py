@@ -11,7 +11,7 @@ from pipelines.outputs import Form, parse_aspect
 from pipelines.question import MODES, Shorts, parse_budget, parse_shorts
 from pipelines.subtitles import Cue
 from pipelines.summary import Summary
-from pipelines.windows import takes_text
+from pipelines.trained import needs_text, takes_text
 
 from .catalogue import Catalogue, Model
 from .limits import Limits
@@ -103,7 +103,7 @@ def check_fit(question: Question, catalogue: Catalogue) -> None:
         takes = not model.wordless if trained is None else takes_text(trained)
         if question.texts and not takes:
             raise InputError(f"“{model.name}” takes no words. Leave the sentences out, or choose another model")
-        if not question.texts and trained is not None and takes:
+        if not question.texts and trained is not None and needs_text(trained):
             raise InputError(f"“{model.name}” looks for what is asked. Write a sentence, or choose another model")
 
 

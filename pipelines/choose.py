@@ -55,7 +55,7 @@ class Chooser:
             best.setdefault(moment.text, moment)   # they come by falling score
         self.good = [m for m in moments if m.score >= best[m.text].score / 2]
         self.favoured = [m is best[m.text] for m in self.good]
-        self.shots = shots_from_points(_points(video, rows), len(rows))
+        self.shots = shots_by_looks(video, rows)
 
     def summary(self, share: Fraction) -> Choice:
         """Shots within a budget, which begin and end where the asked moments do, too, and are at most a third of it."""
@@ -95,6 +95,11 @@ class Chooser:
 
     def _refined(self, spans: Sequence[tuple[int, int]], max_len: int) -> np.ndarray:
         return refine_shots(self.shots, [border for first, last in spans for border in (first, last + 1)], max_len)
+
+
+def shots_by_looks(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
+    """Shots (S, 2) of clips, first and last inclusive, by the features (T, C) of the clips alone, whatever is asked."""
+    return shots_from_points(_points(video, rows), len(rows))
 
 
 def _points(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:

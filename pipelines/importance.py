@@ -17,6 +17,7 @@ from common.errors import InputError
 from models.checkpoint import load_checkpoint
 from models.device import best_device, brought
 from models.encoders import Encoders
+from models.encoders.base import unit_rows
 
 from .encode import EncodedVideo
 
@@ -38,32 +39,45 @@ def load_importance(checkpoint: str | os.PathLike = CHECKPOINT, config: str | os
 
 
 def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
-               sentences: Sequence[str] = ()) -> np.ndarray:
-    """Scores every clip of a video.
+               sentences: Sequence[str] | np.ndarray = ()) -> np.ndarray:
+    """Scores every clip of a video, the whole of it and all sentences in one call.
 
     Args:
-        model: of `load_importance`.
+        model: of `load_importance`, or another one that reads sentences.
         video: encoded by `encoders`.
         encoders: those that the model was trained with.
-        sentences: what the video is about, or what is asked; none works too, and their order is nothing.
+        sentences: what the video is about, or what is asked; none works too, and their order is nothing, to the last
+            digit. Or their embeddings (N, D).
 
     Returns:
         (T,) float64 in (0, 1): how a clip stands among those of this video; scores of two do not compare.
 
     Raises:
-        InputError: the video was encoded by other encoders than the model reads.
+        InputError: the video was encoded by other encoders than the model reads, or sentences are.
     """
     rows = np.concatenate([video.visual[part] for part in encoders.visual.parts if part in video.visual], axis=1)
-    width = len(model.axes)
+    width = model.video_dims
     if rows.shape[1] != width:
         raise InputError(f"{video.info.path}: its features are {rows.shape[1]} wide ({', '.join(video.visual)}), but "
                          f"the model reads {width}; encode it with the encoders that the model was trained with")
+    if getattr(model, "reads_unit_rows", False):
+        rows = unit_rows(rows)
     data = dict(video=torch.from_numpy(rows).float()[None], saliency=torch.ones(1, len(rows)), row_s=video.clip_len_s)
-    if sentences:
-        features = encoders.text.encode(list(sentences))
-        data["query"] = torch.from_numpy(np.stack([f.pooler_output for f in features])).float()[None]
+    if len(sentences):
+        query = embedded(encoders, sentences)
+        if query.shape[1] != model.text_dims:
+            raise InputError(f"sentences are embedded {query.shape[1]} wide, but the model reads {model.text_dims}; "
+                             "take the text encoder that the model was trained with")
+        data["query"] = torch.from_numpy(query).float()[None]
     with torch.inference_mode():
         return model(brought(data, model), mode="test")["_out"]["saliency"][0].double().numpy()
+
+
+def embedded(encoders: Encoders, sentences: Sequence[str] | np.ndarray) -> np.ndarray:
+    """(N, D) embeddings of sentences, in an order that theirs does not change: sums round by it."""
+    if isinstance(sentences, np.ndarray):
+        return sentences
+    return np.stack([feature.pooler_output for feature in encoders.text.encode(sorted(sentences))])
 
 
 def trust(visual: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from .chart import (
     ticks,
 )
 from .relevance import Moment
+from .sentences import SUBTITLES
 from .subtitles import Cue, cut_cues
 from .summary import ZERO_SHOT, Summary, clock, readable
 
@@ -129,10 +130,10 @@ def _files(sources: Sequence[str]) -> str:
 def _asked(summary: Summary, colours: dict[str, str]) -> str:
     if not summary.texts and summary.scored_by["kind"] == ZERO_SHOT:
         return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
-                "look different from.</p>")
+                f"look different from.</p>{_read_along(summary)}")
     if not summary.texts:
         return (f'<p class="soft">The cut keeps what a trained model ({escape(str(summary.scored_by["kind"]))}) scores '
-                "highest among the clips of this video.</p>")
+                f"highest among the clips of this video.</p>{_read_along(summary)}")
     items = []
     for text in summary.texts:
         shown = f'<span dir="auto">{escape(text)}</span>'
@@ -144,6 +145,18 @@ def _asked(summary: Summary, colours: dict[str, str]) -> str:
         items.append(f'<li><i class="dot" style="--colour:{colours[text]}"></i>{shown}</li>')
     note = f'<p class="soft note">{_subtitle_note(summary)}</p>' if summary.cues else ""
     return f'<ul class="asked">{"".join(items)}</ul>{note}'
+
+
+def _read_along(summary: Summary) -> str:
+    """The video's own sentences, which had a say where nothing was asked, with their source."""
+    if not summary.sentences:
+        return ""
+    source = "the subtitles" if summary.sentences[0].source == SUBTITLES else "what the shots seem to show"
+    number = len(summary.sentences)
+    items = "".join(f'<li><span class="soft">{clock(s.start_s or 0)} – {clock(s.end_s or 0)}</span> '
+                    f'<span dir="auto">{escape(s.text)}</span></li>' for s in summary.sentences)
+    return (f'<details class="long note"><summary>Read along: {number} sentence{"s" * (number != 1)}, from {source}'
+            f'</summary><ol class="asked long-text">{items}</ol></details>')
 
 
 def _subtitle_note(summary: Summary) -> str:
@@ -219,7 +232,7 @@ def _made(summary: Summary) -> str:
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
-             ("Words", by.get("text") if summary.texts else None), ("Sound", audio),
+             ("Words", by.get("text") if summary.sentences else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
              ("Kept", MODES[summary.mode]), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 import torch.nn as nn
-from nncore import Config
 from nncore.nn import MODELS
 
 from common.build import build, nearest
@@ -30,10 +30,10 @@ from models.device import best_device
 from models.encoders import Encoders, build_encoders
 
 from .cache import encode_cached
-from .captions import Captioner, build_captioner
-from .choose import Choice, Chooser
+from .captions import Caption, Captioner, build_captioner
+from .choose import Choice, Chooser, shots_by_looks
 from .encode import EncodedVideo, encode_video
-from .importance import importance, load_importance, trust
+from .importance import embedded, importance, load_importance, trust
 from .question import Shorts, budget_share, check_budget, check_mode
 from .relevance import (
     MAX_MOMENTS,
@@ -49,14 +49,17 @@ from .relevance import (
     suppress,
     varies,
 )
+from .sentences import SUBTITLES, Sentence, asked, central, from_video
 from .subtitles import Cue, own_subtitles
 from .summary import ZERO_SHOT, Summary
-from .windows import score_windows, takes_text
+from .trained import check_asked, parts_read, reads_sentences
+from .windows import score_windows
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
 WORDS_SHARE = 0.8   # of a clip's score when something is asked; the rest is what matters in the video
+SAID_SHARE = 0.1    # of a clip's score when nothing is asked: how central to all that is said what is said then is
 HEAD_PARTS = dict(efficientnet_lite0=1280, conse=384)   # what the shipped head reads
 HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's
 
@@ -120,6 +123,9 @@ class Summarizer:
         if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
             raise InputError(f"{inputs!r}: give (path of the video, sentences)")
         path, sentences = inputs
+        several = isinstance(sentences, (list, tuple)) and all(isinstance(text, str) for text in sentences)
+        if not isinstance(path, (str, os.PathLike)) or not (several or isinstance(sentences, (str, NoneType))):
+            raise InputError(f"{inputs!r}: give the path of a video, and a sentence, a list of sentences or None")
         texts = [sentences] if isinstance(sentences, str) else list(sentences or ())
         texts = [] if texts == [""] else texts
         video = self.encode(path, progress=False)
@@ -145,7 +151,8 @@ class Summarizer:
             texts: what to look for; none for what stands out.
             budget: what the cut may take: a share of the video in (0, 1], or a time such as "60s"; at
                 least one clip is kept.
-            subtitles: lines spoken in the video; a sentence is looked for in them too, and they are cut along.
+            subtitles: lines spoken in the video, which are cut along. A sentence is looked for in them too; where
+                none is given, they are the sentences, and without them the captions are.
             mode: `summary` keeps shots within the budget, `moments` whole moments within it, `shorts`
                 the best pieces of a length, without a budget.
             shorts: how many pieces and how long; None for three of 15 to 60 s.
@@ -158,19 +165,19 @@ class Summarizer:
         started_s = time.perf_counter()
         texts, budget, mode = check_texts(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
-        curves, moments = self._score(video, texts, subtitles) if texts else self._score_unasked(video)
+        captions = self._captions(video) if not texts else []
+        sentences = asked(texts) if texts else self._from_video(video, subtitles, captions)
+        if texts:
+            scores, curves, moments = self._score(video, texts, subtitles)
+        else:
+            scores, moments = self._score_unasked(video, sentences)
+            curves = scores[None]
+        self._check_finite(video, np.vstack([scores, curves]))
         joins = self.model is None and self.head is not None
-        odd = np.count_nonzero(~np.isfinite(curves))
-        if odd:
-            by = self.names.get("checkpoint") or self.names["kind"]
-            raise InputError(f"{video.info.path}: {odd} of {curves.size} scores are no finite numbers; what scores "
-                             f"them ({by}) is damaged or was trained on other features")
-        scores = curves.max(axis=0)
         if texts and joins:
             scores = WORDS_SHARE * scores + (1 - WORDS_SHARE) * self._what_matters(video)
         share = budget_share(budget, video.info.duration_s)
         choice = self._choose(video, scores, moments, share, subtitles, mode, shorts or Shorts())
-        captions = self.captioner.captions(video, choice.shots) if self.captioner and not texts else []
         edges_s = video.float_edges_s.tolist()
         visual = self.encoders.visual
         matters = {}
@@ -182,7 +189,7 @@ class Summarizer:
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Summary(
             video=video, texts=texts, budget=float(share), scores=scores, moments=moments,
-            scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s,
+            scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s, sentences=sentences,
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in choice.shots],
             selected=choice.selected.tolist(), scored_by=names, cues=tuple(subtitles), captions=tuple(captions),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
@@ -208,17 +215,26 @@ class Summarizer:
         if video.encoders != own or video.clip_len_s != self.encoders.visual.clip_len_s:
             raise InputError(f"{video.info.path}: encoded by {video.encoders}, asked with {own}; encode it "
                              "with this summarizer")
-        if self.model is not None and takes_text(self.model) != bool(texts):
-            if texts:
-                raise InputError("this model was trained without words and cannot be asked; leave the "
-                                 "sentences out")
-            raise InputError("this model looks for what is asked; give a sentence, or leave config and "
-                             "checkpoint out for a summary without words")
+        check_asked(self.model, texts)
+
+    def _check_finite(self, video: EncodedVideo, curves: np.ndarray) -> None:
+        odd = np.count_nonzero(~np.isfinite(curves))
+        if odd:
+            by = self.names.get("checkpoint") or self.names["kind"]
+            raise InputError(f"{video.info.path}: {odd} of {curves.size} scores are no finite numbers; what scores "
+                             f"them ({by}) is damaged or was trained on other features")
 
     def _score(self, video: EncodedVideo, texts: tuple[str, ...],
-               cues: Sequence[Cue]) -> tuple[np.ndarray, list[Moment]]:
-        """Scores by sentence (Q, T) in [0, 1], and the moments of all sentences by falling score."""
+               cues: Sequence[Cue]) -> tuple[np.ndarray, np.ndarray, list[Moment]]:
+        """Scores (T,), those by sentence (Q, T), all in [0, 1], and the moments of all sentences by falling score."""
         heard = self._heard(video, texts, cues) if cues else None
+        if reads_sentences(self.model):
+            curves = np.stack([importance(self.model, video, self.encoders, [text]) for text in texts])
+            scores = curves[0] if len(texts) == 1 else importance(self.model, video, self.encoders, texts)
+            if heard is not None:
+                scores, curves = np.maximum(scores, heard.max(axis=0)), np.maximum(curves, heard)
+            return scores, curves, self._found([self._moments_in(video, curve, text)
+                                                for curve, text in zip(curves, texts, strict=True)])
         features = self.encoders.text.encode(list(texts))
         if self.model is None:
             curves = self._cosines(video, np.stack([f.pooler_output for f in features]))
@@ -232,16 +248,41 @@ class Summarizer:
                 curves = np.maximum(curves, heard)
                 found = [moments + self._moments_in(video, np.where(row >= HEARD, row, 0), text)
                          for moments, row, text in zip(found, heard, texts, strict=True)]
-        kept = [moment for moments in found for moment in self._best(moments)]
-        return curves, sorted(kept, key=lambda m: (-m.score, m.start_s, m.end_s, m.text))   # of equals in one order too
+        return curves.max(axis=0), curves, self._found(found)
 
-    def _score_unasked(self, video: EncodedVideo) -> tuple[np.ndarray, list[Moment]]:
+    def _found(self, by_text: Sequence[list[Moment]]) -> list[Moment]:
+        """The best moments of each sentence, by falling score; those of one score in one order too."""
+        kept = [moment for moments in by_text for moment in self._best(moments)]
+        return sorted(kept, key=lambda m: (-m.score, m.start_s, m.end_s, m.text))
+
+    def _captions(self, video: EncodedVideo) -> list[Caption]:
+        """What the shots show, which the video falls into by its looks alone; none without a captioner."""
+        if self.captioner is None:
+            return []
+        return self.captioner.captions(video, shots_by_looks(video, self._main_part(video)))
+
+    def _from_video(self, video: EncodedVideo, cues: Sequence[Cue],
+                    captions: Sequence[Caption]) -> tuple[Sentence, ...]:
+        """The video's own sentences, as far as anything that scores reads them."""
         if self.model is not None:
+            return from_video(cues, captions) if reads_sentences(self.model) else ()
+        return from_video(cues, captions if self._trust(video) > 0 else ())
+
+    def _score_unasked(self, video: EncodedVideo, sentences: tuple[Sentence, ...]) -> tuple[np.ndarray, list[Moment]]:
+        """Scores (T,) in [0, 1] by the video's own sentences, and moments."""
+        if self.model is not None and not reads_sentences(self.model):
             curve, moments = self._run_model(video, None, "")
+            return curve, self._best(moments)
+        texts = sorted({sentence.text for sentence in sentences})
+        rows = embedded(self.encoders, texts) if texts else np.empty((0, 0))
+        if self.model is not None:
+            curve = importance(self.model, video, self.encoders, rows)
         else:
-            curve = self._what_matters(video)
-            moments = self._moments_in(video, curve, "")
-        return curve[None], self._best(moments)
+            curve = self._what_matters(video, rows)
+            if sentences and sentences[0].source == SUBTITLES:
+                said = rows[[texts.index(sentence.text) for sentence in sentences]]
+                curve = (1 - SAID_SHARE) * curve + SAID_SHARE * central(said, sentences, video.float_edges_s)
+        return curve, self._best(self._moments_in(video, curve, ""))
 
     def _by(self, video: EncodedVideo) -> str | None:
         """What `_what_matters` goes by, for the report; None where that is what stands out alone."""
@@ -251,14 +292,14 @@ class Summarizer:
     def _trust(self, video: EncodedVideo) -> float:
         return 0.0 if self.head is None else trust(self._main_part(video))
 
-    def _what_matters(self, video: EncodedVideo) -> np.ndarray:
-        """(T,) in [0, 1], without words: the head's scores as far as it is trusted, then what stands out."""
+    def _what_matters(self, video: EncodedVideo, sentences: np.ndarray | Sequence[str] = ()) -> np.ndarray:
+        """(T,) in [0, 1]: the head's scores as far as it is trusted, by its own sentences, then what stands out."""
         share, curve = self._trust(video), np.zeros(video.n_clips)
         if share < 1:
             curve += (1 - share) * standing_out(self._main_part(video), video.audio, video.blank(),
                                                 self.settings.sigma_clips)
         if share > 0:
-            curve += share * np.where(video.blank(), 0, importance(self.head, video, self.encoders))
+            curve += share * np.where(video.blank(), 0, importance(self.head, video, self.encoders, sentences))
         return curve
 
     def _best(self, moments: list[Moment]) -> list[Moment]:
@@ -340,7 +381,7 @@ def build_summarizer(config: str | os.PathLike | None = None,
         load_checkpoint(model, checkpoint)
     encoders = build_encoders(cfg.encoders)
     if model is not None:
-        parts = _check_widths(cfg, encoders, path)
+        parts = parts_read(model, cfg, encoders, path)
     names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=_from_root(path),
                  checkpoint=None if checkpoint is None else str(checkpoint))
     head = load_importance() if model is None and dict(encoders.visual.parts) == HEAD_PARTS else None
@@ -351,25 +392,3 @@ def build_summarizer(config: str | os.PathLike | None = None,
 def _from_root(path: Path) -> str:
     """A config of this program by its name within it, another one as given."""
     return str(path.resolve().relative_to(ROOT)) if path.resolve().is_relative_to(ROOT) else str(path)
-
-
-def _check_widths(cfg: Config, encoders: Encoders, path: Path) -> list[str]:
-    """The parts that the model reads, in the order of its feature folders, if these are known.
-
-    Raises:
-        InputError: the encoders make features of another width than the model takes.
-    """
-    splits = cfg.get("data", {}).values()
-    folders: str | list[str] = next((split["video_path"] for split in splits if "video_path" in split), [])
-    parts = [Path(folder).name for folder in ([folders] if isinstance(folders, str) else folders)]
-    if not parts or not set(parts) <= set(encoders.visual.parts):
-        parts = list(encoders.visual.parts)
-    made = dict(video_enc=sum(encoders.visual.parts[part] for part in parts),
-                audio_enc=None if encoders.audio is None else encoders.audio.dims,
-                query_gen=encoders.text.dims)
-    for name, width in made.items():
-        takes = ((cfg.model.get(name) or {}).get("dims") or [None])[0]
-        if takes is not None and takes != width:
-            raise InputError(f"{path}: model.{name} takes features {takes} wide, the config's encoders make "
-                             f"{width or 'none'}; name the encoders that the model was trained with")
-    return parts

@@ -23,6 +23,7 @@ from .edit_lists import Piece
 from .encode import EncodedVideo
 from .outputs import JOINED, short_name
 from .relevance import Moment
+from .sentences import Sentence
 from .subtitles import Cue
 
 TITLE_CHARACTERS = 80
@@ -45,7 +46,7 @@ class Summary:
         scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
             `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores; `beside` is what
             had a fifth of the say beside the words.
-        cues: the subtitles that were read along; not looked through when nothing was asked.
+        cues: the subtitles that were read along.
         timings_s: seconds that each step took.
         video_file: where `save_video` wrote, if it did.
         mode: `summary`, `moments` or `shorts`.
@@ -54,6 +55,8 @@ class Summary:
         files: names of all that was written for it.
         aspect: of the cut's pictures, width to height, if they were cropped to it.
         captions: sentences made from the video itself, shot by shot, when nothing was asked.
+        sentences: those that the scores were made with: what was asked, or else the video's own, what is said or
+            seen in it, with their times.
     """
 
     video: EncodedVideo
@@ -74,6 +77,7 @@ class Summary:
     files: list[str] = field(default_factory=list)
     aspect: Fraction | None = None
     captions: tuple[Caption, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
 
     @property
     def intervals_s(self) -> list[tuple[Fraction, Fraction]]:
@@ -208,6 +212,7 @@ class Summary:
                     for piece in self.pieces],
             captions=[dict(start=round(float(c.start_s), 3), end=round(float(c.end_s), 3), text=c.text)
                       for c in self.captions],
+            sentences=[sentence.to_json() for sentence in self.sentences],
             sampling=self.video.sampling, scored_by=self.scored_by, subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 

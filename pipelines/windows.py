@@ -14,12 +14,6 @@ MIN_SHARE = 0.1    # moments with less than this share of the best one's score a
 MARGIN = 0.25      # of the distance between windows, by which they answer for each other's moments
 
 
-def takes_text(model: nn.Module) -> bool:
-    """Whether the model was trained to be asked in words."""
-    query_gen = getattr(model, "query_gen", None)
-    return query_gen is not None and getattr(query_gen, "in_dims", None) is not None
-
-
 def window_starts(n_clips: int, window_clips: int) -> list[int]:
     """First clips of the windows: half a window apart, the last one ending with the video."""
     if n_clips <= window_clips:

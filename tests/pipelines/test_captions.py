@@ -191,8 +191,10 @@ def test_what_shots_show_is_told_when_nothing_is_asked(video):
     encoders = colour_encoders()
     summarizer = Summarizer(encoders, captioner=Teller(encoders))
     told = summarizer.summarize(video).to_json()
-    assert [c["text"] for c in told["captions"]] == [f"shot {i}" for i in range(len(told["shots"]))]
-    assert [(c["start"], c["end"]) for c in told["captions"]] == [(s["start"], s["end"]) for s in told["shots"]]
+    starts, ends = [c["start"] for c in told["captions"]], [c["end"] for c in told["captions"]]   # shots by looks alone
+    assert [c["text"] for c in told["captions"]] == [f"shot {i}" for i in range(len(starts))] and len(starts) > 1
+    assert starts == [0, *ends[:-1]] and ends[-1] == told["duration"]
+    assert set(starts) <= {s["start"] for s in told["shots"]} and told["sentences"] == []   # nothing here reads them
     assert summarizer.summarize(video, ["red"]).to_json()["captions"] == []
     assert "What seems to be seen" in report_html(summarizer.summarize(video)) and "shot 0" in report_html(summarizer.summarize(video))
     assert "What seems to be seen" not in report_html(summarizer.summarize(video, ["red"]))
@@ -221,3 +223,6 @@ def test_it_is_called_as_modelscopes_pipeline(video):
     assert summarizer((video.info.path, "blue")) == found
     with pytest.raises(InputError, match="give .path of the video, sentences."):
         summarizer("v.mp4")
+    for odd in ((video.info.path, 5), (3, ["x"]), (video.info.path, ["blue", 5]), (None, None), (video.info.path, {"blue": 1})):
+        with pytest.raises(InputError, match="give the path of a video, and a sentence, a list of sentences or None"):
+            summarizer(odd)

@@ -317,7 +317,8 @@ def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the
     video = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
     encoders, asked = colour_encoders(), []
 
-    def likes_blue(head, video, encoders):
+    def likes_blue(head, video, encoders, sentences):
+        assert not len(sentences)
         asked.append(head)
         return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
 

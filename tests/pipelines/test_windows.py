@@ -3,7 +3,8 @@ import pytest
 import torch
 import torch.nn as nn
 
-from pipelines.windows import merge_moments, score_windows, takes_text, window_starts
+from pipelines.trained import needs_text, takes_text
+from pipelines.windows import merge_moments, score_windows, window_starts
 
 
 class Ramp(nn.Module):
@@ -119,9 +120,14 @@ def test_the_model_gets_windows_of_all_streams():
 
 def test_takes_text():
     from models import UMT
+    from models.clip_it import CLIPIt
+    from models.clip_it_modelscope import CLIPItModelScope
     encoder = dict(type="UniModalEncoder", dims=[3, 8], enc_cfg=dict(type="EncoderLayer"))
     attention = dict(type="QueryGenerator", dims=[4, 8], enc_cfg=dict(type="Attention"))
     decoder = dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer"))
     assert takes_text(UMT(video_enc=encoder, query_gen=attention, query_dec=decoder))
     assert not takes_text(UMT(video_enc=encoder, query_gen=dict(type="QueryGenerator"), query_dec=decoder))
-    assert not takes_text(UMT(video_enc=encoder))
+    assert not takes_text(UMT(video_enc=encoder)) and not needs_text(UMT(video_enc=encoder))
+    assert needs_text(UMT(video_enc=encoder, query_gen=attention, query_dec=decoder))
+    for model in (CLIPIt(video_dims=3, text_dims=3), CLIPItModelScope(dims=8, layers=1)):
+        assert takes_text(model) and not needs_text(model)
