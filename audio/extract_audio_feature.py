@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.errors import InputError
 
 ENCODERS = {"panns": dict(type="Cnn14"), "offline": dict(type="LogMelStatistics")}
-SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac")
 BATCH = 32
 
 
@@ -42,6 +42,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
+    except OSError as err:
+        print(f"error: {err}; what is done stays done, run it again for the rest", file=sys.stderr)
+        return 2
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     import models.encoders  # noqa: F401  registers them
     from common.build import build
     from common.files import make_folder
-    from pipelines.extract import parse_shard, take_shard
+    from pipelines.extract import parse_shard, stop_if_full, take_shard
 
     files = take_shard(find_sounds(Path(args.sounds)), parse_shard(args.shard))
     out = make_folder(args.out)
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     for path in tqdm(todo, unit="file", disable=not todo):
         try:
             extract(path, encoder, out / f"{path.stem}.npy", args.batch, args.dtype)
-        except InputError as err:
+        except (InputError, OSError) as err:
+            stop_if_full(err, out)
             failed.append(str(err))
     print(f"{len(todo) - len(failed)} files extracted, {len(files) - len(todo)} were there, {len(failed)} failed",
           file=sys.stderr)
@@ -77,6 +81,8 @@ def find_sounds(given: Path) -> list[Path]:
     Raises:
         InputError: no such place, no sound file, two of one name.
     """
+    from pipelines.sound_files import SUFFIXES
+
     if given.is_file():
         return [given]
     if not given.is_dir():
@@ -109,14 +115,14 @@ def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
     import numpy as np
     import torch
 
-    from common.files import atomic_path
-    from pipelines.sound_files import sound_clips
+    from common.files import write_npy
+    from pipelines.sound_files import read_clips
 
-    clips = torch.from_numpy(sound_clips(path, encoder.clip_len_s, encoder.rate_hz))
+    clips, rows = read_clips(path, encoder.clip_len_s, encoder.rate_hz), []
     with torch.no_grad():
-        rows = torch.cat([encoder(part) for part in clips.split(max(batch, 1))])
-    with atomic_path(target) as temporary, temporary.open("wb") as file:
-        np.save(file, rows.float().numpy().astype(dtype))
+        while part := list(islice(clips, max(batch, 1))):   # no more of a long file is in memory
+            rows.append(encoder(torch.from_numpy(np.stack(part))))
+    write_npy(target, torch.cat(rows).float().numpy().astype(dtype))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
   audio/unify_audio_name.sh sounds/ --ids ratings.csv
 
 A name loses its (double) extension, "(1)" and "copy" of copies, and is written in lower case with _ for
-spaces and other marks; with --ids it becomes the known id that it equals so. Two files that would get one
-name both stay where they are, and are named at the end.
+spaces and other marks; letters of all scripts stay. With --ids it becomes the known id that it equals so. Two files
+that would get one name both stay where they are, and are named at the end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import sys
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +22,28 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
+from pipelines.sound_files import SUFFIXES, is_unified, write_wav
 
-SUFFIXES = frozenset(".wav .mp3 .m4a .aac .flac .ogg .oga .opus .wma .aif .aiff .ac3 .mka .amr .mp4 .mkv .webm "
-                     ".mov".split())
 ORIGINALS = "originals"
 COPY = re.compile(r"(\s*\(\d+\)|[\s_-]+copy(\s*\d+)?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to a file: `target` is its new name; `why` tells where it stays."""
+    """What happens to a file: `target` is its new name; `why` tells where it stays.
+
+    `finished`: the target is made and the original kept, by a run that was stopped; only the old name must go.
+    """
 
     source: Path
     target: Path | None = None
     why: str = ""
+    finished: bool = False
+
+    def __str__(self) -> str:
+        if self.finished:
+            return f"{self.source.name} goes, since {self.target.name} is there already and the original kept"
+        return f"{self.source.name} -> {self.target.name}"
 
 
 def clean_name(name: str) -> str:
@@ -42,21 +51,23 @@ def clean_name(name: str) -> str:
     stem = name
     while Path(stem).suffix.lower() in SUFFIXES or COPY.search(stem):
         stem = COPY.sub("", stem) if COPY.search(stem) else stem[:-len(Path(stem).suffix)]
-    return re.sub(r"[^\w.-]+", "_", stem.strip().lower()).strip("._-")
+    stem = unicodedata.normalize("NFC", stem.strip().lower())   # some systems write an accent as a letter of its own
+    plain = "".join(c if unicodedata.category(c)[0] in "LMN" or c in "_.-" else " " for c in stem)
+    return re.sub(" +", "_", plain).strip("._-")
 
 
 def read_ids(path: str | os.PathLike) -> dict[str, str]:
-    """Known ids by their clean names: lines of a .txt, clips of a ratings .csv, or names in a folder.
+    """Known ids by their clean names: lines of a .txt, clips and videos of a ratings .csv, or names in a folder.
 
     Raises:
         InputError: none there, or two that one clean name stands for.
     """
     path = Path(path)
     if path.is_dir():
-        ids = [p.stem for p in sorted(path.iterdir()) if p.is_file()]
+        ids = [p.stem for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
     elif path.suffix.lower() in (".csv", ".tsv"):
         from datasets.ratings import read_ratings
-        ids = [clip.clip for clip in read_ratings(path)]
+        ids = [name for clip in read_ratings(path) for name in (clip.clip, clip.video)]
     elif path.is_file():
         ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     else:
@@ -71,30 +82,28 @@ def read_ids(path: str | os.PathLike) -> dict[str, str]:
 
 
 def plan(folder: Path, ids: dict[str, str] | None = None) -> list[Step]:
-    """What happens to every sound file of a folder, by name.
+    """What happens to every sound file of a folder, by name; nothing is done yet.
 
     Raises:
-        InputError: no such folder.
+        InputError: no such folder, or no sound file in it.
     """
-    from pipelines.sound_files import is_unified
-
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of sound files")
+    sounds, others = find_sounds(folder)
+    if not sounds:
+        but = f", but {len(others)} others ({endings(others)})" if others else ""
+        raise InputError(f"{folder}: no sound file in it{but}; sound files end in {' '.join(sorted(SUFFIXES))}")
     by_target: dict[Path, list[Path]] = defaultdict(list)
     steps = []
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
-        if path.suffix.lower() not in SUFFIXES and not COPY.search(path.name):
-            continue
+    for path in sounds:
         name = clean_name(path.name)
-        finished = folder / f"{name}.wav"
-        if path != finished and finished.exists() and kept(path).exists() and kept(path).samefile(path):
-            path.unlink()   # a run was stopped after its last step but this
-        elif not name:
+        target = folder / f"{name if ids is None else ids.get(name)}.wav"
+        if not name:
             steps.append(Step(path, why="nothing is left of its name"))
         elif ids is not None and name not in ids:
             steps.append(Step(path, why=f"{name} is none of the ids"))
+        elif path != target and target.exists() and kept(path).exists() and kept(path).samefile(path):
+            steps.append(Step(path, target, finished=True))
         else:
-            by_target[folder / f"{ids[name] if ids else name}.wav"].append(path)
+            by_target[target].append(path)
     for target, sources in by_target.items():
         for source in sources:
             if len(sources) > 1:
@@ -107,14 +116,33 @@ def plan(folder: Path, ids: dict[str, str] | None = None) -> list[Step]:
     return sorted(steps, key=lambda step: step.source.name)
 
 
+def find_sounds(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The sound files of a folder, and its other files, hidden ones left out.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of sound files")
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    sounds = [p for p in files if p.suffix.lower() in SUFFIXES or COPY.search(p.name)]
+    return sounds, [p for p in files if p not in sounds]
+
+
+def endings(files: list[Path]) -> str:
+    """The files' suffixes, or names where they have none."""
+    return " ".join(sorted({p.suffix.lower() or p.name for p in files}))
+
+
 def unify(step: Step) -> None:
     """Carries a step out: the original is in its new place, and the new file whole, before an old name goes.
 
     Raises:
         InputError: the file cannot be read, or one of its names is taken by another.
     """
-    from pipelines.sound_files import write_wav
-
+    if step.finished:
+        step.source.unlink()
+        return
     original = kept(step.source)
     for taken in {original, step.target} - {step.source}:
         if taken.exists() and not taken.samefile(step.source):
@@ -152,17 +180,22 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
+    except OSError as err:
+        print(f"error: {err}; what is done stays done, run it again for the rest", file=sys.stderr)
+        return 2
 
 
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
+
+    from pipelines.extract import stop_if_full
 
     steps = plan(Path(args.folder), read_ids(args.ids) if args.ids else None)
     todo, stay = [s for s in steps if s.target], [s for s in steps if s.why]
     failed = [f"{s.source.name}: {s.why}" for s in stay]
     if args.dry_run:
         for step in todo:
-            print(f"{step.source.name} -> {step.target.name}")
+            print(step)
     else:
         done = 0
         for step in tqdm(todo, unit="file", disable=not todo):
@@ -170,8 +203,13 @@ def run(args: argparse.Namespace) -> int:
                 unify(step)
                 done += 1
             except (InputError, OSError) as err:
+                stop_if_full(err, args.folder)
                 failed.append(str(err))
         print(f"{done} files unified, {len(steps) - len(todo) - len(stay)} were, {len(failed)} stay as they are")
+    _, others = find_sounds(Path(args.folder))
+    if others:
+        print(f"{len(others)} files passed over, which do not end as sound files do ({endings(others)})",
+              file=sys.stderr)
     for reason in failed:
         print(f"error: {reason}", file=sys.stderr)
     return 1 if failed else 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from .errors import InputError
 
@@ -60,3 +63,11 @@ def write_json(path: str | os.PathLike, value: object) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_npy(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Writes an array as `.npy`, whole or not at all; a full disk is an OSError that says so, as np.save's is not."""
+    data = io.BytesIO()
+    np.save(data, array)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.getbuffer())

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from common.errors import InputError
-from common.files import atomic_path, make_folder
+from common.files import atomic_path, make_folder, write_npy
 from models.encoders import Encoders
 
 from .encode import encode_video
@@ -159,8 +159,7 @@ def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype:
             np.savez_compressed(f, features=features.astype(dtype))
     if encoders.audio is not None and not (video.audio is None and _has_sound(files[encoders.audio.name], encoders)):
         sound = video.audio if video.audio is not None else np.zeros((num_clips, encoders.audio.dims), np.float32)
-        with atomic_path(files[encoders.audio.name]) as temporary, temporary.open("wb") as f:
-            np.save(f, sound.astype(dtype))
+        write_npy(files[encoders.audio.name], sound.astype(dtype))
     return True
 
 
@@ -189,13 +188,18 @@ def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.Path
         try:
             written += extract_video(path, encoders, out, dtype, sampling)
         except Exception as err:   # whatever a decoder makes of a damaged file, the others are not to blame
-            cause = err.__cause__ if isinstance(err, InputError) else err
-            if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
-                raise InputError(f"{out}: cannot be written ({cause.strerror}); make room and run it again, what is "
-                                 "done stays done") from err
+            stop_if_full(err, out)
             failed[path] = str(err) if isinstance(err, InputError) else f"{path}: {type(err).__name__}: {err}"
         report(path)
     return written, failed
+
+
+def stop_if_full(err: Exception, out: str | os.PathLike) -> None:
+    """Raises an InputError where what one file failed for would stop all that follow: a disk that takes no more."""
+    cause = err.__cause__ if isinstance(err, InputError) else err
+    if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+        raise InputError(f"{out}: cannot be written ({cause.strerror}); make room and run it again, what is "
+                         "done stays done") from err
 
 
 def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",

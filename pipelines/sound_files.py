@@ -18,6 +18,9 @@ from .audio import read_samples
 from .media import open_container, sound_stream
 
 RATE_HZ = 32000   # of the sound that PANNs was trained on
+SUFFIXES = frozenset(   # of files that hold sound
+    ".wav .w64 .rf64 .mp3 .mp2 .mpga .m4a .m4b .aac .flac .ogg .oga .opus .spx .wma .aif .aiff .aifc .au .snd .caf "
+    ".ac3 .eac3 .dts .wv .ape .tta .amr .mka .mp4 .m4v .mkv .webm .mov .avi .ts .mpg .mpeg .3gp .flv .wmv".split())
 
 
 def read_sound(path: str | os.PathLike, rate_hz: int = RATE_HZ) -> Iterator[np.ndarray]:
@@ -38,27 +41,38 @@ def read_sound(path: str | os.PathLike, rate_hz: int = RATE_HZ) -> Iterator[np.n
         yield np.clip(samples[0], -1, 1)
 
 
-def sound_clips(path: str | os.PathLike, clip_len_s: float = 2, rate_hz: int = RATE_HZ) -> np.ndarray:
-    """A file's sound in clips.
+def read_clips(path: str | os.PathLike, clip_len_s: float = 2, rate_hz: int = RATE_HZ) -> Iterator[np.ndarray]:
+    """Streams a file's sound in clips; memory stays flat with its length.
 
     Args:
         path: see `read_sound`.
         clip_len_s: seconds in a clip; a rest of a quarter clip or less belongs to the last one.
         rate_hz: to convert to.
 
-    Returns:
-        (T, clip_len_s * rate_hz) float32, the last one filled up with zeros.
+    Yields:
+        (clip_len_s * rate_hz,) float32, the last one filled up with zeros.
 
     Raises:
         InputError: as `read_sound`, or it holds no sample.
     """
-    chunks = list(read_sound(path, rate_hz))
-    samples = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
-    if not len(samples):
+    size, read, given = round(clip_len_s * rate_hz), 0, 0   # samples in a clip, samples, clips
+    held: list[np.ndarray] = []
+    for chunk in read_sound(path, rate_hz):
+        held.append(chunk)
+        read += len(chunk)
+        if read < (given + 1) * size:
+            continue
+        samples = np.concatenate(held)
+        while len(samples) >= size and given < num_clips(Fraction(read, rate_hz), clip_len_s):
+            yield samples[:size].copy()
+            samples, given = samples[size:], given + 1
+        held = [samples.copy()]
+    if not read:
         raise InputError(f"{path}: holds no sample of sound; name a file that does")
-    size = round(clip_len_s * rate_hz)
-    clips = num_clips(Fraction(len(samples), rate_hz), clip_len_s)
-    return np.pad(samples[:clips * size], (0, max(0, clips * size - len(samples)))).reshape(clips, size)
+    rest = np.concatenate(held)[:size]
+    for _ in range(given, num_clips(Fraction(read, rate_hz), clip_len_s)):
+        yield np.pad(rest, (0, size - len(rest)))
+        rest = rest[:0]
 
 
 def write_wav(source: str | os.PathLike, target: str | os.PathLike, rate_hz: int = RATE_HZ) -> None:

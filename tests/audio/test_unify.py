@@ -1,6 +1,11 @@
+import contextlib
+import os
 import subprocess
 import sys
+import tracemalloc
+import unicodedata
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,9 +14,22 @@ import pytest
 
 from audio.extract_audio_feature import main as extract
 from audio.unify_audio_name import clean_name, kept, main
-from pipelines.sound_files import is_unified, sound_clips, write_wav
+from pipelines import sound_files
+from pipelines.sound_files import is_unified, read_clips, write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextlib.contextmanager
+def small_disk(place, kilobytes):
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", place], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a process mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=True)
+        place.rmdir()
 
 
 def write_sound(path, seconds=3.0, rate=44100, codec="pcm_s16le", layout="stereo", hz=440.0, container=None):
@@ -29,7 +47,8 @@ def write_sound(path, seconds=3.0, rate=44100, codec="pcm_s16le", layout="stereo
 @pytest.mark.parametrize("name, clean", [
     ("Match 01 (1).WAV", "match_01"), ("a.mp3.wav", "a"), ("A.WAV.MP3", "a"), ("ep-1 copy 2.flac", "ep-1"), ("x_copy.ogg", "x"),
     ("  déjà  vu (12) (3).m4a", "déjà_vu"), ("v1.0_cut.wav", "v1.0_cut"), ("(1).wav", ""), ("song [live].opus", "song_live"), ("plain.wav", "plain"),
-    ("copy.wav", "copy"), ("a(2).mp3.mp3", "a")])
+    ("copy.wav", "copy"), ("a(2).mp3.mp3", "a"), ("एपिसोड ०१ – हिन्दी (1).wav", "एपिसोड_०१_हिन्दी"), ("தமிழ் பாடல்.mp2", "தமிழ்_பாடல்"),
+    (unicodedata.normalize("NFD", "Déjà Vu.caf"), "déjà_vu"), ("İx.WAV", unicodedata.normalize("NFC", "i\u0307x")), ("x.eac3.ts", "x")])
 def test_names_lose_their_mess(name, clean):
     assert clean_name(name) == clean
 
@@ -50,7 +69,7 @@ def test_any_sound_becomes_mono_wav_and_the_original_stays(tmp_path):
     for name in ("match_01.wav", "talk.wav"):
         with wave.open(str(tmp_path / name)) as file:
             assert (file.getnchannels(), file.getframerate()) == (1, 32000) and abs(file.getnframes() - 96000) < 3000
-    spectrum = np.abs(np.fft.rfft(sound_clips(tmp_path / "match_01.wav")[0]))
+    spectrum = np.abs(np.fft.rfft(next(read_clips(tmp_path / "match_01.wav"))))
     assert spectrum.argmax() * 32000 / 64000 == pytest.approx(440, abs=1)
     state = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")}
     assert main([str(tmp_path)]) == 0   # again: nothing left to do
@@ -99,14 +118,58 @@ def test_a_file_that_is_no_sound_stays_and_is_named(tmp_path, capsys):
 
 
 def test_a_stopped_run_goes_on(tmp_path):
-    """Stopped before the old name was taken away."""
-    import os
-    source = write_sound(tmp_path / "A.mp3.wav", 0.5)
-    kept(source).parent.mkdir()
-    os.link(source, kept(source))
-    write_wav(source, tmp_path / "a.wav")
+    stopped(tmp_path, "A.mp3.wav", "a.wav")
     assert main([str(tmp_path)]) == 0
     assert names(tmp_path) == ["a.wav", "originals"] and names(tmp_path / "originals") == ["A.mp3.wav"]
+
+
+def stopped(folder, name, target):
+    """What a run leaves that is stopped before its last step, the old name's end."""
+    source = write_sound(folder / name, 0.5)
+    kept(source).parent.mkdir()
+    os.link(source, kept(source))
+    write_wav(source, folder / target)
+
+
+def test_a_dry_run_after_a_stopped_one_removes_nothing(tmp_path, capsys):
+    stopped(tmp_path, "A.mp3.wav", "a.wav")
+    assert main([str(tmp_path), "--dry-run"]) == 0
+    assert capsys.readouterr().out == "A.mp3.wav goes, since a.wav is there already and the original kept\n"
+    assert names(tmp_path) == ["A.mp3.wav", "a.wav", "originals"]
+
+
+def test_a_stopped_run_with_ids_goes_on(tmp_path, capsys):
+    stopped(tmp_path / "s", "ep one.WAV", "Ep_One.wav")
+    (tmp_path / "ids.txt").write_text("Ep_One\n")
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 0, capsys.readouterr().err
+    assert names(tmp_path / "s") == ["Ep_One.wav", "originals"]
+
+
+def test_ids_of_a_table_are_its_clips_and_its_videos(tmp_path):
+    write_sound(tmp_path / "s/EP 7.wav", 0.5)
+    (tmp_path / "r.csv").write_text("clip,video,start,end,rating\nEp7_one,Ep_7,0,1,3\nEp7_two,Ep_7,1,2,3\n")
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "r.csv")]) == 0
+    assert names(tmp_path / "s") == ["Ep_7.wav", "originals"]
+
+
+@pytest.mark.parametrize("name, codec, container", [("a.caf", "pcm_s16le", "caf"), ("a.au", "pcm_s16be", "au"), ("a.w64", "pcm_s16le", "w64"), ("a.mp2", "mp2", "mp2"),
+                                                    ("a.wv", "wavpack", "wv"), ("a.eac3", "eac3", "eac3"), ("a.ts", "mp2", "mpegts"), ("a.avi", "mp2", "avi"), ("a.m4b", "aac", "ipod")])
+def test_usual_formats_are_read(tmp_path, name, codec, container):
+    write_sound(tmp_path / name, codec=codec, container=container)
+    assert main([str(tmp_path)]) == 0 and is_unified(tmp_path / "a.wav")
+    spectrum = np.abs(np.fft.rfft(next(read_clips(tmp_path / "a.wav"))))
+    assert spectrum.argmax() / 2 == pytest.approx(440, abs=1)
+
+
+def test_files_passed_over_are_counted_and_a_folder_without_sound_is_an_error(tmp_path, capsys):
+    write_sound(tmp_path / "a.wav", 0.5, rate=32000, layout="mono")
+    for name in ("b.txt", "c.xyz", ".DS_Store"):
+        (tmp_path / name).touch()
+    assert main([str(tmp_path)]) == 0
+    assert "2 files passed over, which do not end as sound files do (.txt .xyz)" in capsys.readouterr().err
+    (tmp_path / "a.wav").unlink()
+    assert main([str(tmp_path)]) == 2
+    assert "no sound file in it, but 2 others (.txt .xyz); sound files end in .3gp" in capsys.readouterr().err
 
 
 def test_a_name_taken_in_originals_is_not_overwritten(tmp_path, capsys):
@@ -133,6 +196,56 @@ def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "1 files extracted, 1 were there, 1 failed" in error and "c.wav" in error
     assert (tmp_path / "f/a.npy").stat().st_mtime_ns == stamp and np.load(tmp_path / "f/b.npy").shape == (1, 256)
+
+
+@pytest.mark.parametrize("seconds, chunk", [(4.0, 700), (4.4, 701), (4.6, 64000), (0.1, 5000), (12.0, 10**6), (3.99, 1)])
+@pytest.mark.parametrize("clip_len_s, rate_hz", [(2, 1000), (0.3334, 1000), (1 / 3, 100)])
+def test_streamed_clips_are_those_of_the_whole_sound(monkeypatch, seconds, chunk, clip_len_s, rate_hz):
+    sound = np.random.default_rng(0).random(round(seconds * rate_hz), np.float32)
+    monkeypatch.setattr(sound_files, "read_sound", lambda path, rate: (sound[i:i + chunk] for i in range(0, len(sound), chunk)))
+    size, clips = round(clip_len_s * rate_hz), sound_files.num_clips(Fraction(len(sound), rate_hz), clip_len_s)
+    whole = np.pad(sound[:clips * size], (0, max(0, clips * size - len(sound)))).reshape(clips, size)
+    np.testing.assert_array_equal(np.stack(list(read_clips("x", clip_len_s, rate_hz))), whole)
+
+
+def test_memory_stays_flat_with_a_sounds_length(monkeypatch, tmp_path):
+    monkeypatch.setattr(sound_files, "read_sound", lambda path, rate: (np.ones(1024, np.float32) for _ in range(32000 * 1800 // 1024)))
+    tracemalloc.start()
+    try:
+        import audio.extract_audio_feature as module
+        module.extract("x", Loud(), tmp_path / "x.npy", 8, "float32")   # half an hour, 230 MB
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+    assert np.load(tmp_path / "x.npy").shape == (900, 1)
+
+
+class Loud:
+    """A clip's loudness."""
+
+    clip_len_s, rate_hz, dims = 2, 32000, 1
+
+    def __call__(self, clips):
+        assert 1 <= len(clips) <= 8
+        return clips.abs().mean(dim=1, keepdim=True)
+
+
+def test_a_full_disk_is_one_error_and_leaves_no_half_file(tmp_path, capsys):
+    for name in "abc":
+        write_sound(tmp_path / f"s/{name}.wav", 40.0, rate=32000, layout="mono")
+    with small_disk(tmp_path / "disk", 32):   # kB; a file's features are 20
+        assert extract([str(tmp_path / "s"), str(tmp_path / "disk/f"), "--encoder", "offline"]) == 2
+        error = capsys.readouterr().err.splitlines()
+        assert sorted(p.name for p in (tmp_path / "disk/f").iterdir()) == ["a.npy"] and np.load(tmp_path / "disk/f/a.npy").shape == (20, 256)
+    assert error[-1] == f"error: {tmp_path}/disk/f: cannot be written (No space left on device); make room and run it again, what is done stays done"
+    for name in "ab":
+        write_sound(tmp_path / f"t/{name} x.wav", 3.0, rate=32000, layout="mono")
+    with small_disk(tmp_path / "disk", 500):   # the two originals are 384, the new ones as much
+        for name in "ab":
+            (tmp_path / f"disk/{name} x.wav").write_bytes((tmp_path / f"t/{name} x.wav").read_bytes())
+        assert main([str(tmp_path / "disk")]) == 2
+        assert names(tmp_path / "disk") == ["a x.wav", "b x.wav"]
+    assert f"error: {tmp_path}/disk: cannot be written (No space left on device); make room" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("files, message", [
