@@ -6,16 +6,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import InputError
-from common.files import atomic_path, make_folder, write_json
+from common.files import atomic_path, make_folder, write_npy
 
 from .features import read_matrix
 from .labels import num_clips, refuse
-from .ratings import POSITIVE_OVER, RatedClip, describe, make_label, split_by_video
+from .ratings import HIGHEST, LOWEST, POSITIVE_OVER, RatedClip, describe, make_label, split_by_video
 
 MAX_ROWS_OFF = 2   # that a clip's features may be longer or shorter than the clip
 WAYS = ("link", "copy")
@@ -39,13 +40,17 @@ def find_features(clip: RatedClip, folder: Path, suffix: str, key: str | None,
     own, whole = folder / f"{clip.clip}{suffix}", folder / f"{clip.video}{suffix}"
     if not own.is_file() and not whole.is_file():
         return f"no features in {folder}"
-    first = 0 if own.is_file() else round(clip.start_s / clip_len_s)
-    rows = len(read_matrix(own if own.is_file() else whole, key))
-    if own.is_file() and abs(rows - expected) > MAX_ROWS_OFF:
-        return f"features in {folder} are of another length"
-    if not own.is_file() and first + expected > rows + MAX_ROWS_OFF:
+    try:
+        rows = len(read_matrix(own if own.is_file() else whole, key))
+    except InputError as err:
+        return str(err)
+    if own.is_file():
+        fits = abs(rows - expected) <= MAX_ROWS_OFF
+        return (own, slice(None)) if fits else f"features in {folder} are of another length"
+    first = round(clip.start_s / clip_len_s)
+    if first >= rows or first + expected > rows + MAX_ROWS_OFF:
         return f"past the end of its video in {folder}"
-    return (own, slice(None)) if own.is_file() else (whole, slice(first, min(first + expected, rows)))
+    return whole, slice(first, min(first + expected, rows))
 
 
 def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mapping[str, Path],
@@ -73,24 +78,19 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
         The report, see `describe`.
 
     Raises:
-        InputError: lists all clips that cannot be used; no clip is left; a faulty feature file.
+        InputError: lists all clips that cannot be used, as for faulty feature files; no clip is left; a length or
+            threshold that is none.
     """
     if way not in WAYS:
         raise InputError(f"{way!r}: choose {' or '.join(WAYS)}")
+    if not 0 < clip_len_s < float("inf"):
+        raise InputError(f"a clip length of {clip_len_s} s is none; give that of the features' rows, e.g. 2")
+    if not LOWEST <= over < HIGHEST:
+        raise InputError(f"a threshold of {over} is none; ratings go from {LOWEST} to {HIGHEST}, e.g. {POSITIVE_OVER}")
     texts = {clip.clip: clip.text or texts.get(clip.clip, "") for clip in clips}
     folders = [(name, Path(folder), ".npz", "features") for name, folder in visual.items()]
     folders += [(name, Path(folder), ".npy", None) for name, folder in audio.items()]
-    places: dict[tuple[str, str], tuple[Path, slice]] = {}
-    dropped: dict[str, str] = {}
-    for clip in progress(clips):
-        for name, folder, suffix, key in folders:
-            found = find_features(clip, folder, suffix, key, clip_len_s)
-            if isinstance(found, str):
-                dropped.setdefault(clip.clip, found)
-            else:
-                places[clip.clip, name] = found
-        if not texts[clip.clip].strip():
-            dropped.setdefault(clip.clip, "no text")
+    places, dropped = _look(clips, texts, folders, clip_len_s, progress)
     if dropped and not drop:
         by_clip = {clip.clip: clip for clip in clips}
         refuse("ratings", [f"line {by_clip[c].line}: clip {c}: {reason}" for c, reason in dropped.items()]
@@ -106,24 +106,46 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
             source, rows = places[clip.clip, name]
             _place(source, rows, key, make_folder(out / name) / f"{clip.clip}{suffix}", way)
     numbers = {clip.clip: qid for qid, clip in enumerate(clips, 1)}   # of the table, whatever is left out
-    for name, side in (("train", train), ("val", val)):
-        with atomic_path(out / f"{name}.jsonl") as temporary, temporary.open("w", encoding="utf-8") as file:
-            for clip in side:
-                label = make_label(clip, numbers[clip.clip], texts[clip.clip], clip_len_s, over)
-                file.write(json.dumps(label, ensure_ascii=False) + "\n")
-    write_json(out / "report.json", report)
+    files = {f"{name}.jsonl": "".join(
+        json.dumps(make_label(clip, numbers[clip.clip], texts[clip.clip], clip_len_s, over), ensure_ascii=False) + "\n"
+        for clip in side) for name, side in (("train", train), ("val", val))}
+    files["report.json"] = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    with ExitStack() as stack:   # all of them are written before one takes its place
+        for name, text in files.items():
+            stack.enter_context(atomic_path(out / name)).write_text(text, encoding="utf-8")
     return report
+
+
+def _look(clips: Sequence[RatedClip], texts: Mapping[str, str], folders: Sequence[tuple[str, Path, str, str | None]],
+          clip_len_s: float, progress: Callable[[Iterable], Iterable],
+          ) -> tuple[dict[tuple[str, str], tuple[Path, slice]], dict[str, str]]:
+    """Where every clip's rows are, by clip and folder's name; and why others cannot be used."""
+    places, dropped = {}, {}
+    for clip in progress(clips):
+        for name, folder, suffix, key in folders:
+            found = find_features(clip, folder, suffix, key, clip_len_s)
+            if isinstance(found, str):
+                dropped.setdefault(clip.clip, found)
+            else:
+                places[clip.clip, name] = found
+        if not texts[clip.clip].strip():
+            dropped.setdefault(clip.clip, "no text")
+    return places, dropped
 
 
 def _place(source: Path, rows: slice, key: str | None, target: Path, way: str) -> None:
     """A link to a whole file, a copy of it, or a file of some of its rows; never half a file."""
-    if target.exists() and target.samefile(source):
+    if target.exists() and target.samefile(source) and not (way == "copy" and target.is_symlink()):
         return
+    if rows != slice(None):
+        matrix = read_matrix(source, key)[rows].astype(np.float16)
+        if key is None:
+            write_npy(target, matrix)
+            return
     with atomic_path(target) as temporary:
         if rows != slice(None):
-            matrix = read_matrix(source, key)[rows].astype(np.float16)
             with temporary.open("wb") as file:
-                np.savez_compressed(file, features=matrix) if key else np.save(file, matrix)
+                np.savez_compressed(file, features=matrix)
         elif way == "link":
             temporary.unlink()
             temporary.symlink_to(os.path.relpath(source.resolve(), target.resolve().parent))

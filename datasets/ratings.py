@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,8 @@ COLUMNS = {   # what a column may be called
     "text": ("text", "description", "subtitle", "subtitles", "query"),
 }
 OPTIONAL = ("text",)
+NO_RATING = frozenset("count counts number num mean avg average median std sd deviation var variance sum total min max "
+                      "date time by".split())   # in the name of a column that tells of ratings
 ANNOTATORS = 3
 TRIALS = 2000   # random splits of which the most even is taken
 
@@ -64,12 +68,14 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
 
     Args:
         path: CSV by commas, semicolons or tabs, UTF-8 with or without BOM, with a header: clip, video,
-            start, end, perhaps text, and one or several columns that begin with `rating`. Times are seconds
-            or h:mm:ss. With semicolons numbers may have decimal commas. Of several ratings some may be empty.
+            start, end, perhaps text, and one or several columns of ratings, one a person: `rating`,
+            `rating_1`, `rating a`. Times are seconds or h:mm:ss. With semicolons numbers may have decimal
+            commas. Of several ratings some may be empty.
 
     Raises:
-        InputError: unreadable or empty, columns that lack, or all the faulty lines at once: ratings outside
-            of 1 to 5, text in number columns, doubled clips, clips that end before they start.
+        InputError: unreadable, no CSV or empty; columns that lack, or that tell of ratings, as their count;
+            or all the faulty lines at once: ratings outside of 1 to 5, text in number columns, doubled
+            clips, clips that end before they start, more cells than the header has.
     """
     path = Path(path)
     try:
@@ -80,28 +86,54 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
         raise InputError(f"{path}: cannot be read as text ({err}); save it as CSV in UTF-8") from err
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
-    rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    columns = _columns(rows[0] if rows else [], path)
-    clips, faults, seen = [], [], {}
-    for line, row in enumerate(rows[1:], 2):
+    rows = _rows(text, delimiter, path)
+    _, names = next(rows, (1, []))
+    columns = _columns(names, path)
+    clips, faults, seen, places = [], [], {}, {}
+    for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         try:
+            if any(cell.strip() for cell in row[len(names):]):
+                raise ValueError(f"{len(row)} cells, but the header has {len(names)}; put quotes around texts with "
+                                 f"{'commas' if delimiter == ',' else repr(delimiter)}")
             clip = _clip(row, columns, line, decimal_comma=delimiter != ",")
         except ValueError as err:
             faults.append(f"line {line}: {err}")
             continue
         if seen.setdefault(clip.clip, line) != line:
             faults.append(f"line {line}: clip {clip.clip} stands in line {seen[clip.clip]} too")
+        other = places.setdefault((clip.video, clip.start_s, clip.end_s), clip)
+        if other.clip != clip.clip:
+            faults.append(f"line {line}: clip {clip.clip} is {clip.video} from {clip.start_s} to {clip.end_s} s as "
+                          f"clip {other.clip} in line {other.line} is; keep one of them")
         clips.append(clip)
     refuse(path, faults if faults or clips else ["holds no clip"])
     return clips
+
+
+def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows, each with the line at which it begins, since cells in quotes may hold several."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as err:
+            raise InputError(f"{path}: line {line}: not CSV ({err}); is a quote not closed?") from err
+        if row is None:
+            return
+        yield line, row
 
 
 def _columns(header: list[str], path: Path) -> dict[str, list[int]]:
     names = [name.strip().lower() for name in header]
     columns = {key: [i for i, name in enumerate(names) if name in known] for key, known in COLUMNS.items()}
     columns["rating"] = [i for i, name in enumerate(names) if name.startswith("rating")]
+    for i in columns["rating"]:
+        if _tells_of_ratings(names[i], names):
+            raise InputError(f"{path}: column {header[i].strip()!r} does not hold a person's ratings; rename or "
+                             "remove it. Those that do are called rating, rating_1, rating_a and the like")
     lacking = [key for key, found in columns.items() if not found and key not in OPTIONAL]
     doubled = [key for key, found in columns.items() if len(found) > 1 and key != "rating"]
     if lacking or doubled:
@@ -109,6 +141,12 @@ def _columns(header: list[str], path: Path) -> dict[str, list[int]]:
                          f"{' two of ' + ', '.join(doubled) if doubled else ''}; it needs clip, video, start, end, "
                          "rating")
     return columns
+
+
+def _tells_of_ratings(name: str, names: list[str]) -> bool:
+    """Whether a column is about ratings, as `rating_count`; `rating_n` is, unless m is a person."""
+    about = re.sub(r"^ratings?[\W_]*", "", name)
+    return bool(set(re.split(r"[\W_]+", about)) & NO_RATING) or (about == "n" and name[:-1] + "m" not in names)
 
 
 def _clip(row: list[str], columns: dict[str, list[int]], line: int, decimal_comma: bool) -> RatedClip:
@@ -121,7 +159,9 @@ def _clip(row: list[str], columns: dict[str, list[int]], line: int, decimal_comm
         if not is_name(name):
             raise ValueError(f"{key} {name!r} is not a name that a file can have")
     start_s, end_s = (_seconds(cell(key), key, decimal_comma) for key in ("start", "end"))
-    if not 0 <= start_s < end_s:
+    if start_s < 0:
+        raise ValueError(f"clip {clip} starts at {start_s} s, before its video does")
+    if not start_s < end_s:
         raise ValueError(f"clip {clip} ends at {end_s} s, not after its start at {start_s} s")
     ratings = [_number(row[i], "rating", decimal_comma) for i in columns["rating"] if i < len(row) and row[i].strip()]
     if not ratings or not all(LOWEST <= rating <= HIGHEST for rating in ratings):
@@ -160,8 +200,10 @@ def split_by_video(clips: Sequence[RatedClip], val_share: float = 0.2, seed: int
         over: see `RatedClip.positive`.
 
     Raises:
-        InputError: the share is none, or there are fewer than two videos.
+        InputError: the share or the seed is none, or there are fewer than two videos.
     """
+    if seed < 0:
+        raise InputError(f"a seed of {seed} is none; give a whole number from 0")
     if not 0 < val_share < 1:
         raise InputError(f"a validation share of {val_share} is none; give more than 0 and less than 1, e.g. 0.2")
     by_video: dict[str, list[RatedClip]] = defaultdict(list)

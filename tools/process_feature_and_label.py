@@ -3,7 +3,8 @@
   python tools/process_feature_and_label.py ratings.csv --visual features/clip_b32 --audio features/cnn14 \\
     --subtitles subtitles/ --out data/hotstar_highlight_865
 
-The table has a header with clip, video, start, end, perhaps text, and columns that begin with rating (1-5).
+The table has a header with clip, video, start, end, perhaps text, and a column of ratings (1-5) a person: rating,
+or rating_1, rating_2 and so on.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         run(args)
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
+        return 2
+    except OSError as err:
+        print(f"error: {args.out}: {err}; labels stay as they were, run it again for the rest", file=sys.stderr)
         return 2
     return 0
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from datasets import HotstarHighlight865
 from datasets.eval.clips import eval_by_video, eval_clips
 from datasets.labels import read_labels
 from datasets.ratings import RatedClip, make_label, read_ratings, split_by_video
+from tests.audio.test_unify import small_disk
 from tests.datasets.fakes import write_features
 from tools.process_feature_and_label import main
 
@@ -37,12 +39,44 @@ def test_tables_as_people_save_them(tmp_path, text, encoding):
     ("c,v,0,150,t,6", r"clip c is rated \[6.0\]; ratings go from 1 to 5"), ("c,v,0,150,t,0.5", "ratings go from 1 to 5"),
     ("c,v,0,150,t,", "clip c is rated by nobody"), ("c,v,0,150,t,good", "rating 'good' is not a number"), ("c,v,0,150,t,nan", "rating 'nan'"),
     ("c,v,zero,150,t,3", "start 'zero' is not a number"), ("c,v,1:2:3:4,150,t,3", "start '1:2:3:4' is not a number of seconds or h:mm:ss"),
+    ("c,v,-5,150,t,3", "clip c starts at -5.0 s, before its video does"), ("c,v,0,150,t,3,also said", "7 cells, but the header has 6; put quotes around texts with commas"),
+    ("c,ok_v,0,9,t,3\nd2,ok_v,0,9,t,4", "line 4: clip d2 is ok_v from 0.0 to 9.0 s as clip c in line 3 is"),
     ("c,v,150,150,t,3", "clip c ends at 150.0 s, not after its start"), ("a/b,v,0,1,t,3", "clip 'a/b' is not a name"), (",v,0,1,t,3", "clip ''"),
     ("ok,v,0,1,t,3", "clip ok stands in line 2 too")])
 def test_faulty_lines_are_listed_together(tmp_path, line, message):
     path = table(tmp_path, HEADER + "ok,v,0,150,t,3\n" + line + "\nd,v,0,x,t,3\n")
-    with pytest.raises(InputError, match=rf"(?s)r\.csv: line 3: .*{message}.*line 4: end 'x' is not a number"):
+    with pytest.raises(InputError, match=rf"(?s)r\.csv: .*{message}.*line {4 + line.count(chr(10))}: end 'x' is not a number"):
         read_ratings(path)
+
+
+def test_lines_are_counted_as_an_editor_shows_them(tmp_path):
+    text = HEADER + 'a,v,0,1,"two\nlines, at ""last""",3\n\nb,v,1,2,t,9\nc,v,2,3,"x\ny\nz",zero\n'
+    with pytest.raises(InputError, match=r"(?s)line 5: clip b is rated.*line 6: rating 'zero'"):
+        read_ratings(table(tmp_path, text))
+    clips = read_ratings(table(tmp_path, text.replace(",9", ",2").replace("zero", "1")))
+    assert [(c.clip, c.line, c.text) for c in clips] == [("a", 2, 'two\nlines, at "last"'), ("b", 5, "t"), ("c", 6, "x\ny\nz")]
+
+
+@pytest.mark.parametrize("text, message", [
+    ('a,v,0,1,t,3\nb,v,1,2,"open,3\nc,v,2,3,t,4\n', r"r\.csv: line 3: not CSV \(unexpected end of data\); is a quote not closed\?"),
+    ('a,v,0,1,"t" and,3\n', r"line 2: not CSV \('.' expected after"), (f"a,v,0,1,{'t' * 200_000},3\n", r"line 2: not CSV \(field larger than field limit")])
+def test_text_that_is_no_csv_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_ratings(table(tmp_path, HEADER + text))
+
+
+@pytest.mark.parametrize("names, ratings", [("rating", "3"), ("Rating 1,Rating 2", "3,4"), ("rating_a,rating_b,raters", "3,4,900"), ("rating-m,rating-n", "1,5"),
+                                            ("rating (Nora),rating (Paul)", "2,2")])
+def test_columns_of_ratings(tmp_path, names, ratings):
+    clip, = read_ratings(table(tmp_path, f"clip,video,start,end,{names}\nc,v,0,1,{ratings}\n"))
+    assert clip.ratings == tuple(float(x) for x in ratings.split(",")[:2])
+
+
+@pytest.mark.parametrize("name", ["rating_count", "Rating Mean", "rating_n", "ratings_total", "rating-std", "ratingcount", "rating_avg"])
+def test_columns_that_tell_of_ratings_are_refused(tmp_path, name):
+    """A column of 1 to 5 that is a count would be averaged as a person's opinion."""
+    with pytest.raises(InputError, match=rf"column '{name}' does not hold a person's ratings; rename or remove it"):
+        read_ratings(table(tmp_path, f"clip,video,start,end,rating,{name}\nc,v,0,1,5,2\n"))
 
 
 @pytest.mark.parametrize("text, message", [
@@ -134,6 +168,9 @@ def test_a_dataset_is_made_that_trains(studio, capsys, way):
     item = {key: value.data for key, value in dataset[0].items()}
     assert item["video"].shape == (10, 4) and item["audio"].shape == (10, 3)
     assert main(args(studio, *way)) == 0   # again, over itself
+    assert main(args(studio, "--copy")) == 0 and not any(p.is_symlink() for p in out.rglob("*"))
+    np.testing.assert_array_equal(np.load(out / "clip_b32/v0_0.npz")["features"], np.load(studio / "f/clip_b32/v0_0.npz")["features"])
+    assert (studio / "f/clip_b32/v0_0.npz").is_file() and not (studio / "f/clip_b32/v0_0.npz").is_symlink()
 
 
 def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, capsys):
@@ -157,7 +194,46 @@ def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, cap
     assert report["train"]["clips"] + report["val"]["clips"] == 6
 
 
+def test_a_clip_just_behind_its_videos_end_is_not_an_empty_file(studio, capsys):
+    write_features(studio / "f/panns/v3.npy", 20, 3)   # v3_2 begins at row 20 and has 10
+    (studio / "r.csv").write_text((studio / "r.csv").read_text().replace("v3_2,v3,40,60", "v3_2,v3,40,44"))
+    write_features(studio / "f/clip_b32/v3_2.npz", 2, 4, "features", "float16")
+    assert main(args(studio)) == 2
+    assert "line 13: clip v3_2: past the end of its video" in capsys.readouterr().err
+
+
+def test_broken_feature_files_are_listed_and_dropped(studio, capsys):
+    (studio / "f/clip_b32/v1_1.npz").write_bytes(b"PK no zip")
+    np.save(studio / "f/panns/v3.npy", np.full((30, 3), np.nan))
+    assert main(args(studio)) == 2
+    error = capsys.readouterr().err
+    assert "line 6: clip v1_1: " in error and "v1_1.npz: not a readable feature file" in error
+    assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: holds NaN" in error for line in (11, 12, 13))
+    assert not (studio / "out").exists() and main(args(studio, "--drop")) == 0
+    report = json.loads((studio / "out/report.json").read_text())
+    assert sorted(report["dropped_clips"]) == ["v1_1", "v3_0", "v3_1", "v3_2"]
+
+
+def test_a_full_disk_leaves_labels_as_they_were(studio, capsys):
+    def labels():
+        return {name: (studio / "out" / name).read_text() for name in ("train.jsonl", "val.jsonl", "report.json")}
+
+    assert main(args(studio)) == 0
+    before = labels()
+    shutil.move(studio / "out", studio / "made")
+    with small_disk(studio / "out", 64):
+        for path in (studio / "made").iterdir():
+            if path.is_file():
+                shutil.copy(path, studio / "out")
+        assert main(args(studio, "--seed", "5", "--copy")) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ") and "No space left on device" in error
+        assert labels() == before and not [p for p in (studio / "out").rglob(".*")]
+
+
 @pytest.mark.parametrize("change, message", [
+    (["--clip-len", "0"], "a clip length of 0.0 s is none"), (["--clip-len", "nan"], "a clip length of nan s is none"), (["--seed", "-1"], "a seed of -1 is none"),
+    (["--positive-over", "nan"], "a threshold of nan is none; ratings go from 1 to 5"), (["--positive-over", "5"], "a threshold of 5.0 is none"), (["--val-share", "nan"], "share of nan"),
     (["--visual", "none"], "none: no such folder of features"), (["--subtitles", "none"], "none: no such folder of subtitles"),
     (["--val-share", "0"], "a validation share of 0.0 is none"), (["--positive-over", "x"], "invalid float")])
 def test_wrong_options_are_named(studio, capsys, change, message):
@@ -165,7 +241,7 @@ def test_wrong_options_are_named(studio, capsys, change, message):
         status = main([*args(studio), *change])
     except SystemExit as exit_:
         status = exit_.code
-    assert status == 2 and message in capsys.readouterr().err
+    assert status == 2 and not (studio / "out").exists() and message in capsys.readouterr().err
 
 
 def test_865_clips_take_no_time(tmp_path, capsys):
