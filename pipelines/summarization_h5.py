@@ -21,7 +21,7 @@ from models.encoders.base import unit_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
 
 from .encode import encode_video
-from .selection import key_shots
+from .selection import key_frames
 from .shots import change_points, shots_from_points
 from .video import probe
 
@@ -135,9 +135,12 @@ def frame_shots(points: np.ndarray, picks: np.ndarray, n_frames: int) -> np.ndar
 
 
 def user_summary(shots: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """(n_frames,) int8: the key-shots of one annotator's score for every frame, as TVSum makes summaries of scores."""
+    """(n_frames,) int8: the key-shots of one annotator's score for every frame, as TVSum makes summaries of scores.
+
+    Never over 15 % of the frames: of a shot that is longer alone, the best part.
+    """
     kept, n_frames = np.zeros(len(scores), dtype=np.int8), len(scores)
-    for first, last in shots[key_shots(shots, scores, np.arange(n_frames), n_frames)]:
+    for first, last in key_frames(shots, scores, np.arange(n_frames), n_frames):
         kept[first:last + 1] = 1
     return kept
 

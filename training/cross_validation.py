@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.files import make_folder, write_json
 from datasets.eval.summaries import eval_summaries, human_metrics, mean_metrics
 from datasets.summarization_labels import SummarizedVideo, read_folds, read_summarized
-from pipelines.selection import key_shots
+from pipelines.selection import key_frames
 
 from .checkpoints import plain
 from .config import check_config
@@ -95,7 +95,7 @@ def measure(scores: dict[str, np.ndarray], videos: dict[str, SummarizedVideo], n
         reduce: F1 over users, `avg` as on TVSum or `max` as on SumMe; it is 0 where the file has no summaries.
     """
     metrics = mean_metrics(eval_summaries({name: scores[name] for name in names},
-                                          {name: videos[name] for name in names}, key_shots))
+                                          {name: videos[name] for name in names}, key_frames))
     return _named([metrics["kendall"], metrics["spearman"], metrics.get(f"f1_{reduce}", 0.0)])
 
 

@@ -14,7 +14,7 @@ from .summary import f_score, rank_correlation
 REDUCED = ("avg", "max")   # over users, as on TVSum and as on SumMe
 Scores = Mapping[str, np.ndarray]
 Videos = Mapping[str, SummarizedVideo]
-Select = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]   # as `pipelines.selection.key_shots`
+Select = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]   # as `pipelines.selection.key_frames`
 
 
 def eval_summaries(scores: Scores, videos: Videos, select: Select) -> dict[str, dict[str, float]]:
@@ -23,7 +23,7 @@ def eval_summaries(scores: Scores, videos: Videos, select: Select) -> dict[str, 
     Args:
         scores: by video (T,), of its picked frames.
         videos: the same ones, with what people said.
-        select: (shots, scores, picks, n_frames) -> indices of the key-shots.
+        select: (shots, scores, picks, n_frames) -> (K, 2) frames of the key-shots, first and last inclusive.
 
     Raises:
         InputError: other videos here than there, or none; what `f_score` and `rank_correlation` refuse.
@@ -56,13 +56,13 @@ def annotators(video: SummarizedVideo) -> np.ndarray:
 
 
 def kept_frames(scores: np.ndarray, video: SummarizedVideo, select: Select) -> np.ndarray:
-    """(n_frames,) of 0 and 1: the key-shots that the scores select.
+    """(n_frames,) of 0 and 1: the key-shots that the scores select, or the part of the best one that fits.
 
     Where some are below 0, which a knapsack never takes, all are lifted until none is; others count as they are.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    kept, shots = np.zeros(video.n_frames, dtype=np.int64), video.change_points
-    for first, last in shots[select(shots, scores - min(scores.min(), 0), video.picks, video.n_frames)]:
+    kept = np.zeros(video.n_frames, dtype=np.int64)
+    for first, last in select(video.change_points, scores - min(scores.min(), 0), video.picks, video.n_frames):
         kept[first:last + 1] = 1
     return kept
 

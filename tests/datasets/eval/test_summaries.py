@@ -20,7 +20,8 @@ from datasets.eval.summaries import (
     video_metrics,
 )
 from datasets.summarization_labels import SummarizedVideo
-from pipelines.selection import key_shots
+from pipelines.selection import key_frames
+from pipelines.summarization_h5 import user_summary
 
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
 SHOTS = np.array([[0, 9], [10, 19], [20, 39], [40, 49], [50, 99]])
@@ -39,12 +40,29 @@ def keeping(*ranges, n_frames=100):
     return kept
 
 
+@pytest.mark.parametrize("n_frames", [100, 107, 6])
+@pytest.mark.parametrize("cuts", [(), (60,)])
+def test_a_summary_is_never_over_the_budget(n_frames, cuts):
+    """Where every shot is longer than 15 %, the best part of the best one is kept; at least a frame."""
+    edges = [0, *(cut for cut in cuts if cut < n_frames), n_frames]
+    shots = np.stack([edges[:-1], np.array(edges[1:]) - 1], axis=1)
+    scores = np.where(np.arange(n_frames) // 10 == 2, 0.9, 0.1) + np.arange(n_frames) * 1e-6
+    room = max(1, int(0.15 * n_frames))
+    video = made_video(None, None, shots, np.arange(n_frames), n_frames, scores)
+    kept = kept_frames(scores, video, key_frames)
+    assert kept.sum() == room and (n_frames < 100 or kept[20:30].all())
+    people = user_summary(shots, scores)
+    assert people.sum() == room and people.dtype == np.int8
+    found = video_metrics(scores, replace(video, user_summary=people[None]), key_frames)
+    assert found["f1_avg"] == 100
+
+
 def test_a_video_by_hand():
     """Shot 1 is the best that fits 15 frames: users keep it with shot 3, with nothing, and not at all."""
     users = np.array([[0, 9, 1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [1] * 10])
     summaries = np.stack([keeping((10, 19), (40, 49)), keeping((10, 19)), keeping((50, 99))])
     scores = np.array([0, 9, 1, 1, 2, 1, 1, 1, 1, 1.5])
-    found = video_metrics(scores, made_video(users, summaries), key_shots)
+    found = video_metrics(scores, made_video(users, summaries), key_frames)
     assert found["f1_avg"] == pytest.approx(100 * (2 / 3 + 1 + 0) / 3) and found["f1_max"] == 100
     assert found["kendall"] == pytest.approx(np.mean([kendalltau(scores, u).statistic for u in users[:2]]))
     assert found["spearman"] == pytest.approx(np.mean([spearmanr(scores, u).statistic for u in users[:2]]))
@@ -58,7 +76,7 @@ def test_f1_of_scores_equals_the_published_one():
         shots = np.array(case["shots"])
         users = np.stack([keeping(*shots[user], n_frames=case["n_frames"]) for user in case["user_shots"]])
         video = made_video(None, users, shots, case["picks"], case["n_frames"])
-        found = video_metrics(np.array(case["scores"]), video, key_shots)
+        found = video_metrics(np.array(case["scores"]), video, key_frames)
         assert found["f1_avg"] == pytest.approx(case["f_avg"], abs=1e-9)
         assert found["f1_max"] == pytest.approx(case["f_max"], abs=1e-9)
 
@@ -68,14 +86,14 @@ def test_scores_below_zero_are_lifted_and_others_are_not():
     shots = np.array([[0, 4], [5, 9], [10, 14], [15, 29], [30, 99]])
     video = made_video(shots=shots, picks=np.array([0, 5, 10, 15, 30]))
     scores = np.array([0.5, 0.5, 0.45, 0.9, 0.4])
-    assert np.flatnonzero(kept_frames(scores, video, key_shots)).tolist() == list(range(15))
-    assert np.flatnonzero(kept_frames(scores - 1, video, key_shots)).tolist() == list(range(15, 30))
+    assert np.flatnonzero(kept_frames(scores, video, key_frames)).tolist() == list(range(15))
+    assert np.flatnonzero(kept_frames(scores - 1, video, key_frames)).tolist() == list(range(15, 30))
     below = np.array([-0.3, -0.2, -0.5, -0.9, -1])   # unlifted, a knapsack would take none of them
-    assert np.flatnonzero(kept_frames(below, video, key_shots)).tolist() == list(range(15))
+    assert np.flatnonzero(kept_frames(below, video, key_frames)).tolist() == list(range(15))
 
 
 def test_without_people_gtscore_is_the_order_and_there_is_no_f1():
-    found = video_metrics(np.arange(10.0)[::-1], made_video(), key_shots)
+    found = video_metrics(np.arange(10.0)[::-1], made_video(), key_frames)
     assert found == dict(kendall=pytest.approx(-1), spearman=pytest.approx(-1))
 
 
@@ -95,18 +113,18 @@ def test_floors_lie_where_they_must():
     users = np.clip(np.round(np.linspace(1, 5, 10) + r.normal(0, 0.5, (6, 10))), 1, 5)
     summaries = np.stack([keeping((40, 49)), *[keeping((10, 19))] * 5])
     videos = dict(a=made_video(users, summaries), b=made_video(users[:, ::-1], summaries))
-    chance, ceiling = random_metrics(videos, key_shots, 20), oracle_metrics(videos, key_shots)
-    assert random_metrics(videos, key_shots, 20) == chance != random_metrics(videos, key_shots, 19)
+    chance, ceiling = random_metrics(videos, key_frames, 20), oracle_metrics(videos, key_frames)
+    assert random_metrics(videos, key_frames, 20) == chance != random_metrics(videos, key_frames, 19)
     assert abs(chance["kendall"]) < 0.15 and 5 < chance["f1_avg"] < 60
-    own = mean_metrics(eval_summaries({k: v.user_scores.mean(axis=0) for k, v in videos.items()}, videos, key_shots))
+    own = mean_metrics(eval_summaries({k: v.user_scores.mean(axis=0) for k, v in videos.items()}, videos, key_frames))
     assert ceiling == own and ceiling["spearman"] > 0.8
     assert human_metrics(videos)["f1_avg"] == pytest.approx(100 * (5 * 4 / 5 + 0) / 6)
     mixed = dict(a=videos["a"], b=replace(videos["b"], user_summary=None))
-    assert set(oracle_metrics(mixed, key_shots)) == {"kendall", "spearman"}
+    assert set(oracle_metrics(mixed, key_frames)) == {"kendall", "spearman"}
 
 
 def test_other_videos_are_named():
     with pytest.raises(InputError, match=r"not in both: \['a', 'b'\]"):
-        eval_summaries(dict(a=np.arange(10)), dict(b=made_video()), key_shots)
+        eval_summaries(dict(a=np.arange(10)), dict(b=made_video()), key_frames)
     with pytest.raises(InputError, match="at least one"):
-        eval_summaries({}, {}, key_shots)
+        eval_summaries({}, {}, key_frames)
