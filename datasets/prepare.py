@@ -59,8 +59,7 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
             progress: Callable[[Iterable], Iterable] = iter) -> dict:
     """Writes `{out}/{name}/{clip}.npz` or, of sound, `.npy`, and `train.jsonl`, `val.jsonl`, `report.json`.
 
-    Everything is looked at before anything is written. Whole files are linked or copied; rows of a source
-    video's features are written as a file of their own.
+    Everything is looked at before anything is written. Whole files are linked or copied, rows of others written.
 
     Args:
         clips: rated.
@@ -78,8 +77,7 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
         The report, see `describe`.
 
     Raises:
-        InputError: lists all clips that cannot be used, as for faulty feature files; no clip is left; a length or
-            threshold that is none.
+        InputError: lists all clips that cannot be used; no clip is left; a length or threshold that is none.
     """
     if way not in WAYS:
         raise InputError(f"{way!r}: choose {' or '.join(WAYS)}")

@@ -180,7 +180,7 @@ def _train(engine: Engine, config: str, work: Path) -> None:
     if comm.is_main_process():
         write_json(work / "history.json", dict(best_epoch=top["epoch"], watched=key, epochs=engine.history))
         if (work / LOG).is_file():   # not where a finished training was resumed into another work dir
-            draw_curves(work / LOG, work / "curves.png", top["epoch"])
+            draw_curves(work / LOG, work / "curves.png", top["epoch"], key)
     engine.logger.info(f"Best epoch: {top['epoch']} of {engine.history[-1]['epoch']}, {key} {top[key]:.2f}; "
                        f"the last has {engine.history[-1][key]:.2f}")
     comm.sync()
