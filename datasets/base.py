@@ -43,7 +43,7 @@ class FeatureDataset(Dataset):
 
     Raises:
         InputError: from items, a feature file that is missing, unreadable, of another width, or more than
-            two clips longer or shorter than the label's video.
+            two clips longer or shorter than the label's video, or four than the other stream's.
     """
 
     def __init__(self, labels: list[dict], places: list[str], label_path: str, video_path: str | list[str],
@@ -115,6 +115,10 @@ class FeatureDataset(Dataset):
         """The metrics of `random` predictions and of the labels themselves, `oracle`; empty where nobody wrote them."""
         return {}
 
+    def lacking_answers(self) -> list[str]:
+        """What the labels do not answer, `relevant_windows` or `saliency_scores`, as those of a test split may not."""
+        return []
+
     def num_clips(self, label: dict) -> int:
         """Clips of an item: the shortest of its streams and labels."""
         lengths = [len(s) for s in self._streams(label) if s is not None]
@@ -129,6 +133,9 @@ class FeatureDataset(Dataset):
         if odd:
             raise InputError(f"{vid}: features for {odd[0]} clips, but the label's {label.get('duration', '?')} s have "
                              f"{expected}; extract them again from this video")
+        if max(lengths) - min(lengths) > 2 * MAX_ROWS_OFF:
+            raise InputError(f"{vid}: {len(video)} rows in {', '.join(self.video_path)}, but {len(audio)} in "
+                             f"{self.audio_path}; extract both with one length of clips")
         return video, audio
 
     def _video(self, vid: int | str) -> Tensor:
@@ -181,6 +188,12 @@ class FeatureDataset(Dataset):
                     faults.append(f"{err} (for {self.label_path}, {place})")
                 seen.add(key)
         return faults
+
+
+def positive_length(clip_len_s: object) -> None:
+    """Refuses what is no length of a clip in seconds."""
+    if isinstance(clip_len_s, bool) or not isinstance(clip_len_s, (int, float)) or not 1e-3 <= clip_len_s < 1e6:
+        raise InputError(f"clip_len_s={clip_len_s!r}: is not a clip's length in seconds, at least 0.001")
 
 
 def labels_of(meta: DataContainer | dict | list) -> list[dict]:

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from common.errors import InputError
 
-from .base import FeatureDataset, outputs_by_item
+from .base import FeatureDataset, outputs_by_item, positive_length
 from .charades_sta_labels import read_charades
 from .eval import eval_charades
+from .labels import LabelFaults, read_sound, refuse
 
 PUNCTUATION = ".,;:!?\"'"
+MAX_BEYOND_S = 10   # that a moment's end may lie after that of the features: some public ones do
 
 
 @DATASETS.register()
@@ -41,12 +43,20 @@ class CharadesSTA(FeatureDataset):
                  cache: bool = False):
         if (query_path is None) == (glove_path is None):
             raise InputError("CharadesSTA: give query_path, a folder of text features, or glove_path, not both")
-        numbered = read_charades(label_path)
+        positive_length(clip_len_s)
+        numbered, faults = read_sound(read_charades, label_path)
         super().__init__([label for _, label in numbered], [f"line {line}" for line, _ in numbered], label_path,
                          video_path, audio_path, query_path, query_key=query_key, clip_len_s=clip_len_s,
                          video_dims=video_dims, normalize=normalize, cache=cache)
-        self.words = read_glove(glove_path, {w for label in self.labels for w in words(label["query"])}) \
-            if glove_path is not None else None
+        self.words = None
+        try:
+            if glove_path is not None:
+                self.words = read_glove(glove_path, {w for label in self.labels for w in words(label["query"])})
+        except InputError as err:   # the features may have faults, too
+            faults = LabelFaults("\n  ".join(str(e) for e in (faults, err) if e is not None), numbered)
+        if faults is not None:
+            faults.dataset = self
+            raise faults
 
     def _saliency(self, label: dict) -> None:
         return None
@@ -65,15 +75,16 @@ class CharadesSTA(FeatureDataset):
         return None
 
     def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
-        """See `FeatureDataset.check`; windows that begin after the features end, too."""
+        """See `FeatureDataset.check`; windows that begin after the features end, or end far after, too."""
         faults = super().check(progress)
         for place, label in zip(self.places, self.labels, strict=True):
             try:
                 end = self.num_clips(label) * self.clip_len_s
             except InputError:
                 continue   # among the faults already
-            if label["relevant_windows"][0][0] >= end:
-                faults.append(f"{label['vid']}: the window {label['relevant_windows'][0]} begins after the features' "
+            start_s, end_s = label["relevant_windows"][0]
+            if start_s >= end or end_s > end + MAX_BEYOND_S:
+                faults.append(f"{label['vid']}: the window {[start_s, end_s]} begins or ends after the features' "
                               f"{end:.1f} s (for {self.label_path}, {place})")
         return faults
 
@@ -93,7 +104,11 @@ class CharadesSTA(FeatureDataset):
 
 
 def words(sentence: str) -> list[str]:
-    """Lower-case words without the punctuation around them; at least one."""
+    """Lower-case words without the punctuation around them; at least one.
+
+    UMT takes off the sentence's last character alone, whatever it is, so words before a comma, which GloVe
+    does not know, are zeros there and vectors here.
+    """
     found = [w.strip(PUNCTUATION) for w in sentence.lower().split()]
     return [w for w in found if w] or [sentence.lower()]
 
@@ -105,19 +120,32 @@ def read_glove(path: str | os.PathLike, wanted: set[str]) -> dict[str, np.ndarra
         InputError: no such file, another format, none of the words in it.
     """
     found: dict[str, np.ndarray] = {}
+    faults = []
     try:
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 word, _, numbers = line.rstrip("\n").partition(" ")
                 if word in wanted:
-                    found[word] = np.array(numbers.split(), dtype=np.float32)
-                    if len(found[word]) != len(next(iter(found.values()))) or not len(found[word]):
-                        raise ValueError(f"line {number} is of another length")
+                    fault, vector = _vector(numbers, len(next(iter(found.values()), ())))
+                    faults += [f"line {number}: {fault}"] if fault else []
+                    found[word] = vector
     except FileNotFoundError as err:
         raise InputError(f"{path}: no such file; fetch https://nlp.stanford.edu/data/glove.6B.zip and unpack "
                          "glove.6B.300d.txt there, or give text features as query_path") from err
-    except (OSError, ValueError) as err:
+    except (OSError, UnicodeDecodeError) as err:
         raise InputError(f"{path}: not GloVe's text format ({err})") from err
+    refuse(path, [f"not GloVe's text format, {fault}" for fault in faults])
     if not found:
         raise InputError(f"{path}: holds none of the {len(wanted)} words of the labels; name glove.6B.300d.txt")
     return found
+
+
+def _vector(numbers: str, width: int) -> tuple[str, np.ndarray]:
+    """What is wrong with a word's numbers, "" for nothing, and its vector; 0 is any width."""
+    try:
+        vector = np.array(numbers.split(), dtype=np.float32)
+    except ValueError as err:
+        return str(err), np.zeros(width, np.float32)
+    if not len(vector) or width not in (0, len(vector)):
+        return f"is of another length, {len(vector)}", np.zeros(width, np.float32)
+    return "" if np.isfinite(vector).all() else "holds NaN or infinity", vector

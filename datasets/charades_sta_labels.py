@@ -42,5 +42,5 @@ def read_charades(path: str | os.PathLike) -> list[tuple[int, dict]]:
             faults.append(f"line {number}: {line.strip()[:60]!r} is not 'vid start end##sentence', in seconds from 0")
             continue
         labels.append((number, dict(qid=number, vid=vid, query=query.strip(), relevant_windows=[[start, end]])))
-    refuse(path, faults if labels or faults else ["holds no label"])
+    refuse(path, faults if labels or faults else ["holds no label"], labels)
     return labels

@@ -9,6 +9,7 @@ from common.errors import InputError
 
 from .base import FeatureDataset, outputs_by_item
 from .domains_labels import domain_videos
+from .labels import read_sound
 
 
 class DomainDataset(FeatureDataset):
@@ -26,8 +27,11 @@ class DomainDataset(FeatureDataset):
     """
 
     def __init__(self, domain: str, split: str, label_path: str, split_path: str | os.PathLike, **options):
-        wanted, known = domain_videos(split_path, domain, split), self.labels_by_vid(label_path)
+        wanted = domain_videos(split_path, domain, split)
+        known, faults = read_sound(self.labels_by_vid, label_path)
         vids = [vid for vid in wanted if vid in known]
+        if not vids and faults is not None:
+            raise faults
         if not vids:
             raise InputError(f"{label_path}: labels none of the {len(wanted)} videos of {domain}, {split}, which "
                              f"{split_path} names")
@@ -37,6 +41,9 @@ class DomainDataset(FeatureDataset):
         self.domain, self.split = domain, split
         labels = [dict(vid=vid, qid=vid, **known[vid]) for vid in vids]
         super().__init__(labels, [f"video {vid}" for vid in vids], label_path, **options)
+        if faults is not None:
+            faults.dataset = self
+            raise faults
 
     @staticmethod
     def labels_by_vid(path: str) -> dict[str, dict]:

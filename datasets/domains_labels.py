@@ -10,6 +10,7 @@ from common.build import nearest
 from common.errors import InputError
 
 SPLITS = Path(__file__).parent / "splits"
+SHORT = 3   # letters of gym, par, ska, ski and sur
 
 
 def read_json(path: str | os.PathLike) -> dict:
@@ -34,11 +35,14 @@ def domain_videos(split_path: str | os.PathLike, domain: str, split: str) -> lis
 
     Args:
         split_path: JSON, domain -> `train` and `val` -> videos.
+        domain: as it stands there, or the first three letters, as the published configs are called.
 
     Raises:
         InputError: no such domain or split in it.
     """
     splits = read_json(split_path)
+    short = [name for name in splits if len(domain) == SHORT and name.startswith(domain)]
+    domain = short[0] if domain not in splits and len(short) == 1 else domain
     if domain not in splits:
         raise InputError(f"{split_path}: no domain {domain!r}; {nearest(domain, splits)}")
     if split not in splits[domain]:

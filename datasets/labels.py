@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import InputError
 
 MAX_SALIENCY = 4   # an annotator's highest score
 SHOWN_FAULTS = 20
+
+
+class LabelFaults(InputError):
+    """Faulty labels, with what is sound beside them, so that other faults can be looked for.
+
+    Attributes:
+        sound: what the reader would have given, without the faulty ones.
+        dataset: of the sound ones, where it was built; it may not be used for more than its `check`.
+    """
+
+    def __init__(self, message: str, sound: object):
+        super().__init__(message)
+        self.sound, self.dataset = sound, None
+
+
+def read_sound(read: Callable, *args: object) -> tuple[object, LabelFaults | None]:
+    """What `read(*args)` gives; of a file with faults what is sound in it, and the error to raise later."""
+    try:
+        return read(*args), None
+    except LabelFaults as err:
+        return err.sound, err
 
 
 def num_clips(duration_s: float, clip_len_s: float) -> int:
@@ -72,7 +94,7 @@ def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
     Raises:
         InputError: lists all the faults with their lines: keys that lack, a doubled qid, windows that
             end before they start or lie outside the video, clips outside it, rows of scores that
-            do not fit the clips.
+            do not fit the clips; answers that some lines have and others lack.
     """
     return [label for _, label in read_numbered_labels(path, clip_len_s)]
 
@@ -80,6 +102,7 @@ def read_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[dict]:
 def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list[tuple[int, dict]]:
     """As `read_labels`, each label with the number of its line, from 1."""
     numbered, faults = _read_lines(path)
+    faults += _lacking_answers(numbered)
     seen: dict[str, int] = {}
     for number, label in numbered:
         faults += [(number, f"line {number}: {fault}") for fault in _faults(label, clip_len_s)]
@@ -88,19 +111,38 @@ def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list
             faults.append((number, f"line {number}: qid {qid} stands in line {seen[qid]} too"))
     if not numbered and not faults:
         faults.append((0, "holds no label"))
-    refuse(path, [fault for _, fault in sorted(faults, key=lambda fault: fault[0])])
+    faulty = {number for number, _ in faults}
+    refuse(path, [fault for _, fault in sorted(faults, key=lambda fault: fault[0])],
+           [(number, label) for number, label in numbered if number not in faulty])
     return numbered
 
 
-def refuse(path: str | os.PathLike, faults: list[str]) -> None:
-    """Raises an InputError that lists a file's faults, if it has any."""
+def refuse(path: str | os.PathLike, faults: list[str], sound: object = None) -> None:
+    """Raises an InputError that lists a file's faults, if it has any: LabelFaults where something is sound."""
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
-        raise InputError(f"{path}: " + "\n  ".join(faults[:SHOWN_FAULTS] + more))
+        message = f"{path}: " + "\n  ".join(faults[:SHOWN_FAULTS] + more)
+        raise LabelFaults(message, sound) if sound else InputError(message)
+
+
+def _lacking_answers(numbered: list[tuple[int, dict]]) -> list[tuple[int, str]]:
+    """Lines without answers that others in the file have."""
+    faults = []
+    numbered = [(number, label) for number, label in numbered if not _lacking(label)]
+    for key in ("relevant_windows", "saliency_scores"):
+        lacking = [number for number, label in numbered if key not in label]
+        if len(lacking) < len(numbered):
+            faults += [(number, f"line {number}: lacks {key}, which other lines have; give it in all lines or in none")
+                       for number in lacking]
+    return faults
+
+
+def _lacking(label: dict) -> list[str]:
+    return [key for key in ("qid", "query", "vid", "duration") if key not in label]
 
 
 def _faults(label: dict, clip_len_s: float) -> list[str]:
-    lacking = [key for key in ("qid", "query", "vid", "duration") if key not in label]
+    lacking = _lacking(label)
     if lacking:
         return [f"lacks {', '.join(lacking)}"]
     faults = []

@@ -10,10 +10,10 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
-from .base import FeatureDataset, outputs_by_item
+from .base import FeatureDataset, outputs_by_item, positive_length
 from .eval import eval_qvhighlights
 from .eval.floors import oracle, random_floor
-from .labels import MAX_SALIENCY, num_clips, read_numbered_labels
+from .labels import MAX_SALIENCY, num_clips, read_numbered_labels, read_sound
 
 MAX_PIECES = 8     # of a reordered video
 
@@ -37,11 +37,15 @@ class QVHighlights(FeatureDataset):
     def __init__(self, label_path: str, video_path: str | list[str], query_path: str, audio_path: str | None = None,
                  clip_len_s: float = 2, video_dims: int | list[int] | None = None, normalize: bool = False,
                  cache: bool = False, reorder: bool = False):
-        numbered = read_numbered_labels(label_path, clip_len_s)
+        positive_length(clip_len_s)
+        numbered, faults = read_sound(read_numbered_labels, label_path, clip_len_s)
         super().__init__([label for _, label in numbered], [f"line {line}" for line, _ in numbered], label_path,
                          video_path, audio_path, query_path, clip_len_s=clip_len_s, video_dims=video_dims,
                          normalize=normalize, cache=cache)
         self.reorder = reorder
+        if faults is not None:
+            faults.dataset = self
+            raise faults
 
     def _order(self, boundary: Tensor, T: int) -> tuple[Tensor, slice | Tensor]:
         if not self.reorder:
@@ -66,6 +70,10 @@ class QVHighlights(FeatureDataset):
     def expected_clips(self, label: dict) -> int:
         """Clips of a labelled video; a last piece shorter than a clip does not count."""
         return num_clips(label["duration"], self.clip_len_s)
+
+    def lacking_answers(self) -> list[str]:
+        """See `FeatureDataset.lacking_answers`; a file has them in all lines or in none."""
+        return [key for key in ("relevant_windows", "saliency_scores") if self.labels and key not in self.labels[0]]
 
     def predictions(self, blob: list[dict]) -> list[dict]:
         """Turns the model's collected `_out` into prediction lines.

@@ -12,7 +12,7 @@ import numpy as np
 from common.errors import InputError
 
 from .domains_labels import read_json
-from .labels import num_clips
+from .labels import num_clips, refuse
 
 LOWEST, HIGHEST = 1, 5
 RELEASED = (".mat", ".tsv")
@@ -53,10 +53,10 @@ def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.n
         raise InputError(f"{path}: no such file; name TVSum's ratings")
     ratings = _read_json(path) if path.suffix == ".json" else {
         vid: _at_clips(video.ratings, video.seconds, clip_len_s) for vid, video in read_released(path).items()}
-    faults = [f"{vid}: {fault}" for vid, rows in ratings.items() if (fault := _fault(rows))]
-    if faults or not ratings:
-        raise InputError(f"{path}: " + ("\n  ".join(faults[:20]) or "holds no video"))
-    return {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items()}
+    faults = {vid: fault for vid, rows in ratings.items() if (fault := _fault(rows))}
+    sound = {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items() if vid not in faults}
+    refuse(path, [f"{vid}: {fault}" for vid, fault in faults.items()] if ratings else ["holds no video"], sound)
+    return sound
 
 
 def read_released(path: str | os.PathLike) -> dict[str, ReleasedVideo]:
@@ -74,6 +74,8 @@ def read_released(path: str | os.PathLike) -> dict[str, ReleasedVideo]:
 
 
 def _fault(rows: object) -> str:
+    if rows is None:
+        return "no 'anno', a table of ratings"
     try:
         table = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError):
@@ -87,10 +89,7 @@ def _fault(rows: object) -> str:
 
 def _read_json(path: Path) -> dict:
     labels = read_json(path)
-    lacking = [vid for vid, label in labels.items() if not isinstance(label, dict) or "anno" not in label]
-    if lacking:
-        raise InputError(f"{path}: {len(lacking)} videos have no 'anno', the first is {lacking[0]}")
-    return {vid: label["anno"] for vid, label in labels.items()}
+    return {vid: label.get("anno") if isinstance(label, dict) else None for vid, label in labels.items()}
 
 
 def _read_mat(path: Path) -> dict[str, ReleasedVideo]:
@@ -119,27 +118,45 @@ def _read_tsv(path: Path) -> dict[str, ReleasedVideo]:
     info = path.with_name(INFO)
     if not info.is_file():
         raise InputError(f"{path}: needs {INFO} beside it, which knows the videos' lengths; or name the .mat")
-    csv.field_size_limit(1 << 24)
-    about: dict[str, tuple[str, float]] = {}
-    with info.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            *hours, minutes, rest = (row.get("length") or "").split(":")
-            seconds = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(rest)
-            about[row.get("video_id", "")] = (row.get("title") or "", seconds)
-    users: dict[str, list] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
-            try:
-                users.setdefault(row[0], []).append([float(x) for x in row[2].split(",")])
-            except (IndexError, ValueError) as err:
-                raise InputError(f"{path}: line {number} is not video, category, comma-separated ratings") from err
-    lacking = [vid for vid in users if vid not in about]
-    if lacking:
-        raise InputError(f"{info}: lacks the length of {lacking[0]}")
-    for vid, rows in users.items():
-        if len({len(row) for row in rows}) > 1:
-            raise InputError(f"{path}: {vid} has ratings of different lengths")
+    about, users, faults = _read_info(info), {}, []
+    for number, row in enumerate(_rows(path), 1):
+        try:
+            users.setdefault(row[0], []).append([float(x) for x in row[2].split(",")])
+        except (IndexError, ValueError):
+            faults.append(f"line {number} is not video, category, comma-separated ratings")
+    faults += [f"{vid} is not in {info.name}, which knows the lengths" for vid in users if vid not in about]
+    faults += [f"{vid} has ratings of different lengths" for vid, rows in users.items() if len(set(map(len, rows))) > 1]
+    refuse(path, faults)
     return {vid: ReleasedVideo(*about[vid], np.array(rows)) for vid, rows in users.items()}
+
+
+def _read_info(path: Path) -> dict[str, tuple[str, float]]:
+    """Title and length in seconds by video."""
+    header, *rows = _rows(path, csv.QUOTE_NONE) or [[]]
+    about, faults = {}, [f"no column {key!r}" for key in ("video_id", "length") if key not in header]
+    for number, row in enumerate(rows if not faults else [], 2):
+        entry = dict(zip(header, row, strict=False))
+        try:
+            *hours, minutes, rest = entry["length"].split(":")
+            seconds = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(rest)
+            if not 0 < seconds < 1e6:
+                raise ValueError
+            about[entry["video_id"]] = (entry.get("title") or "", seconds)
+        except (KeyError, ValueError):
+            faults.append(f"line {number}: length {entry.get('length')!r} is not minutes:seconds above 0")
+    refuse(path, faults)
+    return about
+
+
+def _rows(path: Path, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
+    limit = csv.field_size_limit(1 << 24)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.reader(file, delimiter="\t", quoting=quoting))
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        raise InputError(f"{path}: cannot be read as text in columns ({err}); fetch it again") from err
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _at_clips(frames: np.ndarray, seconds: float, clip_len_s: float) -> np.ndarray:

@@ -19,7 +19,7 @@ class YouTubeHighlights(DomainDataset):
     """One of the six domains of YouTube Highlights (Sun et al., ECCV 2014; features and labels of UMT).
 
     Args:
-        domain: dog gymnastics parkour skating skiing or surfing.
+        domain: dog gymnastics parkour skating skiing or surfing, or gym par ska ski sur for short.
         split: `train` or `val`.
         label_path: see `read_youtube`.
         video_path, audio_path, query_path, query_key, clip_len_s, video_dims, normalize, cache: see

@@ -9,8 +9,9 @@ import torch
 
 from common.errors import InputError
 from datasets import TVSum, YouTubeHighlights
-from datasets.domains_labels import SPLITS, padded
+from datasets.domains_labels import SPLITS, domain_videos, padded
 from datasets.eval import tvsum_top5_map, youtube_map
+from datasets.labels import LabelFaults
 from datasets.tvsum_labels import read_tvsum
 from tests.datasets.fakes import write_features
 
@@ -105,7 +106,7 @@ def test_what_does_not_exist_is_named(tvsum, options, message):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("[]", "holds a JSON list"), ("{", "not readable as JSON"), ('{"a": {}}', "1 videos have no 'anno'"), ("{}", "holds no video"),
+    ("[]", "holds a JSON list"), ("{", "not readable as JSON"), ('{"a": {}, "b": 3}', "a: no 'anno', a table of ratings\n  b: no 'anno'"), ("{}", "holds no video"),
     ('{"a": {"anno": [[1, 6]]}}', "a: ratings must be from 1 to 5, not 1.0 to 6.0"),
     ('{"a": {"anno": [1, 2]}}', r"a: ratings are \(2,\)"), ('{"a": {"anno": [[1], [1, 2]]}}', "a: ratings are no table")])
 def test_faulty_tvsum_labels_are_named(tmp_path, text, message):
@@ -115,10 +116,41 @@ def test_faulty_tvsum_labels_are_named(tmp_path, text, message):
 
 
 def test_faulty_youtube_labels_are_named(tmp_path):
-    for text in ("{}", '{"a": 3}', '{"a": {"match": []}}', '{"a": {"match": ["x"]}}'):
-        (tmp_path / "l.json").write_text(text)
-        with pytest.raises(InputError, match="l.json: . videos have no 'match'"):
+    for match in (3, [], ["x"], [True], None):
+        (tmp_path / "l.json").write_text(json.dumps({"a": dict(match=match), "b": 3, "c": dict(match=[1])}))
+        with pytest.raises(LabelFaults, match="l.json: video a: no 'match', a list of numbers\n  video b: no 'match'") as err:
             YouTubeHighlights.labels_by_vid(tmp_path / "l.json")
+        assert err.value.sound == {"c": [1]}
+    (tmp_path / "l.json").write_text("{}")
+    with pytest.raises(InputError, match="l.json: holds no video"):
+        YouTubeHighlights.labels_by_vid(tmp_path / "l.json")
+
+
+def test_domains_by_their_short_names():
+    path = SPLITS / "youtube.json"
+    names = dict(gym="gymnastics", par="parkour", ska="skating", ski="skiing", sur="surfing", dog="dog")
+    for short, name in names.items():
+        assert domain_videos(path, short, "val") == domain_videos(path, name, "val") != []
+    with pytest.raises(InputError, match="no domain 'sk'"):
+        domain_videos(path, "sk", "val")
+
+
+@pytest.mark.parametrize("info, message", [
+    ("video_id\ttitle\nv\tx\n", "info.tsv: no column 'length'"), (b"\xff\xfe\x00", "cannot be read as text in columns"),
+    ("video_id\tlength\nv\t0:00\nw\t7\n", "line 2: length '0:00' is not minutes:seconds above 0\n  line 3: length '7' is not")])
+def test_faulty_tables_of_lengths_are_named(tmp_path, info, message):
+    (tmp_path / "ydata-tvsum50-anno.tsv").write_text("v\tXX\t1,2")
+    (tmp_path / "ydata-tvsum50-info.tsv").write_bytes(info if isinstance(info, bytes) else info.encode())
+    with pytest.raises(InputError, match=message):
+        read_tvsum(tmp_path / "ydata-tvsum50-anno.tsv")
+
+
+def test_a_binary_table_of_ratings_is_named(tmp_path):
+    (tmp_path / "ydata-tvsum50-info.tsv").write_text("video_id\tlength\nv\t0:07\n")
+    for content, message in ((b"\x00\xff\xfe", "cannot be read"), (b"v\tXX\n\nw\tXX\t1,2", "line 1 is not .*\n  line 2 is not .*\n  w is not in")):
+        (tmp_path / "ydata-tvsum50-anno.tsv").write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            read_tvsum(tmp_path / "ydata-tvsum50-anno.tsv")
 
 
 def test_swapped_folders_are_named_with_their_widths(tvsum):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from datasets.labels import num_clips, read_jsonl, read_labels, read_numbered_labels
+from datasets.labels import LabelFaults, num_clips, read_jsonl, read_labels, read_numbered_labels
 
 VAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "qvhighlights" / "highlight_val_release.jsonl"
 LABEL = dict(qid=1, query="a cat", vid="a", duration=10.5, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2],
@@ -80,6 +80,16 @@ def test_one_key_of_two_that_belong_together(tmp_path):
     label = {k: v for k, v in LABEL.items() if k != "saliency_scores"}
     with pytest.raises(InputError, match="line 1: relevant_clip_ids and saliency_scores belong together"):
         read_labels(write(tmp_path / "l.jsonl", label))
+
+
+@pytest.mark.parametrize("keys", [("relevant_windows",), ("relevant_clip_ids", "saliency_scores"),
+                                  ("relevant_windows", "relevant_clip_ids", "saliency_scores")])
+def test_answers_that_others_have_may_not_lack(tmp_path, keys):
+    bare = {k: v for k, v in LABEL.items() if k not in keys} | dict(qid=2)
+    with pytest.raises(LabelFaults, match=f"l.jsonl: line 2: lacks {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
+        read_labels(write(tmp_path / "l.jsonl", LABEL, bare))
+    assert err.value.sound == [(1, LABEL)]
+    assert read_labels(write(tmp_path / "l.jsonl", bare, bare | dict(qid=3))) == [bare, bare | dict(qid=3)]
 
 
 def test_all_faults_come_at_once_up_to_twenty(tmp_path):
