@@ -22,8 +22,8 @@ from tests.pipelines.fakes import write_video
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-RAW = ("e00_00", "e00_01", "e00_02")                              # clips that are there as files, not as features
-MESSY = ("E00 00.WAV", "e00_01 (1).wav", "e00_02 copy.wav.wav")   # their sound
+RAW = ("made_up_e00_00", "made_up_e00_01", "made_up_e00_02")   # clips that are there as files, not as features
+MESSY = ("Made up E00 00.WAV", "made_up_e00_01 (1).wav", "made_up_e00_02 copy.wav.wav")   # their sound
 SAID = "and then the whole family dances in the rain until the morning " * 15   # twice CLIP's 77 tokens and more
 CONFIG = """
 _base_ = "{configs}/umt_base_200e_hotstar_highlight_865_clip_panns.py"
@@ -114,7 +114,7 @@ def studio(tmp_path_factory, weights):
     step("text", sys.executable, "tools/extract_features.py", "--labels", data / "train.jsonl", data / "val.jsonl", "--out", data,
          "--encoders", folder / "encoders.py")
     step("training", ROOT / "run.sh", folder / "c.py", "--work-dir", folder / "w")
-    step("cut", sys.executable, "tools/summarize.py", folder / "clips/e00_00.mp4", "--text", "a song in the rain", "--config", folder / "cut.py",
+    step("cut", sys.executable, "tools/summarize.py", folder / "clips/made_up_e00_00.mp4", "--text", "a song in the rain", "--config", folder / "cut.py",
          "--checkpoint", folder / "w/best.pth", "--out", folder / "cut")
     return folder, step.taken
 
@@ -126,6 +126,7 @@ def test_all_clips_come_through_and_the_model_is_better_than_chance(studio):
     assert report["train"]["videos"] + report["val"]["videos"] == 40
     metrics = json.loads((folder / "w/metrics.json").read_text())
     assert 36 < metrics["AP-random"] < 43 and metrics["AP-oracle"] == metrics["ROC-AUC-oracle"] == 100
+    assert metrics["HD-mAP-by-video-random"] + 5 < metrics["HD-mAP-by-video"] < 80 and metrics["HD-mAP-by-video-oracle"] == 100
     assert metrics["AP-random"] + 8 < metrics["AP"] < 70 and 60 < metrics["ROC-AUC"] < 85   # people differ, so nobody gets 100
     assert (folder / "w/curves.png").stat().st_size > 5000
 
@@ -155,5 +156,9 @@ def test_the_first_cut_is_scored_by_the_model(studio):
 
 
 def test_it_takes_under_three_minutes(studio):
+    """By the clock, where nothing else runs; where more processes want a core than there are, so much longer."""
     _, taken = studio
-    assert sum(cpu for _, cpu in taken.values()) < 180, taken   # one thread each, so on a machine without other work the clock's too
+    clock_s, cpu_s = (sum(seconds) for seconds in zip(*taken.values(), strict=True))
+    waits = max(1, os.getloadavg()[1] / os.cpu_count())
+    print(f"whole flow {clock_s:.0f} s by the clock, {cpu_s:.0f} s of the processor, {waits:.1f} processes a core")
+    assert cpu_s < 180 and clock_s < 180 * waits, taken

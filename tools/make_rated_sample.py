@@ -1,11 +1,14 @@
 """Makes a made-up set of rated clips with features, to try the studio's workflow on.
 
-  python tools/make_rated_sample.py --out data/made_up
+  python tools/make_rated_sample.py --out data/hotstar_highlight_865     # where configs/hotstar/ reads
+
+It prints what comes next.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -34,7 +37,15 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
-    print(f"{table}: {args.episodes * args.clips} clips, made up; features beside it")
+    except OSError as err:
+        print(f"error: {args.out}: {err}; make room and run it again", file=sys.stderr)
+        return 2
+    out = shlex.quote(args.out)
+    print(f"{table}: {args.episodes * args.clips} clips, made up; features beside it. Next:\n"
+          f"python tools/process_feature_and_label.py {out}/ratings.csv --visual {out}/features/clip_b32 "
+          f"--audio {out}/features/panns_cnn14 --out {out}\n"
+          "./run.sh configs/hotstar/umt_base_200e_hotstar_highlight_865_clip_panns.py"
+          "   # reads data/hotstar_highlight_865")
     return 0
 
 

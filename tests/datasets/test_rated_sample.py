@@ -1,0 +1,51 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.config import load_config
+from datasets import HotstarHighlight865
+from tools.make_rated_sample import main
+from tools.process_feature_and_label import main as process
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "configs/hotstar/umt_base_200e_hotstar_highlight_865_clip_panns.py"
+
+
+@pytest.fixture
+def made(tmp_path):
+    assert main(["--out", str(tmp_path / "d"), "--episodes", "3", "--clips", "4"]) == 0
+    return tmp_path / "d"
+
+
+def test_it_is_said_to_be_made_up_wherever_it_shows(made, capsys):
+    with (made / "ratings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 and {row["video"] for row in rows} == {"made_up_e00", "made_up_e01", "made_up_e02"}
+    assert all(row["clip"].startswith(row["video"] + "_") for row in rows)
+    assert "Nothing here was rated by anybody" in (made / "README.md").read_text()
+
+
+def test_the_commands_that_it_prints_make_what_a_stock_config_reads(tmp_path, capsys):
+    assert main(["--out", str(tmp_path), "--episodes", "3", "--clips", "4"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    command = next(line for line in said if "process_feature_and_label.py" in line).split()
+    assert command[0] == "python" and process(command[2:]) == 0
+    c = json.loads(json.dumps(load_config(CONFIG).data.train).replace("data/hotstar_highlight_865", str(tmp_path)))
+    dataset = HotstarHighlight865(**{key: value for key, value in c.items() if key not in ("type", "loader")})
+    assert dataset.check() == [] and dataset[0]["video"].data.shape == (75, 512) and dataset[0]["audio"].data.shape == (75, 2048)
+    assert dataset.labels[0]["video"].startswith("made_up_") and dataset.labels[0]["vid"].startswith("made_up_")
+    for label in dataset.labels:   # a text of its own scene, which tools/extract_features.py finds whole
+        with np.load(tmp_path / f"clip_text_b32/qid{label['qid']}.npz") as text:
+            assert str(text["text"]) == label["query"] and text["pooler_output"].shape == (512,)
+
+
+def test_a_folder_of_real_ratings_is_left_alone(made, tmp_path, capsys):
+    assert main(["--out", str(made), "--episodes", "2", "--clips", "1"]) == 0   # made up itself
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/ratings.csv").write_text("clip,video,start,end,rating\n")
+    assert main(["--out", str(tmp_path / "real")]) == 2
+    assert "real: holds files that are not made up; name an empty or a new folder" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "real").iterdir()] == ["ratings.csv"]
