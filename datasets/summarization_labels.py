@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from common.build import nearest
 from common.errors import InputError
 
 PARTS = ("train", "test", "all")
+YAML = (".yml", ".yaml")
 NEEDED = ("change_points", "n_frames", "picks")
 
 
@@ -57,8 +59,9 @@ def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
         text: key of the sentences, or None.
 
     Raises:
-        InputError: no such file, unreadable, no such video, a key that lacks, lengths that do not fit, scores
-            that are no finite numbers or all alike.
+        InputError: no such file, unreadable, no such video or none at all, a key that lacks, values of another kind,
+            lengths that do not fit, shots that overlap or leave frames out, scores that are no finite numbers or all
+            alike.
     """
     import h5py
 
@@ -67,11 +70,15 @@ def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
     try:
         with h5py.File(path) as file:
             known = list(file)
+            if not known:
+                raise InputError(f"{path}: holds no video; it must have one group per video, make or fetch it again")
             lacking = [name for name in names or () if name not in known]
             if lacking:
                 raise InputError(f"{path}: holds no video {lacking[0]!r}; {nearest(lacking[0], known)}")
             return {name: _read(path, name, file[name], features, text) for name in names or known}
-    except OSError as err:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as err:   # h5py's, of damaged bytes
         raise InputError(f"{path}: not a readable h5 file ({err}); fetch or make it again") from err
 
 
@@ -82,11 +89,11 @@ def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], 
     for key in (*features, "gtscore", *NEEDED, *([text] if text else [])):
         if key not in group:
             raise InputError(f"{where}: has no {key!r}; {nearest(key, group)}")
-    parts = [_numbers(where, key, group[key][()], 2) for key in features]
-    gtscore = _numbers(where, "gtscore", np.ravel(group["gtscore"][()]), 1)
-    picks = np.ravel(group["picks"][()]).astype(np.int64)
-    T, n_frames = len(gtscore), int(np.asarray(group["n_frames"][()]).item())
-    optional = {key: _numbers(where, key, group[key][()], 2) if key in group else None
+    parts = [_numbers(where, key, _value(where, key, group), 2) for key in features]
+    gtscore = _numbers(where, "gtscore", np.ravel(_value(where, "gtscore", group)), 1)
+    picks = _whole(where, "picks", np.ravel(_value(where, "picks", group)), 1)
+    T, n_frames = len(gtscore), _one_number(where, "n_frames", _value(where, "n_frames", group))
+    optional = {key: _numbers(where, key, _value(where, key, group), 2) if key in group else None
                 for key in ("user_scores", "user_summary")}
     lengths = {**{key: len(part) for key, part in zip(features, parts, strict=True)}, "picks": len(picks)}
     if optional["user_scores"] is not None:
@@ -97,18 +104,51 @@ def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], 
     if optional["user_summary"] is not None and optional["user_summary"].shape[1] != n_frames:
         raise InputError(f"{where}: user_summary is for {optional['user_summary'].shape[1]} frames, but n_frames is "
                          f"{n_frames}; the file mixes two versions of the video")
-    shots = np.asarray(group["change_points"][()]).astype(np.int64)
-    if shots.ndim != 2 or shots.shape[1] != 2 or not 0 <= shots.min() <= shots.max() < n_frames:
-        raise InputError(f"{where}: change_points {shots.shape} must be first and last frames within 0..{n_frames - 1}")
+    shots = _whole(where, "change_points", _value(where, "change_points", group), 2)
+    _check_shots(where, shots, n_frames)
     if T < 2 or picks[0] < 0 or picks[-1] >= n_frames or (np.diff(picks) <= 0).any():
         raise InputError(f"{where}: picks must be two or more ascending frames within 0..{n_frames - 1}")
     if gtscore.min() == gtscore.max():
         raise InputError(f"{where}: gtscore is {gtscore[0]:g} everywhere, so there is no order to learn; leave it out")
-    words = None if text is None else _numbers(where, text, np.atleast_2d(np.squeeze(group[text][()])), 2)
+    words = None if text is None else _numbers(where, text, np.atleast_2d(np.squeeze(_value(where, text, group))), 2)
     title = group.attrs.get("title", "")
     return SummarizedVideo(name, np.concatenate([np.zeros((T, 0)), *parts], axis=1).astype(np.float32),
                            None if words is None else words.astype(np.float32), gtscore, optional["user_scores"],
                            optional["user_summary"], shots, picks, n_frames, str(title))
+
+
+def _value(where: str, key: str, group) -> np.ndarray:
+    """What stands under a key of a video's group."""
+    if hasattr(group[key], "keys"):
+        raise InputError(f"{where}: {key} is a group, not an array; make the file again")
+    return np.asarray(group[key][()])
+
+
+def _whole(where: str, key: str, value: np.ndarray, ndim: int) -> np.ndarray:
+    array = _numbers(where, key, value, ndim)
+    if (array != np.round(array)).any():
+        raise InputError(f"{where}: {key} holds {array[array != np.round(array)][0]:g}; frames are whole numbers")
+    return array.astype(np.int64)
+
+
+def _one_number(where: str, key: str, value: np.ndarray) -> int:
+    if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all() or value.item() < 1:
+        raise InputError(f"{where}: {key} is {str(value)[:40]!r}; it must be one whole number of frames, at least 1")
+    return int(value.item())
+
+
+def _check_shots(where: str, shots: np.ndarray, n_frames: int) -> None:
+    """Shots must be in order, apart, and without gaps; some files of the field end a frame or some before the video."""
+    if shots.shape[1] != 2 or not 0 <= shots.min() <= shots.max() < n_frames:
+        raise InputError(f"{where}: change_points {shots.shape} must be first and last frames within 0..{n_frames - 1}")
+    if (shots[:, 1] < shots[:, 0]).any():
+        first, last = shots[shots[:, 1] < shots[:, 0]][0]
+        raise InputError(f"{where}: change_points has a shot from {first} to {last}, which ends before it begins")
+    apart = np.flatnonzero(shots[1:, 0] != shots[:-1, 1] + 1)
+    if len(apart):
+        i = int(apart[0])
+        raise InputError(f"{where}: change_points has a shot that ends with frame {shots[i, 1]} and the next begins "
+                         f"with {shots[i + 1, 0]}; shots must follow each other without gap or overlap")
 
 
 def _numbers(where: str, key: str, value: object, ndim: int) -> np.ndarray:
@@ -122,23 +162,30 @@ def _numbers(where: str, key: str, value: object, ndim: int) -> np.ndarray:
 
 
 def read_folds(path: str | os.PathLike) -> list[dict[str, list[str]]]:
-    """The field's split file: a list of folds with `train_keys` and `test_keys`.
+    """The field's split file: a list of folds with `train_keys` and `test_keys`, JSON, or YAML as DSNet has it.
 
     Raises:
-        InputError: no such file, not JSON, or another structure; a video in both parts of a fold.
+        InputError: no such file, neither JSON nor YAML, or another structure; a video in both parts of a fold.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such split file; name a JSON list of train_keys and test_keys")
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such split file; name a JSON or YAML list of train_keys and test_keys")
+    kind = "YAML" if path.suffix in YAML else "JSON"
     try:
-        folds = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as err:
-        raise InputError(f"{path}: not a JSON file ({err})") from err
+        text = path.read_text(encoding="utf-8")
+        folds = yaml.safe_load(text) if kind == "YAML" else json.loads(text)
+    except (ValueError, OSError, RecursionError, yaml.YAMLError) as err:
+        raise InputError(f"{path}: not a {kind} file ({' '.join(str(err).split())})") from err
     if not isinstance(folds, list) or not folds:
         raise InputError(f"{path}: must be a list of folds")
     for number, fold in enumerate(folds):
         for key in ("train_keys", "test_keys"):
             if not isinstance(fold, dict) or not isinstance(fold.get(key), list) or not fold[key]:
                 raise InputError(f"{path}: fold {number} has no list of {key}")
+            odd = [name for name in fold[key] if not isinstance(name, str)]
+            if odd:
+                raise InputError(f"{path}: fold {number} names {odd[0]!r} in {key}; names of videos are texts, as "
+                                 f'"video_{odd[0]}"')
         both = set(fold["train_keys"]) & set(fold["test_keys"])
         if both:
             raise InputError(f"{path}: fold {number} trains on {min(both)} and tests on it; take it out of one")

@@ -154,10 +154,58 @@ def without(key):
     (changed(picks=np.array([0, 10, 10, *range(30, 120, 10)])), r"picks must be two or more ascending frames"),
     (changed(change_points=np.array([[0, 200]])), r"change_points \(1, 2\) must be first and last frames"),
     (changed(features=np.full((T, 6), np.inf)), r"features holds NaN or infinity"),
+    (changed(n_frames=[3, 4]), r"n_frames is .*; it must be one whole number"),
+    (changed(n_frames=np.nan), r"n_frames is 'nan'; it must be one whole number"),
+    (changed(n_frames="many"), r"n_frames is .*many.*; it must be one whole number"),
+    (changed(n_frames=0), r"n_frames is '0'; it must be one whole number"),
+    (changed(picks=["a"] * T), r"picks is object of shape \(12,\), not numbers in 1 dimensions"),
+    (changed(picks=np.arange(0, FRAMES, 10) + 0.5), r"picks holds 0.5; frames are whole numbers"),
+    (changed(picks=np.empty(0)), r"picks is float64 of shape \(0,\), not numbers"),
+    (changed(change_points=[["a", "b"]]), r"change_points is object of shape"),
+    (changed(change_points=np.empty((0, 2))), r"change_points is float64 of shape \(0, 2\), not numbers"),
+    (changed(change_points=np.array([[40, 0], [41, 119]])), r"change_points has a shot from 40 to 0, which ends before it begins"),
+    (changed(change_points=np.array([[0, 60], [40, 119]])), r"ends with frame 60 and the next begins with 40; shots must follow"),
+    (changed(change_points=np.array([[0, 30], [40, 119]])), r"ends with frame 30 and the next begins with 40; shots must follow"),
+    (changed(change_points=np.array([[40, 119], [0, 39]])), r"ends with frame 119 and the next begins with 0; shots must follow"),
+    (without("features") | {"features/inside": np.ones((T, 6))}, r"features is a group, not an array"),
+    (without("gtscore") | {"gtscore/inside": np.ones(T)}, r"gtscore is a group, not an array"),
 ])
 def test_a_fault_of_a_video_is_named(tmp_path, values, message):
     with pytest.raises(InputError, match=message):
         make(write(tmp_path / "v.h5", dict(video_1=values)))
+
+
+def test_a_damaged_or_empty_file_is_one_error(tmp_path):
+    """Bytes at random places: whatever h5py raises of them, it is the file's name that is told, or it is read."""
+    path = write(tmp_path / "v.h5", {})
+    with pytest.raises(InputError, match="v.h5: holds no video"):
+        make(path)
+    write(tmp_path / "v.h5", dict(video_1=group_values(1)))
+    good = (tmp_path / "v.h5").read_bytes()
+    r, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        bad = bytearray(good)
+        for place in r.integers(0, 3000, 20):
+            bad[place] = r.integers(256)
+        (tmp_path / "v.h5").write_bytes(bad)
+        try:
+            make(path)
+        except InputError as err:
+            refused += 1
+            assert "v.h5" in str(err)
+    assert refused > 20
+
+
+def test_splits_in_yaml_are_read_as_dsnet_has_them(h5, tmp_path):
+    (tmp_path / "tvsum.yml").write_text("- test_keys:\n  - ../datasets/x.h5/video_4\n  train_keys:\n  - ../datasets/x.h5/video_1\n"
+                                        "  - ../datasets/x.h5/video_3\n")
+    for part, names in dict(train=["video_1", "video_3"], test=["video_4"]).items():
+        dataset = make(h5, split_path=str(tmp_path / "tvsum.yml"), part=part)
+        assert [label["vid"] for label in dataset.labels] == names
+    for text in ("- test_keys: [", "a: !!python/object/apply:os.getcwd []"):
+        (tmp_path / "tvsum.yml").write_text(text)
+        with pytest.raises(InputError, match="tvsum.yml: not a YAML file"):
+            make(h5, split_path=str(tmp_path / "tvsum.yml"), part="test")
 
 
 @pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"text", "not a readable h5 file")])
@@ -175,6 +223,8 @@ def test_a_file_that_is_none_is_named(tmp_path, content, message):
     ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="test", fold=3), r"has no fold 3, only 0..0"),
     ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="tset"), "did you mean 'test'"),
     ({}, dict(part="test"), "must be a list of folds"),
+    ([dict(train_keys=[1], test_keys=["video_2"])], dict(part="test"), "fold 0 names 1 in train_keys; names of videos are texts"),
+    ([dict(train_keys=["video_1"], test_keys=[["video_2"]])], dict(part="test"), r"fold 0 names \['video_2'\] in test_keys"),
 ])
 def test_a_fault_of_a_split_is_named(h5, tmp_path, folds, options, message):
     (tmp_path / "s.json").write_text(json.dumps(folds))
