@@ -3,6 +3,21 @@ const base = new URL(".", document.baseURI);
 const find = (selector, from) => (from || document).querySelector(selector);
 let request = null;
 
+// gradio ends its stream of events when nothing is pending. What is asked while the word of that is on its way is computed and
+// told to nobody until a next event opens a stream; so as long as something is pending here, there is a next event.
+const NUDGES_MS = [700, 1500, 3000, 6000];
+let pending = 0, nudge = 0;
+function hearOut(times) {
+  clearTimeout(nudge);
+  nudge = setTimeout(() => {
+    if (!pending) return;
+    trigger("focus", {});
+    hearOut(times + 1);
+  }, NUDGES_MS[Math.min(times, NUDGES_MS.length - 1)]);
+}
+document.addEventListener("asked", () => { pending += 1; hearOut(0); });
+document.addEventListener("ended", () => { pending -= 1; });
+
 const clock = (s) => {
   const whole = Math.floor(s), two = (n) => String(n).padStart(2, "0"), m = Math.floor(whole / 60);
   return m < 60 ? m + ":" + two(whole % 60) : Math.floor(m / 60) + ":" + two(m % 60) + ":" + two(whole % 60);

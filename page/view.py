@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ HEAD = '<meta name="color-scheme" content="light dark"><link rel="icon" href="da
 TITLE = "Video Summary by Words"
 MODES = [("Summary: the best shots", "summary"), ("Moments, whole", "moments"), ("Shorts, a file each", "shorts")]
 SHAPES = [("As it is", ""), ("Upright 9:16", "9:16"), ("Square 1:1", "1:1"), ("Wide 16:9", "16:9")]
+# In the browser: what concerns nobody else asks the server nothing, and page.js knows what is asked and what has ended
+KINDS_SHOWN = """mode => [{ __type__: "update", visible: mode !== "shorts" },
+                         { __type__: "update", visible: mode === "shorts" }]"""
+ASKED = "(...values) => { document.dispatchEvent(new Event('asked')); return values; }"
+ENDED = "() => { document.dispatchEvent(new Event('ended')); }"
 EMPTY = "Here you will see where in the video it is, minute by minute, and the cut."
 
 
@@ -93,16 +99,20 @@ class View:
         asked = [self.token, self.sentences, self.mode, self.budget, self.count, self.length, self.model, self.compare,
                  self.shape]
         shown = [self.asking, self.answer, self.result]
-        self.chooser.submit(self._arrived, self.token, watching, trigger_mode="multiple", **quiet)
-        self.chooser.select(self._chosen, [self.token, self.sentences], [*watching, self.sentences],
-                            trigger_mode="multiple", **quiet)
-        self.chooser.clear(self._removed, self.token, watching, **quiet)
-        self.go.click(self._asked, asked, shown, trigger_mode="multiple", **quiet)
-        self.mode.change(lambda mode: (gr.update(visible=mode != "shorts"), gr.update(visible=mode == "shorts")),
-                         self.mode, [self.budget, self.shorts], **quiet)
+        ends = [
+            self.chooser.submit(self._arrived, self.token, watching, js=ASKED, trigger_mode="multiple", **quiet),
+            self.chooser.select(self._chosen, [self.token, self.sentences], [*watching, self.sentences], js=ASKED,
+                                trigger_mode="multiple", **quiet),
+            self.chooser.clear(self._removed, self.token, watching, js=ASKED, **quiet),
+            gr.on([self.go.click, self.sentences.submit, self.budget.submit, self.count.submit, self.length.submit],
+                  self._asked, asked, shown, js=ASKED, trigger_mode="multiple", **quiet)]
+        for end in ends:
+            end.then(None, js=ENDED)
+        self.chooser.focus(_nothing, **quiet)   # page.js tells why
+        self.mode.change(None, self.mode, [self.budget, self.shorts], js=KINDS_SHOWN)
+        lines = {key: html.model_lines([model]) for key, model in self.service.catalogue.models.items()}
+        self.model.change(None, self.model, self.about, js=f"key => ({json.dumps(lines)})[key]")
         blocks.unload(self._closed)
-        self.model.change(lambda key: html.model_lines([self.service.catalogue.models[key]]), self.model, self.about,
-                          **quiet)
 
     async def _arrived(self, old: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[dict]:
         async for update in self._watch(request, old, lambda: self.service.desks.find(event._data.get("video"))):
@@ -183,3 +193,7 @@ class View:
                 if html.state(progress) != before:
                     before = html.state(progress)
                     yield {self.asking: before}
+
+
+def _nothing() -> None:
+    """An event that does nothing but end."""

@@ -10,6 +10,14 @@ from tests.media import decoded
 from tests.pipelines.fakes import write_video
 
 pytestmark = NEEDS_CHROMIUM
+# A browser that hears of the end of gradio's stream of events later than of what was asked since
+LATE = """const real = window.fetch; window.fetch = async (...asked) => {
+  const answer = await real(...asked);
+  if (!String(asked[0].url || asked[0]).includes("queue/data")) return answer;
+  const late = new TransformStream({ async transform(chunk, out) {
+    if (new TextDecoder().decode(chunk).includes("close_stream")) await new Promise((then) => setTimeout(then, 400));
+    out.enqueue(chunk); } });
+  return new Response(answer.body.pipeThrough(late), { status: answer.status, headers: answer.headers }); };"""
 SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
 
 
@@ -24,10 +32,11 @@ def visit(browser, url):
     """A new user's page; what it asks the network for, and its faults, are kept."""
     contexts = []
 
-    def visit(**options):
+    def visit(script="", **options):
         contexts.append(browser.new_context(**options))
+        contexts[-1].add_init_script(script)
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.asked, page.faults = [], []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -107,6 +116,26 @@ def test_send_ask_seek_download_and_ask_again(visit, film, tmp_path, url):
     with_cut(page)
     asked(page)
     assert page.faults == [] and {address.split("/")[2] for address in page.asked if address.startswith("http")} == {url.split("/")[2]}
+
+
+def test_no_answer_is_lost_when_it_is_asked_for_as_another_event_ends(visit, film):
+    page = with_cut(asked(watched(visit(LATE), film), "red"))
+    for kind, words, before_ms in (("Moments", "grey", 200), ("Summary", "red", 0)):
+        page.fill("#sentences textarea", words)
+        page.wait_for_timeout(600)
+        page.click(f"#mode label:has-text('{kind}')")
+        page.wait_for_timeout(before_ms)
+        page.click("#go")
+        page.wait_for_selector(f".moments .what:has-text('{words}')")
+    for words in ("blue", "grey"):   # just when the cut is there, which is when the event of the question ends
+        page.fill("#sentences textarea", words)
+        page.wait_for_selector("#cut video")
+        page.evaluate("document.querySelector('#go').click()")
+        page.wait_for_selector(f".time .row:has-text('{words}')")
+    upload(page, film, name="another.mp4")
+    page.wait_for_selector("#whole .name:has-text('another.mp4')")   # when the watching ends
+    page.evaluate("document.querySelector('#go').click()")
+    page.wait_for_selector(".moments .what:has-text('grey')")
 
 
 def test_everything_can_be_reached_by_keys(visit):
