@@ -66,7 +66,7 @@ def test_a_killed_task_is_requeued_and_ends_with_the_same_weights(slurm, tiny, t
     slow = ('\nimport time as _time\nfrom nncore.engine import HOOKS as _H, Hook as _Hook\n'
             'class Slow(_Hook):\n    def after_train_iter(self, engine):\n        _time.sleep(0.3)\n'
             '_H._items.setdefault("Slow", Slow)\nhooks = [dict(type="Slow")]\ndel Slow\n')
-    whole = config(tiny, tmp_path / "whole.py", epochs=6)
+    whole = config(tiny, tmp_path / "whole.py", epochs=4)
     text = Path(whole).read_text()
     (tmp_path / "c.py").write_text(text + slow)
     run(slurm, "--work-dir", tmp_path / "w", tmp_path / "c.py")
