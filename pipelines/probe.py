@@ -27,7 +27,8 @@ from .media import (
     sound_stream,
 )
 
-JUMP_BACK_S = 10                          # more than any order of decoding explains
+JUMP_BACK_S = 10                          # behind what was stored before the last ones,
+REORDERED = 16                            # among which any order of decoding is possible, is more than it explains
 ANIMATIONS = {"gif", "apng", "webp"}      # a picture if they hold one frame
 
 
@@ -98,7 +99,8 @@ class _Times:
     def __init__(self, rate: Fraction):
         self.rate = rate
         self.starts, self.lengths = array("q"), array("q")   # in ticks; an hour has 108,000
-        self.tick_s, self.latest = Fraction(0), 0
+        self.tick_s = Fraction(0)
+        self.settled: int | None = None   # the latest of all but the last ones
 
     def add(self, packet: Packet, path: str | os.PathLike) -> None:
         if not packet.size or packet.is_discard or _hidden(packet):
@@ -108,11 +110,13 @@ class _Times:
         start = packet.pts
         if start is None:
             start = self.starts[-1] + self.lengths[-1] if self.starts else 0
-        if self.starts and (self.latest - start) * self.tick_s > JUMP_BACK_S:
-            raise InputError(f"{path}: its time stamps step back from {float(self.latest * self.tick_s):.1f} to "
+        if len(self.starts) > REORDERED:
+            older = self.starts[-1 - REORDERED]
+            self.settled = older if self.settled is None else max(older, self.settled)
+        if self.settled is not None and (self.settled - start) * self.tick_s > JUMP_BACK_S:
+            raise InputError(f"{path}: its time stamps step back from {float(self.settled * self.tick_s):.1f} to "
                              f"{float(start * self.tick_s):.1f} s, as in files that were strung together; "
                              "convert it first")
-        self.latest = max(start, self.latest) if self.starts else start
         self.starts.append(start)
         self.lengths.append(length)
 

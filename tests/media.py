@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from av.video.reformatter import ColorRange
 BITS = 10
 RATE_HZ = 48000
 LOSSLESS = dict(crf="0", preset="ultrafast")   # of libx264
-B_FRAMES = dict(**LOSSLESS, bf="2", g="12")
+B_FRAMES = dict(crf="1", preset="ultrafast", bf="2", g="12")   # what is lossless has none
 MARKS = dict(red=(255, 0, 0), green=(0, 255, 0), blue=(0, 0, 255), white=(255, 255, 255))
 
 
@@ -108,6 +109,18 @@ def write_film(path: Path) -> Path:
     tone = (0.1 * np.sin(2 * np.pi * 300 * np.arange(4 * RATE_HZ) / RATE_HZ)).astype(np.float32)
     return write_video(path, 100, options=B_FRAMES, sound=tone + clicks(np.arange(0.25, 4, 0.5), 4),
                        metadata=dict(title="Film", location="+48+11/"))
+
+
+def hide_beginning(path: Path, hidden_s: Fraction) -> Path:
+    """Moves the beginning that the edit list of an mp4's first track names, so that players skip what is before."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12                       # version, flags and count of entries; then the first
+    length, begin, rate = struct.unpack(">IiI", data[at:at + 12])
+    with av.open(str(path)) as container:
+        tick_s = container.streams.video[0].time_base
+    data[at:at + 12] = struct.pack(">IiI", length, begin + round(hidden_s / tick_s), rate)
+    path.write_bytes(data)
+    return path
 
 
 def _sound_stream(container, codec: str, sound: np.ndarray, rate_hz: int):
