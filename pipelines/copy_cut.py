@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,14 +30,19 @@ class Run:
     """Packets that are copied.
 
     Attributes:
-        start: own time stamp of the key frame that it begins with, in ticks.
+        start: own time stamp of the first picture shown, in ticks.
         end: of the first picture after it, or the end of the last one.
         count: packets from the key frame on, as stored; those shown before it are left out.
+        key: own time stamp of the key frame that it begins with; before `start` where an edit list hides what
+            leads to the video's first picture, and it stays hidden.
+        times: own time stamps of what is copied, as stored.
     """
 
     start: int
     end: int
     count: int
+    key: int
+    times: tuple[int, ...] = field(repr=False)
 
 
 def check_copy(info: VideoInfo) -> None:
@@ -67,7 +72,7 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
         intervals_s: [start, end) in seconds from the first picture, ascending and apart.
 
     Raises:
-        InputError: as `pipelines.cut.cut` and `check_copy`.
+        InputError: as `pipelines.cut.cut` and `check_copy`; or an edit list hides pictures in the middle.
     """
     info = known(path)
     intervals = checked(info, intervals_s)
@@ -115,22 +120,22 @@ def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[Run], out: str 
 
 
 class CopiedMp4(Mp4):
-    """Pictures are copied as they are stored."""
+    """Pictures are copied as they are stored.
 
-    last_dts: int | None = None
+    Attributes:
+        order: when each packet is decoded, in ticks of the result; see `decoding_times`.
+    """
 
-    def copy(self, packet: Packet, shift: int, template: VideoStream) -> None:
-        """Adds a packet, its times shifted by so many ticks."""
+    hint = "leave --copy out"
+    order: Iterator[int]
+
+    def copy(self, packet: Packet, at: int, template: VideoStream) -> None:
+        """Adds a packet that is shown at a time, in ticks; before 0 it is only decoded."""
         with self.writing():
-            if self.video is None:
-                self.video = self.container.add_stream_from_template(template)
+            if self.video is None:   # opaque: by the decoder's parameters; some formats have no encoder of that name
+                self.video = self.container.add_stream_from_template(template, opaque=True)
                 self.add_other_streams()
-            dts = packet.pts if packet.dts is None else packet.dts
-            dts += shift
-            if self.last_dts is not None:
-                dts = max(dts, self.last_dts + 1)
-            packet.pts, packet.dts = packet.pts + shift, min(dts, packet.pts + shift)
-            self.last_dts = packet.dts
+            packet.pts, packet.dts = at, next(self.order)
             packet.stream = self.video
             self.container.mux(packet)
 
@@ -139,23 +144,50 @@ class CopiedMp4(Mp4):
             self.end_sound()
 
 
+def decoding_times(shown: Sequence[int], step: int) -> Iterator[int]:
+    """When packets are decoded: times that rise, none after its packet is shown.
+
+    Containers do not always know (Matroska stores no such times), and across a join they would step back.
+    As encoders do, each packet gets the time at which the one so many places before it is shown, counted in
+    the order of showing, as the deepest reordering asks for.
+
+    Args:
+        shown: when each is shown, in ticks, in the order of storage; all differ.
+        step: between the first ones, which are decoded before anything is shown.
+    """
+    times = sorted(shown)
+    rank = {time: i for i, time in enumerate(times)}
+    depth = max((i - rank[time] for i, time in enumerate(shown)), default=0)
+    for i in range(len(times)):
+        yield times[i - depth] if i >= depth else times[0] - (depth - i) * step
+
+
+def _joined(runs: Sequence[Run]) -> Iterator[int]:
+    """When packets are shown in the result, in ticks, as stored."""
+    joined = 0
+    for run in runs:
+        yield from (joined + time - run.start for time in run.times)
+        joined += run.end - run.start
+
+
 def _join(mp4: CopiedMp4, info: VideoInfo, runs: Sequence[Run], intervals: list[Interval],
           report: Callable[[float], None]) -> None:
     """Writes pictures and sound side by side, so that neither waits in memory for the other."""
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
     total, joined = sum(run.end - run.start for run in runs), 0
     with open_video(info.path) as (container, stream):
+        mp4.order = decoding_times([*_joined(runs)], max(1, round(1 / info.fps / stream.time_base)))
         for run in runs:
-            for number, packet in enumerate(_from_key(container, stream, info, run.start * stream.time_base)):
+            for number, packet in enumerate(_from_key(container, stream, info, run.key * stream.time_base)):
                 if number == run.count:
                     break
-                if packet.pts < run.start:
+                if packet.pts < run.key:
                     continue   # shown before the key frame, by help of what is not there
                 at = joined + packet.pts - run.start
-                mp4.copy(packet, joined - run.start, stream)
+                mp4.copy(packet, at, stream)
                 while mp4.heard_s < at * stream.time_base and (samples := next(sound, None)) is not None:
                     mp4.play(samples)
-                report(min(1.0, at / total))
+                report(min(1.0, max(0, at) / total))
             joined += run.end - run.start
     for samples in sound:
         mp4.play(samples)
@@ -166,17 +198,37 @@ def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_
     begin, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
     end += (info.start_s + end_s) % stream.time_base > 0   # times to whole ticks: pictures before the end count
     shown, ends = [], []
-    for packet in _from_key(container, stream, info, info.start_s + start_s):
+    for packet in _shown(_from_key(container, stream, info, info.start_s + start_s), stream, info):
         shown.append(packet.pts)
         ends.append(packet.pts + (packet.duration or 1))
         if (packet.pts - max(begin, end)) * stream.time_base > LOOK_AHEAD_S:
             break
-    wanted = max(i for i, pts in enumerate(shown) if pts < max(end, shown[0] + 1))
+    key = shown[0]
+    wanted = max(i for i, pts in enumerate(shown) if pts < max(end, key + 1))
     while wanted + 1 < len(shown) and min(shown[wanted + 1:]) < max(shown[:wanted + 1]):
         latest = max(shown[:wanted + 1])
         wanted = max(i for i, pts in enumerate(shown) if pts < latest)
-    rest = shown[wanted + 1:]
-    return Run(shown[0], min(rest) if rest else max(ends), wanted + 1)
+    rest, kept = shown[wanted + 1:], shown[:wanted + 1]
+    first = int(info.start_s // stream.time_base)
+    return Run(max(key, first), min(rest) if rest else max(ends), len(kept), key, tuple(t for t in kept if t >= key))
+
+
+def _shown(packets: Iterator[Packet], stream: VideoStream, info: VideoInfo) -> Iterator[Packet]:
+    """Packets up to the first one that an edit list hides, but for those before the video's first picture.
+
+    Raises:
+        InputError: the edit list hides some in the middle.
+    """
+    first, hidden = info.start_s // stream.time_base, None
+    for packet in packets:
+        if packet.is_discard and packet.pts >= first:
+            hidden = packet.pts if hidden is None else max(packet.pts, hidden)
+        elif hidden is None:
+            yield packet
+        elif packet.pts > hidden:
+            raise InputError(f"{info.path}: its edit list hides pictures at "
+                             f"{float(hidden * stream.time_base - info.start_s):.1f} s, which copying would show; "
+                             "leave --copy out")
 
 
 def _from_key(container: InputContainer, stream: VideoStream, info: VideoInfo, time_s: Fraction) -> Iterator[Packet]:
@@ -189,7 +241,7 @@ def _from_key(container: InputContainer, stream: VideoStream, info: VideoInfo, t
         whole = earlier_s is None or time_s - info.start_s <= earlier_s
         if not seek(container, stream, info.start_s - 1 if whole else time_s - earlier_s) and not whole:
             continue
-        place = _last_key(container, stream, begin, whole)
+        place = _last_key(container, stream, begin, info.start_s // stream.time_base, whole)
         if place is not None:
             break
     else:
@@ -203,11 +255,14 @@ def _from_key(container: InputContainer, stream: VideoStream, info: VideoInfo, t
                 yield packet
 
 
-def _last_key(container: InputContainer, stream: VideoStream, begin: int, whole: bool) -> int | None:
-    """Time stamp of the last key frame at or before `begin`; else, of the `whole` file, of the first."""
+def _last_key(container: InputContainer, stream: VideoStream, begin: int, first: int, whole: bool) -> int | None:
+    """Time stamp of the last key frame at or before `begin`; else, of the `whole` file, of the first.
+
+    Hidden ones count only before the video's `first` picture.
+    """
     found = None
     for packet in read_packets(container, stream):
-        if not packet.size or packet.pts is None:
+        if not packet.size or packet.pts is None or (packet.is_discard and packet.pts >= first):
             continue
         if packet.is_keyframe and (packet.pts <= begin or (whole and found is None)):
             found = packet.pts

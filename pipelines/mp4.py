@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -28,6 +29,7 @@ H264 = dict(preset="superfast", crf="22")   # as good as veryfast at 20 in two t
 TICKS = (10_000, 1_000_000)        # a second in the result has at least and at most so many
 MS = Fraction(1, 1000)             # subtitles and chapters are timed to it
 KEPT_METADATA = ("title", "artist", "date", "creation_time", "copyright", "comment", "description")
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}   # errors of the disk
 LONGEST_CUE_BYTES = 65_535         # what its 16 bits of length can say
 SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -44,7 +46,10 @@ Chapter = tuple[Fraction, Fraction, str]   # [start, end) in seconds of the resu
 
 
 class Mp4:
-    """An mp4 being written; what goes wrong names the output.
+    """An mp4 being written; what goes wrong with its place names the output, all else the video.
+
+    Attributes:
+        hint: what to do about a video that cannot be written so.
 
     Args:
         temporary: the file to write; `out` is its name in messages.
@@ -52,6 +57,8 @@ class Mp4:
         chapters: ascending and apart.
         cues: subtitles in the result's time, by rising start; they become a track of their own.
     """
+
+    hint = "convert it to H.264 first"
 
     def __init__(self, temporary: Path, out: Path, info: VideoInfo, chapters: Sequence[Chapter] = (),
                  cues: Sequence[Cue] = ()):
@@ -129,8 +136,10 @@ class Mp4:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as err:
             reason = getattr(err, "strerror", None) or err
-            raise InputError(f"{self.out}: could not be written ({reason}); make room on the disk or name another "
-                             "place") from err
+            if getattr(err, "errno", None) in NO_PLACE:
+                raise InputError(f"{self.out}: could not be written ({reason}); make room on the disk or name "
+                                 "another place") from err
+            raise InputError(f"{self.info.path}: its cut could not be written ({reason}); {self.hint}") from err
 
 
 class EncodedMp4(Mp4):

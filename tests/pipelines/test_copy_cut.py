@@ -1,5 +1,7 @@
 """Cuts that copy: the source's very pictures from key frames on, told truly, with the sound beside them."""
 
+import errno
+import struct
 from fractions import Fraction
 
 import av
@@ -8,7 +10,9 @@ import pytest
 
 from common.errors import InputError
 from pipelines.audio import read_audio
-from pipelines.copy_cut import copy_cut, kept_intervals, plan_copy
+from pipelines.copy_cut import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy
+from pipelines.cut import cut
+from pipelines.mp4 import EncodedMp4
 from pipelines.subtitles import Cue, own_subtitles
 from pipelines.video import probe
 from tests.media import (
@@ -20,6 +24,7 @@ from tests.media import (
     corner_names,
     corner_picture,
     decoded,
+    hide_beginning,
     read_number,
     write_film,
     write_video,
@@ -35,6 +40,12 @@ def keys(path):
         stream = container.streams.video[0]
         times = [p.pts * p.time_base for p in container.demux(stream) if p.is_keyframe and p.pts is not None]
     return [t - decoded(path)[0][0] for t in times]
+
+
+def test_the_media_have_b_frames(tmp_path):
+    with av.open(str(write_video(tmp_path / "a.mp4", 40, **SCENES))) as container:
+        stored = [p.pts for p in container.demux(video=0) if p.pts is not None]
+    assert stored != sorted(stored)
 
 
 def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), longest_group=5):
@@ -66,9 +77,11 @@ def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), longest_group=5)
     (".mp4", dict(options=dict(g="12", bf="0"))), (".mp4", SCENES), (".mkv", SCENES), (".ts", SCENES), (".mov", SCENES),
     (".mp4", dict(options={**B_FRAMES, "x264-params": "open-gop=1:b-pyramid=normal:bframes=4"})),
     (".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"})),
+    (".mkv", dict(options={**B_FRAMES, "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"})),
     (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
     (".mp4", dict(codec="libx265", options={"preset": "ultrafast", "x265-params": "log-level=error:keyint=12:bframes=3"})),
     (".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12"))),
+    (".mp4", dict(codec="libsvtav1", size=(128, 96), options=dict(preset="12", crf="20", g="12"))),
     (".mp4", dict(options={**B_FRAMES, "g": "9999", "sc_threshold": "0"}))])
 def test_pictures_are_the_sources_own(tmp_path, suffix, options):
     check_copy(write_video(tmp_path / f"a{suffix}", 100, **options), PIECES, tmp_path / "out.mp4", longest_group=8)
@@ -84,6 +97,62 @@ def test_pieces_that_come_to_touch_are_joined(tmp_path):
     path = write_video(tmp_path / "a.mp4", 100, options=dict(g="50", bf="0", sc_threshold="0"))
     kept = check_copy(path, [(Fraction(1), Fraction(6, 5)), (Fraction(8, 5), Fraction(9, 5)), (3, 4)], tmp_path / "out.mp4")
     assert kept == [(0, Fraction(9, 5)), (2, 4)]
+
+
+@pytest.mark.parametrize("pieces", [[(0, 1), (2, 3)], [(0.2, 0.4), (0.9, 1.2)], [(2.5, 3.5)]])
+@pytest.mark.parametrize("hidden", [7, 13, 40])
+def test_what_an_edit_list_hides_stays_hidden(tmp_path, hidden, pieces):
+    """Key frames at 0, 12, 24 ... of which the first ones lie before the edit list's beginning."""
+    path = hide_beginning(write_video(tmp_path / "a.mp4", 130, sound=clicks([1], 5.2), **SCENES), Fraction(hidden, 25))
+    runs = plan_copy(path, pieces)
+    kept = kept_intervals(probe(path), runs)
+    assert kept[0][0] >= 0 and all(a <= begin < b for begin, (a, b) in zip([p[0] for p in pieces][:len(kept)], kept, strict=True))
+    copy_cut(path, runs, tmp_path / "out.mp4")
+    expected = [hidden + round(25 * a) + i for a, b in kept for i in range(round(25 * (b - a)))]
+    found = decoded(tmp_path / "out.mp4")
+    assert [read_number(picture) for _, picture in found] == expected and len(expected) > 9
+    assert [float(time_s) for time_s, _ in found] == pytest.approx([i / 25 for i in range(len(found))], abs=0.001)
+
+
+def test_an_edit_list_that_hides_the_end(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 60, **SCENES)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    data[at:at + 4] = (1400).to_bytes(4, "big")                       # ms of 2,400
+    path.write_bytes(data)
+    assert probe(path).n_frames == 35
+    runs = plan_copy(path, [(0.6, 1.4)])
+    copy_cut(path, runs, tmp_path / "out.mp4")
+    numbers = [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")]
+    assert numbers == list(range(12, 12 + len(numbers))) and 32 <= numbers[-1] < 35
+
+
+def test_an_edit_list_that_hides_the_middle_is_refused(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 100, **SCENES)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") - 4                                      # two edits: 0.4 s, then from 1.48 s on
+    (size,), edits = struct.unpack(">I", data[at:at + 4]), at - 8
+    first, = struct.unpack(">i", data[at + 20:at + 24])
+    tick = av.open(str(path)).streams.video[0].time_base
+    data[at:at + size] = struct.pack(">I4sIIIiIIiI", size + 12, b"elst", 0, 2, 400, first, 0x10000, 1000,
+                                     first + round(Fraction(37, 25) / tick), 0x10000)
+    for name in (b"moov", b"trak", b"edts"):                          # the boxes around grow
+        place = edits if name == b"edts" else data.index(name) - 4
+        data[place:place + 4] = struct.pack(">I", struct.unpack(">I", data[place:place + 4])[0] + 12)
+    path.write_bytes(data)
+    assert [read_number(p) for _, p in decoded(path)][8:12] == [8, 9, 37, 38]
+    with pytest.raises(InputError, match=r"its edit list hides pictures at \d\.\d s, which copying would show; leave --copy out"):
+        plan_copy(path, [(0.1, 1)])
+
+
+def test_times_of_decoding_rise_and_never_follow_those_of_showing():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        times = np.cumsum(rng.integers(1, 50, 40))
+        shown = [int(t) for part in np.split(times, 8) for t in rng.permutation(part)]
+        found = list(decoding_times(shown, 7))
+        assert all(a < b for a, b in zip(found, found[1:], strict=False))
+        assert all(a <= b for a, b in zip(found, shown, strict=True)) and len(found) == 40
 
 
 def test_variable_frame_rate_and_a_late_start(tmp_path):
@@ -127,6 +196,26 @@ def test_what_cannot_be_copied(tmp_path, suffix, codec, message):
     path = write_video(tmp_path / f"a{suffix}", 30, codec=codec, options={})
     with pytest.raises(InputError, match=message):
         plan_copy(path, [(0, 1)])
+
+
+def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypatch):
+    path = write_film(tmp_path / "film.mp4")
+
+    errors = [av.error.ArgumentError(22, "Invalid argument"), OSError(errno.ENOSPC, "No space left on device")]
+
+    def refuse(self):
+        raise errors[0]
+
+    monkeypatch.setattr(CopiedMp4, "add_other_streams", refuse)
+    with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); leave --copy out"):
+        copy_cut(path, plan_copy(path, [(1, 2)]), tmp_path / "out.mp4")
+    monkeypatch.setattr(EncodedMp4, "add_other_streams", refuse)
+    with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); convert it"):
+        cut(path, [(1, 2)], tmp_path / "out.mp4")
+    del errors[0]
+    for write in (lambda out: cut(path, [(1, 2)], out), lambda out: copy_cut(path, plan_copy(path, [(1, 2)]), out)):
+        with pytest.raises(InputError, match=r"out\.mp4: could not be written \(No space left on device\); make room"):
+            write(tmp_path / "out.mp4")
 
 
 def test_bad_outputs_and_what_fails_leave_nothing(tmp_path):

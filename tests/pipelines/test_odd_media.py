@@ -10,7 +10,7 @@ import pytest
 from common.errors import InputError
 from pipelines.encode import encode_video
 from pipelines.video import Reading, frames_at, probe
-from tests.media import B_FRAMES, clicks, numbered_picture, read_number, write_video
+from tests.media import B_FRAMES, clicks, hide_beginning, numbered_picture, read_number, write_video
 from tests.pipelines.fakes import colour_encoders
 
 
@@ -79,14 +79,7 @@ def test_a_matroska_header_that_claims_ten_hours(tmp_path):
 
 
 def test_an_edit_list_that_begins_between_b_frames(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 50, options=B_FRAMES)
-    data = bytearray(path.read_bytes())
-    at = data.index(b"elst") + 12                       # version, flags and count of entries; then the first
-    length, begin, rate = struct.unpack(">IiI", data[at:at + 12])
-    with av.open(str(path)) as container:
-        tick_s = container.streams.video[0].time_base
-    data[at:at + 12] = struct.pack(">IiI", length, begin + round(Fraction(7, 25) / tick_s), rate)
-    path.write_bytes(data)
+    path = hide_beginning(write_video(tmp_path / "a.mp4", 50, options=B_FRAMES), Fraction(7, 25))
     info = probe(path)
     assert info.n_frames == 43 and numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
     assert encode_video(path, colour_encoders(), progress=False).n_clips == 1
