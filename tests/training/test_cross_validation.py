@@ -11,8 +11,10 @@ from scipy.stats import kendalltau
 from common.config import load_config
 from common.errors import InputError
 from datasets.summarization_labels import read_summarized
+from tools.cross_validate import main
 from tools.evaluate import main as evaluate
 from training.cross_validation import RIDGE_LAMBDA, cross_validate, floors, format_result, measure, ridge
+from training.fold_sentences import rescored
 
 T, FRAMES = 24, 240
 CONFIG = """
@@ -79,8 +81,113 @@ def test_all_folds_and_seeds_are_trained_once_and_reported(root, monkeypatch):
     from_file = json.loads((root / "m.json").read_text())["mean"]
     assert {key: round(from_file[name], 4) for key, name in dict(kendall="kendall", spearman="spearman", f1="f1_avg").items()} \
         == result["folds"]["2"][1]
+    assert (result["trainings"], result["earlier"]) == (4, 0) and "earlier run" not in format_result(result)
     monkeypatch.setattr("training.cross_validation.launch", lambda *a, **k: pytest.fail("was trained already"))
-    assert cross_validate(config(root), [1, 2], root / "work")["model"] == result["model"]
+    again = cross_validate(config(root), [1, 2], root / "work")
+    assert again["model"] == result["model"] and "taken from an earlier run: 4 of 4 trainings" in format_result(again)
+    with pytest.raises(pytest.fail.Exception, match="was trained already"):
+        cross_validate(config(root), [1, 2], root / "work", fresh=True)
+
+
+def test_what_changed_since_is_trained_again(root, tmp_path, monkeypatch):
+    """Each of the data, the split and the code; nothing else is."""
+    for name in ("v.h5", "s.json"):
+        (tmp_path / name).write_bytes((root / name).read_bytes())
+    trained = []
+
+    def pretend(leaf, seed, work_dir, dump):
+        trained.append(leaf)
+        (tmp_path / dump).write_text("".join(json.dumps(dict(vid=f"video_{i}", pred_saliency_scores=list(range(T)))) + "\n" for i in range(6)))
+
+    monkeypatch.setattr("training.cross_validation.launch", pretend)
+    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})
+
+    def run(seeds=(1,), **options):
+        trained.clear()
+        cross_validate(config(tmp_path), seeds, tmp_path / "work", **options)
+        return len(trained)
+
+    assert (run(), run(), run([1, 2])) == (2, 0, 2)
+    write(tmp_path, "v", {f"video_{i}": values(i + 100) for i in range(6)})
+    assert (run(), run()) == (2, 0)
+    (tmp_path / "s.json").write_text((tmp_path / "s.json").read_text().replace("[{", "[ {"))
+    assert (run(), run()) == (2, 0)
+    (tmp_path / "code.py").write_text("1")
+    monkeypatch.setattr("training.cross_validation.ROOT", tmp_path)
+    monkeypatch.setattr("training.cross_validation.CODE", ("code.py",))
+    assert (run(), run()) == (2, 0)
+    (tmp_path / "code.py").write_text("2")
+    assert (run(), run(), run(fresh=True), run(changes={"model.noise": 0.2}), run()) == (2, 0, 2, 2, 2)
+
+
+def test_settings_and_sentences_are_changed_by_options(root, monkeypatch, capsys):
+    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})   # which take long and are tested below
+    options = ["--seeds", "1", "--work-dir", str(root / "set"), "--set", "model.alike=0.5", "--set", "stages.epochs=2", "--set",
+               "stages.validation.interval=2"]
+    assert main([config(root), *options]) == 0
+    leaf = load_config(root / "set" / "fold0_seed1" / "config.py")
+    assert (leaf.model.alike, leaf.stages.epochs, leaf.model.axes, leaf.data.val.fold) == (0.5, 2, 5, 0)
+    first = json.loads((root / "set" / "folds.json").read_text())
+    assert first["changes"]["model.alike"] == "0.5" and first["sentences"] == "own"
+    found = {}
+    for sentences in ("other", "none", "own"):
+        assert main([config(root), *options, "--sentences", sentences]) == 0
+        assert "taken from an earlier run: 2 of 2 trainings" in capsys.readouterr().out
+        found[sentences] = json.loads((root / "set" / "folds.json").read_text())["folds"]["1"]
+    assert found["own"] == first["folds"]["1"]
+    videos = read_summarized(root / "v.h5", None, ("features",), "features_text")
+    names = json.loads((root / "s.json").read_text())[0]["test_keys"]
+    own = rescored(root / "set" / "fold0_seed1", {name: videos[name] for name in names}, "own")
+    dumped = [json.loads(line) for line in (root / "set/fold0_seed1/scores.jsonl").read_text().splitlines()]
+    for line in dumped:
+        np.testing.assert_allclose(own[line["vid"]], line["pred_saliency_scores"], atol=2e-6)
+    other, none = (rescored(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, s)[names[0]] for s in ("other", "none"))
+    assert min(np.abs(a - b).max() for a, b in ((own[names[0]], other), (other, none), (none, own[names[0]]))) > 1e-5
+    turned = {name: replace(videos[name], text=videos[names[(i + 1) % 3]].text) for i, name in enumerate(names)}
+    for name, scores in rescored(root / "set" / "fold0_seed1", turned, "own").items():
+        np.testing.assert_array_equal(scores, rescored(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, "other")[name])
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--set", "model.alik=0"], "unknown key 'alik'; did you mean 'alike'"), (["--set", "alike"], "--set alike: write KEY.KEY=VALUE"),
+    (["--set", "a b=1"], "--set a b=1: write KEY.KEY=VALUE"), (["--set", "model=1", "--set", "model.alike=0"], "another one sets 'model' itself"),
+    (["--sentences", "captions"], "has no encoders"),
+])
+def test_odd_options_are_one_error(root, tmp_path, capsys, monkeypatch, options, message):
+    monkeypatch.setattr("training.cross_validation._train", lambda leaf, work, *rest: (leaf.parent, False))
+    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})
+    assert main([config(root), "--seeds", "1", "--work-dir", str(tmp_path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_stopping_is_no_traceback(root, monkeypatch, capsys):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.cross_validation.cross_validate", stop)
+    assert main([config(root)]) == 130 and "the same command goes on" in capsys.readouterr().err
+
+
+def test_captions_are_of_the_shots(monkeypatch):
+    """Two shots; the captioner names what each one's columns say, and the embeddings are of the sentences."""
+    from types import SimpleNamespace
+
+    from training.fold_sentences import captions
+
+    class Eyes:
+        parts = dict(a=2, b=1)   # noqa: RUF012
+
+        def name(self, features, text):
+            return ["dog", "cat"], features["a"]
+
+    class Words:
+        def encode(self, texts):
+            return [SimpleNamespace(pooler_output=np.array([len(texts), "cat" in text], dtype=float)) for text in texts]
+
+    features = np.zeros((40, 3), dtype=np.float32)
+    features[:20, 0], features[20:, 1] = 1, 1
+    said = captions(features, SimpleNamespace(visual=Eyes(), text=Words()))
+    assert said.tolist() == [[2, 1], [2, 0]]   # "This shows a cat." comes before "This shows a dog."
 
 
 def test_an_epoch_chosen_on_the_tested_fold_is_refused(root):
@@ -98,7 +205,7 @@ def test_f1_is_over_users_as_the_dataset_says(root):
     avg, most = (cross_validate(str(root / f"{reduce}.py"), [1], root / f"work_{reduce}") for reduce in ("avg", "max"))
     assert most["model"]["mean"]["kendall"] == avg["model"]["mean"]["kendall"] > 0.3
     assert most["model"]["mean"]["f1"] > avg["model"]["mean"]["f1"] + 2 and most["floors"]["random"]["f1"] > avg["floors"]["random"]["f1"]
-    assert set(most["floors"]) == {"random", "ridge", "human"} and set(most["floors"]["human"]) == {"f1"}
+    assert set(most["floors"]) == {"random", "ridge", "ridge, alike", "human"} and set(most["floors"]["human"]) == {"f1"}
     line = next(line for line in format_result(most).splitlines() if line.startswith("human"))
     assert line.split()[1:3] == ["-", "-"] and float(line.split()[3]) == pytest.approx(most["floors"]["human"]["f1"], abs=1e-3)
 
@@ -127,6 +234,11 @@ def test_ridge_equals_its_definition(root):
         y = np.concatenate([videos[name].gtscore - videos[name].gtscore.mean() for name in train]) / np.sqrt(T)
         weights = np.linalg.solve(X.T @ X + RIDGE_LAMBDA * (X**2).sum() * np.eye(5 - shared), X.T @ y)
         assert np.allclose(ridge(videos, train, ["video_0"], shared)["video_0"], rows("video_0", 5 - shared) @ weights)
+    own = ridge(videos, train, ["video_0"])["video_0"]
+    own, x = (own - own.mean()) / own.std(), rows("video_0")
+    passed = np.array([sum(x[t] @ x[u] * own[u] for u in range(T)) for t in range(T)])
+    np.testing.assert_allclose(ridge(videos, train, ["video_0"], alike=0.75)["video_0"],
+                               0.25 * own + 0.75 * (passed - passed.mean()) / passed.std())
     smooth = np.convolve(videos["video_0"].features[:, 0], np.ones(5) / 5, "same")
     assert np.corrcoef(ridge(videos, train, ["video_0"])["video_0"], smooth)[0, 1] > 0.8
 
@@ -145,4 +257,10 @@ def test_the_titles_floor_is_the_cosine_of_centred_frames_and_titles(root):
     best = np.mean([[measure({n: videos[n].features[:, 2 + int(n[-1]) % 3] * (1 if int(n[-1]) < 3 else -1)}, videos, [n])["spearman"]
                      for n in fold["test_keys"]] for fold in folds])
     assert found["title"]["spearman"] > 0.8 * best > 0.5 and "title" not in floors(videos, folds)
-    assert set(found) == {"random", "ridge", "title", "human"} and found["human"]["spearman"] > 0.8
+    assert set(found) == {"random", "ridge", "ridge, alike", "title", "human", "raters' mean", "other raters"}
+    assert found["human"]["spearman"] > 0.8
+    for name, mean in (("raters' mean", lambda users, i: users.mean(axis=0)), ("other raters", lambda users, i: np.delete(users, i, 0).mean(axis=0))):
+        taus = [[np.mean([kendalltau(mean(videos[n].user_scores, i), user).statistic for i, user in enumerate(videos[n].user_scores)])
+                 for n in fold["test_keys"]] for fold in folds]
+        assert found[name]["kendall"] == pytest.approx(np.mean(taus), abs=2e-4)
+    assert found["raters' mean"]["kendall"] > found["other raters"]["kendall"] > found["human"]["kendall"]
