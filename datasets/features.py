@@ -53,6 +53,15 @@ def _load(path: Path, key: str | None) -> tuple[np.ndarray | None, list[str]]:
         return (loaded[key] if key in loaded.files else None), loaded.files
 
 
+def stored_dtype(path: str | os.PathLike, key: str | None = None) -> str | None:
+    """The type of the numbers in a feature file, as numpy calls it; None for a file that cannot be read."""
+    try:
+        array, _ = _load(Path(path), key)
+    except Exception:   # see `read_array`, which says what is wrong
+        return None
+    return None if array is None else array.dtype.name
+
+
 def read_matrix(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     """As `read_array`, and it must be (rows, width)."""
     array = read_array(path, key)

@@ -15,7 +15,7 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
 
-from .features import DTYPES, PACK_SUFFIX, read_matrix
+from .features import DTYPES, PACK_SUFFIX, read_matrix, stored_dtype
 from .labels import refuse
 
 VERSION = 1
@@ -64,26 +64,37 @@ class PackedFeatures:
         return np.asarray(found) if found.flags.writeable else np.array(found)
 
     def faults(self, deep: bool = False) -> list[str]:
-        """How the pack differs from the files that it was made of; empty where those are not at hand.
+        """How the pack differs from the files that it was made of.
 
         Args:
-            deep: compare every value, not only names, sizes and times.
+            deep: compare every value, not only names, sizes and times, and look for NaN; files that are gone are
+                faults then, which in training are not missed.
         """
         source = self.path.parent / self.source
+        faults = []
+        if deep and not self._is_finite():
+            faults.append(f"{self.path}: holds NaN or infinity; pack its folder again with tools/pack_features.py")
         if not source.is_dir():
-            return []
+            gone = f"{self.path}: {source}, of which it was made, is not there, so nothing can be compared"
+            return [*faults, gone] if deep else []
         files = feature_files(source)
-        faults = [f"{self.path}: lacks {name}, which stands in {source}" for name in files if name not in self.items]
-        for name, (_, _, size, time_ns) in self.items.items():
-            if name not in files:
-                continue
-            stat = files[name].stat()
-            same = np.array_equal(self.read(name), read_matrix(files[name], self.key).astype(self.data.dtype)) \
-                if deep else (stat.st_size, stat.st_mtime_ns) == (size, time_ns)
-            if not same:
-                faults.append(f"{self.path}: {files[name]} has changed since; pack its folder again with "
-                              "tools/pack_features.py")
-        return faults
+        faults += [f"{self.path}: lacks {name}, which stands in {source}" for name in files if name not in self.items]
+        if deep:
+            faults += [f"{self.path}: holds {name}, which is gone from {source}" for name in self.items
+                       if name not in files]
+        return faults + [
+            f"{self.path}: {files[name]} has changed since; pack its folder again with tools/pack_features.py"
+            for name in self.items if name in files and not self._is_same(name, files[name], deep)]
+
+    def _is_finite(self) -> bool:
+        return all(np.isfinite(self.read(name)).all() for name in self.items)
+
+    def _is_same(self, name: str, path: Path, deep: bool) -> bool:
+        if deep:
+            with np.errstate(over="ignore"):
+                return np.array_equal(self.read(name), read_matrix(path, self.key).astype(self.data.dtype))
+        stat = path.stat()
+        return [stat.st_size, stat.st_mtime_ns] == list(self.items[name][2:])
 
 
 def _mapped(path: Path) -> np.memmap:
@@ -112,7 +123,7 @@ def feature_files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = "float16",
+def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str | None = None,
                 out: str | os.PathLike | None = None,
                 progress: Callable[[Iterable], Iterable] = iter) -> Path:
     """Packs the feature files of a folder; the pack appears whole or not at all, and replaces an older one.
@@ -121,7 +132,8 @@ def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = 
         folder: of `.npz` or `.npy` files, (rows, width) each.
         key: of the array inside `.npz` files; None for the only one of `features`, `last_hidden_state`,
             `token` that the first file has.
-        dtype: float16 or float32; numbers too large for float16 are refused.
+        dtype: float16 or float32; numbers too large for float16 are refused. None for that of the files, float32
+            where they differ or are of another.
         out: `{folder}.pack` beside it when left out; the name must end in `.pack`.
         progress: wraps the loops over files, e.g. tqdm.
 
@@ -134,7 +146,7 @@ def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = 
     """
     folder = Path(folder)
     out = Path(out if out is not None else folder.resolve().with_name(folder.resolve().name + PACK_SUFFIX)).resolve()
-    if dtype not in DTYPES or out.suffix != PACK_SUFFIX:
+    if dtype not in (None, *DTYPES) or out.suffix != PACK_SUFFIX:
         raise InputError(f"{out}, {dtype}: a pack's name ends in {PACK_SUFFIX}, its dtype is float16 or float32")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of features")
@@ -144,6 +156,7 @@ def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str = 
     if not files:
         raise InputError(f"{folder}: holds no .npz or .npy file")
     key = key if key is not None else _find_key(next(iter(files.values())))
+    dtype = dtype if dtype is not None else _own_dtype(files, key)
     items, width = _survey(files, key, dtype, progress)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", suffix=PACK_SUFFIX, dir=out.parent))
@@ -182,6 +195,11 @@ def _find_key(path: Path) -> str | None:
     if not found:
         raise InputError(f"{path}: holds none of {', '.join(known)}; name its array with --key")
     return found[0]
+
+
+def _own_dtype(files: dict[str, Path], key: str | None) -> str:
+    """float16 where all files are; faulty ones are named later."""
+    return "float16" if all(stored_dtype(path, key) in (None, "float16") for path in files.values()) else "float32"
 
 
 def _survey(files: dict[str, Path], key: str | None, dtype: str,

@@ -20,12 +20,18 @@ class FeatureSource:
         path: a folder, a pattern with a name in braces, or a pack, or a pattern inside one.
         name: the file's name in a folder, with the same braces.
         key: of the array inside `.npz` files.
+
+    Raises:
+        InputError: a pack that cannot be read, or of another key.
     """
 
     def __init__(self, path: str | os.PathLike, name: str, key: str | None = None):
         self.path, self.key = str(path), key
         self._pattern = Path(self.path) if "{" in self.path else Path(self.path) / name
         self._pack = PackedFeatures(self._pattern.parent) if self._pattern.parent.suffix == PACK_SUFFIX else None
+        if self._pack is not None and None not in (key, self._pack.key) and key != self._pack.key:
+            raise InputError(f"{self._pack.path}: holds {self._pack.key!r} of its files, not {key!r}; pack its folder "
+                             f"again with tools/pack_features.py --key {key}")
         self._width: tuple[int, str] | None = None   # and the file that it is known by
 
     def read(self, **names: int | str) -> np.ndarray:

@@ -22,7 +22,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folders of .npz or .npy files")
     parser.add_argument("--key", help="array inside .npz files (default: features, last_hidden_state or token)")
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
+    parser.add_argument("--dtype", choices=("float16", "float32"),
+                        help="of the pack (default: that of the files; float16 halves float32 files, and rounds)")
     parser.add_argument("--check", action="store_true", help="compare packs with their folders, value by value")
     return parser.parse_args(argv)
 
@@ -46,8 +47,20 @@ def pack(args: argparse.Namespace) -> int:
         made = PackedFeatures(pack_folder(folder, args.key, args.dtype, progress=progress))
         size_mb = made.data.nbytes / 1e6
         print(f"{made.path}: {len(made.items)} files, {made.data.shape[0]} rows of {made.data.shape[1]}, "
-              f"{made.data.dtype}, {size_mb:.1f} MB")
+              f"{made.data.dtype}, {size_mb:.1f} MB" + (_rounding(made, Path(folder)) if args.dtype == "float16" else ""))
     return 0
+
+
+def _rounding(made, folder: Path) -> str:
+    """The largest error of a pack in float16, for the screen; "" where nothing was rounded."""
+    import numpy as np
+
+    from datasets.features import read_matrix
+    from datasets.packed import feature_files
+
+    error = max(float(np.abs(made.read(name).astype(np.float32) - read_matrix(path, made.key)).max())
+                for name, path in feature_files(folder).items())
+    return f", rounded by {error:.2g} at most" if error else ""
 
 
 def check(args: argparse.Namespace) -> int:
@@ -58,7 +71,10 @@ def check(args: argparse.Namespace) -> int:
     for folder in args.folders:
         path = Path(folder).resolve()
         pack_path = path if path.suffix == PACK_SUFFIX else path.with_name(path.name + PACK_SUFFIX)
-        found = PackedFeatures(pack_path).faults(deep=True)
+        made = PackedFeatures(pack_path)
+        found = made.faults(deep=True)
+        if args.key and made.key not in (None, args.key):
+            found.insert(0, f"{pack_path}: holds {made.key!r}, not {args.key!r}; pack its folder again with --key {args.key}")
         faults += found
         print(f"{pack_path}: {len(found)} faults" if found else f"{pack_path}: equals its folder")
     for fault in faults:

@@ -85,7 +85,7 @@ def test_a_pack_without_its_folder_works(folder):
 def test_faulty_files_are_named_and_nothing_is_left(folder, spoil, message):
     spoil(folder)
     with pytest.raises(InputError, match=message):
-        pack_folder(folder)
+        pack_folder(folder, dtype="float16")
     assert [p.name for p in folder.parent.iterdir()] == ["clip"]
 
 
@@ -130,6 +130,45 @@ def test_the_command_packs_and_checks(folder, capsys):
     np.savez(folder / "b.npz", features=np.zeros((3, 5)))
     assert main(["--check", str(folder)]) == 1 and "b.npz has changed" in capsys.readouterr().err
     assert main([str(folder / "none")]) == 2 and "no such folder of features" in capsys.readouterr().err
+
+
+def test_check_misses_nothing(folder, capsys):
+    """A file that is gone, a folder that is gone, NaN in the pack: each is a fault with status 1."""
+    assert main([str(folder)]) == 0 and main(["--check", str(folder)]) == 0
+    pack = folder.with_name("clip.pack")
+    (folder / "c.npz").unlink()
+    assert PackedFeatures(pack).faults() == []   # a training does not miss it
+    assert main(["--check", str(pack)]) == 1 and f"holds c, which is gone from {folder}" in capsys.readouterr().err
+    folder.rename(folder.with_name("away"))
+    assert main(["--check", str(folder)]) == 1
+    shown = capsys.readouterr()
+    assert "clip, of which it was made, is not there, so nothing can be compared" in shown.err and "equals" not in shown.out
+    raw = bytearray((pack / "data.npy").read_bytes())
+    raw[-2:] = np.float16(np.nan).tobytes()
+    (pack / "data.npy").write_bytes(raw)
+    assert main(["--check", str(folder)]) == 1 and "clip.pack: holds NaN or infinity" in capsys.readouterr().err
+
+
+def test_a_pack_of_another_key_is_refused(tmp_path, capsys):
+    (tmp_path / "t").mkdir()
+    np.savez(tmp_path / "t/qid1.npz", features=np.zeros((2, 3)), last_hidden_state=np.ones((2, 3)))
+    assert main([str(tmp_path / "t")]) == 0
+    with pytest.raises(InputError, match="t.pack: holds 'features' of its files, not 'last_hidden_state'"):
+        FeatureSource(tmp_path / "t.pack", "qid{qid}.npz", "last_hidden_state")
+    assert main(["--check", str(tmp_path / "t"), "--key", "last_hidden_state"]) == 1
+    assert "holds 'features', not 'last_hidden_state'" in capsys.readouterr().err
+    assert main([str(tmp_path / "t"), "--key", "last_hidden_state"]) == 0
+    assert FeatureSource(tmp_path / "t.pack", "qid{qid}.npz", "last_hidden_state").read(qid=1).mean() == 1
+
+
+def test_numbers_stay_as_they_are_unless_asked(tmp_path, capsys):
+    values = np.array([[1e-9, 0.1]], np.float32)
+    (tmp_path / "v").mkdir()
+    np.savez(tmp_path / "v/a.npz", features=values)
+    assert main([str(tmp_path / "v")]) == 0 and "rounded" not in capsys.readouterr().out
+    np.testing.assert_array_equal(PackedFeatures(tmp_path / "v.pack").read("a"), values)
+    assert main([str(tmp_path / "v"), "--dtype", "float16"]) == 0
+    assert "float16, 0.0 MB, rounded by 2.4e-05 at most" in capsys.readouterr().out
 
 
 def test_what_is_larger_than_memory_is_read_all_the_same(folder, monkeypatch):
