@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from common.errors import InputError
@@ -89,7 +89,7 @@ def read_question(catalogue: Catalogue, limits: Limits, sentences: str | list[st
     if mode == "shorts":
         if not isinstance(count, (int, float)) or not 1 <= count <= MOST_SHORTS or count != int(count):
             raise InputError(f"Ask for 1 to {MOST_SHORTS} shorts")
-        shorts = parse_shorts(int(count), str(length))
+        shorts = replace(parse_shorts(int(count), str(length)), settled=False)   # that is the cut's work
     else:
         asked_for = parse_budget(str(budget))
     form = Form(aspect=parse_aspect(shape) if shape else None, exports=LISTS)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from common.errors import InputError
 from models.encoders import Encoders
+from pipelines.calm import Span
 from pipelines.encode import encode_video
 from pipelines.outputs import Form, write_outputs
 from pipelines.probe import probe
+from pipelines.question import Shorts
 from pipelines.subtitles import own_subtitles
 from pipelines.summary import Summary
 
@@ -44,23 +46,29 @@ def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limit
         raise InputError(without_folder(str(err), path)) from err
 
 
-def cut(summary: Summary, folder: Path, form: Form, called: str, told: Callable[[float], None]) -> list[str]:
-    """Writes a summary's files.
+def cut(summary: Summary, wish: Shorts, folder: Path, form: Form, called: str,
+        told: Callable[[float], None]) -> tuple[list[str], list[Span]]:
+    """Writes a summary's files, after its pieces were made to begin and end with what they show.
 
     Args:
         summary: as asked.
+        wish: in mode `shorts`, what they should be like.
         folder: for the files.
         form: of the files.
         called: what they call the video.
         told: is told the share of the current file that is done.
 
     Returns:
-        Names of the files, the cut first.
+        Names of the files, the cut first, and the pieces.
     """
+    path = summary.video.info.path
     try:
-        return write_outputs(summary, folder, form, told, called=called)
+        told(0.0)
+        if summary.mode == "shorts":
+            summary.settle_shorts(wish)
+        return write_outputs(summary, folder, form, told, called=called), summary.intervals_s
     except InputError as err:
-        raise InputError(without_folder(str(err), summary.video.info.path)) from err
+        raise InputError(without_folder(str(err), path)) from err
 
 
 def ready(encoders: Callable[[], Encoders], told: Callable[[float], None]) -> None:

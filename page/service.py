@@ -153,7 +153,7 @@ class Service:
         return replace(found, took_s=time.perf_counter() - started_s)
 
     async def cut(self, desk: Desk, question: Question, answer: Answer, ended: dict) -> AsyncIterator[Progress]:
-        """Writes the files of an answer; tells how far it is.
+        """Writes the files of an answer, whose pieces are then those that the files have; tells how far it is.
 
         Args:
             ended: gets `folder` and `files`, the cut first, when all is written.
@@ -163,7 +163,7 @@ class Service:
             Stopped: something else was asked meanwhile.
         """
         folder = desk.new_result()
-        work = self.cutters.submit(jobs.cut, answer.summary, folder, question.form, desk.name)
+        work = self.cutters.submit(jobs.cut, answer.summary, question.shorts, folder, question.form, desk.name)
         desk.cutting = work
         try:
             async for progress in self._until_ended(self.cutters, work, "cutting"):
@@ -173,7 +173,8 @@ class Service:
             work.stop()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        ended.update(folder=folder, files=work.result)
+        files, answer.summary.pieces_s = work.result
+        ended.update(folder=folder, files=files)
 
     def _place(self, desk: Desk, model: Model, video: EncodedVideo, cues: list[Cue]) -> None:
         desk.encoded[model.recipe] = video

@@ -82,7 +82,8 @@ class View:
                                  elem_id="budget", max_lines=1)
         with gr.Row(visible=False) as self.shorts:
             self.count = gr.Number(3, label="How many", precision=0, minimum=1, maximum=MOST_SHORTS, min_width=90)
-            self.length = gr.Textbox("15-60", label="Seconds each", max_lines=1, min_width=90)
+            self.length = gr.Textbox("15-60", label="Seconds each", max_lines=1, min_width=90,
+                                     elem_id="length")
         self.model = gr.Dropdown(models, value=self.service.catalogue.default.key, label="Model", elem_id="model",
                                  filterable=False)
         self.about = gr.HTML(html.model_lines([self.service.catalogue.default]))
@@ -171,15 +172,17 @@ class View:
             async for update in self._ready(desk, question):
                 yield update
             answer = await self.service.answer(desk, question)
-            yield {self.asking: "", self.answer: html.answer_section(answer, question),
-                   self.result: html.state(html.Progress("cutting"))}
+            told = html.answer_section(answer, question)
+            yield {self.asking: "", self.answer: told, self.result: html.state(html.Progress("cutting"))}
             ended: dict[str, Any] = {}
             place, before = self.result, ""
             async for progress in self.service.cut(desk, question, answer, ended):
                 if html.state(progress) != before:
                     before = html.state(progress)
                     yield {self.result: before}
-            yield {self.result: html.cut_section(answer.summary, desk, ended["folder"].name, ended["files"])}
+            exact = html.answer_section(answer, question)   # as the files have it
+            yield {self.answer: gr.skip() if exact == told else exact,
+                   self.result: html.cut_section(answer.summary, desk, ended["folder"].name, ended["files"])}
         except InputError as err:
             yield {place: html.fault(str(err))}
         except Stopped:   # something else was asked meanwhile

@@ -81,11 +81,12 @@ class Chooser:
         weights = cut_weights(self.scores, self.shots, spans, self.favoured)
         pieces = best_pieces(self.shots, weights, self.edges_s, wish)
         best_first = sorted(pieces, key=lambda piece: -self.scores[piece[0]:piece[1] + 1].mean())
-        pieces_s = settle(self.video.info, [(self.edges_s[a], self.edges_s[b + 1]) for a, b in best_first], wish, cues,
-                          self.video.clip_len_s)
+        pieces_s = [(self.edges_s[a], self.edges_s[b + 1]) for a, b in best_first]
+        if wish.settled:
+            pieces_s = settle(self.video.info, pieces_s, wish, cues, self.video.clip_len_s)
         shots = self._refined(pieces, len(self.scores))
         inside = [any(first <= a and b <= last for first, last in pieces) for a, b in shots]
-        return Choice(shots, np.flatnonzero(inside), pieces_s)
+        return Choice(shots, np.flatnonzero(inside), sorted(pieces_s))
 
     def _span(self, moment: Moment) -> tuple[int, int]:
         """The first and last clip that a moment touches."""

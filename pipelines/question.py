@@ -80,6 +80,9 @@ def check_mode(mode: str) -> str:
 class Shorts:
     """How many short pieces are wanted, and how long: [shortest_s, longest_s], both ends included.
 
+    `settled`: whether asking looks into the film for their exact ends, which takes seconds; else they are exact to a
+    clip until `Summary.settle_shorts`.
+
     Raises:
         InputError: no piece, or lengths that leave no room for whole shots and words.
     """
@@ -87,6 +90,7 @@ class Shorts:
     count: int = 3
     shortest_s: Fraction = Fraction(15)
     longest_s: Fraction = Fraction(60)
+    settled: bool = True
 
     def __post_init__(self) -> None:
         if self.count < 1:

@@ -22,6 +22,7 @@ from .cut import cut
 from .edit_lists import Piece
 from .encode import EncodedVideo
 from .outputs import JOINED, short_name
+from .question import Shorts
 from .relevance import Moment
 from .sentences import Sentence
 from .subtitles import Cue
@@ -155,6 +156,12 @@ class Summary:
             reach_s = Fraction(self.video.clip_len_s) / 2 + Fraction(self.video.farthest_s)
             self.pieces_s = without_flashes(self.video.info, self.intervals_s, reach_s)
             self.timings_s["borders"] = time.perf_counter() - started_s
+
+    def settle_shorts(self, wish: Shorts) -> None:
+        """Moves the ends of shorts that were asked for without that to where shots begin and nobody speaks."""
+        from .shorts import settle
+        best_first = sorted(self.intervals_s, key=lambda piece: -self.score_of(*piece))
+        self.pieces_s = settle(self.video.info, best_first, wish, self.cues, self.video.clip_len_s)
 
     def save_video(self, path: str | os.PathLike, progress: bool = False) -> None:
         """Writes all the pieces as one mp4, whole or not at all; with chapters and the subtitles of the pieces."""

@@ -34,6 +34,12 @@ def film(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def odd_film(tmp_path_factory):
+    """Red from 20.5 to 28 s; the clip of two seconds in which it begins looks red."""
+    return write_video(tmp_path_factory.mktemp("film") / "odd.mp4", ["grey"] * 41 + ["red"] * 15 + ["grey"] * 24, per_s=2)
+
+
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory, film):
     """Videos that everybody may choose."""
     folder = tmp_path_factory.mktemp("recordings")

@@ -1,6 +1,8 @@
 """The page in a real browser: what people do with it, what they do wrong, and that nobody sees another's files."""
 
+import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -265,18 +267,26 @@ def test_who_closes_the_page_leaves_no_work_and_no_files(visit, film, slow_defau
     assert work.ended.wait(20) and work.state == "stopped" and not desk.folder.exists()
 
 
-def test_two_models_on_one_picture_and_shorts(visit, film):
-    page = watched(visit(), film)
+def test_two_models_on_one_picture_and_shorts_as_their_files_have_them(visit, odd_film):
+    page = watched(visit(), odd_film)
     page.click("text=More: compare two models")
     page.click("#compare input")
     page.click("[role=option]:has-text('wordless')")
     page.click("#mode label:has-text('Shorts')")
+    page.fill("#length input", "4-9")
     page.click("#go")
     page.wait_for_selector(".time .curve.other")
     assert "The <b>wordless</b> model" in page.inner_text(".key")
     assert not page.is_visible("#budget")
     with_cut(page)
     assert page.inner_text("#cut h2") == "The shorts" and page.locator(".files a:has-text('Short 1')").count() == 1
+    with page.expect_download() as download:
+        page.click(".files a:has-text('Scores and moments')")
+    pieces = [[piece["start"], piece["end"]] for piece in json.loads(Path(download.value.path()).read_text())["pieces"]]
+    assert [20.5, 28] in pieces and len(pieces) == 3
+    played = json.loads(page.get_attribute("#cut", "data-cut"))["pieces"]
+    drawn = page.eval_on_selector_all(".row:first-child .kept", "all => all.map(r => +r.getAttribute('x') * 0.04)")
+    assert [piece[:2] for piece in played] == sorted(pieces) and drawn == pytest.approx(sorted(start for start, _ in pieces), abs=0.01)
 
 
 def test_films_that_the_browser_cannot_play_are_played_from_the_cut(visit, film, tmp_path):

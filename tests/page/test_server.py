@@ -60,6 +60,15 @@ def test_send_ask_and_fetch(http, film, tmp_path):
     assert page.headers["content-type"] == "application/octet-stream" and page.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("mode", ["moments", "shorts"])
+def test_what_is_told_is_what_the_files_have(http, odd_film, mode):
+    video = send(http, odd_film.read_bytes())[1]["video"]
+    found = call(http, "ask", video=video, sentences=["red"], mode=mode, budget="30%", count=1, length="4-9")[1][0]
+    written = http.get(found["urls"]["summary.json"]).json()
+    assert found["summary"] == written["summary"] and found["summary"][0]["timestamps"] == ["00:00:20.500", "00:00:28.000"]
+    assert found["pieces"] == written["pieces"] and found["kept"] == written["kept"] == 7.5
+
+
 def test_python_and_curl_as_the_readme_has_them(url, film):
     from gradio_client import Client
     told = subprocess.run(["curl", "-sS", "--data-binary", f"@{film}", f"{url}videos?name=match.mp4"], capture_output=True, check=True)

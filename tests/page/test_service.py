@@ -1,5 +1,8 @@
 import asyncio
+import json
+from dataclasses import replace
 
+import av
 import pytest
 
 from common.errors import InputError
@@ -67,6 +70,27 @@ def test_the_cut_is_written_and_does_not_tell_where_it_lay(service, film):
             text = (ended["folder"] / name).read_text()
             assert str(service.desks.folder) not in text and desk.token not in text
         assert '"video": "My film.mp4"' in (ended["folder"] / "summary.json").read_text()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("keys, whole", [(dict(mode="moments", budget="30%"), (20, 28)), (dict(mode="shorts", count=1, length="4-9"), (20, 28))])
+def test_pieces_are_known_to_the_clip_at_once_and_with_the_cut_as_its_files_have_them(service, odd_film, monkeypatch, keys, whole):
+    async def run():
+        desk, asked_for, ended = sent(service, odd_film), question(service, **keys), {}
+        await all_of(service.watched(desk, service.catalogue.default))
+        with monkeypatch.context() as patched:
+            patched.setattr(av, "open", None)   # nothing is read from the film while people wait for an answer
+            answer = await service.answer(desk, asked_for)
+        assert answer.summary.intervals_s == [whole]
+        await all_of(service.cut(desk, asked_for, answer, ended))
+        written = json.loads((ended["folder"] / "summary.json").read_text())
+        assert answer.summary.intervals_s == [(20.5, 28)] and written["pieces"][0]["start"] == 20.5
+        assert [dict(frame=frame) for frame in answer.summary.frames] == [dict(frame=piece["frame"]) for piece in written["summary"]]
+        at_once = service.catalogue.load(asked_for.model).summarize(
+            desk.encoded["colours"], ["red"], asked_for.budget, mode=asked_for.mode, shorts=replace(asked_for.shorts, settled=True))
+        at_once.keep_whole_shots()
+        assert at_once.intervals_s == answer.summary.intervals_s   # and as the command line has them
 
     asyncio.run(run())
 

@@ -63,22 +63,23 @@ def colour_encoders(with_sound: bool = False) -> Encoders:
 
 
 def write_video(path: Path, colours: Sequence[str], fps: int = 10, size: tuple[int, int] = (64, 48),
-                n_frames: int | None = None, loud_s: Sequence[int] | None = None) -> Path:
+                n_frames: int | None = None, loud_s: Sequence[int] | None = None, per_s: int = 1) -> Path:
     """An H.264 video that shows one named colour a second, over a faint pattern; black is plain.
 
     Args:
         n_frames: fewer frames than the colours give; None for all.
         loud_s: seconds at which a tone sounds; None for a video without sound.
+        per_s: colours a second.
     """
     width, height = size
-    total = len(colours) * fps if n_frames is None else n_frames
+    total = len(colours) * fps // per_s if n_frames is None else n_frames
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps, options=dict(crf="12", preset="ultrafast"))
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = None if loud_s is None else container.add_stream("aac", rate=32000, layout="mono")
         pattern = np.linspace(-24, 24, width)[None, :, None]
         for i in range(total):
-            colour = colours[i // fps]
+            colour = colours[i * per_s // fps]
             picture = np.clip(np.array(COLOURS[colour]) + (0 if colour == "black" else pattern), 0, 255)
             picture = np.broadcast_to(picture, (height, width, 3)).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
