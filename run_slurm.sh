@@ -178,10 +178,11 @@ near_the_limit() {   # a job that ends no epoch within its limit would never com
 }
 trap near_the_limit USR1
 $begin
-srun --kill-on-bad-exit=1 python $(quoted tools/launch.py "$config" --launcher slurm --work-dir "$work_dir")\"\${begin[@]}\" \
+srun --kill-on-bad-exit=1 \
+python $(quoted tools/launch.py "$config" --launcher slurm --work-dir "$work_dir")\"\${begin[@]}\" \
 $(quoted "${given[@]}")&
 task=\$!
-while status=0; wait \"\$task\" || status=\$?; kill -0 \"\$task\" 2> /dev/null; do :; done   # the trap ends wait, too
+while status=0; wait \"\$task\" || status=\$?; kill -0 \"\$task\" 2> /dev/null; do :; done   # the trap ends wait
 ended \"\$status\""
 }
 

@@ -24,7 +24,8 @@ _env_install() {
     "$python" -m venv "$venv" || return 1
   fi
   for file in "${files[@]}"; do
-    stamp="$venv/.installed-$(basename "$file" .txt)-$(cat "$file" "$_env_root/constraints.txt" | cksum | cut -d ' ' -f 1)"
+    stamp="$(cat "$file" "$_env_root/constraints.txt" | cksum | cut -d ' ' -f 1)"
+    stamp="$venv/.installed-$(basename "$file" .txt)-$stamp"
     [ -e "$stamp" ] && continue
     echo "installing $(basename "$file") into .venv (the first time takes a few minutes)" >&2
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
