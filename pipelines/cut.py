@@ -21,6 +21,7 @@ from common.files import atomic_path
 
 from .audio import read_samples
 from .crop import plan_camera
+from .fields import progressive
 from .media import (
     Display,
     exact_s,
@@ -50,7 +51,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
     of the intervals to the sample, faded over 5 ms at the joins. A piece begins with its first picture
     at once. In sparse videos, such as slides, one that has been standing when a piece begins, and
     goes on to for more than a fifth of a second, is shown too. Pictures are turned and shaped as
-    displayed; an odd line or column is left out.
+    displayed; an odd line or column is left out. Interlaced ones become progressive, one for one.
 
     Args:
         path: of a video, or what `probe` said of it.
@@ -111,6 +112,11 @@ def checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float
 
 
 def check_output(path: Path, out: Path) -> None:
+    """Checks that a cut of the video at `path` can be written to `out`.
+
+    Raises:
+        InputError: `out` is a folder, no .mp4, or the video itself.
+    """
     if out.is_dir():
         raise InputError(f"{out}: a folder; name a file in it")
     if out.suffix.lower() != ".mp4":
@@ -121,6 +127,7 @@ def check_output(path: Path, out: Path) -> None:
 
 @contextmanager
 def reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Callable[[float], None]]:
+    """Gives what is called with the share done, from 0 to 1: the caller's own function, or a bar on stderr if asked."""
     if callable(progress):
         yield progress
         return
@@ -151,7 +158,7 @@ def _pictures(info: VideoInfo, display: Display, intervals: list[Interval],
     for (start_s, end_s), frames in zip(intervals, _sources(info, intervals), strict=True):
         kind = PictureType.I
         camera = None if aspect is None else plan_camera(info, display, start_s, end_s, aspect)
-        for time_s, frame in _piece(frames, start_s, end_s):
+        for time_s, frame in progressive(_piece(frames, start_s, end_s)):
             try:
                 picture = frame if _is_ready(frame, display) else to_yuv420p(frame, display)
             except av.error.FFmpegError as err:
