@@ -190,12 +190,6 @@ class FeatureDataset(Dataset):
         return faults
 
 
-def positive_length(clip_len_s: object) -> None:
-    """Refuses what is no length of a clip in seconds."""
-    if isinstance(clip_len_s, bool) or not isinstance(clip_len_s, (int, float)) or not 1e-3 <= clip_len_s < 1e6:
-        raise InputError(f"clip_len_s={clip_len_s!r}: is not a clip's length in seconds, at least 0.001")
-
-
 def labels_of(meta: DataContainer | dict | list) -> list[dict]:
     """Labels of a batch, however deep nncore's containers have nested them."""
     if isinstance(meta, dict):

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from common.errors import InputError
 
-from .base import FeatureDataset, outputs_by_item, positive_length
+from .base import FeatureDataset, outputs_by_item
 from .charades_sta_labels import read_charades
 from .eval import eval_charades
-from .labels import LabelFaults, read_sound, refuse
+from .eval.files import charades_scores
+from .labels import LabelFaults, positive_length, read_sound, refuse
 
 PUNCTUATION = ".,;:!?\"'"
 MAX_BEYOND_S = 10   # that a moment's end may lie after that of the features: some public ones do
@@ -97,6 +98,12 @@ class CharadesSTA(FeatureDataset):
                 **{key: label[key] for key in ("qid", "query", "vid")},
                 pred_relevant_windows=windows.round(4).tolist()))
         return list(lines.values())
+
+    def floors(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.floors`; windows before the end of a video's last labelled moment, mean of 20 seeds."""
+        nothing = [dict(qid=label["qid"], pred_relevant_windows=[]) for label in self.labels]
+        scores = charades_scores(nothing, self.labels)
+        return dict(random=scores.random(), oracle=scores.oracle())
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
         """`Rank{1,5}@{0.5,0.7}` of `eval_charades`."""

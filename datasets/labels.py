@@ -34,6 +34,12 @@ def read_sound(read: Callable, *args: object) -> tuple[object, LabelFaults | Non
         return err.sound, err
 
 
+def positive_length(clip_len_s: object) -> None:
+    """Refuses what is no length of a clip in seconds."""
+    if isinstance(clip_len_s, bool) or not isinstance(clip_len_s, (int, float)) or not 1e-3 <= clip_len_s < 1e6:
+        raise InputError(f"clip_len_s={clip_len_s!r}: is not a clip's length in seconds, at least 0.001")
+
+
 def num_clips(duration_s: float, clip_len_s: float) -> int:
     """Clips of a labelled video, at least 1; a last piece shorter than a clip does not count."""
     return max(int(duration_s / clip_len_s + 1e-9), 1)   # 0.6 s / 0.2 s are 3, not 2.9999

@@ -10,10 +10,10 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
-from .base import FeatureDataset, outputs_by_item, positive_length
+from .base import FeatureDataset, outputs_by_item
 from .eval import eval_qvhighlights
 from .eval.floors import oracle, random_floor
-from .labels import MAX_SALIENCY, num_clips, read_numbered_labels, read_sound
+from .labels import MAX_SALIENCY, num_clips, positive_length, read_numbered_labels, read_sound
 
 MAX_PIECES = 8     # of a reordered video
 

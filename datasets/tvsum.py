@@ -12,6 +12,7 @@ from torch import Tensor
 from .domains import DomainDataset
 from .domains_labels import SPLITS, padded
 from .eval import tvsum_top5_map
+from .eval.files import tvsum_scores
 from .tvsum_labels import HIGHEST, LOWEST, read_tvsum
 
 
@@ -47,6 +48,12 @@ class TVSum(DomainDataset):
 
     def expected_clips(self, label: dict) -> int:
         return len(label["anno"])
+
+    def floors(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.floors`; mean of 20 seeds, and the mean rating as a predictor."""
+        ratings = {label["vid"]: np.array(label["anno"]) for label in self.labels}
+        scores = tvsum_scores({vid: np.zeros(len(rows)) for vid, rows in ratings.items()}, ratings)
+        return dict(random=scores.random(), oracle=scores.oracle())
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
         """`mAP`: `tvsum_top5_map`, five decimals."""

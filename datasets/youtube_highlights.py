@@ -11,6 +11,7 @@ from torch import Tensor
 from .domains import DomainDataset
 from .domains_labels import SPLITS
 from .eval import youtube_map
+from .eval.files import youtube_scores
 from .youtube_labels import read_youtube
 
 
@@ -45,6 +46,12 @@ class YouTubeHighlights(DomainDataset):
 
     def expected_clips(self, label: dict) -> int:
         return len(label["match"])
+
+    def floors(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.floors`; of the clips that the features hold, mean of 20 seeds."""
+        matches = {label["vid"]: label["match"][:self.num_clips(label)] for label in self.labels}
+        scores = youtube_scores({vid: [0] * len(match) for vid, match in matches.items()}, matches)
+        return dict(random=scores.random(), oracle=scores.oracle())
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
         """`mAP`: `youtube_map` over the clips that the features hold, five decimals."""

@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         command = commands.add_parser(name, help=f"labels: {labels}")
         command.add_argument("--pred", required=True, help="predictions, JSON lines" + PREDICTIONS.get(name, ""))
         command.add_argument("--label", required=True, help=f"labels: {labels}")
-        command.add_argument("--out", help="write all metrics there, as JSON")
+        command.add_argument("--out", help="write all metrics there, as JSON; with --floors those, too")
         command.add_argument("--floors", action="store_true",
                              help="print what random predictions (20 seeds) and the labels themselves score beside, "
                                   "and people where several summarised a video")
@@ -73,17 +73,20 @@ def run(args: argparse.Namespace) -> None:
         from pipelines.selection import key_frames
         options["select"] = key_frames
     scores = getattr(files, args.benchmark)(args.pred, args.label, **options)
+    columns = dict(predictions=scores.metrics)
+    if args.floors:
+        columns.update(random=scores.random(), oracle=scores.oracle())
+        if scores.human is not None:
+            columns["human"] = scores.human()
     if args.out:
-        write_json(args.out, scores.full)
+        floors = {name: column for name, column in columns.items() if name != "predictions"}
+        write_json(args.out, {**scores.full, **(dict(floors=floors) if floors else {})})
     if scores.note:
         print(f"note: {scores.note}", file=sys.stderr)
     rows = {**scores.by_video, "mean": scores.metrics} if getattr(args, "per_video", False) else {}
     for name, row in rows.items():
         print(name.ljust(24) + "".join(f"{key} {_number(value, [value])}   " for key, value in row.items()))
     if args.floors:
-        columns = dict(predictions=scores.metrics, random=scores.random(), oracle=scores.oracle())
-        if scores.human is not None:
-            columns["human"] = scores.human()
         for key in scores.metrics:
             values = [column[key] for column in columns.values() if key in column]
             print(key.ljust(24) + "".join(

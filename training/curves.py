@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from common.build import nearest
 from common.errors import InputError
 from common.files import atomic_path
+from datasets.domains_labels import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # takes a second to load
@@ -24,7 +25,10 @@ def read_log(path: str | os.PathLike) -> dict[str, list[tuple[float, float]]]:
     """Reads nncore's JSON log: a curve (epoch, value) of every number, named `train/loss` or `val/loss`."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in Path(path).read_text().splitlines():
-        entry = json.loads(line)
+        try:
+            entry = json.loads(line)
+        except ValueError:   # half a line, written when the process was killed
+            continue
         for key, value in entry.items():
             if key not in ("mode", "epoch", "iter") and isinstance(value, (int, float)):
                 curves.setdefault(f"{entry['mode']}/{key}", []).append((entry["epoch"], value))
@@ -61,7 +65,7 @@ def compare_curves(work_dirs: Sequence[str | os.PathLike], out: str | os.PathLik
         if not (folder / LOG).is_file():
             raise InputError(f"{folder}: no {LOG} in it; name a work dir of tools/launch.py")
         best = folder / "history.json"
-        history = json.loads(best.read_text()) if best.is_file() else {}
+        history = read_json(best) if best.is_file() else {}
         watched.add(history.get("watched"))
         name = str(folder) if folder.name in {Path(f).name for f in work_dirs if Path(f) != folder} else folder.name
         runs[name] = (read_log(folder / LOG), history.get("best_epoch"))

@@ -27,7 +27,10 @@ def eval_charades(predictions: list[dict], labels: list[dict], sigma: float = 0.
             three finite numbers.
     """
     truth = {label["qid"]: np.asarray(label["relevant_windows"][0], dtype=np.float64) for label in labels}
-    given = [p.get("qid") for p in predictions]
+    odd = [p.get("qid") for p in predictions if not isinstance(p.get("qid"), (int, str))]
+    if odd:
+        raise InputError(f"qid {odd[0]!r} of a prediction is not a number or text; give each its line's number")
+    given = [p["qid"] for p in predictions]
     doubled = sorted({str(q) for q in given if given.count(q) > 1}) if len(set(given)) < len(given) else []
     lacking, unknown = [q for q in truth if q not in set(given)], [q for q in given if q not in truth]
     if not truth or doubled or lacking or unknown:

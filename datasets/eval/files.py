@@ -14,7 +14,7 @@ from common.errors import InputError
 
 from ..charades_sta_labels import read_charades
 from ..domains_labels import SPLITS, domain_videos, padded
-from ..labels import read_jsonl, read_labels, refuse
+from ..labels import positive_length, read_jsonl, read_labels, refuse
 from ..summarization_labels import fold_names, read_folds, read_summarized
 from ..tvsum_labels import read_tvsum
 from ..youtube_labels import read_youtube
@@ -60,6 +60,7 @@ def qvhighlights(pred: str | os.PathLike, label: str | os.PathLike, clip_len_s: 
     Raises:
         InputError: as all here: faults in the files, each with its line; queries that lack or come twice.
     """
+    positive_length(clip_len_s)
     labels = read_labels(label, clip_len_s)
     full = eval_qvhighlights(read_jsonl(pred), labels, clip_len_s)
     return Scores(full["brief"], full, lambda: random_floor(labels, SEEDS, clip_len_s),
@@ -69,10 +70,15 @@ def qvhighlights(pred: str | os.PathLike, label: str | os.PathLike, clip_len_s: 
 def tvsum(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None = None,
           clip_len_s: float = 2) -> Scores:
     """TVSum's top-5 mAP, of a domain's validation videos or of all that are labelled."""
-    ratings = _of_domain(read_tvsum(label, clip_len_s), domain, SPLITS / "tvsum.json", label)
-    given = _saliency_by_vid(pred, ratings)
-    scores = {vid: padded(given[vid], len(rows)) for vid, rows in ratings.items()}
+    positive_length(clip_len_s)
+    labels = read_tvsum(label, clip_len_s)
+    ratings = _of_domain(labels, domain, SPLITS / "tvsum.json", label)
+    given = _saliency_by_vid(pred, ratings, labels)
+    return tvsum_scores({vid: padded(given[vid], len(rows)) for vid, rows in ratings.items()}, ratings)
 
+
+def tvsum_scores(scores: dict, ratings: dict[str, np.ndarray]) -> Scores:
+    """Of scores (T,) by video against ratings (T, annotators), see `tvsum_top5_map`."""
     def metric(by_vid: dict) -> dict[str, float]:
         return dict(mAP=round(tvsum_top5_map(by_vid, ratings), 5))
 
@@ -81,8 +87,13 @@ def tvsum(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None 
 
 def youtube(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None = None) -> Scores:
     """YouTube Highlights' mAP, of a domain's validation videos or of all that are labelled."""
-    matches = _of_domain(read_youtube(label), domain, SPLITS / "youtube.json", label)
-    scores = _saliency_by_vid(pred, matches)
+    labels = read_youtube(label)
+    matches = _of_domain(labels, domain, SPLITS / "youtube.json", label)
+    return youtube_scores(_saliency_by_vid(pred, matches, labels), matches)
+
+
+def youtube_scores(scores: dict, matches: dict) -> Scores:
+    """Of scores by video against its matches, of which those beyond the scores are left out, see `youtube_map`."""
     matches = {vid: match[:len(scores[vid])] for vid, match in matches.items()}
 
     def metric(by_vid: dict) -> dict[str, float]:
@@ -93,7 +104,11 @@ def youtube(pred: str | os.PathLike, label: str | os.PathLike, domain: str | Non
 
 def charades(pred: str | os.PathLike, label: str | os.PathLike) -> Scores:
     """Charades-STA's recalls. A video's random windows lie before the end of its last labelled moment."""
-    labels = [entry for _, entry in read_charades(label)]
+    return charades_scores(read_jsonl(pred), [entry for _, entry in read_charades(label)])
+
+
+def charades_scores(predictions: list[dict], labels: list[dict]) -> Scores:
+    """Of prediction lines against labels, see `eval_charades` and `charades`."""
     ends: dict[str, float] = {}
     for entry in labels:
         ends[entry["vid"]] = max(ends.get(entry["vid"], 0), entry["relevant_windows"][0][1])
@@ -112,7 +127,7 @@ def charades(pred: str | os.PathLike, label: str | os.PathLike) -> Scores:
         return _mean(draws)
 
     truth = [dict(qid=e["qid"], pred_relevant_windows=[[*e["relevant_windows"][0], 1]]) for e in labels]
-    metrics = metric(read_jsonl(pred))
+    metrics = metric(predictions)
     return Scores(metrics, dict(metrics), random, lambda: metric(truth))
 
 
@@ -177,11 +192,15 @@ def _of_domain(labels: dict, domain: str | None, split_path: Path, label_path: s
     return chosen
 
 
-def _saliency_by_vid(path: str | os.PathLike, labels: dict) -> dict[str, list[float]]:
-    """`pred_saliency_scores` of every labelled video; predictions for others are refused by name."""
+def _saliency_by_vid(path: str | os.PathLike, labels: dict, known: dict) -> dict[str, list[float]]:
+    """`pred_saliency_scores` of every labelled video; others that are `known` are left out, unknown ones refused."""
     lines = read_jsonl(path)
-    given = [line.get("vid") for line in lines]
-    faults = [f"no prediction for video {vid}" for vid in labels if vid not in given]
+    faults = [f"entry {number}: vid {line.get('vid')!r} is not a video's name" for number, line in enumerate(lines, 1)
+              if not isinstance(line.get("vid"), str)]
+    lines = [line for line in lines if isinstance(line.get("vid"), str)
+             and (line["vid"] in labels or line["vid"] not in known)]
+    given = [line["vid"] for line in lines]
+    faults += [f"no prediction for video {vid}" for vid in labels if vid not in given]
     faults += [f"video {vid} is not among the labels" for vid in given if vid not in labels]
     faults += [f"video {vid} comes twice" for vid in {v for v in given if given.count(v) > 1}]
     scores = {}

@@ -150,3 +150,8 @@ def test_faulty_predictions_are_named(predictions, message):
 
 def test_no_window_is_a_miss():
     assert set(eval_charades([dict(qid=1, pred_relevant_windows=[])], [dict(qid=1, relevant_windows=[[0, 1]])]).values()) == {0}
+
+
+def test_floors_stand_beside(folder):
+    floors = dataset(folder).floors()
+    assert set(floors["oracle"].values()) == {1} and 0 < floors["random"]["Rank5@0.5"] < 1

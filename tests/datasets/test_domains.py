@@ -184,3 +184,12 @@ def test_the_released_mat_has_all_videos_of_the_splits():
 
 def test_padding_scores_below_all_others():
     assert padded([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8] and padded([3, 2, 1], 2) == [3, 2]
+
+
+def test_floors_of_a_domain_are_those_of_the_command(tvsum, tmp_path):
+    data = TVSum(split="val", **tvsum)
+    floors = data.floors()
+    ratings = {BK_VAL: np.array(data.labels[0]["anno"])}
+    assert floors["oracle"] == dict(mAP=round(tvsum_top5_map({BK_VAL: ratings[BK_VAL].mean(axis=1)}, ratings), 5))
+    draws = [tvsum_top5_map({BK_VAL: np.random.default_rng(seed).random(T)}, ratings) for seed in range(20)]
+    assert floors["random"]["mAP"] == pytest.approx(np.mean(draws), abs=2e-5)

@@ -102,9 +102,64 @@ def test_charades_with_floors(tmp_path, capsys):
     ([dict(vid="v", pred_saliency_scores=[1])], "no prediction for video w"),
     ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="x", pred_saliency_scores=[1])], "video x is not among"),
     ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1] * 9)], "video w: 9 scores for 3 clips"),
+    ([dict(vid=["v"], pred_saliency_scores=[1])], "entry 1: vid ['v'] is not a video's name"),
     ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])], "video v: pred_saliency_scores must be"),
     ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w comes twice")])
 def test_faulty_highlight_predictions_are_named(tmp_path, capsys, lines, message):
     (tmp_path / "l.json").write_text(json.dumps(dict(v=dict(match=[1, 0, 1]), w=dict(match=[1, 0, 1]))))
     assert main(["youtube", "--pred", write_lines(tmp_path / "p.jsonl", lines), "--label", str(tmp_path / "l.json")]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("qid", [[1], None, dict(a=1)])
+def test_qids_that_are_none_are_named(tmp_path, capsys, qid):
+    (tmp_path / "l.txt").write_text("A 0 10##one\n")
+    pred = write_lines(tmp_path / "p.jsonl", [dict(qid=qid, pred_relevant_windows=[[0, 6, 1]])])
+    assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt")]) == 2
+    assert f"qid {qid!r} of a prediction is not a number or text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("length", ["0", "nan", "1e-300", "inf", "-2"])
+def test_a_clip_has_a_length(files, capsys, length):
+    assert run(files, f"--clip-len-s={length}") == 2
+    assert "is not a clip's length in seconds" in capsys.readouterr().err
+    (files / "l.json").write_text(json.dumps(dict(v=dict(anno=[[1, 2]]))))
+    assert main(["tvsum", "--pred", str(files / "p.jsonl"), "--label", str(files / "l.json"), f"--clip-len-s={length}"]) == 2
+
+
+def test_predictions_for_all_videos_serve_a_domain(tmp_path, capsys):
+    """BK is asked of predictions for BT's video, too; a video that nobody labelled is refused still."""
+    labels = {vid: dict(anno=[[1, 5], [5, 1], [3, 3]]) for vid in ("Se3oxnaPsz0", "byxOvuiIJV0")}
+    (tmp_path / "l.json").write_text(json.dumps(labels))
+    lines = [dict(vid=vid, pred_saliency_scores=[1, 2, 3]) for vid in labels]
+    args = ["tvsum", "--label", str(tmp_path / "l.json"), "--domain", "BK", "--pred"]
+    assert main([*args, write_lines(tmp_path / "p.jsonl", lines)]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert main([*args, write_lines(tmp_path / "q.jsonl", lines[:1])]) == 0
+    assert json.loads(capsys.readouterr().out) == both
+    assert main([*args, write_lines(tmp_path / "r.jsonl", [*lines, dict(vid="x", pred_saliency_scores=[1, 2, 3])])]) == 2
+    assert "video x is not among" in capsys.readouterr().err
+
+
+def test_the_file_holds_the_floors_that_were_asked_for(files):
+    assert run(files, "--floors", "--out", str(files / "m.json")) == 0
+    floors = json.loads((files / "m.json").read_text())["floors"]
+    assert floors["oracle"]["MR-full-mAP"] == 100 > floors["random"]["MR-full-mAP"] > 0
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is not at hand")
+def test_labels_of_the_test_split_are_evaluated_too(tmp_path, capsys):
+    """Since they are public: the keys of validation labels, in a file of other queries; without answers an error says so."""
+    labels = [json.loads(line) for line in (DATA / "highlight_val_release.jsonl").read_text().splitlines()[:200]]
+    for label in labels:
+        label["qid"] += 100_000
+    truth = [dict(qid=e["qid"], query=e["query"], vid=e["vid"], pred_relevant_windows=[[*w, 1] for w in e["relevant_windows"]])
+             for e in labels]
+    args = ["qvhighlights", "--label", write_lines(tmp_path / "highlight_test_with_gt.jsonl", labels),
+            "--pred", write_lines(tmp_path / "p.jsonl", truth)]
+    assert main([*args, "--floors", "--out", str(tmp_path / "m.json")]) == 0
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["brief"]["MR-full-R1@0.7"] == 100 and metrics["floors"]["random"]["MR-full-R1@0.7"] < 20
+    bare = [{k: e[k] for k in ("qid", "query", "vid", "duration")} for e in labels]
+    args[2] = write_lines(tmp_path / "highlight_test_release.jsonl", bare)
+    assert main(args) == 2 and "nothing to score" in capsys.readouterr().err

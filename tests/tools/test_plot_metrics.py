@@ -39,6 +39,21 @@ def test_runs_without_history_are_drawn_too(tmp_path):
     assert Image.open(tmp_path / "one.png").size[0] > 1000
 
 
+def test_a_killed_run_is_drawn_as_far_as_it_came(tmp_path):
+    work = run(tmp_path / "a")
+    with (tmp_path / "a/log.jsonl").open("a") as file:
+        file.write('{"mode": "train", "ep')
+    assert main([work, "--out", str(tmp_path / "half.png")]) == 0
+    assert BLUE in colours(tmp_path / "half.png")
+
+
+def test_a_history_that_is_no_json_is_named(tmp_path, capsys):
+    work = run(tmp_path / "a")
+    (tmp_path / "a/history.json").write_text("{")
+    assert main([work, "--out", str(tmp_path / "x.png")]) == 2
+    assert "history.json: not readable as JSON" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("args, message", [
     (["{a}", "--metric", "mAp"], "--metric mAp: none of the runs has it; did you mean 'mAP'?"), (["{none}"], "no log.jsonl in it")])
 def test_what_cannot_be_drawn_is_named(tmp_path, capsys, args, message):
