@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn as nn
 from nncore import CfgNode
 from nncore.engine import Engine, comm
 from nncore.optim import build_optimizer
@@ -17,7 +18,15 @@ from common.files import atomic_path
 from models.checkpoint import load_weights, read_checkpoint
 
 FREE = ("epochs", "validation")          # of a stage: what a resumed run may change
-FREE_LOADER = ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor")
+FREE_LOADER = ("num_workers", "pin_memory", "prefetch_factor")   # shuffled pieces of videos differ with num_workers
+
+
+def keep_last(engine: Engine, epoch: int) -> None:
+    """Writes `last.pth`, and `epoch_N.pth` of every so many epochs, as the engine's `keep` says."""
+    if engine.keep["last"]:
+        save(engine, "last.pth", epoch=epoch, iteration=engine.iter, resumable=True)
+    if engine.keep["every"] and epoch % engine.keep["every"] == 0:
+        save(engine, f"epoch_{epoch}.pth", epoch=epoch, iteration=engine.iter, resumable=True)
 
 
 def save(engine: Engine, name: str, epoch: int, iteration: int, resumable: bool) -> None:
@@ -64,13 +73,20 @@ def set_random_state(state: dict) -> None:
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
 
 
-def identity(cfg: dict) -> dict:
-    """The part of a config that a resumed run must share: all that shapes the weights but how long it trains."""
+def identity(cfg: dict, seed: int | None) -> dict:
+    """The part of a config that a resumed run must share: all that shapes weights and choice but how long it trains.
+
+    Args:
+        seed: the one that was asked for; None where each run draws another.
+    """
     cfg = json.loads(json.dumps(plain(cfg), default=str))
-    stages = cfg["stages"] if isinstance(cfg["stages"], list) else [cfg["stages"]]
+    stages = cfg.get("stages", [])
+    stages = stages if isinstance(stages, list) else [stages]
     train = dict(cfg["data"].get("train", {}))
     train["loader"] = {k: v for k, v in train.get("loader", {}).items() if k not in FREE_LOADER}
-    return dict(model=cfg["model"], train=train, amp=cfg.get("amp"),
+    val = {k: v for k, v in cfg["data"].get("val", {}).items() if k != "loader"}   # batches change no prediction
+    return dict(model=cfg["model"], train=train, val=val, amp=cfg.get("amp"), seed=seed, hooks=cfg.get("hooks"),
+                best_keys=cfg.get("best_keys"),
                 stages=[{k: v for k, v in stage.items() if k not in FREE} for stage in stages])
 
 
@@ -81,8 +97,8 @@ def plain(value: object) -> object:
     return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def resume(engine: Engine, path: Path) -> None:
-    """Puts an engine where the checkpoint's training stood, at the end of an epoch.
+def read_resumable(path: Path, model: nn.Module, identity: dict) -> dict:
+    """A checkpoint that a training with this model and config can go on from; its weights are then in the model.
 
     Raises:
         InputError: the file cannot be resumed from, or comes from a training with another config.
@@ -93,8 +109,9 @@ def resume(engine: Engine, path: Path) -> None:
     if missing or "epoch" not in meta:
         raise InputError(f"{path}: no {', no '.join(missing or ['epoch'])}, so nothing can be resumed from it; "
                          "name a last.pth, or begin anew from its weights with --checkpoint")
-    load_weights(engine.model, checkpoint["state_dict"], path)   # names every key that does not fit
-    changed = sorted(differences(meta.get("config", {}), engine.identity))
+    load_weights(model, checkpoint["state_dict"], path)   # names every key that does not fit
+    before = meta.get("config", {})
+    changed = sorted(differences(before, {key: value for key, value in identity.items() if key in before}))
     if changed:
         raise InputError(f"{path}: comes from a training with another config, different in {', '.join(changed[:10])}; "
                          "name that config, or begin anew from its weights with --checkpoint")
@@ -102,6 +119,12 @@ def resume(engine: Engine, path: Path) -> None:
     if len(checkpoint["random"]) != world:
         raise InputError(f"{path}: was trained by {len(checkpoint['random'])} processes, not {world}; start as many, "
                          "or begin anew from its weights with --checkpoint")
+    return checkpoint
+
+
+def resume(engine: Engine, path: Path, checkpoint: dict) -> None:
+    """Puts an engine where the training of a `read_resumable` checkpoint stood, at the end of an epoch."""
+    meta = checkpoint["meta"]
     engine._epoch, engine._iter = meta["epoch"], meta["iter"]
     engine._start_iter, engine.history = engine._iter, list(meta.get("history", []))
     ends = np.cumsum([stage["epochs"] for stage in engine.stages])

@@ -14,31 +14,35 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 from nncore.engine import Engine, comm, set_random_seed
-from nncore.nn import MODELS
 from nncore.parallel import NNDataParallel, NNDistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import datasets
 import models  # noqa: F401  registers the models
-from common.build import build
 from common.config import load_config
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
 from common.memory import keep_freed_memory
 from models.checkpoint import load_checkpoint
 
-from .checkpoints import identity
+from .checkpoints import identity as identity_of
+from .checkpoints import read_resumable
 from .checkpoints import resume as resume_from
-from .config import check_config
+from .config import config_faults
 from .curves import LOG, draw_curves
 from .evaluation import collected
 from .floors import beside, format_table
 from .hooks import BestCheckpointHook, LastCheckpointHook, StepHook, StopTraining
 from .hooks.best_checkpoint_hook import best, watched
 from .loaders import build_loader
+from .trial import build_model, trial_faults
+from .values import is_whole
 
 SHOWN_FAULTS = 30
+WRITTEN = ("last.pth", "best.pth", "epoch_*.pth", "log.jsonl", "history.json", "metrics.json", "curves.png",
+           "bad_batch*.json")   # whole or not at all, by a temporary file beside
+KEPT = dict(last=True, every=0)
 AUTO = "auto"   # resume from the work dir's last.pth, where there is one
 
 
@@ -72,14 +76,14 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     keep_freed_memory()
     cfg = load_config(config)
     datasets.register()
-    check_config(cfg, config)
     if label and not evaluate:
         raise InputError("--label needs --eval: it names other labels to evaluate on")
     if evaluate and not checkpoint:
         raise InputError("--eval needs --checkpoint: name the .pth file to evaluate")
     if resume and checkpoint:
         raise InputError("--resume and --checkpoint exclude each other: a resumed run has weights of its own")
-    if evaluate:
+    faults = config_faults(cfg, ("model", "data") if evaluate else ("model", "data", "stages"))
+    if evaluate and isinstance(cfg.get("data"), dict) and not any(f.startswith("data: ") for f in faults):
         split = evaluated_split(cfg)
         cfg.data = {split: cfg.data[split]}   # training data need not be at hand
         if label:
@@ -88,46 +92,80 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
         make_folder(Path(dump).resolve().parent)
     comm.init_dist(launcher=launcher)
     try:
-        return _launch(cfg, config, checkpoint=checkpoint, resume=resume, evaluate=evaluate, dump=dump, seed=seed,
-                       work_dir=work_dir, check=check)
+        return _launch(cfg, config, faults, checkpoint=checkpoint, resume=resume, evaluate=evaluate, dump=dump,
+                       seed=seed, work_dir=work_dir, check=check)
     finally:
         if comm.is_distributed():
             torch.distributed.destroy_process_group()
 
 
-def _launch(cfg: dict, config: str, *, checkpoint: str | None, resume: str | None, evaluate: bool, dump: str | None,
-            seed: int | None, work_dir: str | None, check: bool) -> dict:
-    """As `launch`, in a process that has found the others."""
-    seed = set_random_seed(seed if seed is not None else cfg.get("seed"), deterministic=True)
-    loaders = _build_loaders(cfg, seed)
+def _launch(cfg: dict, config: str, faults: list[str], *, checkpoint: str | None, resume: str | None, evaluate: bool,
+            dump: str | None, seed: int | None, work_dir: str | None, check: bool) -> dict:
+    """As `launch`, in a process that has found the others; `faults` are those of the config."""
+    asked_seed = seed if seed is not None else cfg.get("seed")
+    seed = set_random_seed(asked_seed if is_whole(asked_seed, 0) else None, deterministic=True)
+    loaders, model = _build_all(cfg, config, faults, seed, None if evaluate else cfg.get("best_keys", []))
+    work = Path(work_dir or Path("work_dirs") / Path(config).stem)
+    if checkpoint:
+        load_checkpoint(model, checkpoint)
+    identity = identity_of(cfg, asked_seed)
+    last = _last(resume, work) if resume else None
+    checked = read_resumable(last, model, identity) if last else None
     if check:
         sizes = ", ".join(f"{split} ({len(loader.dataset)})" for split, loader in loaders.items())
         print(f"{config}: no fault in {sizes}")
         return {}
-    work = make_folder(work_dir or Path("work_dirs") / Path(config).stem)
-    engine = _build_engine(cfg, loaders, work, seed)
-    if checkpoint:
-        load_checkpoint(engine.model, checkpoint)
+    make_folder(work)
+    engine = _build_engine(cfg, model, loaders, work, seed)
+    engine.identity = identity
+    if not evaluate:
+        _remove_leftovers(work)
     if resume:
-        _resume(engine, resume, work)
+        _resume(engine, last, checked, work)
     if not evaluate:
         _train(engine, config, work)
     return _evaluate(engine, cfg, work, dump)
 
 
-def _build_loaders(cfg: dict, seed: int) -> dict[str, DataLoader]:
-    """A loader per split, after all labels and features were checked."""
-    loaders, faults = {}, []
-    for split, c in cfg.data.items():
+def _build_all(cfg: dict, config: str, known: list[str], seed: int,
+               best_keys: list[str] | None) -> tuple[dict[str, DataLoader], nn.Module]:
+    """A loader per split and the model, after all that can be checked was.
+
+    Args:
+        known: faults of the config: what they lie in is not built.
+        best_keys: see `trial_faults`.
+
+    Raises:
+        InputError: lists the faults of config, labels, features and model.
+    """
+    loaders, faults, model = {}, [], None
+    for split, c in cfg.data.items() if isinstance(cfg.get("data"), dict) else ():
+        if any(fault.startswith(f"data.{split}:") or fault.startswith(f"data.{split}.") for fault in known):
+            continue
         try:
             loaders[split] = build_loader(c, seed)
             faults += [f"data.{split}: {fault}" for fault in _faults(split, loaders[split].dataset)]
         except InputError as err:   # the other splits may have faults, too
-            faults.append(f"data.{split}: {err}")
-    if faults:
-        more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
-        raise InputError(f"{len(faults)} faults in the data:\n  " + "\n  ".join(faults[:SHOWN_FAULTS] + more))
-    return loaders
+            sound = getattr(err, "dataset", None)   # what is sound among faulty labels
+            faults += [f"data.{split}: {fault}" for fault in (err, *(_faults(split, sound) if sound else ()))]
+    if not any(fault.startswith("model") or fault.startswith("no 'model'") for fault in known):
+        try:
+            model = build_model(cfg.model)
+        except InputError as err:
+            known = [*known, str(err)]
+    if not known and not faults:
+        faults = trial_faults(model, loaders, best_keys)
+    if known or faults:
+        _refuse(config, known, faults)
+    return loaders, model
+
+
+def _refuse(config: str, known: list[str], faults: list[str]) -> None:
+    """One message of the config's faults and the data's."""
+    more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
+    data = [f"{len(faults)} fault{'s' * (len(faults) > 1)} in the data:", *faults[:SHOWN_FAULTS], *more]
+    data = data if faults else []
+    raise InputError((f"{config}: " if known else "") + "\n  ".join([*known, *data]))
 
 
 def _faults(split: str, dataset: Dataset) -> list[str]:
@@ -138,22 +176,22 @@ def _faults(split: str, dataset: Dataset) -> list[str]:
     return dataset.check(partial(tqdm, desc=f"checking {split}", disable=hidden, leave=False))
 
 
-def _build_engine(cfg: dict, loaders: dict[str, DataLoader], work: Path, seed: int) -> Engine:
+def _build_engine(cfg: dict, model: nn.Module, loaders: dict[str, DataLoader], work: Path, seed: int) -> Engine:
     logger = _logger(work / "train.log")
     logger.info(f"Config: {cfg.text}")
     logger.info(f"Random seed: {seed}")
-    model = _wrap(build(cfg.model, MODELS, where="model"))
+    model = _wrap(model)
     if comm.get_rank():
         torch.manual_seed(seed + comm.get_rank())   # other dropout in every process
     loaders = {"train": next(iter(loaders.values())), **loaders}   # the Engine wants one, also to evaluate
-    engine = Engine(model, loaders, stages=cfg.stages, work_dir=str(work), seed=seed, amp=cfg.get("amp"),
+    engine = Engine(model, loaders, stages=cfg.get("stages"), work_dir=str(work), seed=seed, amp=cfg.get("amp"),
                     logger=logger)
-    engine.history, engine.identity = [], identity(cfg)
-    engine.best_keys = list(cfg.get("best_keys", []))
+    engine.history, engine.best_keys = [], list(cfg.get("best_keys", []))
+    engine.keep = {**KEPT, **(cfg.get("keep") or {})}
     engine.hooks.pop("SamplerSeedHook", None)   # LastCheckpointHook tells every sampler the epoch
     engine.register_hook(StepHook())
     engine.register_hook(LastCheckpointHook())
-    engine.register_hook(BestCheckpointHook(engine.best_keys, **cfg.get("early_stop", {})))
+    engine.register_hook(BestCheckpointHook(engine.best_keys, **(cfg.get("early_stop") or {})))
     engine.register_hook(dict(type="EventWriterHook", writers=[
         "CommandLineWriter", dict(type="JSONWriter", filename=LOG), "TensorboardWriter"]))
     engine.register_hook("TimerHook", before="EventWriterHook")   # after the step, which belongs to an iteration
@@ -216,13 +254,18 @@ def _dump(predictions: list[dict], path: str) -> None:
         f.writelines(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions)
 
 
-def _resume(engine: Engine, path: str, work: Path) -> None:
-    """Goes on from a last.pth; AUTO takes the work dir's, and begins anew where there is none yet."""
-    last = work / "last.pth" if path == AUTO else Path(path)
-    if path == AUTO and not last.is_file():
-        engine.logger.info(f"{last}: not there yet, so training begins anew")
+def _last(resume: str, work: Path) -> Path | None:
+    """The checkpoint to go on from; AUTO takes the work dir's, and None where there is none yet."""
+    last = work / "last.pth" if resume == AUTO else Path(resume)
+    return None if resume == AUTO and not last.is_file() else last
+
+
+def _resume(engine: Engine, last: Path | None, checkpoint: dict | None, work: Path) -> None:
+    """Goes on from a last.pth that was checked, or begins anew."""
+    if last is None:
+        engine.logger.info(f"{work / 'last.pth'}: not there yet, so training begins anew")
         return
-    resume_from(engine, last)
+    resume_from(engine, last, checkpoint)
     best_so_far = last.resolve().parent / "best.pth"
     if engine.history and best_so_far.parent != work.resolve():
         if not best_so_far.is_file():
@@ -230,6 +273,15 @@ def _resume(engine: Engine, path: str, work: Path) -> None:
         with atomic_path(work / "best.pth") as temporary:
             shutil.copyfile(best_so_far, temporary)
     _trim_log(work / LOG, engine.epoch)
+
+
+def _remove_leftovers(work: Path) -> None:
+    """Takes away halves of files that a killed run was writing."""
+    if comm.is_main_process():
+        for name in WRITTEN:
+            stem, suffix = Path(name).stem, Path(name).suffix
+            for path in work.glob(f".{stem}.*{suffix}"):
+                path.unlink(missing_ok=True)
 
 
 def _trim_log(path: Path, epoch: int) -> None:

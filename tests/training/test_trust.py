@@ -19,14 +19,13 @@ from tools.launch import main
 ROOT = Path(__file__).resolve().parents[2]
 KILLER = """
 import os, signal, sys
-from nncore.engine import HOOKS, Hook
+from nncore.engine import Hook
 from training.hooks import BestCheckpointHook
 from training import checkpoints
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-@HOOKS.register()
 class Killer(Hook):
     def after_train_iter(self, engine):
         if place == "in a step" and engine.iter == 7:
@@ -35,6 +34,13 @@ class Killer(Hook):
         if place == "in a validation" and engine.epoch == 3:
             die()
 
+from training import launcher
+made = launcher._build_engine
+def with_killer(*args):
+    engine = made(*args)
+    engine.register_hook(Killer())
+    return engine
+launcher._build_engine = with_killer
 place = sys.argv.pop(1)
 save = checkpoints.torch.save
 def dying_save(checkpoint, path):
@@ -79,15 +85,15 @@ def equal(one, other):
 @pytest.mark.parametrize("place", ["in a step", "in a validation", "while last.pth is written"])
 def test_a_killed_training_ends_as_if_it_had_not_been(whole, tiny, tmp_path, place):
     cfg, expected = whole
-    killing = tmp_path / "killing.py"
-    killing.write_text(Path(cfg).read_text().replace("hooks = []", 'hooks = [dict(type="Killer")]'))
     (tmp_path / "killer.py").write_text(KILLER)
     work = tmp_path / "work"
-    killed = subprocess.run([sys.executable, tmp_path / "killer.py", place, killing, "--work-dir", work], cwd=ROOT,
+    killed = subprocess.run([sys.executable, tmp_path / "killer.py", place, cfg, "--work-dir", work], cwd=ROOT,
                             env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-1000:]
     assert torch.load(work / "last.pth")["meta"]["epoch"] == 2
+    assert bool(list(work.glob(".last.*.pth"))) == (place == "while last.pth is written")
     assert main([cfg, "--resume", "--work-dir", str(work)]) == 0
+    assert not list(work.glob(".last.*.pth"))
     for name in ("last.pth", "best.pth"):
         one, other = (torch.load(folder / name) for folder in (work, expected))
         assert equal(one, other), name

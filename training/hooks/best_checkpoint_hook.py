@@ -7,7 +7,7 @@ from nncore.engine import HOOKS, Engine, Hook, comm
 
 from models.distributed import world_sum
 
-from ..checkpoints import save
+from ..checkpoints import keep_last, save
 from ..evaluation import evaluate_outputs
 
 
@@ -50,7 +50,7 @@ class BestCheckpointHook(Hook):
         if engine.history[-1] is best(engine.history, key):
             engine.logger.info(f"Best so far: {key} {metrics[key]:.2f} at epoch {engine.epoch}")
             save(engine, "best.pth", epoch=engine.epoch, iteration=engine.iter, resumable=False)
-        save(engine, "last.pth", epoch=engine.epoch, iteration=engine.iter, resumable=True)
+        keep_last(engine, engine.epoch)
         if self.stops(engine.history):
             raise StopTraining(f"{key} was not better for {self.patience} validations, so training stops at epoch "
                                f"{engine.epoch}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nncore.engine import HOOKS, Engine, Hook
 
-from ..checkpoints import save
+from ..checkpoints import keep_last
 from ..loaders import set_epoch
 
 
 @HOOKS.register()
 class LastCheckpointHook(Hook):
-    """Writes `last.pth` after every epoch, in place of nncore's one file per epoch (CheckpointHook).
+    """Writes `last.pth` after every epoch, in place of nncore's one file per epoch (CheckpointHook), as `keep` says.
 
     An epoch that is validated is saved after its validation, with the metrics in the history: what is
     killed in between does the epoch again.
@@ -20,11 +20,13 @@ class LastCheckpointHook(Hook):
         super().__init__(name="CheckpointHook")
 
     def before_epoch(self, engine: Engine) -> None:
+        """Tells the loader the epoch, for its order and its workers' seeds."""
         set_epoch(engine.data_loader, engine.epoch)
 
     def after_train_epoch(self, engine: Engine) -> None:
+        """Writes the checkpoint, unless the epoch is validated first."""
         if not validates(engine):
-            save(engine, "last.pth", epoch=engine.epoch + 1, iteration=engine.iter, resumable=True)
+            keep_last(engine, engine.epoch + 1)
 
 
 def validates(engine: Engine) -> bool:

@@ -10,6 +10,7 @@ class PrincipalAxesHook(Hook):
     """Calls `model.fit_axes` with the `video` of every training item; a resumed training has its axes already."""
 
     def before_launch(self, engine: Engine) -> None:
+        """Fits the axes, in a training that begins."""
         model = getattr(engine.model, "module", engine.model)
         dataset = engine.data_loaders["train"].dataset
         if engine.iter == 0:
