@@ -1,20 +1,28 @@
 """Every config in the tree is checked, built and run forward."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from nncore.nn import MODELS
+from nncore.parallel import NNDataParallel
 
 import datasets
 import models.encoders  # noqa: F401  registers them
 from common.build import build
 from common.config import load_config
 from training.config import check_config
+from training.loaders import build_loader
+from training.trial import trial_faults
 
 ROOT = Path(__file__).resolve().parents[2] / "configs"
 LEAVES = sorted(p for p in ROOT.rglob("*.py") if "_base_" not in p.parts)
 UMT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type == "UMT"]
+CLIP_IT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type.startswith("CLIPIt")]
+ONE_SAMPLE = ROOT.parents[1] / "shared" / "data" / "qvhighlights" / "one_sample"
 PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_pretrain_100e_asr",
              "qvhighlights/umt_base_finetune_200e_qvhighlights",
              *(f"tvsum/umt_small_500e_tvsum_{d}" for d in "bk bt ds fm ga ms pk pr vt vu".split()),
@@ -62,6 +70,52 @@ def test_builds_and_runs_forward_on_the_widths_that_its_data_has(path):
     if "BoundaryHead" in kinds:
         found = output["_out"]["boundary"]
         assert found.shape == (B, T, 3) and (found[..., 1] >= found[..., 0]).all()
+
+
+def test_every_config_with_a_model_is_run():
+    assert {*UMT, *CLIP_IT} == {p for p in LEAVES if "model" in load_config(p)}
+    assert len(CLIP_IT) >= 4
+
+
+@pytest.mark.parametrize("path", CLIP_IT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_clip_it_scores_every_frame(path):
+    """Of two videos, one of them shorter, with three sentences and two (ModelScope's: seven)."""
+    torch.manual_seed(0)
+    model = build(load_config(path).model, MODELS).eval()
+    N = getattr(model, "sentences", 3)
+    data = dict(video=F.normalize(torch.randn(2, 30, model.video_dims), dim=-1), saliency=torch.rand(2, 30),
+                query=F.normalize(torch.randn(2, N, model.text_dims), dim=-1), meta=[dict(vid="a"), dict(vid="b")])
+    data["saliency"][1, 20:], data["video"][1, 20:] = -1, 0
+    output = model(data, mode="val")
+    scores = output["_out"]["saliency"]
+    losses = {key: value for key, value in output.items() if key.endswith("loss")}
+    assert losses and all(torch.isfinite(value) for value in losses.values())
+    assert scores.shape == (2, 30) and torch.isfinite(scores).all() and not scores[1, 20:].any()
+    assert len(scores[0].unique()) > 1 or model.axes.any() == 0   # axes are found by the first training
+
+
+@pytest.mark.skipif(not ONE_SAMPLE.is_dir(), reason="../shared/data/qvhighlights/one_sample is not at hand")
+@pytest.mark.parametrize("name", ["umt_base_200e_qvhighlights", "umt_base_200e_qvhighlights_clip"])
+def test_the_stock_config_reads_public_features(tmp_path, name):
+    """The real features of one sample, by the config as it is but for the folders; sound is made up."""
+    datasets.register()
+    cfg = load_config(ROOT / "qvhighlights" / f"{name}.py")
+    label = json.loads((ONE_SAMPLE / "label.jsonl").read_text())
+    np.save(tmp_path / f"{label['vid']}.npy", np.random.default_rng(0).random((75, 2048), np.float32))
+    data = cfg.data["val"]
+    data.label_path, data.query_path = str(ONE_SAMPLE / "label.jsonl"), str(ONE_SAMPLE / "clip_text_features")
+    places = dict(slowfast_features="slowfast_video_features", clip_features="clip_video_features")
+    folders = [data.video_path] if isinstance(data.video_path, str) else data.video_path
+    data.video_path = [str(ONE_SAMPLE / places.get(Path(f).name, "clip_video_features")) for f in folders]
+    if data.get("audio_path"):
+        data.audio_path = str(tmp_path)
+    loader = build_loader(data, 0)
+    model = build(cfg.model, MODELS).eval()
+    assert loader.dataset.check() == [] and trial_faults(model, {"val": loader}, ["MR-full-mAP"]) == []
+    with torch.no_grad():
+        lines = loader.dataset.predictions([NNDataParallel(model)(batch, mode="test")["_out"] for batch in loader])
+    assert [line["qid"] for line in lines] == [label["qid"]] and len(lines[0]["pred_saliency_scores"]) == 75
+    assert all(0 <= start < end <= 150 for start, end, _ in lines[0]["pred_relevant_windows"])
 
 
 def test_pretraining_and_fine_tuning_have_one_set_of_weights():

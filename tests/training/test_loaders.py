@@ -104,6 +104,22 @@ def test_workers_leave_the_cores_to_the_step(monkeypatch, gpu, cores, workers):
     assert workers_here() == workers
 
 
+def test_workers_draw_by_seed_and_epoch_alone(tiny):
+    """Real workers shuffle the pieces of videos: each epoch otherwise, and the same again whatever was drawn before."""
+    cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
+               query_path=str(tiny / "text"), reorder=True, loader=dict(batch_size=3, num_workers=2))
+
+    def drawn(seed, epoch):
+        torch.manual_seed(random.randrange(1000))
+        loader = build_loader(cfg, seed)
+        set_epoch(loader, epoch)
+        return torch.cat([batch["video"].data[0] for batch in loader])
+
+    first = drawn(1, 0)
+    assert torch.equal(drawn(1, 0), first)
+    assert not torch.equal(drawn(1, 1), first) and not torch.equal(drawn(2, 0), first)
+
+
 def test_auto_asks_the_machine(monkeypatch, tiny):
     monkeypatch.setattr("training.loaders.workers_here", lambda: 1)
     cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
