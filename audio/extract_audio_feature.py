@@ -54,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
     import models.encoders  # noqa: F401  registers them
     from common.build import build
     from common.files import make_folder
+    from models.device import best_device
     from pipelines.extract import parse_shard, stop_if_full, take_shard
 
     files = take_shard(find_sounds(Path(args.sounds)), parse_shard(args.shard))
     out = make_folder(args.out)
     cfg = {**ENCODERS[args.encoder], "clip_len_s": args.clip_len, **({"weights": args.weights} if args.weights else {})}
-    encoder = build(cfg, MODELS, where="encoder").eval()
+    encoder = build(cfg, MODELS, where="encoder").eval().to(best_device())
     todo = [path for path in files if not is_whole(out / f"{path.stem}.npy", encoder.dims)]
     failed = []
     for path in tqdm(todo, unit="file", disable=not todo):
@@ -119,10 +120,9 @@ def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
     from pipelines.sound_files import read_clips
 
     clips, rows = read_clips(path, encoder.clip_len_s, encoder.rate_hz), []
-    with torch.no_grad():
-        while part := list(islice(clips, max(batch, 1))):   # no more of a long file is in memory
-            rows.append(encoder(torch.from_numpy(np.stack(part))))
-    write_npy(target, torch.cat(rows).float().numpy().astype(dtype))
+    while part := list(islice(clips, max(batch, 1))):   # no more of a long file is in memory
+        rows.append(encoder.encode(torch.from_numpy(np.stack(part))))
+    write_npy(target, np.concatenate(rows).astype(dtype))
 
 
 if __name__ == "__main__":
