@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from .probe import VideoInfo
 from .subtitles import Cue, cut_cues
 
 COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
+LEAST_SHARE = Fraction(1, 2)   # of a short is the piece's, or it is left out
 LOOK_AHEAD_S = 2     # pictures are stored at most so long before they are shown
 
 
@@ -86,6 +88,45 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
                 run = _run(container, stream, info, first_s, end_s)
             runs.append(run)
     return runs
+
+
+def plan_short(info: VideoInfo, piece_s: Interval, room_s: Interval, lengths_s: Interval) -> Run | None:
+    """What copying keeps of a piece that stands alone, where its length and place are limited.
+
+    It begins with the key frame at or before the piece's start or with a later one, and ends where the piece
+    ends or earlier, whichever keeps most of it; at least half of what it may hold is the piece's.
+
+    Args:
+        info: of a video that can be copied, see `check_copy`.
+        piece_s: [start, end) in seconds from the first picture; so is `room_s`, which nothing leaves.
+        lengths_s: the shortest and the longest that it may be, both included.
+
+    Returns:
+        None if no key frame allows it.
+    """
+    (start_s, end_s), (shortest_s, longest_s) = checked(info, [piece_s])[0], lengths_s
+    with open_video(info.path) as (container, stream):
+        keys_s = [max(Fraction(0), packet.pts * stream.time_base - info.start_s)
+                  for packet in _until(_from_key(container, stream, info, info.start_s + start_s),
+                                       stream, info.start_s + end_s) if packet.is_keyframe]
+        limits_s = {key_s: min(key_s + longest_s, room_s[1]) for key_s in keys_s if room_s[0] <= key_s}
+
+        def share(key_s: Fraction) -> Fraction:
+            return (min(end_s, limits_s[key_s]) - max(start_s, key_s)) / min(end_s - start_s, longest_s)
+
+        for key_s in sorted((key_s for key_s in limits_s if share(key_s) >= LEAST_SHARE), key=share, reverse=True):
+            until_s = min(end_s, limits_s[key_s])
+            while until_s - key_s >= shortest_s:
+                run = _run(container, stream, info, key_s, until_s)
+                over_s = run.end * stream.time_base - info.start_s - limits_s[key_s]
+                if over_s <= 0:
+                    return run
+                until_s -= over_s
+    return None
+
+
+def _until(packets: Iterator[Packet], stream: VideoStream, end_s: Fraction) -> Iterator[Packet]:
+    return itertools.takewhile(lambda packet: packet.pts * stream.time_base < end_s + LOOK_AHEAD_S, packets)
 
 
 def kept_intervals(info: VideoInfo, runs: Sequence[Run]) -> list[Interval]:

@@ -76,7 +76,7 @@ class Worker:
                 self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)
             encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
             summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
-            names = write_outputs(summary, folder, job.form, progress=not job.quiet)
+            names = write_outputs(summary, folder, job.form, progress=not job.quiet, shorts=job.shorts)
         return summary, names
 
 

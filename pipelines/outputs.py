@@ -86,7 +86,7 @@ def earlier_files(folder: Path) -> list[str]:
 
 
 def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[float], None] = False, *,
-                  called: str | None = None) -> list[str]:
+                  called: str | None = None, shorts: Shorts | None = None) -> list[str]:
     """Writes everything into a folder; what `form` says of copying is then true of the summary too.
 
     Args:
@@ -94,16 +94,19 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
         folder: that exists.
         progress: True draws a bar on stderr; a function is called with the share of the current file that is done.
         called: what the files call the video, from then on `summary` too; None for its path.
+        shorts: how many and how long were asked for, which copies keep to as well; None if that is not known.
 
     Returns:
         Names of the files, the cut first.
 
     Raises:
-        InputError: the video cannot be read or copied, or the folder cannot be written.
+        InputError: the video cannot be read or copied, none of the shorts can be begun at a key frame, or the
+            folder cannot be written.
     """
     if not form.copy:
         summary.keep_whole_shots()
     started_s = time.perf_counter()
+    summary.wish = shorts if summary.mode == "shorts" else None
     if form.copy:
         _plan_copies(summary)
     summary.aspect = form.aspect
@@ -132,9 +135,30 @@ def _plan_copies(summary) -> None:
     """Replaces the pieces by those that copying really keeps."""
     from .copy_cut import kept_intervals, plan_copy
     info = summary.video.info
-    groups = [[piece] for piece in summary.intervals_s] if summary.mode == "shorts" else [summary.intervals_s]
-    summary.pieces_s = [kept for group in groups for kept in kept_intervals(info, plan_copy(info, group))]
+    runs = _copied_shorts(summary) if summary.mode == "shorts" else plan_copy(info, summary.intervals_s)
+    summary.pieces_s = kept_intervals(info, runs)
+    summary.runs = dict(zip(summary.pieces_s, runs, strict=True))
     summary.copied = True
+
+
+def _copied_shorts(summary) -> list:
+    """Runs of the shorts that copying can make, ascending, apart and of the lengths asked for; the best goes first."""
+    from .copy_cut import kept_intervals, plan_short
+    info, wish, placed = summary.video.info, summary.wish, []
+    lengths_s = (Fraction(0), 2 * info.duration_s)
+    if wish is not None:
+        lengths_s = (min(wish.shortest_s, info.duration_s), wish.longest_s)
+    for start_s, end_s in sorted(summary.intervals_s, key=lambda piece: -summary.score_of(*piece)):
+        room_s = (max((kept[1] for kept, _ in placed if kept[0] < start_s), default=Fraction(0)),
+                  min((kept[0] for kept, _ in placed if kept[0] >= start_s), default=2 * info.duration_s))
+        run = plan_short(info, (start_s, end_s), room_s, lengths_s)
+        if run is not None:
+            placed += zip(kept_intervals(info, [run]), [run], strict=True)
+    if not placed:
+        raise InputError(f"{info.path}: its key frames lie too far apart to copy shorts"
+                         f"{'' if wish is None else f' of {wish.lengths}'}; leave --copy out, or ask for longer ones "
+                         "with --length")
+    return [run for _, run in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _write_cuts(summary, folder: Path, progress: bool | Callable[[float], None]) -> list[str]:

@@ -99,6 +99,11 @@ class Shorts:
             raise InputError(f"shorts of {float(self.shortest_s):g} to {float(self.longest_s):g} s: the greatest "
                              f"length must be at least {LEAST_ROOM_S} s over the least, and that over 0; e.g. 15-60")
 
+    @property
+    def lengths(self) -> str:
+        """As a reader knows it: 15-60 s."""
+        return f"{float(self.shortest_s):g}-{float(self.longest_s):g} s"
+
 
 def parse_shorts(count: int, length: str) -> Shorts:
     """Reads a range of seconds such as 15-60 or 15s-60s.

@@ -32,6 +32,7 @@ PREVIEWS = 96          # the most small pictures for pointing at the curve
 MOST_LINES = 4000      # of subtitles; some five hours of talk
 MODES = dict(summary="the best shots within the budget", moments="whole moments within the budget",
              shorts="the best pieces of a length, whole shots that break off no word")
+SHORTS_COPIED = "the best pieces of a length, from key frames on, so that they may begin or end within shots and words"
 STEPS = dict(encode="Watching and listening", score="Scoring and choosing", borders="Finding where shots begin",
              cut="Cutting", all="All together")
 
@@ -234,7 +235,7 @@ def _made(summary: Summary) -> str:
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
              ("Words", by.get("text") if summary.sentences else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("Kept", MODES[summary.mode]), ("Cut", _cut_note(summary))]
+             ("Kept", _kept_note(summary)), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 
@@ -242,6 +243,13 @@ def _sampling(summary: Summary) -> str:
     if summary.video.sampling == "exact":
         return "exact"
     return f"of the key frame nearest to a clip's middle, at most {summary.video.farthest_s:.1f} s off"
+
+
+def _kept_note(summary: Summary) -> str:
+    if summary.mode != "shorts":
+        return MODES[summary.mode]
+    what = SHORTS_COPIED if summary.copied else MODES["shorts"]
+    return f"{what}; {summary.lacking}" if summary.lacking else what
 
 
 def _cut_note(summary: Summary) -> str:

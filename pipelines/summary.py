@@ -17,7 +17,7 @@ from common.files import atomic_path, write_json
 from common.memory import give_back_memory
 
 from .captions import Caption
-from .copy_cut import copy_cut, plan_copy
+from .copy_cut import Run, copy_cut
 from .cut import cut
 from .edit_lists import Piece
 from .encode import EncodedVideo
@@ -55,6 +55,8 @@ class Summary:
         copied: whether pictures were copied, so that pieces begin at key frames.
         files: names of all that was written for it.
         aspect: of the cut's pictures, width to height, if they were cropped to it.
+        runs: what of the file is copied for each piece, where pictures are copied.
+        wish: how many shorts, and how long, were asked for, if any.
         captions: sentences made from the video itself, shot by shot, when nothing was asked.
         sentences: those that the scores were made with: what was asked, or else the video's own, what is said or
             seen in it, with their times.
@@ -77,6 +79,8 @@ class Summary:
     copied: bool = False
     files: list[str] = field(default_factory=list)
     aspect: Fraction | None = None
+    runs: dict[tuple[Fraction, Fraction], Run] = field(default_factory=dict)
+    wish: Shorts | None = None
     captions: tuple[Caption, ...] = ()
     sentences: tuple[Sentence, ...] = ()
 
@@ -126,6 +130,15 @@ class Summary:
                                     self.text_of(start, end)))
                 before_s += end - start
         return pieces
+
+    @property
+    def lacking(self) -> str:
+        """Says that fewer shorts were found than asked for; "" where all were, or none were asked for."""
+        found = len(self.intervals_s)
+        if self.wish is None or found >= self.wish.count:
+            return ""
+        return (f"found {found} of {self.wish.count} shorts: no more of {self.wish.lengths} fit beside each other; "
+                "shorter ones may")
 
     def score_of(self, start_s: Fraction, end_s: Fraction) -> float:
         """Mean score of [start_s, end_s)."""
@@ -178,7 +191,7 @@ class Summary:
         give_back_memory()   # that scoring has freed: the encoder of pictures needs its own
         info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
         if self.copied:
-            copy_cut(info, plan_copy(info, intervals_s), path, **extras)
+            copy_cut(info, [self.runs[piece] for piece in intervals_s], path, **extras)
         else:
             cut(info, intervals_s, path, aspect=self.aspect, **extras)
 
@@ -217,6 +230,7 @@ class Summary:
             pieces=[dict(file=piece.file, start=round(float(piece.start_s), 3), end=round(float(piece.end_s), 3),
                          cut_start=round(float(piece.cut_start_s), 3), score=round(piece.score, 4), text=piece.text)
                     for piece in self.pieces],
+            shorts=None if self.wish is None else dict(asked=self.wish.count, found=len(self.intervals_s)),
             captions=[dict(start=round(float(c.start_s), 3), end=round(float(c.end_s), 3), text=c.text)
                       for c in self.captions],
             sentences=[sentence.to_json() for sentence in self.sentences],

@@ -143,7 +143,8 @@ def shown(name: str) -> str:
 
 def machine_line(summary, names: list[str], out: Path, video: str) -> dict:
     found = summary.to_json()
-    kept = {key: found[key] for key in ("duration", "kept", "mode", "copied", "pieces", "moments", "timings_s")}
+    kept = {key: found[key] for key in ("duration", "kept", "mode", "shorts", "copied", "pieces", "moments",
+                                      "timings_s")}
     return dict(video=shown(video), ok=True, out=shown(str(out)), files=names) | kept
 
 
@@ -158,6 +159,8 @@ def print_summary(summary, names: list[str], out: Path) -> None:
     more = len(summary.moments) - SHOWN_MOMENTS
     if more > 0:
         print(f"  and {more} more in {out / 'summary.json'}")
+    if summary.lacking:
+        print(summary.lacking)
     pieces = len(summary.intervals_s)
     copied = ", copied from key frames on," if summary.copied else ","
     print(f"kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError
 from pipelines.audio import read_audio
-from pipelines.copy_cut import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy
+from pipelines.copy_cut import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy, plan_short
 from pipelines.cut import cut
 from pipelines.mp4 import EncodedMp4
 from pipelines.subtitles import Cue, own_subtitles
@@ -153,6 +153,31 @@ def test_times_of_decoding_rise_and_never_follow_those_of_showing():
         found = list(decoding_times(shown, 7))
         assert all(a < b for a, b in zip(found, found[1:], strict=False))
         assert all(a <= b for a, b in zip(found, shown, strict=True)) and len(found) == 40
+
+
+def test_a_copied_short_keeps_its_length_and_its_place(tmp_path):
+    info = probe(write_video(tmp_path / "a.mp4", 500, options=dict(g="100", bf="0", sc_threshold="0", preset="ultrafast")))
+
+    def plan(piece, room=(0, 40), lengths=(3, 8)):
+        run = plan_short(info, piece, room, lengths)
+        return run and kept_intervals(info, [run])[0]
+
+    assert plan((5, 10)) == (4, 10)
+    assert plan((5, 10), lengths=(3, Fraction(11, 2))) == (4, Fraction(237, 25))   # the key frame at 8 would lose 3 s
+    assert plan((5, 10), room=(0, 9)) == (4, 9)
+    assert plan((5, 10), room=(Fraction(21, 5), 40)) is None                       # what is left from 8 on is too short
+    assert plan((6, 10), room=(Fraction(21, 5), 40), lengths=(1, 8)) == (8, 10)
+    assert plan((Fraction(15, 2), Fraction(99, 10)), lengths=(1, 2)) == (8, Fraction(248, 25))
+    assert plan((17, 20)) == (16, 20)
+    assert plan((19, 22), lengths=(3, Fraction(7, 2))) is None                     # hardly any of it from 16 s on
+
+
+def test_a_copied_short_of_reordered_pictures_is_never_too_long(tmp_path):
+    info = probe(write_video(tmp_path / "a.mp4", 200, **SCENES))
+    for longest in (Fraction(i, 25) for i in range(20, 60)):
+        run = plan_short(info, (Fraction(1), Fraction(4)), (Fraction(0), Fraction(7, 2)), (Fraction(1, 2), longest))
+        (start_s, end_s), = kept_intervals(info, [run])
+        assert longest - Fraction(4, 25) <= end_s - start_s <= longest and end_s <= Fraction(7, 2)
 
 
 def test_variable_frame_rate_and_a_late_start(tmp_path):

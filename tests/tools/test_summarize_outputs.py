@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from pipelines.subtitles import Cue, own_subtitles, read_subtitles
 from pipelines.video import probe
 from tests.media import write_subtitled
+from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
 from tools.summarize import main
 
@@ -84,6 +86,34 @@ def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
     assert found["summary"][0]["frame"] == [0, round(piece["end"] * 10) - 1]
     assert "copied from key frames on" in capsys.readouterr().out
     assert "pieces begin at key frames" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("quick")
+def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
+    def colours(index, size):
+        return np.full((size[1], size[0], 3), (220, 30, 30) if index // 70 % 2 else (120, 120, 120 + index // 10), np.uint8)
+
+    path = write_small_video(tmp_path / "a.mp4", 600, fps=10, picture=colours,
+                             options=dict(g="80", bf="2", sc_threshold="0", preset="ultrafast"))
+    args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--out", str(tmp_path / "out")]
+    assert main([str(path), *args, "--count", "9"]) == 0
+    found = load(tmp_path / "out")
+    spans = sorted((piece["start"], piece["end"]) for piece in found["pieces"])
+    assert all(6 <= b - a <= 12 and a % 8 == 0 for a, b in spans)
+    assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
+    assert found["shorts"] == dict(asked=9, found=len(spans)) and 3 <= len(spans) < 9
+    said = f"found {len(spans)} of 9 shorts: no more of 6-12 s fit beside each other"
+    page = (tmp_path / "out/report.html").read_text()
+    assert said in capsys.readouterr().out and said in page
+    assert "from key frames on, so that they may begin or end within shots and words" in page and "break off no word" not in page
+
+
+@pytest.mark.usefixtures("quick")
+def test_shorts_that_no_key_frame_allows_are_refused(media, tmp_path, capsys):
+    args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--count", "1", "--out", str(tmp_path / "out")]
+    assert main([str(media / "whole.mp4"), *args]) == 2                        # its one key frame is the first
+    assert "whole.mp4: its key frames lie too far apart to copy shorts of 6-12 s; leave --copy out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("quick")
