@@ -2,10 +2,11 @@
 
   python tools/build_summarization_h5.py videos/ --ratings ydata-tvsum50.mat --out data/tvsum/tvsum.h5
   python tools/build_summarization_h5.py videos/ --ratings GT/ --out data/summe/summe.h5 --split data/summe/splits.json
-  python tools/build_summarization_h5.py --complete tvsum40.h5 --out data/tvsum/tvsum40_offline.h5
+  python tools/build_summarization_h5.py --complete tvsum40.h5 --out data/tvsum/tvsum40_offline.h5 \\
+      --split data/tvsum/tvsum40_splits.json --folds-of tvsum40_splits.json
 
 --complete adds what this project's model also reads, ConSE points and the title's embedding, to a file that holds
-pooled EfficientNet-Lite0 features.
+pooled EfficientNet-Lite0 features. --split writes folds that test every video once, or those of --folds-of.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--encoders", default="offline", help="of configs/_base_/encoders, or a config file")
     parser.add_argument("--split", metavar="F", help="write a split file there too, whose folds test every video once")
     parser.add_argument("--folds", type=int, default=5, help="of the split file (default: 5)")
+    parser.add_argument("--folds-of", metavar="F", help="with --split: the folds of this JSON or YAML split file, "
+                        "checked against the videos")
     parser.add_argument("--out", required=True, help="the h5 file to write")
     args = parser.parse_args(argv)
     if bool(args.complete) == bool(args.videos and args.ratings):
         parser.error("give a folder of videos and --ratings, or --complete")
-    if args.complete and args.split:
-        parser.error("--split goes with videos; --complete changes no name, so the file's own split fits")
+    if args.folds_of and not args.split:
+        parser.error("--folds-of goes with --split, the file to write")
     return args
 
 
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
     from common.config import load_config
     from common.files import write_json
-    from datasets.summarization_labels import disjoint_folds
+    from datasets.summarization_labels import read_summarized
     from models.encoders import build_encoders
     from pipelines.summarization_h5 import build_h5, complete_h5
 
@@ -62,16 +65,35 @@ def run(args: argparse.Namespace) -> None:
     config = args.encoders if args.encoders.endswith(".py") else root / f"configs/_base_/encoders/{args.encoders}.py"
     parts = load_config(config).encoders
     if args.complete:
+        folds = split_of(list(read_summarized(args.complete, None, ())), args) if args.split else []
         encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
         number = complete_h5(args.complete, encoders, args.out)
     else:
         ratings, files = find_labelled(args.videos, args.ratings)
-        folds = disjoint_folds(list(files), args.folds) if args.split else []
+        folds = split_of(list(files), args)
         encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
         number = build_h5(files, ratings, encoders, args.out, partial(tqdm, desc="videos"))
-        if args.split:
-            write_json(args.split, folds)
-    print(f"{args.out}: {number} videos")
+    if args.split:
+        write_json(args.split, folds)
+    print(f"{args.out}: {number} videos" + (f"; {args.split}: {len(folds)} folds" if args.split else ""))
+
+
+def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[str]]]:
+    """The folds to write, before the first video is encoded; none where none are wanted."""
+    from common.build import nearest
+    from datasets.summarization_labels import disjoint_folds, read_folds
+
+    if not args.split:
+        return []
+    if not args.folds_of:
+        return disjoint_folds(names, args.folds)
+    folds = read_folds(args.folds_of)
+    for number, fold in enumerate(folds):
+        lacking = [name for key in ("train_keys", "test_keys") for name in fold[key] if name not in names]
+        if lacking:
+            raise InputError(f"{args.folds_of}: fold {number} names {lacking[0]!r}, which is none of the {len(names)} "
+                             f"videos; {nearest(lacking[0], names)}")
+    return folds
 
 
 def find_labelled(videos: str, labels: str) -> tuple[dict, dict[str, Path]]:

@@ -95,7 +95,8 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
                       for fold, names in enumerate(folds)] for seed in seeds}
     table = np.array([[[fold[key] for key in METRICS] for fold in rows] for rows in by_seed.values()])   # seed, fold
     result = dict(config=str(config), changes={key: str(value) for key, value in changes.items()}, sentences=sentences,
-                  seeds=list(seeds), trainings=len(trained), earlier=trained.count(False), model=dict(
+                  seeds=list(seeds), by_annotator=all(v.user_scores is not None for v in videos.values()),
+                  trainings=len(trained), earlier=trained.count(False), model=dict(
         mean=_named(table.mean(axis=(0, 1))), spread_seeds=_named(table.mean(axis=1).std(axis=0)),
         spread_folds=_named(table.mean(axis=0).std(axis=0))), folds={str(k): v for k, v in by_seed.items()},
         floors=floors(videos, folds, sum(_shared_width(data, key) for key in features), reduce))
@@ -273,4 +274,7 @@ def format_result(result: dict) -> str:
         f"{'':>12} ± {model['spread_folds'][key]:.3f}" for key in METRICS) + "   ± over folds")
     lines += [f"{name:14}" + "".join(f"{row[key]:>20.3f}" if key in row else f"{'-':>20}" for key in METRICS)
               for name, row in result["floors"].items() if row]
+    if not result["by_annotator"]:
+        lines.append("kendall and spearman are with the annotators' mean, gtscore, since the file has no user_scores: "
+                     "higher than with each annotator, and not to be compared")
     return "\n".join(lines)

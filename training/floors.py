@@ -19,6 +19,7 @@ from .evaluation import predict
 from .loaders import make_loader
 
 SHUFFLES = 5
+CORRELATIONS = ("kendall", "spearman")   # shown with three decimals, the others are in per cent
 SHOWN = ("AP", "ROC-AUC", "HD-mAP-by-video", "HD-HIT@1-by-video", "MR-full-R1@0.5", "MR-full-R1@0.7",
          "MR-full-mAP", "HL-min-VeryGood-mAP", "HL-min-VeryGood-Hit1")
 
@@ -105,6 +106,7 @@ def format_table(columns: dict[str, dict[str, float]], title: str) -> str:
     width = max(len(key) for key in [*keys, title]) + 2
     lines = [title.ljust(width) + "".join(name.rjust(11) for name in columns)]
     for key in keys:
+        digits = 3 if key in CORRELATIONS else 2
         lines.append(key.ljust(width) + "".join(
-            (f"{column[key]:.2f}" if key in column else "-").rjust(11) for column in columns.values()))
+            (f"{column[key]:.{digits}f}" if key in column else "-").rjust(11) for column in columns.values()))
     return "\n".join(lines)

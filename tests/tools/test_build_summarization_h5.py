@@ -282,3 +282,34 @@ def test_other_features_are_named(tmp_path, capsys):
     assert main(["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5")]) == 2
     assert "video_1: needs 'features' 1280 wide and a title" in capsys.readouterr().err
     assert not (tmp_path / "o.h5").exists()
+
+
+def test_a_file_of_pooled_features_is_completed_with_its_split(tmp_path, capsys):
+    """ConSE points against the definition written out, the title's embedding, and folds of a YAML file."""
+    r = np.random.default_rng(0)
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for name, rows in dict(video_1=7, video_2=4).items():
+            shots = np.array([[0, 10 * rows - 1]])
+            group = file.create_group(name)
+            for key, value in dict(features=abs(r.normal(size=(rows, 1280))).astype(np.float16), gtscore=r.random(rows), n_frames=10 * rows,
+                                   picks=np.arange(0, 10 * rows, 10), change_points=shots).items():
+                group.create_dataset(key, data=value)
+            group.attrs["title"] = f"How to {name}"
+    (tmp_path / "s.yml").write_text("- {train_keys: [x.h5/video_1], test_keys: [x.h5/video_2]}\n")
+    options = ["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5"), "--split", str(tmp_path / "s.json")]
+    assert main([*options, "--folds-of", str(tmp_path / "s.yml")]) == 0
+    assert "o.h5: 2 videos" in capsys.readouterr().out
+    assert read_folds(tmp_path / "s.json") == [dict(train_keys=["video_1"], test_keys=["video_2"])]
+    encoders = build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
+    videos = read_summarized(tmp_path / "o.h5", None, ("features", "features_shared"), "features_text")
+    for name, video in videos.items():
+        assert video.features.shape == (len(video.picks), 1664)
+        np.testing.assert_allclose(video.text[0], encoders.text.encode([f"How to {name}"])[0].pooler_output, atol=1e-6)
+        with torch.inference_mode():
+            odds = encoders.visual.probabilities(torch.from_numpy(video.features[:, :1280])).sqrt().double()
+            points = (odds / odds.sum(dim=1, keepdim=True)) @ encoders.visual.classes.double()
+        np.testing.assert_allclose(video.features[:, 1280:], points.numpy(), atol=1e-4)
+        assert np.abs(video.features[:, 1280:]).max() > 1e-3
+    (tmp_path / "s.yml").write_text("- {train_keys: [video_1], test_keys: [video_22]}\n")
+    assert main([*options, "--folds-of", str(tmp_path / "s.yml")]) == 2
+    assert "s.yml: fold 0 names 'video_22', which is none of the 2 videos; did you mean" in capsys.readouterr().err

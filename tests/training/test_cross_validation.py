@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,11 +12,14 @@ from scipy.stats import kendalltau
 from common.config import load_config
 from common.errors import InputError
 from datasets.summarization_labels import read_summarized
+from tools.build_summarization_h5 import main as build
 from tools.cross_validate import main
 from tools.evaluate import main as evaluate
 from training.cross_validation import RIDGE_LAMBDA, cross_validate, floors, format_result, measure, ridge
 from training.fold_sentences import rescored
 
+ROOT = Path(__file__).resolve().parents[2]
+TVSUM = ROOT.parent / "shared" / "data" / "tvsum"
 T, FRAMES = 24, 240
 CONFIG = """
 videos = dict(type="SummarizationH5", h5_path="{root}/v.h5", split_path="{root}/s.json", text="features_text")
@@ -264,3 +268,35 @@ def test_the_titles_floor_is_the_cosine_of_centred_frames_and_titles(root):
                  for n in fold["test_keys"]] for fold in folds]
         assert found[name]["kendall"] == pytest.approx(np.mean(taus), abs=2e-4)
     assert found["raters' mean"]["kendall"] > found["other raters"]["kendall"] > found["human"]["kendall"]
+
+
+def test_the_fields_usual_file_is_trained_on(root, tmp_path, monkeypatch, capsys):
+    """GoogLeNet's pool5, 1024 wide, gtscore and user_summary alone, and DSNet's YAML: its config, as it stands."""
+    made = {f"video_{i}": {k: v for k, v in values(i).items() if k in ("gtscore", "change_points", "n_frames", "picks", "user_summary")}
+            for i in range(4)}
+    for i, video in enumerate(made.values()):
+        video["features"] = np.concatenate([values(i)["features"], np.random.default_rng(i).normal(size=(T, 1019))], axis=1)
+    write(tmp_path, "pool5", made)
+    (tmp_path / "tvsum.yml").write_text("- {train_keys: [../v.h5/video_0, ../v.h5/video_1], test_keys: [../v.h5/video_2, ../v.h5/video_3]}")
+    changes = [f"data.{part}.{key}={tmp_path / name}" for part in ("train", "val") for key, name in (("h5_path", "pool5.h5"), ("split_path", "tvsum.yml"))]
+    options = [option for change in [*changes, "stages.epochs=2", "stages.validation.interval=2"] for option in ("--set", change)]
+    shipped = str(ROOT / "configs/tvsum/clip_it_pool5.py")
+    assert main([shipped, "--seeds", "1", "--work-dir", str(tmp_path / "w"), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "kendall and spearman are with the annotators' mean, gtscore" in printed
+    found = json.loads((tmp_path / "w" / "folds.json").read_text())
+    assert set(found["floors"]["human"]) == {"f1"} and found["model"]["mean"]["f1"] > 0 and not found["by_annotator"]
+    assert load_config(tmp_path / "w" / "fold0_seed1" / "config.py").model.video_dims == 1024
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not TVSUM.is_dir(), reason="../shared/data/tvsum is not at hand, so the figures for TVSum cannot be shown")
+def test_real_tvsum_is_ranked_better_than_by_the_ridge(tmp_path):
+    """One seed over the five folds, as the shipped config has it, against what the ridge regression gave."""
+    options = ["--complete", str(TVSUM / "tvsum40_efficientnet_lite0_1fps.h5"), "--out", str(tmp_path / "v.h5"), "--split", str(tmp_path / "s.json"),
+               "--folds-of", str(TVSUM / "tvsum40_splits.json")]
+    assert build(options) == 0
+    changes = {f"data.{part}.{key}": str(tmp_path / name) for part in ("train", "val") for key, name in (("h5_path", "v.h5"), ("split_path", "s.json"))}
+    mean = cross_validate(str(ROOT / "configs/tvsum/clip_it_offline.py"), [1], tmp_path / "w", changes=changes)["model"]["mean"]
+    assert mean["kendall"] > 0.194 and mean["spearman"] > 0.255 and mean["f1"] > 48.6

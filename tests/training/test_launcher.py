@@ -146,6 +146,7 @@ def test_shuffled_queries_come_from_another_video():
 
 
 def test_the_table_has_a_row_per_metric_and_a_column_per_comparison():
+    assert format_table(dict(model=dict(kendall=0.2094, f1=49.876)), "val").split() == ["val", "model", "f1", "49.88", "kendall", "0.209"]
     table = format_table(dict(model={"MR-full-mAP": 50.123, "other": 1}, random={"MR-full-mAP": 2}), "test")
     assert [row.split() for row in table.splitlines()] == [["test", "model", "random"], ["MR-full-mAP", "50.12", "2.00"]]
     assert len({len(row) for row in table.splitlines()}) == 1
