@@ -169,7 +169,7 @@ def test_a_copied_short_keeps_its_length_and_its_place(tmp_path):
     assert plan((6, 10), room=(Fraction(21, 5), 40), lengths=(1, 8)) == (8, 10)
     assert plan((Fraction(15, 2), Fraction(99, 10)), lengths=(1, 2)) == (8, Fraction(248, 25))
     assert plan((17, 20)) == (16, 20)
-    assert plan((19, 22), lengths=(3, Fraction(7, 2))) is None                     # hardly any of it from 16 s on
+    assert plan((15, 18), lengths=(3, Fraction(7, 2))) is None                     # hardly any of it from 12 s on
 
 
 def test_a_copied_short_of_reordered_pictures_is_never_too_long(tmp_path):
