@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import shutil
 import tempfile
@@ -19,6 +21,9 @@ from .limits import plain_name
 from .workshop import Work
 
 TOKEN_BYTES = 24
+PREFIX = "video-summary-page-"
+YOUNG_S = 60   # so old is a folder before it may be taken for a dead page's
+LEFT_S = 300   # that a desk stays when its page has gone, which may come back
 RESULTS = 3    # of the last questions that stay to be fetched
 
 
@@ -73,7 +78,7 @@ class Desk:
 
 
 class Desks:
-    """All of them, in one temporary folder.
+    """All of them, in one temporary folder; those of pages that were killed are removed.
 
     Args:
         keep_s: a desk goes so long after its last use.
@@ -84,7 +89,9 @@ class Desks:
 
     def __init__(self, keep_s: float, most: int = 200, root: Path | None = None,
                  clock: Callable[[], float] = time.monotonic):
-        self.folder = Path(tempfile.mkdtemp(prefix="video-summary-page-", dir=root))   # for its owner alone
+        sweep_dead(Path(root or tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))   # for its owner alone
+        self._lock_file = _locked(self.folder)   # as long as this process lives
         self.keep_s, self.most, self._clock = keep_s, most, clock
         self._desks: dict[str, Desk] = {}
         self._lock = threading.Lock()
@@ -129,6 +136,24 @@ class Desks:
             desk.stop()
             shutil.rmtree(desk.folder, ignore_errors=True)
 
+    def leave(self, token: str) -> None:
+        """Stops what is done for a desk whose page has gone; it stays some minutes, and for good if used then."""
+        with self._lock:
+            desk = self._desks.get(token)
+            if desk is None:
+                return
+            desk.used_s = min(desk.used_s, self._clock() - self.keep_s + LEFT_S)
+        desk.stop()
+
+    def has(self, token: str) -> bool:
+        """Whether there is such a desk; to look is no use."""
+        return token in self._desks
+
+    def has_watched(self, token: str) -> bool:
+        """Whether there is such a desk, with a video that turned out to be one."""
+        desk = self._desks.get(token)
+        return desk is not None and bool(desk.encoded)
+
     def sweep(self) -> None:
         """Removes what has not been used for `keep_s`."""
         now_s = self._clock()
@@ -142,6 +167,34 @@ class Desks:
         for token in list(self._desks):
             self.remove(token)
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
 
     def __len__(self) -> int:
         return len(self._desks)
+
+
+def sweep_dead(root: Path) -> None:
+    """Removes the folders of pages whose process is gone without having removed them."""
+    for folder in root.glob(f"{PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < YOUNG_S:   # it may be about to be locked
+                continue
+            lock = _locked(folder)
+        except OSError:   # another user's, or gone
+            continue
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """A lock on a folder, which ends with this process; None where another one has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle

@@ -28,7 +28,7 @@ from .asking import Answer, Question
 from .catalogue import Model
 from .desks import Desk
 from .example import Example
-from .limits import Limits, shown_bytes, shown_time
+from .limits import EMPTY, Limits, shown_bytes, shown_time, too_large
 from .service import Progress
 
 KINDS = {".mp4": "The cut", ".json": "Scores and moments", ".html": "Report", ".csv": "Pieces as a table",
@@ -53,7 +53,8 @@ def chooser(limits: Limits, example: Example | None, names: Sequence[str]) -> st
     """The place to drop a file, the example, and the folder's videos."""
     most = f"Up to {shown_bytes(limits.upload_bytes)} and {shown_time(limits.video_s)}; removed " \
            f"{shown_time(limits.keep_s)} after its last use."
-    parts = ['<label class="drop"><input type="file" id="file" accept="video/*,.mkv,.mts,.m2ts,.ts,.mxf,.flv" '
+    parts = [f'<label class="drop" data-most="{limits.upload_bytes}" data-too-large="{too_large(limits.upload_bytes)}" '
+             f'data-empty="{EMPTY}"><input type="file" id="file" accept="video/*,.mkv,.mts,.m2ts,.ts,.mxf,.flv" '
              'aria-describedby="file-most"><span class="drop-main">Drop a video here, or <u>choose a file</u></span>'
              f'<span class="soft" id="file-most">{most}</span></label>'
              '<div class="upload" hidden><p class="upload-text" role="status"></p><progress max="1" value="0" '
@@ -63,7 +64,7 @@ def chooser(limits: Limits, example: Example | None, names: Sequence[str]) -> st
         parts.append(_example(example))
     if names:
         options = "".join(f'<option value="{escape(name)}">{escape(name)}</option>' for name in names)
-        parts.append('<div class="folder"><label for="folder">Or one of the folder</label><select id="folder">'
+        parts.append('<div class="folder"><label for="folder">Or one from the folder</label><select id="folder">'
                      f'<option value="">{len(names)} video{"s" * (len(names) != 1)} …</option>{options}</select></div>')
     return f'<section class="chooser" aria-label="Choose a video">{"".join(parts)}</section>'
 
@@ -194,7 +195,7 @@ def cut_section(summary: Summary, desk: Desk, folder: str, files: Sequence[str])
     title = "The shorts" if summary.mode == "shorts" else "The cut"
     return (f'<section class="cut" id="cut" data-cut="{data}" aria-label="{title}"><h2>{title}</h2><div class="sides">'
             f'<video controls playsinline preload="metadata" src="{base}{urllib.parse.quote(films[0])}#t=0.01"></video>'
-            f'<div><p>{kept}</p><ol class="kept-list">{pieces}</ol><h3>To take along</h3>'
+            f'<div><p>{kept}</p><ol class="kept-list">{pieces}</ol><h3>Downloads</h3>'
             f'<ul class="files">{links}</ul></div></div></section>')
 
 
@@ -207,7 +208,7 @@ def _label(name: str) -> str:
 
 def footer() -> str:
     """How to do the same from programs."""
-    return ('<details class="api"><summary>The same from programs</summary><pre tabindex="0"><code>'
+    return ('<details class="api"><summary>Use it from a program</summary><pre tabindex="0"><code>'
             + escape(PROGRAM)
             + '</code></pre><p class="soft">Everything that can be called: <code>gradio_api/openapi.json</code>; '
             "README.md has the same with curl.</p></details>")

@@ -15,6 +15,7 @@ from common.texts import check_texts
 from pipelines.probe import VideoInfo
 
 NAME_BYTES = 120
+EMPTY = "This file is empty (0 bytes). Copy it again, then choose it anew"
 UNITS = dict(kb=10**3, mb=10**6, gb=10**9)
 # FFmpeg's names of what is film; others, such as playlists, may name further files and are never opened
 FILM_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg",
@@ -55,8 +56,7 @@ class Limits:
         """Raises an InputError for more bytes than `most`, or than a video may have."""
         most = self.upload_bytes if most is None else most
         if size > most:
-            raise InputError(f"This file is too large: at most {shown_bytes(most)} are taken here. "
-                             "Choose a smaller one, or make it smaller first")
+            raise InputError(too_large(most))
 
     def check_video(self, info: VideoInfo) -> None:
         """Raises an InputError for a video that is too long or too large in its pictures."""
@@ -155,6 +155,12 @@ def parse_bytes(text: str) -> int:
     if size < 1:
         raise InputError(f"size {text!r} is none; write e.g. 500MB or 2GB")
     return size
+
+
+def too_large(most: int) -> str:
+    """What is said of a file of more bytes."""
+    return (f"This file is too large: at most {shown_bytes(most)} are taken here. "
+            "Choose a smaller one, or make it smaller first")
 
 
 def shown_bytes(size: int) -> str:

@@ -16,7 +16,46 @@ function hearOut(times) {
   }, NUDGES_MS[Math.min(times, NUDGES_MS.length - 1)]);
 }
 document.addEventListener("asked", () => { pending += 1; hearOut(0); });
-document.addEventListener("ended", () => { pending -= 1; });
+document.addEventListener("ended", () => { pending = Math.max(0, pending - 1); });
+
+// A page that is loaded again, by hand or by gradio after a broken connection, goes on with its video.
+const KEPT = "video";
+function remember(token) {
+  try { if (token) sessionStorage.setItem(KEPT, token); else sessionStorage.removeItem(KEPT); } catch { /* not allowed here */ }
+}
+document.addEventListener("ended", () => { const place = find("#whole"); if (place || !pending) remember(place && place.dataset.token); });
+setTimeout(() => {
+  let kept = null;
+  try { kept = sessionStorage.getItem(KEPT); } catch { /* not allowed here */ }
+  if (kept) trigger("submit", { video: kept, again: true });
+});
+
+// What comes may lie below the screen, and takes the place of what had the focus.
+let looking = false, before = [], held = -1;
+const came = () => find("#asking .fault") || find("#answer .answer");
+const parts = () => [...document.querySelectorAll("#answer button, #answer [tabindex]")];
+function bring(place) {
+  const { top } = place.getBoundingClientRect();
+  if (top < 0 || top > 0.6 * innerHeight) place.scrollIntoView({ block: "start", behavior: "smooth" });
+}
+document.addEventListener("asked", (e) => {
+  if (e.detail !== "question") return;
+  looking = true;
+  before = [find("#asking .fault"), find("#answer .answer")];
+});
+document.addEventListener("ended", () => {
+  if (looking && !pending && came()) bring(came());   // the very same as before
+  if (!pending) looking = false;
+});
+document.addEventListener("focusin", (e) => { held = parts().indexOf(e.target); });
+new MutationObserver(() => {
+  const place = came(), state = find("#asking .state");
+  if (looking && place && !before.includes(place)) {
+    looking = false;
+    bring(place);
+  } else if (looking && state) state.scrollIntoView({ block: "nearest" });
+  if (held >= 0 && document.activeElement === document.body && parts()[held]) parts()[held].focus({ preventScroll: true });
+}).observe(document.body, { childList: true, subtree: true });
 
 const clock = (s) => {
   const whole = Math.floor(s), two = (n) => String(n).padStart(2, "0"), m = Math.floor(whole / 60);
@@ -32,6 +71,9 @@ const fault = (text) => {
 function send(file) {
   if (request) request.abort();
   fault("");
+  const limits = find(".drop", element).dataset;   // said here, since an answer to a body that is still coming may be lost
+  if (!file.size) return fault(limits.empty);
+  if (file.size > Number(limits.most)) return fault(limits.tooLarge);
   const text = find(".upload-text", element), bar = find(".upload progress", element);
   const mine = request = new XMLHttpRequest();
   const end = (message) => {
@@ -49,7 +91,9 @@ function send(file) {
     let said = {};
     try { said = JSON.parse(mine.responseText); } catch { /* what came is no answer of ours */ }
     end(mine.status === 200 ? "" : said.error || "The file could not be sent (" + mine.status + "). Try again.");
-    if (mine.status === 200) trigger("submit", { video: said.video });
+    if (mine.status !== 200) return;
+    if (!whole()) remember(said.video);
+    trigger("submit", { video: said.video });
   };
   mine.onerror = () => end("The connection broke while “" + file.name + "” was being sent. Check it, then choose the file again.");
   mine.onabort = () => end("");
@@ -69,6 +113,7 @@ async function sendSubtitles(input) {
     const told = await answer.json();
     said.textContent = answer.ok ? told.lines + " lines, " + told.name : told.error;
     said.classList.toggle("fault", !answer.ok);
+    said.classList.toggle("soft", answer.ok);
   } catch {
     said.textContent = "The connection broke. Choose the file again.";
   }

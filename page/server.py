@@ -19,7 +19,7 @@ from common.errors import InputError
 from pipelines.subtitles import read_subtitles
 
 from .desks import Desk
-from .limits import plain_name
+from .limits import EMPTY, plain_name
 from .service import Service
 from .view import HEAD, STYLE, build_view, theme
 
@@ -65,9 +65,9 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             if shutil.disk_usage(service.desks.folder).free < _stated_size(request) + limits.spare_bytes:
                 raise InputError("There is no room for this file just now. Try again later")
             desk = service.desks.add(name)
-            size = await _receive(request, desk.path, limits.upload_bytes, service)
+            size = await _receive(request, desk, desk.path, limits.upload_bytes, service)
             if size == 0:
-                raise InputError("This file is empty (0 bytes). Copy it again, then choose it anew")
+                raise InputError(EMPTY)
         except BaseException as err:   # a broken connection too
             if desk is not None:
                 service.desks.remove(desk.token)
@@ -82,7 +82,7 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             desk, name = service.desks.find(token), plain_name(name)
             path = desk.new_file(".srt")
             try:
-                await _receive(request, path, limits.subtitle_bytes, service)
+                await _receive(request, desk, path, limits.subtitle_bytes, service)
                 desk.cues, desk.cues_name = _subtitles(path, name), name
             finally:
                 path.unlink(missing_ok=True)
@@ -95,7 +95,8 @@ def _subtitles(path: Path, name: str) -> list:
     try:
         return read_subtitles(path)
     except InputError as err:
-        raise InputError(str(err).replace(str(path), name)) from err
+        why = re.sub(r"; (name|mend) [^;]*$", "", str(err).replace(str(path), f"“{name}”"))   # for who types commands
+        raise InputError(f"{why}. Choose an .srt or .vtt file") from err
 
 
 def _stated_size(request: Request) -> int:
@@ -103,12 +104,13 @@ def _stated_size(request: Request) -> int:
     return int(stated) if stated.isdigit() else 0
 
 
-async def _receive(request: Request, path: Path, most: int, service: Service) -> int:
-    """Streams a request's body into a file; an InputError as soon as it is over the limit."""
+async def _receive(request: Request, desk: Desk, path: Path, most: int, service: Service) -> int:
+    """Streams a request's body into a file; an InputError as soon as it is over the limit, or its desk has gone."""
     size = 0
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
+            service.desks.find(desk.token)   # however slowly it comes, it is being used
             service.limits.check_size(size, most)
             file.write(chunk)
     return size
@@ -169,7 +171,7 @@ class Guard:
         headers = dict(scope["headers"])
         if not USED.fullmatch(scope["path"]):
             return await _missing()(scope, receive, send)
-        if scope["method"] == "POST" and headers.get(b"sec-fetch-site") == b"cross-site":
+        if scope["method"] == "POST" and _from_elsewhere(headers):
             return await JSONResponse(dict(error="Another web site may not call this page"), 403)(scope, receive, send)
         if scope["method"] == "POST" and scope["path"].startswith("/gradio_api/"):
             body = await _small_body(receive)
@@ -188,6 +190,15 @@ class Guard:
             await send(message)
 
         await self.app(scope, receive, send_with_policy)
+
+
+def _from_elsewhere(headers: dict[bytes, bytes]) -> bool:
+    """Whether a page of another address asks; browsers tell it in one of two ways, the first not to plain http."""
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None or origin is None:   # programs tell neither
+        return site not in (None, b"same-origin", b"none")
+    own = (headers.get(b"host"), headers.get(b"x-forwarded-host"))
+    return origin.partition(b"://")[2] not in [host for host in own if host]
 
 
 async def _small_body(receive: Receive) -> bytes | None:

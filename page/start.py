@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -36,18 +35,19 @@ def serve(listener: socket.socket, host: str, limits: Limits, videos: Path | Non
     Raises:
         InputError: a model that cannot be used.
     """
-    with tempfile.TemporaryDirectory(prefix="video-summary-example-") as folder:
-        service = Service(Catalogue(standard_models(models)), limits, videos,
-                          make_example(Path(folder)) if example else None)
-        try:
-            service.prepare()
-            server = server_for(service, host)
-            signal.signal(signal.SIGTERM, _stop)
-            listener.listen()
-            print(address(host, listener.getsockname()[1]), flush=True)
-            server.run(sockets=[listener])
-        finally:
-            service.close()
+    catalogue = Catalogue(standard_models(models))
+    signal.signal(signal.SIGTERM, _stop)
+    service = Service(catalogue, limits, videos)
+    try:
+        if example:
+            service.example = make_example(service.desks.folder / "example")
+        service.prepare()
+        server = server_for(service, host)
+        listener.listen()
+        print(address(host, listener.getsockname()[1]), flush=True)
+        server.run(sockets=[listener])
+    finally:
+        service.close()
 
 
 @contextmanager

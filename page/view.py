@@ -28,8 +28,10 @@ SHAPES = [("As it is", ""), ("Upright 9:16", "9:16"), ("Square 1:1", "1:1"), ("W
 # In the browser: what concerns nobody else asks the server nothing, and page.js knows what is asked and what has ended
 KINDS_SHOWN = """mode => [{ __type__: "update", visible: mode !== "shorts" },
                          { __type__: "update", visible: mode === "shorts" }]"""
+QUESTION = "(...values) => { document.dispatchEvent(new CustomEvent('asked', { detail: 'question' })); return values; }"
 ASKED = "(...values) => { document.dispatchEvent(new Event('asked')); return values; }"
 ENDED = "() => { document.dispatchEvent(new Event('ended')); }"
+BROKEN = "The connection broke meanwhile. Reload the page to go on with this video"
 EMPTY = "Here you will see where in the video it is, minute by minute, and the cut."
 
 
@@ -54,7 +56,7 @@ class View:
 
     def __init__(self, service: Service, blocks: gr.Blocks):
         self.service = service
-        self._open: dict[str, str] = {}   # what each open page has before it, by gradio's session
+        self._open: dict[str, list[str]] = {}   # the videos of each open page, by gradio's session
         gr.HTML(html.header())
         self.token = gr.State("")
         with gr.Row(elem_id="top"):
@@ -106,7 +108,7 @@ class View:
                                 trigger_mode="multiple", **quiet),
             self.chooser.clear(self._removed, self.token, watching, js=ASKED, **quiet),
             gr.on([self.go.click, self.sentences.submit, self.budget.submit, self.count.submit, self.length.submit],
-                  self._asked, asked, shown, js=ASKED, trigger_mode="multiple", **quiet)]
+                  self._asked, asked, shown, js=QUESTION, trigger_mode="multiple", **quiet)]
         for end in ends:
             end.then(None, js=ENDED)
         self.chooser.focus(_nothing, **quiet)   # page.js tells why
@@ -116,7 +118,10 @@ class View:
         blocks.unload(self._closed)
 
     async def _arrived(self, old: str, event: gr.EventData, request: gr.Request) -> AsyncIterator[dict]:
-        async for update in self._watch(request, old, lambda: self.service.desks.find(event._data.get("video"))):
+        def choose() -> Desk:
+            return self.service.desks.find(event._data.get("video"))
+
+        async for update in self._watch(request, old, choose, bool(event._data.get("again"))):
             yield update
 
     async def _chosen(self, old: str, sentences: str, event: gr.EventData,
@@ -137,30 +142,52 @@ class View:
                 self.result: ""}
 
     def _closed(self, request: gr.Request) -> None:
-        """Who closes the page needs his video no more."""
-        self.service.desks.remove(self._open.pop(str(request.session_hash), ""))
+        """Who closes the page needs his videos no more; but a reload, or a broken connection, looks the same."""
+        tokens = self._open.pop(str(request.session_hash), [])
+        for token in tokens:
+            if not any(token in others for others in list(self._open.values())):
+                self.service.desks.leave(token)
 
-    async def _watch(self, request: gr.Request, old: str, choose: Callable[[], Desk]) -> AsyncIterator[dict]:
-        """Takes a new video in the place of the old one, whose files go, and shows how far the watching is."""
-        desk = None
+    async def _watch(self, request: gr.Request, old: str, choose: Callable[[], Desk],
+                     again: bool = False) -> AsyncIterator[dict]:
+        """Takes a new video and shows how far the watching is. An old one stays until the new one is known to be good.
+
+        Args:
+            old: the token that the page has.
+            choose: gives the new video.
+            again: whether it is one that the page had before; if that has gone, nothing is said.
+        """
+        desk, desks = None, self.service.desks
+        kept = old if desks.has_watched(old) else ""
         try:
             desk = choose()
-            self._open[str(request.session_hash)] = desk.token
-            if old != desk.token:
-                self.service.desks.remove(old)
-            yield {**self._cleared(), self.token: desk.token}
+            self._take(request, kept, desk.token)
+            if not kept:
+                yield {**self._cleared(), self.token: desk.token}
             model, before = self.service.catalogue.default, ""
             async for progress in self.service.watched(desk, model):
                 if html.state(progress) != before:
                     before = html.state(progress)
                     yield {self.state: before}
-            yield {self.state: "", self.whole: html.player(desk, model.recipe)}
+            self._take(request, desk.token)
+            if kept != desk.token:
+                desks.remove(kept)
+            yield {**self._cleared(), self.token: desk.token, self.whole: html.player(desk, model.recipe)}
         except InputError as err:
             if desk is not None:
-                self.service.desks.remove(desk.token)
-            yield {**self._cleared(), self.state: html.fault(str(err))}
-        except Stopped:   # another one has taken its place
-            yield {self.state: gr.skip()}
+                desks.remove(desk.token)
+            cleared = {} if kept or (again and desk is None) else self._cleared()
+            yield {**cleared, self.state: "" if again and desk is None else html.fault(str(err))}
+        except Stopped:
+            yield {self.state: html.fault(BROKEN) if desk is not None and desks.has(desk.token) else gr.skip()}
+
+    def _take(self, request: gr.Request, *tokens: str) -> None:
+        """These are the page's videos now; others that it had go."""
+        session = str(request.session_hash)
+        for token in self._open.get(session, []):
+            if token not in tokens:
+                self.service.desks.remove(token)
+        self._open[session] = [token for token in tokens if token]
 
     async def _asked(self, token: str, *typed) -> AsyncIterator[dict]:
         place = self.asking

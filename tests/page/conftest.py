@@ -1,6 +1,8 @@
 """A page whose models only know colours, so that what is found is known; it listens on loopback alone."""
 
 import io
+from functools import partial
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,11 +21,12 @@ SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12   # red from 20 to 28 s
 LIMITS = Limits(upload_bytes=2_000_000, subtitle_bytes=1000, video_s=60, spare_bytes=0)
 
 
-def colour_models() -> list[Model]:
+def colour_models(held: Path) -> list[Model]:
+    """As long as the file `held` is there, the slow one waits."""
     def model(key, encoders, **keys):
         return Model(key, f"The <b>{key}</b> model", "Knows colours.", "Measured by hand.", key, encoders,
                      lambda: Summarizer(encoders()), **keys)
-    slow = model("slow", slow_encoders)
+    slow = model("slow", partial(slow_encoders, held))
     return [model("colours", colour_encoders), model("wordless", colour_encoders, wordless=True), slow,
             model("missing", colour_encoders, problem="it is not there.")]
 
@@ -48,11 +51,16 @@ def folder(tmp_path_factory, film):
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory, folder, film):
+def held(tmp_path_factory):
+    return tmp_path_factory.mktemp("held") / "held"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, folder, film, held):
     poster = io.BytesIO()
     Image.new("RGB", (32, 18), "red").save(poster, "JPEG")
     example = Example(film, "the example video.mp4", (Cue(21, 23, "all is red"),), ("red",), poster.getvalue(), 40.0)
-    service = Service(Catalogue(colour_models()), LIMITS, folder, example, tmp_path_factory.mktemp("root"))
+    service = Service(Catalogue(colour_models(held)), LIMITS, folder, example, tmp_path_factory.mktemp("root"))
     service.prepare()
     yield service
     service.close()

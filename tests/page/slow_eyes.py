@@ -1,16 +1,25 @@
-"""Encoders that take their time, so that a line forms."""
+"""Encoders that wait as long as a file is there, so that a line forms; made in one process and used in another."""
 
 import time
+from pathlib import Path
 
 from models.encoders.base import Encoders
 from tests.pipelines.fakes import ColourEyes, ColourWords
 
+LONGEST_S = 120
+
 
 class SlowEyes(ColourEyes):
+    def __init__(self, held: Path):
+        super().__init__()
+        self.held = held
+
     def forward(self, images):
-        time.sleep(0.3)
+        end_s = time.monotonic() + LONGEST_S
+        while self.held.exists() and time.monotonic() < end_s:
+            time.sleep(0.02)
         return super().forward(images)
 
 
-def slow_encoders() -> Encoders:
-    return Encoders(SlowEyes().eval(), ColourWords().eval(), None)
+def slow_encoders(held: Path) -> Encoders:
+    return Encoders(SlowEyes(held).eval(), ColourWords().eval(), None)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from tests.chromium import NEEDS_CHROMIUM, launched
 from tests.media import decoded
+from tests.page.conftest import LIMITS
 from tests.pipelines.fakes import write_video
 
 pytestmark = NEEDS_CHROMIUM
@@ -190,7 +192,7 @@ def test_scripts_are_shown_and_never_run(visit, film):
     page.select_option("#folder", index=1)
     page.wait_for_selector("#whole .name:has-text('a <i>tall one.mp4')")
     page.set_input_files("#subtitles", files=[dict(name=f"{SCRIPT}.srt", mimeType="text/plain", buffer=b"nothing")])
-    page.wait_for_selector("#subtitles-said:has-text('no subtitles in it')")
+    page.wait_for_selector("#subtitles-said.fault:has-text('no subtitles in it')")
     page.fill("#budget input", SCRIPT)
     page.click("#go")
     page.wait_for_selector("#asking .fault:has-text('onerror')")
@@ -222,12 +224,20 @@ def test_two_users_never_see_each_others_files(visit, film, url, tmp_path):
 
 
 @pytest.fixture
-def slow_default(service):
-    """The slow model is the default, so that a line forms."""
+def slow_default(service, held):
+    """The slow model is the default and waits, so that a line forms; gives what lets it go on."""
     models = service.catalogue.models
     service.catalogue.models = {"slow": models["slow"]} | {key: model for key, model in models.items() if key != "slow"}
-    yield
+    held.touch()
+    yield held.unlink
+    held.unlink(missing_ok=True)
     service.catalogue.models = models
+
+
+def work_of(service, name):
+    """What is being done for the desk of a video."""
+    desk, = (desk for desk in service.desks._desks.values() if desk.name == name)
+    return desk, next(iter(desk.watching.values()))
 
 
 def test_a_line_forms_with_places_and_a_second_video_takes_the_place_of_the_first(visit, film, slow_default, service):
@@ -236,14 +246,16 @@ def test_a_line_forms_with_places_and_a_second_video_takes_the_place_of_the_firs
     one.wait_for_selector("#watching .state:has-text('Watching the video')")
     upload(two, film, name="waiting.mp4")
     two.wait_for_selector("#watching .state:has-text('1 job comes before yours')")
-    desks = len(service.desks)
+    desks, (first, work) = len(service.desks), work_of(service, "first.mp4")
     upload(one, film, name="second.mp4")                          # while the first is being watched
-    two.wait_for_selector("#watching .state:has-text('Watching the video')")
+    assert work.unwanted.wait(60)
+    one.wait_for_selector("#watching .state:has-text('2 jobs come before yours')")
+    slow_default()
     two.wait_for_selector("#whole .name:has-text('waiting.mp4')")
     one.wait_for_selector("#whole .name:has-text('second.mp4')")
     one.wait_for_timeout(300)
     assert one.inner_text("#whole .name") == "second.mp4" and one.locator("#watching .state").count() == 0
-    assert len(service.desks) == desks                            # the first one's files are gone
+    assert work.state == "stopped" and not first.folder.exists() and len(service.desks) == desks
 
 
 def test_a_crash_of_one_job_leaves_the_rest_alone(visit, film, slow_default, service):
@@ -253,18 +265,49 @@ def test_a_crash_of_one_job_leaves_the_rest_alone(visit, film, slow_default, ser
     upload(two, film)
     two.wait_for_selector("#watching .state:has-text('before yours')")
     service.watchers._child.kill()
+    slow_default()
     one.wait_for_selector("#watching .fault:has-text('no fault of yours')")
     two.wait_for_selector("#whole")
 
 
-def test_who_closes_the_page_leaves_no_work_and_no_files(visit, film, slow_default, service):
+def test_who_closes_the_page_leaves_no_work_and_may_come_back_to_the_files(visit, film, slow_default, service):
     page = visit()
-    upload(page, film)
+    upload(page, film, name="left.mp4")
     page.wait_for_selector("#watching .state:has-text('Watching the video')")
-    desk = next(desk for desk in service.desks._desks.values() if desk.watching and not desk.shared)
-    work, = desk.watching.values()
+    desk, work = work_of(service, "left.mp4")
     page.context.close()
-    assert work.ended.wait(20) and work.state == "stopped" and not desk.folder.exists()
+    assert work.unwanted.wait(60)
+    slow_default()
+    assert work.ended.wait(60) and work.state == "stopped"
+    left_s = time.monotonic()
+    assert desk.folder.exists() and left_s + 200 < desk.used_s + LIMITS.keep_s < left_s + 301
+
+
+def test_a_page_that_is_loaded_again_goes_on_with_its_video(visit, film, service):
+    page = watched(visit(), film)
+    token = token_of(page)
+    page.reload()
+    page.wait_for_selector("#whole")
+    assert token_of(page) == token and page.inner_text("#whole .name") == "a film.mp4"
+    asked(page, "red")
+    service.desks.remove(token)
+    page.reload()
+    page.wait_for_selector(".drop")
+    page.wait_for_function("!sessionStorage.getItem('video')")     # once it is known to have gone, without a word
+    assert page.locator("#whole").count() == 0 and page.locator(".fault:visible").count() == 0
+
+
+def test_a_wrong_file_leaves_the_good_video_and_its_answer(visit, film, service):
+    page = asked(watched(visit(), film), "red")
+    token, desks = token_of(page), len(service.desks)
+    upload(page, film, name="notes.mp4", content=b"a text\n" * 50)
+    page.wait_for_selector("#watching .fault:has-text('This is not a video that can be read')")
+    assert token_of(page) == token and page.locator(".moments .what:has-text('red')").count() == 1
+    assert len(service.desks) == desks
+    asked(page, "grey")
+    upload(page, film, name="new.mp4")
+    page.wait_for_selector("#whole .name:has-text('new.mp4')")
+    assert not service.desks.has(token) and len(service.desks) == desks and page.locator(".answer").count() == 0
 
 
 def test_two_models_on_one_picture_and_shorts_as_their_files_have_them(visit, odd_film):
@@ -295,6 +338,26 @@ def test_films_that_the_browser_cannot_play_are_played_from_the_cut(visit, film,
     page.wait_for_selector("#whole .unplayable:visible")
     page.click(".moments button >> nth=0")
     assert 0 <= time_of(page, "#cut") < 3
+
+
+def test_on_a_phone_what_comes_is_brought_into_view_and_keeps_the_focus(visit, odd_film):
+    page = visit(viewport=dict(width=390, height=844), has_touch=True)
+    in_view = "({ top, bottom }) => bottom > 0 && top >= -2 && top < 0.7 * innerHeight"
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#go").evaluate("button => button.click()")
+    page.wait_for_function(f"({in_view})(document.querySelector('#asking .fault').getBoundingClientRect())")
+    watched(page, odd_film)
+    page.click("#mode label:has-text('Moments')")
+    page.fill("#budget input", "30%")
+    page.fill("#sentences textarea", "red")
+    page.evaluate("scrollTo(0, 0)")
+    page.press("#budget input", "Enter")                            # asks as the button does
+    page.wait_for_selector(".answer")
+    page.focus(".time")
+    page.wait_for_function(f"({in_view})(document.querySelector('.answer').getBoundingClientRect())")
+    with_cut(page)                                                  # the pieces have become exact: the answer was drawn anew
+    start_s = page.eval_on_selector(".row .kept", "kept => kept.getAttribute('x') * 0.04")
+    assert start_s == pytest.approx(20.5, abs=0.01) and page.evaluate("document.activeElement.className").startswith("time")
 
 
 @pytest.mark.parametrize("scheme, widths", [("light", (1200, 700)), ("dark", (390, 320))])

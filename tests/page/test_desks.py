@@ -1,9 +1,12 @@
+import os
 import stat
+import time
 
 import pytest
 
 from common.errors import InputError
 from page.desks import Desks
+from page.workshop import Work
 
 
 @pytest.fixture
@@ -44,6 +47,38 @@ def test_what_is_not_used_goes_after_a_time(desks, clock):
     assert not one.folder.exists() and two.folder.exists()
     with pytest.raises(InputError, match="no longer here"):
         desks.find(one.token)
+
+
+def test_a_page_that_closed_may_come_back_for_some_minutes(desks, clock, monkeypatch):
+    monkeypatch.setattr("page.desks.LEFT_S", 20)
+    one, two, three = (desks.add(name) for name in ("a.mp4", "b.mp4", "c.mp4"))
+    one.cutting = Work(print, ())
+    clock[0] = 45                                                # three goes by age, sooner than by having been left
+    for desk in (one, two):
+        desks.find(desk.token)
+    for desk in (one, two, three):
+        desks.leave(desk.token)
+    assert one.cutting.unwanted.is_set() and all(desk.folder.exists() for desk in (one, two, three))
+    clock[0] = 64
+    desks.find(two.token)                                        # it came back
+    desks.sweep()
+    assert [desk.folder.exists() for desk in (one, two, three)] == [True, True, False]
+    clock[0] = 66
+    desks.sweep()
+    assert [desk.folder.exists() for desk in (one, two)] == [False, True]
+    desks.leave(one.token)                                       # nothing
+
+
+def test_folders_of_pages_that_were_killed_go_and_those_of_others_stay(desks, tmp_path):
+    old_s = time.time() - 3600
+    dead, young = tmp_path / "video-summary-page-dead", tmp_path / "video-summary-page-young"
+    for folder in (dead, young):
+        (folder / "x").mkdir(parents=True)
+        (folder / "x/film.mp4").write_text("film")
+    for folder in (dead, desks.folder):
+        os.utime(folder, (old_s, old_s))
+    Desks(60, root=tmp_path).close()
+    assert not dead.exists() and young.exists() and desks.folder.exists()
 
 
 def test_a_shared_file_stays_when_its_desk_goes(desks, tmp_path):

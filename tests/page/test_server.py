@@ -142,6 +142,25 @@ def test_a_connection_dropped_while_sending_leaves_nothing(http, service, url):
     assert len(service.desks) == desks and files_below(service) == before
 
 
+def test_a_file_that_comes_slowly_is_not_taken_for_one_that_nobody_uses(http, service, monkeypatch):
+    clock, before = [time.monotonic()], set(service.desks._desks)
+    monkeypatch.setattr(service.desks, "_clock", lambda: clock[0])
+
+    def slowly():
+        for size in range(1, 5):
+            yield b"x" * 1000
+            end_s = time.monotonic() + 20
+            while not (new := set(service.desks._desks) - before) or service.desks._desks[next(iter(new))].used_s < clock[0]:
+                assert time.monotonic() < end_s, size
+                time.sleep(0.01)
+            clock[0] += 0.6 * service.desks.keep_s
+            service.desks.sweep()
+
+    status, sent = send(http, slowly())
+    assert status == 200 and sent["bytes"] == 4000
+    service.desks.remove(sent["video"])
+
+
 def test_subtitles_are_looked_through(http, film):
     video = send(http, film.read_bytes())[1]["video"]
     lines = "1\n00:00:05,000 --> 00:00:08,000\nblue\n"
@@ -149,7 +168,7 @@ def test_subtitles_are_looked_through(http, film):
     assert told.json() == dict(lines=1, name="talk.srt")
     found = call(http, "ask", video=video, sentences=["blue"], cut=False)[1][0]
     assert found["subtitles"] == 1 and found["moments"][0]["start"] <= 6 <= found["moments"][0]["end"]
-    for content, words in ((b"no times", "talk.srt: no subtitles in it"), (b"x" * 1001, "too large: at most 1 kB")):
+    for content, words in ((b"no times", "“talk.srt”: no subtitles in it, no line like 00:00:01,000 --> 00:00:02,500. Choose an .srt or .vtt file"), (b"x" * 1001, "too large: at most 1 kB")):
         told = http.post(f"videos/{video}/subtitles", params=dict(name="talk.srt"), content=content)
         assert told.status_code in (400, 413) and words in told.json()["error"]
 
@@ -192,7 +211,13 @@ def test_gradio_is_given_no_files_and_no_addresses(http):
 
 def test_other_web_sites_cannot_reach_it(http):
     assert http.get("", headers=dict(host="evil.example")).status_code == 400            # a name that was made to mean loopback
-    assert http.post("videos", content=b"x", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "http://evil.example"},
+                    {"origin": "null"}, {"origin": "http://127.0.0.1:1"}):   # another port is another site
+        assert http.post("videos", content=b"x", headers=headers).status_code == 403, headers
+    own = {"origin": f"http://{http.base_url.netloc.decode()}"}
+    for headers in (own, own | {"sec-fetch-site": "same-origin"}, {},
+                    {"origin": "https://video.example", "x-forwarded-host": "video.example"}):   # in front of it stands another server
+        assert http.post("videos", content=b"x", headers=headers).status_code == 200, headers
     policy = http.get("").headers["content-security-policy"]
     assert "default-src 'self'" in policy and "frame-ancestors 'self'" in policy and "http" not in policy
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,23 @@ def test_a_port_in_use_is_told(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", str(taken.getsockname()[1])]) == 2
     assert "choose another --port" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_told_to_stop_while_it_loads_it_leaves_nothing_behind(tmp_path):
+    process = subprocess.Popen([sys.executable, ROOT / "tools/app.py", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, cwd=tmp_path, env=os.environ | dict(TMPDIR=str(tmp_path)))
+    try:
+        end_s = time.monotonic() + 120
+        while not list(tmp_path.glob("video-summary-*")):
+            assert process.poll() is None and time.monotonic() < end_s
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0 and process.stdout.read() == "" and "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(tmp_path.glob("video-summary-*")) == []
 
 
 @pytest.mark.slow
