@@ -116,6 +116,7 @@ def test_shorts_change_the_file(visit):
     page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-2.mp4')")
     page.wait_for_function("document.getElementById('player').readyState >= 2")
     assert time_of(page) < 1.5
+    page.wait_for_function("parseFloat(document.getElementById('playhead').style.left) > 0")   # it follows the player
     needle = page.evaluate("parseFloat(document.getElementById('playhead').style.left)")
     start = 50 * needle / 100
     assert 9.9 <= start < 19 or 29.9 <= start < 37
