@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
 
-HELPERS = ("__init__", "made_up", "film")
+HELPERS = ("__init__", "made_up", "film", "memory")
 SUBJECTS = sorted({p.stem for p in (Path(__file__).parent / "benchmarks").glob("*.py")} - set(HELPERS))
 
 

@@ -46,8 +46,9 @@ def pack(args: argparse.Namespace) -> int:
         progress = partial(tqdm, desc=Path(folder).name)
         made = PackedFeatures(pack_folder(folder, args.key, args.dtype, progress=progress))
         size_mb = made.data.nbytes / 1e6
+        rounded = _rounding(made, Path(folder)) if args.dtype == "float16" else ""
         print(f"{made.path}: {len(made.items)} files, {made.data.shape[0]} rows of {made.data.shape[1]}, "
-              f"{made.data.dtype}, {size_mb:.1f} MB" + (_rounding(made, Path(folder)) if args.dtype == "float16" else ""))
+              f"{made.data.dtype}, {size_mb:.1f} MB{rounded}")
     return 0
 
 
@@ -74,7 +75,8 @@ def check(args: argparse.Namespace) -> int:
         made = PackedFeatures(pack_path)
         found = made.faults(deep=True)
         if args.key and made.key not in (None, args.key):
-            found.insert(0, f"{pack_path}: holds {made.key!r}, not {args.key!r}; pack its folder again with --key {args.key}")
+            found.insert(0, f"{pack_path}: holds {made.key!r}, not {args.key!r}; pack its folder again with --key "
+                            f"{args.key}")
         faults += found
         print(f"{pack_path}: {len(found)} faults" if found else f"{pack_path}: equals its folder")
     for fault in faults:

@@ -28,10 +28,18 @@ def made_up_labels(number: int, seed: int = 0) -> list[dict]:
     return labels
 
 
+def write_labels(path: Path, number: int) -> list[dict]:
+    """Writes `made_up_labels` as JSON lines, and returns them."""
+    labels = made_up_labels(number)
+    path.write_text("".join(json.dumps(label) + "\n" for label in labels))
+    return labels
+
+
 def made_up_set(folder: Path, number: int) -> dict:
     """Writes features and labels; returns the options of `QVHighlights` that read them."""
     r = np.random.default_rng(1)
-    labels = made_up_labels(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = write_labels(folder / "labels.jsonl", number)
     for name in (*WIDTHS, "pann_features", "clip_text_features"):
         (folder / name).mkdir(parents=True)
     for label in labels:
@@ -40,7 +48,6 @@ def made_up_set(folder: Path, number: int) -> dict:
         np.save(folder / "pann_features" / f"{label['vid']}.npy", r.normal(0, 1, (CLIPS, SOUND)).astype(np.float32))
         words = r.normal(0, 1, (int(r.integers(6, 24)), TEXT)).astype(np.float16)
         np.savez(folder / "clip_text_features" / f"qid{label['qid']}.npz", last_hidden_state=words)
-    (folder / "labels.jsonl").write_text("".join(json.dumps(label) + "\n" for label in labels))
     return dict(
         type="QVHighlights", label_path=str(folder / "labels.jsonl"), video_path=[str(folder / w) for w in WIDTHS],
         audio_path=str(folder / "pann_features"), query_path=str(folder / "clip_text_features"))

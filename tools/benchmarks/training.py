@@ -23,6 +23,7 @@ from training.loaders import build_loader, workers_here
 
 from . import Row
 from .made_up import made_up_set
+from .memory import memory_row
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs/qvhighlights/umt_base_200e_qvhighlights.py"
 VIDEOS, BATCH = 384, 32   # an epoch of as many steps as are measured: its first batch is always waited for
@@ -31,7 +32,7 @@ WARM_UP, STEPS, COMPARED = 3, 9, 20
 
 
 def measure() -> list[Row]:
-    """Seconds per step of 32 queries, three ways in turn, and whether their losses are the same."""
+    """Seconds per step of 32 queries, three ways in turn, whether their losses are the same, and memory."""
     import datasets
     import models  # noqa: F401  registers them
     from datasets.packed import pack_folder
@@ -57,6 +58,7 @@ def measure() -> list[Row]:
         Row(f"UMT training step of {BATCH}, float32", plain_s, ours_s,
             f"waits for data {wait:.1%}; losses of {COMPARED} steps differ by {away:.1e} at most"),
         Row(f"UMT training step of {BATCH}, bfloat16", plain_s, half_s, f"waits for data {half_wait:.1%}"),
+        memory_row(),
     ]
 
 
