@@ -7,12 +7,19 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:   # Windows: what a killed process leaves there stays
+    fcntl = None
+
 from .errors import InputError
+
+MARK = ".unfinished-"   # in the names of what `atomic_path` writes
 
 
 @contextmanager
@@ -29,9 +36,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file")
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _locked_file(path)
     try:
         yield temporary
         umask = os.umask(0)
@@ -40,6 +45,49 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+    """Removes what killed processes have left in a folder of the files that `atomic_path` was to write there.
+
+    What a living process writes is locked, and stays; so does everything on file systems without locks.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for path in [Path(entry.path) for entry in entries if MARK in entry.name]:
+            with suppress(OSError):   # gone by now, another user's, or a folder
+                handle = os.open(path, os.O_RDWR)
+                try:
+                    if _is_free(handle):
+                        path.unlink(missing_ok=True)
+                finally:
+                    os.close(handle)
+
+
+def _locked_file(path: Path) -> tuple[int | None, Path]:
+    """A new file beside `path`, and the handle that locks it as long as it is open, where the system can lock."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}{MARK}", suffix=path.suffix, dir=path.parent)
+        if fcntl is None:
+            os.close(handle)
+            return None, Path(name)
+        with suppress(OSError):   # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):   # else another process took it for a dead one's, before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _is_free(handle: int) -> bool:
+    """Locks a file until it is closed; False where another process holds it or the file system cannot."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def make_folder(path: str | os.PathLike) -> Path:

@@ -14,7 +14,7 @@ import torch
 import torch.nn as nn
 
 from common.errors import InputError
-from common.files import make_folder
+from common.files import make_folder, remove_leftovers
 from models.encoders import Encoders
 from models.encoders.base import cpu_has_bfloat16
 from models.encoders.weights import checksum
@@ -45,6 +45,7 @@ def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | 
     check_sampling(sampling)
     if not path.is_file():
         probe(path)   # says what is wrong
+    remove_leftovers(folder)
     before = _changed(path)
     entry = folder / f"{cache_key(path, encoders, sampling)}.npz"
     video, found = None, f"kept as {entry}"

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from common.errors import InputError
-from common.files import atomic_path, make_folder, write_npy
+from common.files import atomic_path, make_folder, remove_leftovers, write_npy
 from models.encoders import Encoders
 
 from .encode import encode_video
@@ -23,7 +23,6 @@ QUERY_BATCH = 64
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mkv .webm .mov .avi .ts .mpg .mpeg .flv .wmv .gif".split())
 LIST_SUFFIXES = frozenset((".txt", ".lst", ".list"))
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}   # no video's fault
-RANDOM_CHARACTERS = 8                                     # in the names of temporary files, as tempfile makes them
 
 Item = TypeVar("Item")
 
@@ -148,10 +147,8 @@ def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype:
     if is_done(path.stem, encoders, out):
         return False
     files = feature_files(path.stem, encoders, out)
-    for file in files.values():   # what a killed run has left
-        for rest in file.parent.glob(f".{glob.escape(file.stem[:40])}.{'?' * RANDOM_CHARACTERS}{file.suffix}"):
-            if len(file.stem) <= 40:   # else it may be another's
-                rest.unlink(missing_ok=True)
+    for file in files.values():
+        remove_leftovers(file.parent)
     video = encode_video(path, encoders, progress=False, sampling=sampling)
     num_clips = len(next(iter(video.visual.values())))
     for part, features in video.visual.items():
@@ -221,6 +218,7 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         InputError: one qid of two queries.
     """
     folder = make_folder(Path(out) / encoders.text.name)
+    remove_leftovers(folder)
     wanted: dict[Path, str] = {}
     for label in labels:
         file = folder / f"qid{label['qid']}.npz"

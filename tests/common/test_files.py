@@ -6,7 +6,7 @@ import os
 import pytest
 
 from common.errors import InputError
-from common.files import atomic_path, make_folder, write_json
+from common.files import atomic_path, make_folder, remove_leftovers, write_json
 
 
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -26,6 +26,18 @@ def test_success_replaces_and_keeps_suffix_and_common_rights(tmp_path):
     assert (tmp_path / "new" / "a.mp4").read_bytes() == b"whole"
     (tmp_path / "plain").write_text("")
     assert (tmp_path / "new" / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_leftovers_go_what_is_being_written_and_what_is_others_stays(tmp_path):
+    (tmp_path / ".gone.unfinished-abcdefgh.npz").touch()
+    (tmp_path / ".mine.settings.npz").touch()
+    (tmp_path / ".a.unfinished-folder").mkdir()
+    with atomic_path(tmp_path / "a.npz") as temporary:
+        remove_leftovers(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == sorted([temporary.name, ".a.unfinished-folder", ".mine.settings.npz"])
+        temporary.write_text("whole")
+    assert (tmp_path / "a.npz").read_text() == "whole"
+    remove_leftovers(tmp_path / "none")
 
 
 def test_json_refuses_nan_and_writes_nothing(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.files import atomic_path
 from datasets.features import read_matrix
 from pipelines import extract
 from pipelines.encode import encode_video
@@ -95,10 +96,18 @@ def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
 def test_what_a_killed_run_left_is_removed(video, tmp_path):
     folder = tmp_path / "f" / "colour"
     folder.mkdir(parents=True)
-    for name in (".a.x1y2z3_w.npz", ".ab.x1y2z3_w.npz", ".a.npz"):
+    for name in (".a.unfinished-x1y2z3_w.npz", f".{'b' * 40}.unfinished-x1y2z3_w.npz", ".a.npz", ".a.settings.npz"):
         (folder / name).touch()
-    extract_video(video, colour_encoders(), tmp_path / "f")
-    assert sorted(p.name for p in folder.iterdir()) == [".a.npz", ".ab.x1y2z3_w.npz", "a.npz"]
+    with atomic_path(folder / "c.npz") as living:
+        extract_video(video, colour_encoders(), tmp_path / "f")
+        assert sorted(p.name for p in folder.iterdir()) == sorted([".a.npz", ".a.settings.npz", "a.npz", living.name])
+
+
+def test_what_a_killed_run_left_of_queries_is_removed(tmp_path):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/.qid1.unfinished-x1y2z3_w.npz").touch()
+    extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path)
+    assert [p.name for p in (tmp_path / "words").iterdir()] == ["qid1.npz"]
 
 
 def test_one_bad_video_does_not_stop_the_rest(video, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Files that players play though nothing about them is plain: each is probed, read at exact times and encoded."""
 
+import math
 import struct
 from fractions import Fraction
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from pipelines.copy_cut import copy_cut, kept_intervals, plan_copy
+from pipelines.cut import cut
 from pipelines.encode import encode_video
 from pipelines.video import Reading, frames_at, probe
-from tests.media import B_FRAMES, clicks, hide_beginning, numbered_picture, read_number, write_video
+from tests.media import B_FRAMES, clicks, decoded, hide_beginning, numbered_picture, read_number, write_video
 from tests.pipelines.fakes import colour_encoders
 
 
@@ -18,8 +21,38 @@ def numbers(path, times_s, sampling="exact"):
     return [read_number(picture) for _, picture in frames_at(path, times_s, reading=Reading(sampling))]
 
 
-def check(path, n_frames=50, duration_s=2.0):
-    """It holds numbered pictures, 25 a second, and is encoded with both samplings."""
+def check_cuts(path, numbers_of):
+    """Both ways of cutting keep the pictures that they say, each at its time, or copying says why it does not.
+
+    Args:
+        numbers_of: gives the numbers of the pictures in [start, end) seconds.
+    """
+    info, out = probe(path), path.with_name("cut.mp4")
+    cut(info, [(0.4, 0.8), (1.2, 1.6)], out)
+    assert shown(out) == [*numbers_of(0.4, 0.8), *numbers_of(1.2, 1.6)]
+    try:
+        runs = plan_copy(info, [(0.4, 0.8), (1.2, 1.6)])
+    except InputError as err:
+        assert "leave --copy out" in str(err)
+        return False
+    copy_cut(info, runs, out)
+    kept = kept_intervals(info, runs)
+    assert shown(out) == [number for start_s, end_s in kept for number in numbers_of(start_s, end_s)]
+    assert any(a <= 0.4 and b > 0.79 for a, b in kept) and kept[-1][1] > 1.59
+    return True
+
+
+def shown(path):
+    return [read_number(picture) for _, picture in decoded(path)]
+
+
+def per_second(start_s, end_s):
+    """The pictures of [start, end) where one is shown every 40 ms, from 0 on."""
+    return list(range(math.ceil(round(25 * float(start_s), 6)), min(50, math.ceil(round(25 * float(end_s), 6)))))
+
+
+def check(path, n_frames=50, duration_s=2.0, copied=True):
+    """It holds numbered pictures, 25 a second, is encoded with both samplings and cut in both ways."""
     info = probe(path)
     assert (info.n_frames, float(info.duration_s)) == (n_frames, pytest.approx(duration_s, abs=0.05))
     assert numbers(path, [0.02, 0.5, 1.0, 1.94]) == [0, 12, 25, 48]
@@ -28,6 +61,7 @@ def check(path, n_frames=50, duration_s=2.0):
         video = encode_video(path, colour_encoders(with_sound=True), progress=False, sampling=sampling)
         assert video.n_clips == 1 and np.isfinite(video.visual["colour"]).all()
         assert (video.audio is not None) == info.has_audio
+    assert check_cuts(path, per_second) is copied
 
 
 @pytest.mark.parametrize("codec, suffix, options", [
@@ -45,7 +79,8 @@ def test_codecs(tmp_path, codec, suffix, options, sound):
     size = (128, 96)
     check(write_video(tmp_path / f"a{suffix}", 50, codec=codec, options=options, size=size,
                       sound=clicks([1], 2) if sound else None, sound_codec=dict([(".webm", "libopus"), (".mpg", "mp2")]
-                                                                                 ).get(suffix, "aac")))
+                                                                                 ).get(suffix, "aac")),
+          copied=suffix != ".mpg")
 
 
 def test_interlaced(tmp_path):
@@ -83,6 +118,7 @@ def test_an_edit_list_that_begins_between_b_frames(tmp_path):
     info = probe(path)
     assert info.n_frames == 43 and numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
     assert encode_video(path, colour_encoders(), progress=False).n_clips == 1
+    assert check_cuts(path, lambda start_s, end_s: [7 + i for i in per_second(start_s, end_s) if i < 43])
 
 
 def test_of_two_video_streams_the_main_one(tmp_path):
@@ -129,3 +165,7 @@ def test_time_stamps_that_jump_ahead(tmp_path):
     assert float(probe(path).duration_s) == 42
     assert numbers(path, [0.5, 20, 41.02, 41.5]) == [12, 24, 25, 37]
     assert encode_video(path, colour_encoders(), progress=False).n_clips == 21
+    cut(path, [(0.8, 1.2), (41.5, 42)], tmp_path / "cut.mp4")
+    assert shown(tmp_path / "cut.mp4") == [*range(20, 25), *range(38, 50)]
+    copy_cut(path, plan_copy(path, [(0.8, 0.9), (41.5, 42)]), tmp_path / "cut.mp4")
+    assert shown(tmp_path / "cut.mp4")[-12:] == [*range(38, 50)]

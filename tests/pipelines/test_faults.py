@@ -1,0 +1,156 @@
+"""What befalls a run: killed at any moment, or a disk that takes no more."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from common.files import MARK
+from pipelines.cache import cache_key, encode_cached
+from pipelines.copy_cut import copy_cut, plan_copy
+from pipelines.cut import cut
+from pipelines.extract import extract_queries, extract_videos
+from pipelines.probe import probe
+from tests.media import clicks, grainy_picture
+from tests.media import write_video as write_small_video
+from tests.pipelines.fakes import colour_encoders, write_video
+
+ROOT = Path(__file__).parents[2]
+LABELS = [dict(qid=1, query="red"), dict(qid=2, query="blue")]
+NAMES = ("first", "second " + "x" * 45)
+WRITES = """
+import os, sys, time
+import numpy as np
+from pathlib import Path
+from pipelines.cache import encode_cached
+from pipelines.extract import extract_queries, extract_videos
+from tests.pipelines.fakes import colour_encoders
+
+folder, real, calls = Path(sys.argv[1]), np.savez_compressed, []
+
+def stops(file, **arrays):
+    calls.append(file)
+    if len(calls) == 1 and last != "kept":
+        return real(file, **arrays)
+    file.write(b"PK")
+    file.flush()
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+np.savez_compressed = np.savez = stops
+videos = [folder / f"{name}.mp4" for name in sys.argv[2:]]
+for last in ("videos", "queries", "kept"):
+    if os.fork() == 0:
+        if last == "videos":
+            extract_videos(videos, colour_encoders(), folder / "f")
+        elif last == "queries":
+            extract_queries([dict(qid=1, query="red"), dict(qid=2, query="blue")], colour_encoders(), folder / "f")
+        else:
+            encode_cached(videos[0], colour_encoders(), folder / "kept", progress=False)
+"""
+
+
+def made(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for part in ("f", "kept") for path in (folder / part).rglob("*")
+                  if path.is_file())
+
+
+def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
+    videos = [write_video(tmp_path / f"{name}.mp4", ["red", "blue"]) for name in NAMES]
+    with subprocess.Popen([sys.executable, "-c", WRITES, tmp_path, *NAMES], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        for _ in range(3):
+            os.kill(int(run.stdout.readline()), signal.SIGKILL)
+    assert [MARK in name for name in made(tmp_path)].count(True) == 3       # a video's, a query's and the cache's
+    whole = tmp_path / "f/colour/first.npz"
+    before = whole.stat().st_mtime_ns
+
+    assert extract_videos(videos, colour_encoders(), tmp_path / "f") == (1, {})
+    assert extract_queries(LABELS, colour_encoders(), tmp_path / "f") == (1, 0)
+    encode_cached(videos[0], colour_encoders(), tmp_path / "kept", progress=False)
+    names = made(tmp_path)
+    assert whole.stat().st_mtime_ns == before
+    assert names[:4] == ["f/colour/first.npz", f"f/colour/{NAMES[1]}.npz", "f/words/qid1.npz", "f/words/qid2.npz"]
+    assert len(names) == 5 and not any(MARK in name for name in names)
+    for name in names:
+        with np.load(tmp_path / name) as data:
+            assert all(np.isfinite(data[key]).all() for key in data.files if data[key].dtype.kind == "f")
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system with 8 kB left."""
+    place = tmp_path / "full"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let a process mount")
+    (place / "others").write_bytes(bytes(56 * 1024))
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    return write_small_video(tmp_path_factory.mktemp("faults") / "large.mp4", 50, picture=grainy_picture, sound=clicks([1], 2),
+                             options=dict(crf="1", preset="ultrafast", g="10"))
+
+
+def from_forbidden(use) -> str:
+    """What `use` says in a process that may read what everybody may, of a file that nobody may read."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        path = write_small_video(Path(name) / "a.mp4", 3)
+        path.chmod(0)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                use(path)
+            except InputError as err:
+                os.write(write, str(err).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read, encoding="utf-8") as told:
+            said = told.read()
+        os.waitpid(child, 0)
+        return said.replace(name, "")
+
+
+@pytest.mark.parametrize("use", [probe, lambda path: cut(path, [(0, 1)], "/dev/null/out.mp4"),
+                                 lambda path: cache_key(path, colour_encoders(), "exact")])
+def test_a_file_that_may_not_be_read(use):
+    said = from_forbidden(use)
+    assert said.startswith("/a.mp4: ") and ("may not be read; change its rights" in said or "check its name and rights" in said)
+
+
+def test_a_cut_on_a_full_disk(full_disk, large):
+    pieces = [(Fraction(0), Fraction(1)), (Fraction(6, 5), Fraction(2))]
+    for write in (lambda out: cut(large, pieces, out), lambda out: copy_cut(large, plan_copy(large, pieces), out)):
+        with pytest.raises(InputError, match=r"full/cut\.mp4: could not be written \(No space left on device\); make room"):
+            write(full_disk / "cut.mp4")
+        assert [path.name for path in full_disk.iterdir()] == ["others"]
+
+
+def test_features_on_a_full_disk(full_disk, large):
+    (full_disk / "others").write_bytes(bytes(64 * 1024))
+    with pytest.raises(InputError, match=r"full: cannot be written \(No space left on device\); make room and run it again"):
+        extract_videos([large], colour_encoders(), full_disk)
+    assert [path.name for path in full_disk.rglob("*") if path.is_file()] == ["others"]
+
+
+def test_a_cache_on_a_full_disk_is_done_without(full_disk, large, capsys):
+    encoders = colour_encoders()
+    encoders.visual.clip_len_s = 0.02
+    video = encode_cached(large, encoders, full_disk)
+    assert video.n_clips == 100
+    assert f"not kept in {full_disk} (No space left on device)" in capsys.readouterr().err
+    assert [path.name for path in full_disk.iterdir()] == ["others"]
