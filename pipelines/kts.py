@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 BLOCK = 128             # segment ends that are costed together
-STEP = 32               # rows from one kept sum to the next
-AT_ONCE = 512           # rows that are copied, and segments whose sums are
+AT_ONCE = 512           # rows that are summed up, starts that are costed, and segments whose sums are compared
 MEMORY_BYTES = 6e7      # scatters that are kept from one pass to the next
 PRUNE_EVERY = 16        # ends between two looks at which starts are out
 MAX_PASSES = 16         # of the penalised search, before the table decides among what is left
@@ -17,7 +16,10 @@ NARROW = 0.5            # of the price of a change point: as near the bounds mus
 
 
 class Scatter:
-    """Scatter around their mean of rows [i, j), for many i and j at once; in blocks, so that no copy of all is held.
+    """Scatter around their mean of rows [i, j), for many i and j at once, by sums of the rows before i and j.
+
+    With S the sums of the rows, less the mean of all, the scatter of [i, j) is their sum of squares less
+    |S[j] - S[i]|^2 over j - i; so that one product of matrices gives those of many segments.
 
     Args:
         rows: (T, C) floating; read as float64.
@@ -28,35 +30,26 @@ class Scatter:
 
     def __init__(self, rows: np.ndarray):
         self.T, C = rows.shape
-        self._rows, self._mean = rows, rows.mean(axis=0, dtype=np.float64)
-        self._sums = np.zeros((-(-self.T // STEP) + 1, C))   # of the centred rows before each STEP-th
+        mean = rows.mean(axis=0, dtype=np.float64)
+        self._sums = np.zeros((self.T + 1, C))
         own = np.empty(self.T)
-        for begin in range(0, self.T, STEP):
-            block = self._centred(begin, begin + STEP)
-            self._sums[begin // STEP + 1] = self._sums[begin // STEP] + block.sum(axis=0)
-            own[begin:begin + STEP] = np.einsum("tc,tc->t", block, block)
+        for begin in range(0, self.T, AT_ONCE):
+            block = rows[begin:begin + AT_ONCE] - mean
+            np.cumsum(block, axis=0, out=self._sums[begin + 1:begin + 1 + len(block)])
+            self._sums[begin + 1:begin + 1 + len(block)] += self._sums[begin]
+            own[begin:begin + AT_ONCE] = np.einsum("tc,tc->t", block, block)
+        self._norms = np.einsum("tc,tc->t", self._sums, self._sums)
         self.squares = np.concatenate([[0], np.cumsum(own)])   # (T + 1,)
         self.error = ROUNDING * float(self.squares[-1])
         self._kept: dict[int, tuple[int, np.ndarray]] = {}
         self._bytes = 0
-        self._before: dict[int, tuple[int, np.ndarray]] = {}   # see _squares_before
-
-    def _centred(self, begin: int, end: int) -> np.ndarray:
-        """Rows [begin, end), float64, less the mean of all: scatter stays, and sums stay small."""
-        return self._rows[begin:end] - self._mean
-
-    def _sums_before(self, at: np.ndarray) -> np.ndarray:
-        """(N, C) sums of the centred rows before each of (N,)."""
-        return np.stack([self._sums[k // STEP] + self._centred(k - k % STEP, k).sum(axis=0) for k in at.tolist()])
 
     def exact(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """(N,) float64 scatters of rows [starts, ends)."""
-        at, where = np.unique(np.concatenate([starts, ends]), return_inverse=True)
-        sums, (first, last) = self._sums_before(at), np.split(where.reshape(-1), 2)
         out = np.empty(len(starts))
         for n in range(0, len(starts), AT_ONCE):
             part = slice(n, n + AT_ONCE)
-            between = sums[last[part]] - sums[first[part]]
+            between = self._sums[ends[part]] - self._sums[starts[part]]
             out[part] = np.einsum("nc,nc->n", between, between)
         return self.squares[ends] - self.squares[starts] - out / (ends - starts)
 
@@ -85,35 +78,20 @@ class Scatter:
 
     def _make(self, begin: int, first: int) -> np.ndarray:
         end = min(begin + BLOCK, self.T)
-        before = begin - first
-        ours, gram = self._centred(begin, end), np.empty((end - begin, end - first))
-        for i in range(first, end, AT_ONCE):
-            gram[:, i - first:i - first + AT_ONCE] = ours @ self._centred(i, min(i + AT_ONCE, end)).T   # (ends, starts)
-        own = np.diagonal(gram[:, before:]).copy()
-        gram[:, before:] = np.tril(gram[:, before:], -1)
-        # row r joins the segments [i, begin + r): their summed Gram grows by twice its products with them, and its own
-        growth = 2 * np.cumsum(gram[:, ::-1], axis=1)[:, ::-1] + own[:, None]
-        growth[:, before:] = np.tril(growth[:, before:])
-        growth[0, :before] += self._squares_before(begin, first)
-        summed = np.cumsum(growth, axis=0)
-        self._before[end] = first, summed[-1].copy()
-        ends, starts = np.arange(begin + 1, end + 1)[:, None], np.arange(first, end)
-        length = ends - starts
-        scatter = self.squares[ends] - self.squares[starts] - summed / np.maximum(length, 1)
-        return np.where(length > 0, scatter, np.inf)
-
-
-    def _squares_before(self, begin: int, first: int) -> np.ndarray:
-        """(begin - first,) squared norms of the sums of the centred rows [start, begin), for each start."""
-        kept_first, kept = self._before.get(begin, (begin, None))
-        if kept_first <= first and kept is not None:
-            return kept[first - kept_first:]
-        out, sum_s = np.empty(begin - first), 0
-        for i in range(begin, first, -AT_ONCE):   # backwards, summing up
-            theirs = self._centred(max(i - AT_ONCE, first), i)
-            sums = np.cumsum(theirs[::-1], axis=0) + sum_s
-            out[i - first - len(theirs):i - first] = np.einsum("sc,sc->s", sums, sums)[::-1]
-            sum_s = sums[-1]
+        ends, out = np.arange(begin + 1, end + 1)[:, None], np.empty((end - begin, end - first))
+        theirs, norms, squares = self._sums[begin + 1:end + 1], self._norms[ends], self.squares[ends]
+        for i in range(first, end, AT_ONCE):   # few at once, which the processor's cache holds
+            starts = np.arange(i, min(i + AT_ONCE, end))
+            part = theirs @ self._sums[starts[0]:starts[-1] + 1].T   # (ends, starts)
+            part *= 2
+            part -= norms
+            part -= self._norms[starts]
+            part /= np.maximum(ends - starts, 1)
+            part += squares
+            part -= self.squares[starts]
+            out[:, i - first:i - first + len(starts)] = part
+        empty = np.arange(begin, end) >= ends
+        out[:, begin - first:][empty] = np.inf
         return out
 
 
@@ -235,7 +213,6 @@ class _Search:
         known = sorted((m, cost) for m, (cost, _) in self.known.items() if m <= self.limit)
         values = np.array([cost + self.price[m] for m, cost in known])
         return self.known[known[int(values.argmin())][0]][1]
-
 
     def _with_costs(self, listed: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each end 1..T the starts that are listed, and their segments' scatters."""

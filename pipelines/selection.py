@@ -27,14 +27,15 @@ def knapsack(values: np.ndarray, sizes: np.ndarray, capacity: int) -> np.ndarray
     Returns:
         (K,) ascending indices.
     """
-    best = np.zeros(capacity + 1)
+    best, buffer, better = np.zeros(capacity + 1), np.empty(capacity + 1), np.empty(capacity + 1, dtype=bool)
     taken = []   # per item, one bit per capacity
     for value, size in zip(values, sizes, strict=True):
-        better = np.zeros(capacity + 1, dtype=bool)
+        better[:size] = False
         if size <= capacity:
-            with_it = best[:capacity + 1 - size] + value
-            better[size:] = with_it > best[size:]
-            best[size:] = np.maximum(with_it, best[size:])
+            without, with_it = best[size:], buffer[:capacity + 1 - size]
+            np.add(best[:capacity + 1 - size], value, out=with_it)
+            np.greater(with_it, without, out=better[size:])
+            np.maximum(with_it, without, out=without)
         taken.append(np.packbits(better))
     chosen, room = [], capacity
     for i in range(len(taken) - 1, -1, -1):
