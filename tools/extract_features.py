@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.arguments import parse
 from common.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
                         help="keyframes: the key frames nearest to the clips' middles, several times faster")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts, I from 1 to N")
-    return parser.parse_args(argv)
+    return parse(parser, argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,12 +21,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.arguments import parse
 from common.errors import InputError
 
 OUTPUTS = ("summary.mp4", "summary.json", "report.html")
@@ -71,7 +73,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     told = parser.add_argument_group("what is told")
     told.add_argument("--quiet", action="store_true", help="nothing but errors")
     told.add_argument("--json", action="store_true", help="one line of JSON per video on stdout instead of the table")
-    return parser.parse_args(argv)
+    return parse(parser, argv)
 
 
 def read_job(args: argparse.Namespace):
@@ -174,6 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")   # a terminal that lacks a script shows question marks
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)   # a machine's word for stopping
     try:
         return run(args)
     except (InputError, OSError) as err:
@@ -183,6 +186,8 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped; nothing was written" if len(args.videos) == 1 else
               "stopped; the folders of finished videos stay", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ def test_all_that_can_be_is_extracted_and_the_status_tells(folder, capsys):
     assert "1 videos extracted, 2 were there, 0 failed" in capsys.readouterr().err
 
 
+def test_a_name_that_begins_with_a_dash(folder, monkeypatch):
+    monkeypatch.chdir(folder / "v")
+    (folder / "v" / "a.mp4").rename(folder / "v" / "-a.mp4")
+    assert main(["-a.mp4", "b.mp4", "--out", str(folder / "f")]) == 0 and names(folder) == ["-a.npz", "b.npz"]
+
+
 def test_shards_and_key_frames(folder):
     (folder / "v" / "bad.mp4").unlink()
     for shard, found in (("2/2", ["b.npz"]), ("1/2", ["a.npz", "b.npz", "c.npz"])):

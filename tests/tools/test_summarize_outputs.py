@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import av
@@ -181,6 +183,23 @@ def test_lines_for_machines(several, tmp_path, capsys):
 def test_quiet_says_nothing(media, tmp_path, capfd):
     assert main([str(media / "whole.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("quick")
+def test_names_that_begin_with_a_dash(several, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / "in")
+    assert main(["-b c.mp4", "a.mp4", "--text", "red", "--out", "out"]) == 0
+    assert {path.split("/")[0] for path in names(tmp_path / "in/out")} == {"a", "-b c"}
+
+
+def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, capsys):
+    from pipelines.summary import Summary
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(Summary, "save_json", lambda self, path: os.kill(os.getpid(), signal.SIGTERM))
+    (tmp_path / "out").mkdir()
+    assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
+    assert list((tmp_path / "out").iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before
+    assert capsys.readouterr().err.strip().endswith("stopped; nothing was written")
 
 
 def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, capsys):
