@@ -20,8 +20,8 @@ from .encode import EncodedVideo
 from .video import frames_at
 
 SECOND = 0.5     # a second name is told when it is at least so likely as the first
-UNSURE = 0.3     # below this likelihood a caption says that it guesses
-NAMELESS = 0.05  # below this one there is nothing to guess: on footage of roads it was spatulas and nematodes
+UNSURE = 0.5     # below this likelihood a caption says that it guesses
+NAMELESS = 0.1   # below this one there is nothing to guess: on footage of roads it was spatulas and nematodes
 UNNAMED = "This shows nothing that the vocabulary has a name for."
 BLANK = "This shows nothing: the picture is of one brightness."
 UNCOUNTED = frozenset((   # of ImageNet's names, those without an article

@@ -24,6 +24,7 @@ BROKEN_TIMES = re.compile(r"\s*\d[\d:., ]*-->|.*-->\s*\d+:\d[\d:.,]*\s*$")
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 LINE_END = re.compile(r"\r\n|\r|\n")
 LARGEST_BYTES = 32 << 20
+HEAD = 64   # bytes by which UTF-16 without a mark is known: the first number and its times
 FLASH_S = 0.2   # a part of a line that is shown so briefly cannot be read
 TEXT_TRACKS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
 ASS_MARK = re.compile(r"\{[^{}]*\}")
@@ -152,14 +153,23 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({err.strerror}); name an .srt or .vtt file") from err
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
-    elif data[:1] == b"\0" or data[1:2] == b"\0":   # the zero byte of a first, plain letter
-        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    elif data[:1] == b"\0" != data[1:2] and _every_second_is_zero(data[0:HEAD:2]):
+        encoding = "utf-16-be"
+    elif data[1:2] == b"\0" != data[:1] and _every_second_is_zero(data[1:HEAD:2]):
+        encoding = "utf-16-le"
+    elif b"\0" in data[:HEAD]:
+        raise InputError(f"{path}: not subtitles, but another kind of file; name an .srt or .vtt file")
     else:
         encoding = "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as err:
         raise InputError(f"{path}: not {encoding[:6].rstrip('-').upper()} text; save the subtitles as UTF-8") from err
+
+
+def _every_second_is_zero(halves: bytes) -> bool:
+    """Whether most of the letters' upper bytes are 0, as those of numbers, times and plain letters in UTF-16 are."""
+    return 2 * halves.count(0) > len(halves)
 
 
 def _text(lines: list[str], is_last: bool) -> str:

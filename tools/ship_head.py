@@ -26,10 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from safetensors.torch import save_file
 
-    from common.files import atomic_path
+    from common.files import atomic_path, make_folder
     from models.checkpoint import read_checkpoint
     from training.launcher import launch
     try:
+        if Path(args.out).suffix != ".safetensors" or Path(args.out).is_dir():
+            raise InputError(f"--out {args.out}: name a .safetensors file")
+        make_folder(Path(args.out).resolve().parent)   # before the training, which takes minutes
         work_dir = Path(args.work_dir or Path("work_dirs") / Path(args.config).stem)
         launch(args.config, work_dir=str(work_dir))
         state = read_checkpoint(work_dir / "best.pth")["state_dict"]
@@ -38,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing is written", file=sys.stderr)
+        return 130
     print(f"{args.out}: {Path(args.out).stat().st_size / 1e6:.2f} MB")
     return 0
 

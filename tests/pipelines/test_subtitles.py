@@ -55,6 +55,13 @@ def test_vtt_comes_sorted_and_without_notes_and_styles(tmp_path):
         Cue(0.25, 0.75, "<music>"), Cue(1.0, 2.5, "Hello there, old\xa0friend.")]
 
 
+@pytest.mark.parametrize("data", [b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)), b"\x1aE\xdf\xa3\1\0\0\0" + bytes(99), b"R\0\xff\xd8" * 90])
+def test_a_video_that_is_called_subtitles_is_named(tmp_path, data):
+    (tmp_path / "v.srt").write_bytes(data)
+    with pytest.raises(InputError, match="v.srt: not subtitles, but another kind of file; name an .srt or .vtt file"):
+        read_subtitles(tmp_path / "v.srt")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_encodings(tmp_path, encoding):
     text = SRT.replace("Hello", "Grüße, 你好")
