@@ -5,7 +5,7 @@ import importlib
 _HOMES = {
     "CharadesSTA": "charades_sta", "DATASETS": "qvhighlights",
     "HotstarHighlight865": "hotstar_highlight_865", "QVHighlights": "qvhighlights",
-    "SummarizationH5": "summarization_h5", "TVSum": "tvsum",
+    "SummarizationH5": "summarization_h5", "SummarizationQueries": "summarization_queries", "TVSum": "tvsum",
     "YouTubeHighlights": "youtube_highlights"}
 
 
