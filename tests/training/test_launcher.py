@@ -74,6 +74,22 @@ def test_one_seed_gives_one_model_and_another_another(trained, tiny):
     assert not all(torch.equal(v, weights[2][k]) for k, v in weights[0].items())
 
 
+def test_every_epoch_is_shuffled_otherwise(tiny, tmp_path, monkeypatch):
+    from models.model import UMT
+    seen, forward = [], UMT.forward
+
+    def watching(self, data, mode):
+        if mode == "train":
+            seen.extend(label["qid"] for label in data["meta"])
+        return forward(self, data, mode)
+
+    monkeypatch.setattr(UMT, "forward", watching)
+    assert main([config(tiny, tmp_path / "c.py"), "--work-dir", str(tmp_path / "w")]) == 0
+    epochs = [seen[i:i + 12] for i in range(0, 36, 12)]
+    assert len(seen) == 36 and all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
 def test_a_resumed_run_goes_on_where_it_ended(trained, tiny):
     longer = config(tiny, tiny / "longer.py", epochs=5)
     assert main([longer, "--resume", str(trained[1] / "last.pth"), "--work-dir", str(tiny / "longer")]) == 0

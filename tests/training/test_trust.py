@@ -59,6 +59,7 @@ def with_all_that_is_random(text):
     """Dropout, shuffling, reordering, noise, a schedule that depends on the iteration, workers."""
     text = text.replace("p=0.1,", "p=0.3, standardize=True, noise=0.3,").replace("**parts, label_path=\"", "**parts, label_path=\"", 1)
     text = text.replace("data = dict(train=dict(**parts,", "data = dict(train=dict(**parts, reorder=True,")
+    text = text.replace("batch_size=4, shuffle=True", "batch_size=4, shuffle=True, num_workers=2")
     return text + """
 stages = dict(epochs=5, optimizer=dict(type="AdamW", lr=3e-3), validation=dict(interval=1), grad_clip=dict(max_norm=1.0),
               lr_schedule=dict(type="iter", policy="cosine"), warmup=dict(type="iter", policy="linear", steps=4, ratio=0.1))

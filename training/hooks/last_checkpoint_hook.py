@@ -19,8 +19,8 @@ class LastCheckpointHook(Hook):
     def __init__(self):
         super().__init__(name="CheckpointHook")
 
-    def before_epoch(self, engine: Engine) -> None:
-        """Tells the loader the epoch, for its order and its workers' seeds."""
+    def before_train_epoch(self, engine: Engine) -> None:
+        """Tells the loader the epoch, for its order and its workers' seeds; nncore 0.4.7 calls no `before_epoch`."""
         set_epoch(engine.data_loader, engine.epoch)
 
     def after_train_epoch(self, engine: Engine) -> None:
