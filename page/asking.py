@@ -89,11 +89,28 @@ def read_question(catalogue: Catalogue, limits: Limits, sentences: str | list[st
     if mode == "shorts":
         if not isinstance(count, (int, float)) or not 1 <= count <= MOST_SHORTS or count != int(count):
             raise InputError(f"Ask for 1 to {MOST_SHORTS} shorts")
-        shorts = replace(parse_shorts(int(count), str(length)), settled=False)   # that is the cut's work
+        shorts = _read_shorts(int(count), str(length))
     else:
-        asked_for = parse_budget(str(budget))
+        asked_for = _read_budget(str(budget))
     form = Form(aspect=parse_aspect(shape) if shape else None, exports=LISTS)
     return Question(texts, chosen, other, asked_for, mode, shorts, form)
+
+
+def _read_budget(text: str) -> float | timedelta:
+    """A bare number from 1 on is neither a share nor a time, though people write it for either."""
+    try:
+        return parse_budget(text)
+    except InputError as err:
+        raise InputError(f"How much of it, “{text[:40]}”? Write a share such as 15% or a time such as 60s") from err
+
+
+def _read_shorts(count: int, text: str) -> Shorts:
+    """The exact ends of the pieces are the cut's work."""
+    try:
+        return replace(parse_shorts(count, text), settled=False)
+    except InputError as err:
+        raise InputError(f"How many seconds each, “{text[:40]}”? Write the shortest and the longest, such as 15-60, "
+                         "with room between them") from err
 
 
 def check_fit(question: Question, catalogue: Catalogue) -> None:

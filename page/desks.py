@@ -90,7 +90,8 @@ class Desks:
     def __init__(self, keep_s: float, most: int = 200, root: Path | None = None,
                  clock: Callable[[], float] = time.monotonic):
         sweep_dead(Path(root or tempfile.gettempdir()))
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))   # for its owner alone
+        self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX, dir=root, ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)   # for its owner alone; goes at the latest when the program ends
         self._lock_file = _locked(self.folder)   # as long as this process lives
         self.keep_s, self.most, self._clock = keep_s, most, clock
         self._desks: dict[str, Desk] = {}
@@ -166,7 +167,7 @@ class Desks:
         """Removes everything."""
         for token in list(self._desks):
             self.remove(token)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._temporary.cleanup()
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None

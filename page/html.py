@@ -41,6 +41,7 @@ with open("match.mp4", "rb") as f:
     video = httpx.post(url + "videos?name=match.mp4", content=f, timeout=None).json()["video"]
 answer = Client(url).predict(video=video, sentences=["a goal"], api_name="/ask")
 print(answer["moments"], answer["urls"])"""
+OVERALL = "Overall: what decides the cut"
 STAGES = dict(watching="Watching the video", cutting="Cutting")
 
 
@@ -128,6 +129,8 @@ def answer_section(answer: Answer, question: Question) -> str:
     end_s = float(summary.video.info.duration_s)
     rows = chart_rows(summary)
     seconds = [None] * len(rows) if other is None else [curve for curve, _, _ in chart_rows(other)]
+    if other is not None and summary.texts:   # by words alone two models may be one
+        rows, seconds = [(summary.scores, OVERALL, "var(--soft)"), *rows], [other.scores, *seconds]
     curves = "".join(chart_row(summary, curve, text, colour, second)
                      for (curve, text, colour), second in zip(rows, seconds, strict=True))
     scores = json.dumps([round(float(s), 2) for s in summary.scores])

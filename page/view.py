@@ -78,7 +78,7 @@ class View:
                   for model in self.service.catalogue.models.values()]
         self.sentences = gr.Textbox(label="What are you looking for?", lines=3, max_lines=8, elem_id="sentences",
                                     placeholder="a goal\nthe crowd cheers",
-                                    info="A sentence a line. Empty: what people would keep.")
+                                    info="One sentence per line. Leave it empty for what people would keep.")
         self.mode = gr.Radio(MODES, value="summary", label="What to keep", elem_id="mode")
         self.budget = gr.Textbox("15%", label="How much of it", info="A share or a time: 15%, 60s, 1m30s",
                                  elem_id="budget", max_lines=1)

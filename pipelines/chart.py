@@ -118,10 +118,11 @@ def ticks(end_s: float) -> str:
     """The times below the chart."""
     step_s = next((s for s in STEPS_S if end_s / s <= 10), 3600 * -(-int(end_s) // 36000))
     times_s = [t for t in range(0, int(end_s) + 1, step_s) if t < end_s - 0.6 * step_s or t == 0]
-    places = [(("even", "odd")[i % 2], 100 * t / end_s, clock(t)) for i, t in enumerate(times_s)]
+    places = [("odd" if i % 2 or (t and end_s - t < 1.2 * step_s) else "even", 100 * t / end_s, clock(t))
+              for i, t in enumerate(times_s)]   # odd ones are hidden where there is little room
     marks = "".join(f'<span class="{name}" style="left:{left:.3f}%">{text}</span>'
                     for name, left, text in places)
-    return marks + f'<span class="end" style="left:100%">{length(end_s)}</span>'
+    return marks + f'<span class="end" style="left:100%">{clock(end_s) if end_s >= 1 else length(end_s)}</span>'
 
 
 def best_clip(summary: Summary, moment: Moment) -> int:

@@ -19,6 +19,7 @@ from common.errors import InputError
 
 WIDE, PHONE = dict(width=1160, height=860), dict(width=390, height=844)
 FLAT = 80   # colours
+VIDEOS = "[...document.querySelectorAll('video')]"
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync"]
 
@@ -35,7 +36,8 @@ def save(page, path: Path) -> None:
     from PIL import Image
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.mouse.move(0, 0)
-    page.wait_for_timeout(700)   # pictures of videos come late
+    page.wait_for_function(f"{VIDEOS}.every(v => v.error || v.readyState >= 2 && !v.seeking)")
+    page.wait_for_timeout(700)   # and are shown a little later
     page.screenshot(path=path, full_page=True)
     with Image.open(path) as image:
         few_colours(image.convert("RGB")).save(path, optimize=True)
@@ -62,6 +64,7 @@ def ask_example(page, compare: bool = False) -> None:
         page.click("[role=option]:has-text('CLIP-It')")
     page.click("#go")
     page.wait_for_selector("#cut video")
+    page.evaluate(f"{VIDEOS}.forEach(v => {{ v.preload = 'auto'; if (v.readyState < 2) v.load(); }})")
 
 
 def take_states(browser, url: str, out: Path) -> None:

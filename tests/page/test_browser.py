@@ -179,7 +179,7 @@ def test_asking_without_a_video_or_without_words(visit, film):
     assert page.inner_text(".answer h2 >> nth=1") == "What stands out" and page.locator("#asking .fault").count() == 0
     page.fill("#budget input", "much")
     page.click("#go")
-    page.wait_for_selector("#asking .fault:has-text('neither a share nor a time')")
+    page.wait_for_selector("#asking .fault:has-text('How much of it, “much”? Write a share such as 15% or a time such as 60s')")
 
 
 def test_scripts_are_shown_and_never_run(visit, film):
@@ -345,6 +345,7 @@ def test_on_a_phone_what_comes_is_brought_into_view_and_keeps_the_focus(visit, o
     in_view = "({ top, bottom }) => bottom > 0 && top >= -2 && top < 0.7 * innerHeight"
     page.evaluate("scrollTo(0, 0)")
     page.locator("#go").evaluate("button => button.click()")
+    page.wait_for_selector("#asking .fault")
     page.wait_for_function(f"({in_view})(document.querySelector('#asking .fault').getBoundingClientRect())")
     watched(page, odd_film)
     page.click("#mode label:has-text('Moments')")

@@ -22,10 +22,11 @@ def test_every_model_says_what_it_is_and_was_measured_at(empty_cache):
     models = standard_models()
     assert [m.key for m in models] == ["standard", "zero-shot", "importance", "sample", "clip"]
     assert all(m.name and m.what.endswith(".") and m.measured.endswith(".") for m in models)
+    assert all(m.measured.startswith(("Measured on", "On its", "Not measured here")) for m in models)
     pickle.dumps([m.encoders for m in models])   # they go to another process
 
 
-@pytest.mark.parametrize("said, source", [(catalogue.MEASURED_ZERO_SHOT, "README.md"), (catalogue.MEASURED_HEAD, "checkpoints/clip_it_tvsum.md")])
+@pytest.mark.parametrize("said, source", [(catalogue.MEASURED_ZERO_SHOT, "README.md"), (catalogue.MEASURED_SAMPLE, "README.md"), (catalogue.MEASURED_HEAD, "checkpoints/clip_it_tvsum.md")])
 def test_what_was_measured_stands_where_it_was_measured(said, source):
     numbers = re.findall(r"\d+\.\d+", said.replace("R1@0.5", ""))
     text = (ROOT / source).read_text()

@@ -1,16 +1,21 @@
 """Over HTTP: what programs can do, and what nobody can."""
 
 import json
+import re
 import socket
 import subprocess
+import sys
 import time
 import urllib.parse
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.media import decoded
 from tests.pipelines.fakes import write_video
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -69,12 +74,23 @@ def test_what_is_told_is_what_the_files_have(http, odd_film, mode):
     assert found["pieces"] == written["pieces"] and found["kept"] == written["kept"] == 7.5
 
 
-def test_python_and_curl_as_the_readme_has_them(url, film):
-    from gradio_client import Client
-    told = subprocess.run(["curl", "-sS", "--data-binary", f"@{film}", f"{url}videos?name=match.mp4"], capture_output=True, check=True)
-    video = json.loads(told.stdout)["video"]
-    answer = Client(url, verbose=False).predict(video=video, sentences=["red"], cut=False, api_name="/ask")
-    assert answer["moments"][0]["start"] == 20 and answer["urls"] == {} and len(answer["clips"]) == 20
+def blocks_of_the_readme():
+    section = (ROOT / "README.md").read_text().split("\n## The page\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"```(python|bash)\n(url=.*?|from gradio_client.*?)```", section, re.DOTALL))
+
+
+def test_python_and_curl_as_the_readme_has_them(url, http, film, tmp_path):
+    (tmp_path / "match.mp4").write_bytes(film.read_bytes())
+    blocks = {kind: text.replace("http://127.0.0.1:7860", url.rstrip("/")).replace("a goal", "red") for kind, text in blocks_of_the_readme().items()}
+    assert set(blocks) == {"python", "bash"} and all(url.rstrip("/") in text and "red" in text for text in blocks.values())
+    ends = "\nimport json; print(json.dumps([answer['moments'], answer['urls']['summary.mp4']]))"
+    ran = {kind: subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200) for kind, command in (
+        ("python", [sys.executable, "-c", blocks["python"] + ends]), ("bash", ["bash", "-euc", blocks["bash"]]))}
+    assert [done.returncode for done in ran.values()] == [0, 0], ran
+    moments, address = json.loads(ran["python"].stdout.splitlines()[-1])
+    assert moments[0]["start"] == 20 and moments[0]["text"] == "red" and http.get(address).headers["content-type"] == "video/mp4"
+    *_, event, data = filter(None, ran["bash"].stdout.splitlines())
+    assert event == "event: complete" and json.loads(data.removeprefix("data: "))[0]["moments"] == moments
     listed = httpx.get(f"{url}gradio_api/info").json()["named_endpoints"]
     assert {"/ask", "/watch", "/models", "/folder", "/choose", "/remove"} == set(listed)   # and nothing of the page's own
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from dataclasses import replace
 
 import av
@@ -7,6 +8,7 @@ import pytest
 
 from common.errors import InputError
 from page.asking import read_question
+from page.html import OVERALL, answer_section
 from page.jobs import watch
 from page.limits import Limits
 from page.workshop import Stopped
@@ -54,6 +56,22 @@ def test_two_models_of_one_recipe_share_what_was_watched_and_others_do_not(servi
         answer = await asked(service, desk, question(service, compare="slow"))
         assert set(desk.encoded) == {"colours", "slow"}
         assert answer.other is not None and answer.other.texts == answer.summary.texts == ("red",)
+
+    asyncio.run(run())
+
+
+def test_compared_models_of_the_same_words_are_told_apart_by_what_decides(service, film):
+    async def run():
+        desk, compared = sent(service, film), question(service, compare="slow")
+        answer = await asked(service, desk, compared)
+        alone = answer_section(replace(answer, other=None), replace(compared, other=None))
+        assert OVERALL not in alone and alone.count('class="row"') == 1 and "curve other" not in alone
+        other = replace(answer.other, scores=1 - answer.other.scores)   # the words' own curves are the same
+        page = answer_section(replace(answer, other=other), compared)
+        lines = re.findall(r'<polyline class="curve( other)?" points="([^"]+)"', page)
+        assert page.count('class="row"') == 2 and page.index(OVERALL) < page.index(">red<")
+        assert [kind for kind, _ in lines] == ["", " other"] * 2
+        assert lines[0][1] != lines[1][1] and lines[2][1] == lines[3][1]
 
     asyncio.run(run())
 
@@ -150,9 +168,10 @@ def test_models_that_take_words_and_those_that_do_not(service, film):
 
 
 @pytest.mark.parametrize("typed, message", [
-    (dict(mode="best"), "no mode"), (dict(budget="much"), "neither a share nor a time"), (dict(budget="200%"), "not a share"),
+    (dict(mode="best"), "no mode"), (dict(budget="much"), "“much”\\? Write a share such as 15% or a time such as 60s"), (dict(budget="15"), "“15”\\? Write a share"),
+    (dict(budget="200%"), "“200%”\\? Write a share"),
     (dict(mode="shorts", count=0), "1 to 20"), (dict(mode="shorts", count=None), "1 to 20"), (dict(mode="shorts", count=2.5), "1 to 20"),
-    (dict(mode="shorts", length="long"), "no range"), (dict(model="gpt"), "no model 'gpt'"), (dict(model="missing"), "it is not there"),
+    (dict(mode="shorts", length="long"), "“long”\\? Write the shortest and the longest"), (dict(model="gpt"), "no model 'gpt'"), (dict(model="missing"), "it is not there"),
     (dict(compare="nothing"), "no model"), (dict(shape="round"), "no shape"), (dict(sentences="x" * 501), "at most 500")])
 def test_bad_questions_are_refused_in_words(service, typed, message):
     with pytest.raises(InputError, match=message):

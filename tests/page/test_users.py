@@ -15,6 +15,7 @@ from page.start import running
 from tests.page.test_server import call
 
 pytestmark = pytest.mark.slow
+MOST_S = 15   # bears a loaded machine; what is printed is the measurement, which should be under 3 s
 USERS, SENTENCES = 8, ["a cat", "a rocket is shown", "a cup of coffee", ""]
 
 
@@ -28,7 +29,8 @@ def url(tmp_path_factory):
     service.close()
 
 
-def test_eight_users_ask_at_once(url, capsys):
+@pytest.mark.parametrize("mode", ["summary", "shorts"])
+def test_eight_users_ask_at_once(url, capsys, mode):
     together = Barrier(USERS)
 
     def user(number):
@@ -40,7 +42,7 @@ def test_eight_users_ask_at_once(url, capsys):
                 together.wait(120)
                 started_s = time.perf_counter()
                 sentence = SENTENCES[(number + len(took_s)) % len(SENTENCES)]
-                kind, told = call(http, "ask", video=video, sentences=[sentence], cut=cut)
+                kind, told = call(http, "ask", video=video, sentences=[sentence], mode=mode, length="5-15", cut=cut)
                 took_s.append(time.perf_counter() - started_s)
                 assert kind == "complete" and told[0]["text"] == ([sentence] if sentence else []), told
                 assert len(told[0]["clips"]) == 30 and bool(told[0]["urls"]) == cut
@@ -50,5 +52,6 @@ def test_eight_users_ask_at_once(url, capsys):
         times_s = list(pool.map(user, range(USERS)))
     answers_s, cuts_s = [s for took in times_s for s in took[:3]], [took[3] for took in times_s]
     with capsys.disabled():
-        print(f"\n{USERS} users at once: answer after {statistics.median(answers_s):.2f} s (median), {max(answers_s):.2f} s (most); "
+        print(f"\n{USERS} users at once, {mode}: answer after {statistics.median(answers_s):.2f} s (median), {max(answers_s):.2f} s (most); "
               f"with the cut {statistics.median(cuts_s):.2f} s (median), {max(cuts_s):.2f} s (most)")
+    assert len(answers_s) == 3 * USERS and statistics.median(answers_s) < MOST_S
