@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,23 +75,45 @@ def edit_rate(fps: Fraction) -> Fraction:
     return next((Fraction(r) for r in WHOLE_RATES if (r / fps).denominator == 1), Fraction(30))
 
 
+def first_frame(info: VideoInfo) -> int:
+    """The number of a video's first picture, counted from 00:00:00:00 at the edit rate, by the file's timecode."""
+    if not info.timecode:
+        return 0
+    per_s, rate = round(info.fps), edit_rate(info.fps)
+    frames = _count(info.timecode, per_s, ";" in info.timecode and _may_drop(rate))
+    return frames if per_s == round(rate) else round(frames * rate / per_s)
+
+
+def _count(timecode: str, per_s: int, drops: bool) -> int:
+    """Frames since 00:00:00:00; of those that drop frames every minute but each tenth begins two (or four) later."""
+    hours, minutes, seconds, frames = map(int, re.split("[:;]", timecode))
+    minutes += 60 * hours
+    left_out = per_s // 15 * (minutes - minutes // 10) if drops else 0
+    return (60 * minutes + seconds) * per_s + frames - left_out
+
+
+def _may_drop(rate: Fraction) -> bool:
+    return rate.denominator == 1001 and rate.numerator % 30000 == 0
+
+
 def edl_text(info: VideoInfo, pieces: Sequence[Piece]) -> str:
     """An edit decision list as the CMX 3600 reads it, 999 events at most; the rest stands in the other formats.
 
-    Every event cuts pictures and sound of one reel; record times begin at 00:00:00:00. Rates of 29.97 and
-    59.94 are counted with drop frames.
+    Every event cuts pictures and sound of one reel; source times begin with the file's own timecode, record times
+    at 00:00:00:00. Rates of 29.97 and 59.94 are counted with drop frames, unless the file's timecode is not.
     """
-    rate = edit_rate(info.fps)
-    drops = rate.denominator == 1001 and rate.numerator % 30000 == 0
+    rate, begin = edit_rate(info.fps), first_frame(info)
+    drops = _may_drop(rate) and (not info.timecode or ";" in info.timecode)
+    day = _count("24:00:00:00", round(rate), drops)
 
     def timecode(frames: int) -> str:
-        return RationalTime(frames, float(rate)).to_timecode(float(rate), drops)
+        return RationalTime(frames % day, float(rate)).to_timecode(float(rate), drops)
 
     lines = [f"TITLE: {_line(info.path.stem)[:70]}", f"FCM: {'' if drops else 'NON-'}DROP FRAME", ""]
     recorded = 0
     for number, piece in enumerate(pieces[:MOST_EVENTS], 1):
         first, length = _range(piece, rate)
-        times = (first, first + length, recorded, recorded + length)
+        times = (begin + first, begin + first + length, recorded, recorded + length)
         lines.append(f"{number:03}  AX       {'AA/V ' if info.has_audio else 'V    '} C        "
                      + " ".join(map(timecode, times)))
         lines.append(f"* FROM CLIP NAME: {_line(info.path.name)}")
@@ -102,8 +125,8 @@ def edl_text(info: VideoInfo, pieces: Sequence[Piece]) -> str:
 
 def timeline(info: VideoInfo, pieces: Sequence[Piece]) -> otio.schema.Timeline:
     """The cut as a timeline of pictures and, if there is sound, of sound; a marker tells what a piece shows."""
-    rate = edit_rate(info.fps)
-    whole = TimeRange(RationalTime(0, float(rate)), RationalTime(round(info.duration_s * rate), float(rate)))
+    rate, begin = edit_rate(info.fps), first_frame(info)
+    whole = TimeRange(RationalTime(begin, float(rate)), RationalTime(round(info.duration_s * rate), float(rate)))
     kinds = [otio.schema.TrackKind.Video, *([otio.schema.TrackKind.Audio] if info.has_audio else [])]
     result = otio.schema.Timeline(name=_line(info.path.stem))
     for kind in kinds:
@@ -111,7 +134,7 @@ def timeline(info: VideoInfo, pieces: Sequence[Piece]) -> otio.schema.Timeline:
         for piece in pieces:
             first, length = _range(piece, rate)
             media = otio.schema.ExternalReference(target_url=_address(info.path), available_range=whole)
-            shown = TimeRange(RationalTime(first, float(rate)), RationalTime(length, float(rate)))
+            shown = TimeRange(RationalTime(begin + first, float(rate)), RationalTime(length, float(rate)))
             clip = otio.schema.Clip(name=_line(info.path.name), media_reference=media, source_range=shown)
             clip.metadata["score"] = round(piece.score, 4)
             if piece.text and kind == otio.schema.TrackKind.Video:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,6 +66,8 @@ class Worker:
         """
         job = self.job
         info = probe(video)
+        if info.lacking and not job.quiet:
+            print(f"{info.path.name}: {info.lacking}; what is there is used", file=sys.stderr)
         if job.form.copy:
             from .copy_cut import check_copy
             check_copy(info)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -29,6 +31,8 @@ from .media import (
 
 JUMP_BACK_S = 10                          # behind what was stored before the last ones,
 REORDERED = 16                            # among which any order of decoding is possible, is more than it explains
+MISSING_S = 1                             # at the end of a file is told
+TIMECODE = re.compile(r"[01]\d:[0-5]\d:[0-5]\d[:;.]\d\d|2[0-3]:[0-5]\d:[0-5]\d[:;.]\d\d")
 ANIMATIONS = {"gif", "apng", "webp"}      # a picture if they hold one frame
 
 
@@ -47,6 +51,9 @@ class VideoInfo:
         has_audio: whether there is a stream of sound that can be decoded.
         rotation_deg: anticlockwise turn to be applied for display, 0, 90, 180 or 270.
         codec: of the pictures.
+        timecode: of the first picture, as a camera or an editor wrote it, HH:MM:SS:FF, or HH:MM:SS;FF if it is
+            counted with drop frames; "" if the file has none.
+        stated_s: the end that the file states, where its pictures end more than a second earlier; else None.
     """
 
     path: Path
@@ -59,6 +66,15 @@ class VideoInfo:
     has_audio: bool
     rotation_deg: int
     codec: str
+    timecode: str = ""
+    stated_s: Fraction | None = None
+
+    @property
+    def lacking(self) -> str:
+        """Says that the file states more than there is, as one does that was cut off; "" if not."""
+        if self.stated_s is None:
+            return ""
+        return f"the file states {float(self.stated_s):.1f} s, its pictures end at {float(self.duration_s):.1f} s"
 
 
 def probe(path: str | os.PathLike) -> VideoInfo:
@@ -90,7 +106,8 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         return VideoInfo(path=Path(path).absolute(), duration_s=end_s - first, fps=fps, n_frames=n_frames,
                          width=display.width, height=display.height, start_s=first,
                          has_audio=sound_stream(container) is not None, rotation_deg=display.rotation_deg,
-                         codec=stream.codec_context.codec.canonical_name)
+                         codec=stream.codec_context.codec.canonical_name, timecode=_timecode(container, stream),
+                         stated_s=_stated_s(container, stream, first, end_s))
 
 
 class _Times:
@@ -147,6 +164,27 @@ def _stated_end(container: InputContainer, stream: VideoStream) -> int | None:
     if container.format.name.startswith("mov,") and None not in (stream.start_time, stream.duration):
         return stream.start_time + stream.duration
     return None
+
+
+def _stated_s(container: InputContainer, stream: VideoStream, first_s: Fraction, end_s: Fraction) -> Fraction | None:
+    """The end that the header tells of, since the first picture, if it is later than the pictures' by a second."""
+    stated_s, track = None, re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
+    if track is not None:   # Matroska's word on each track's end, where its header has the longest
+        stated_s = int(track[1]) * 3600 + int(track[2]) * 60 + Fraction(track[3])
+    elif None not in (stream.start_time, stream.duration):
+        stated_s = (stream.start_time + stream.duration) * stream.time_base
+    elif None not in (container.start_time, container.duration):
+        stated_s = Fraction(container.start_time + container.duration, av.time_base)
+    return stated_s - first_s if stated_s is not None and stated_s - end_s > MISSING_S else None
+
+
+def _timecode(container: InputContainer, stream: VideoStream) -> str:
+    """The one of the pictures' stream, else of a stream or the file that has one."""
+    for place in (stream, container, *container.streams):
+        for key, value in place.metadata.items():
+            if key.lower() == "timecode" and TIMECODE.fullmatch(value.strip()):
+                return value.strip().replace(".", ";")
+    return ""
 
 
 def _hidden(packet: Packet) -> bool:

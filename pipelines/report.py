@@ -235,7 +235,7 @@ def _made(summary: Summary) -> str:
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
              ("Words", by.get("text") if summary.sentences else None), ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("Kept", _kept_note(summary)), ("Cut", _cut_note(summary))]
+             ("File", summary.video.info.lacking), ("Kept", _kept_note(summary)), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 

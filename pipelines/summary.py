@@ -214,6 +214,7 @@ class Summary:
         selected = set(self.selected)
         return dict(
             video=readable(info.path), duration=round(float(info.duration_s), 3),
+            stated=None if info.stated_s is None else round(float(info.stated_s), 3),
             fps=round(float(info.fps), 3), text=list(self.texts), budget=self.budget,
             clips=[dict(start=start, end=end, score=round(float(score), 4))
                    for (start, end), score in zip(itertools.pairwise(edges_s), self.scores, strict=True)],

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -69,6 +70,27 @@ def test_edl_drops_frames_where_the_rate_does():
     first, last = shown.splitlines()[3].split()[4:6]
     rate = float(NTSC)
     assert otio.opentime.from_timecode(first, rate).value == 1798 and otio.opentime.from_timecode(last, rate).value == 3596
+
+
+PIECE = Piece(Fraction(60), Fraction(120), (0, 1), Fraction(0), "summary.mp4", 1, "")
+
+
+@pytest.mark.parametrize("fps, timecode, events, head", [
+    (25, "01:00:00:00", "01:01:00:00 01:02:00:00 00:00:00:00 00:01:00:00", "NON-DROP"),
+    (25, "10:00:59:20", "10:01:59:20 10:02:59:20 00:00:00:00 00:01:00:00", "NON-DROP"),
+    (25, "23:59:30:00", "00:00:30:00 00:01:30:00 00:00:00:00 00:01:00:00", "NON-DROP"),
+    (NTSC, "01:00:00;00", "01:00:59;28 01:01:59;28 00:00:00;00 00:00:59;28", "DROP"),
+    (NTSC, "00:58:59;29", "00:59:59;29 01:00:59;27 00:00:00;00 00:00:59;28", "DROP"),
+    (NTSC, "01:00:00:00", "01:00:59:28 01:01:59:26 00:00:00:00 00:00:59:28", "NON-DROP")])
+def test_source_times_go_on_from_the_files_timecode(fps, timecode, events, head):
+    film, rate = replace(info(Fraction(fps)), timecode=timecode), float(fps)
+    shown = edl_text(film, [PIECE])
+    assert events in shown and f"FCM: {head} FRAME" in shown
+    assert shown.count("FCM: NON-DROP") == (head == "NON-DROP")
+    (clip,) = timeline(film, [PIECE]).tracks[0]
+    read = otio.opentime.from_timecode
+    assert clip.media_reference.available_range.start_time.value == read(timecode, rate).value
+    assert clip.source_range.start_time.value == round(60 * fps) + read(timecode, rate).value
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), NTSC, Fraction(12), Fraction(25, 2)])

@@ -11,9 +11,9 @@ from av.codec.context import Flags
 from pipelines.cut import cut
 from pipelines.media import in_order
 from pipelines.probe import probe
-from tests.media import clicks, decoded, numbered_picture, read_number, write_video
+from tests.media import clicks, decoded, grainy_picture, numbered_picture, read_number, write_video
 
-B_FRAMES = dict(crf="0", preset="ultrafast", bf="3")
+B_FRAMES = dict(crf="1", preset="ultrafast", bf="3")
 MS = Fraction(1, 1000)
 
 
@@ -22,6 +22,30 @@ MS = Fraction(1, 1000)
 def test_codec_is_the_formats_name_not_the_decoders(tmp_path, codec, suffix, name):
     path = write_video(tmp_path / f"a{suffix}", 2, codec=codec, options={})
     assert probe(path).codec == name
+
+
+@pytest.mark.parametrize(("name", "fps", "timecode"), [
+    ("a.mov", 25, "01:02:03:04"), ("a.mp4", Fraction(30000, 1001), "10:00:00;02"), ("a.mkv", 25, "01:02:03:04")])
+def test_the_timecode_of_the_source(tmp_path, name, fps, timecode):
+    path = write_video(tmp_path / name, 3, fps=fps, metadata=dict(timecode=timecode))
+    assert probe(path).timecode == timecode
+    assert probe(write_video(tmp_path / name, 3, fps=fps, metadata=dict(comment=timecode))).timecode == ""
+    assert probe(write_video(tmp_path / "b.mkv", 3, fps=fps, metadata=dict(timecode="99:99"))).timecode == ""
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {})])
+def test_a_file_that_was_cut_off_says_what_is_missing(tmp_path, suffix, options):
+    path = write_video(tmp_path / f"a{suffix}", 100, options=B_FRAMES, container_options=options, picture=grainy_picture)
+    assert probe(path).stated_s is None and probe(path).lacking == ""
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    info = probe(path)
+    assert 1 < info.duration_s < 3 and info.stated_s == 4
+    assert info.lacking == f"the file states 4.0 s, its pictures end at {float(info.duration_s):.1f} s"
+
+
+def test_sound_that_ends_later_is_nothing_missing(tmp_path):
+    for suffix in (".mp4", ".ts", ".mkv"):
+        assert probe(write_video(tmp_path / f"a{suffix}", 50, sound=clicks([1], 6))).stated_s is None
 
 
 def write_mp4(path, stamps_ms, end_ms):

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.subtitles import Cue, own_subtitles, read_subtitles
 from pipelines.video import probe
-from tests.media import write_subtitled
+from tests.media import grainy_picture, write_subtitled
 from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
 from tools.summarize import main
@@ -183,6 +183,18 @@ def test_lines_for_machines(several, tmp_path, capsys):
 def test_quiet_says_nothing(media, tmp_path, capfd):
     assert main([str(media / "whole.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
+    path = write_small_video(tmp_path / "a.mp4", 100, container_options=dict(movflags="+faststart"), picture=grainy_picture)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert main([str(path), "--out", str(tmp_path / "out")]) == 0
+    found = load(tmp_path / "out")
+    said = f"the file states 4.0 s, its pictures end at {found['duration']:.1f} s"
+    assert found["stated"] == 4 and 1 < found["duration"] < 3
+    assert f"a.mp4: {said}" in capsys.readouterr().err and said in (tmp_path / "out/report.html").read_text()
+    assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0 and capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("quick")
