@@ -27,7 +27,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"])
     parser.add_argument("--minutes", type=int, metavar="N", help="length of the film, where one is watched")
-    parser.add_argument("--out", metavar="F", help="write the rows as JSON too")
+    parser.add_argument("--out", metavar="F", help="write the rows as JSON too, and beside it "
+                        "memory over time as a picture, where it is watched")
     return parser.parse_args(argv)
 
 
@@ -59,6 +60,9 @@ def run(args: argparse.Namespace) -> None:
             print(f"{row.name:<52}{plain:>10} s plain{row.fast_s:>10.3f} s ours{ratio:>9}  {row.note}", flush=True)
     if args.out:
         write_json(args.out, dict(machine=machine, rows=rows))
+        if any(row["memory"] for row in rows):
+            from tools.benchmarks.long import draw_memory
+            draw_memory(rows, Path(args.out).with_suffix(".png"))
 
 
 if __name__ == "__main__":

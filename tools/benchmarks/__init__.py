@@ -16,12 +16,14 @@ class Row:
         plain_s: seconds of the plain way, or None where there is none at this size.
         fast_s: seconds of ours.
         note: what else was measured, e.g. equal results or memory.
+        memory: (seconds since the start, MB) of a process and its children, where it was watched.
     """
 
     name: str
     plain_s: float | None
     fast_s: float
     note: str = ""
+    memory: tuple[tuple[float, float], ...] = ()
 
     @property
     def ratio(self) -> float | None:
