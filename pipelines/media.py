@@ -28,6 +28,7 @@ from common.errors import InputError
 PICTURE_FORMATS = ("image2", "_pipe", "ico", "fits")         # single pictures, as FFmpeg names their formats
 PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # single pictures in an mp4's clothes
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}          # FFmpeg would type a text on a screen
+PROTOCOLS = dict(protocol_whitelist="file,crypto,data")      # a playlist loads nothing from elsewhere
 SEEKABLE_FORMATS = ("mov,", "matroska,", "mpegts", "avi", "flv", "asf")   # exact time stamps wherever one begins
 WIDEST_SAMPLE = 8                                            # a stated sample aspect beyond it is a mistake
 FINEST_PER_S = 1_000_000                                     # floats are times of at most a millionth's precision
@@ -78,6 +79,10 @@ class Display:
         return plane[::-1 if self.flip_y else 1, ::-1 if self.flip_x else 1]
 
 
+class DeviceError(RuntimeError):
+    """Hardware does not decode a file; says why. The file may be sound."""
+
+
 @contextmanager
 def open_container(path: str | os.PathLike, device: str | None = None) -> Iterator[InputContainer]:
     """Opens a media file for reading.
@@ -87,6 +92,7 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
 
     Raises:
         InputError: no such file, a folder, no file at all, empty, not to be read, or not media.
+        DeviceError: the device cannot be used.
     """
     path = Path(path)
     try:
@@ -96,9 +102,7 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
         if status.st_size == 0:
             raise InputError(f"{path}: empty, 0 bytes; copy it again")
         # absolute, so that a name like -x or a:b is neither an option nor an address
-        container = av.open(str(path.absolute()), metadata_errors="replace",
-                            hwaccel=None if device is None else HWAccel(device, allow_software_fallback=True),
-                            container_options=dict(protocol_whitelist="file,crypto,data"))
+        container = _open(str(path.absolute()), device)
     except InputError:
         raise
     except (FileNotFoundError, NotADirectoryError) as err:
@@ -111,6 +115,16 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
                          "off: copy or convert it again") from err
     with container, reading(path):
         yield container
+
+
+def _open(name: str, device: str | None) -> InputContainer:
+    if device is None:
+        return av.open(name, metadata_errors="replace", container_options=PROTOCOLS)
+    try:   # where the device cannot, decoding is to fail: FFmpeg would go on by the processor and not tell
+        return av.open(name, metadata_errors="replace", container_options=PROTOCOLS,
+                       hwaccel=HWAccel(device, allow_software_fallback=False))
+    except (av.error.FFmpegError, OSError, ValueError, NotImplementedError) as err:
+        raise DeviceError(getattr(err, "strerror", None) or str(err)) from err
 
 
 @contextmanager
@@ -132,6 +146,7 @@ def open_video(path: str | os.PathLike,
 
     Raises:
         InputError: as `open_container`; or a picture, a text, or no such stream.
+        DeviceError: the device cannot be used, or not for this format.
     """
     with open_container(path, device) as container:
         name = container.format.name
@@ -148,6 +163,8 @@ def open_video(path: str | os.PathLike,
         stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise InputError(f"{path}: its pictures are in a format that cannot be decoded; convert it to H.264")
+        if device is not None and not stream.codec_context.is_hwaccel:
+            raise DeviceError(f"it does not decode {stream.codec_context.codec.canonical_name}")
         stream.thread_type = "AUTO" if device is None else "SLICE"   # a device has its own ways
         yield container, stream
 

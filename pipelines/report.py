@@ -233,7 +233,8 @@ def _made(summary: Summary) -> str:
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
-             ("Words", by.get("text") if summary.sentences else None), ("Sound", audio),
+             ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.sentences else None),
+             ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
              ("File", summary.video.info.lacking), ("Kept", _kept_note(summary)), ("Cut", _cut_note(summary))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)

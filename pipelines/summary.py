@@ -235,7 +235,8 @@ class Summary:
             captions=[dict(start=round(float(c.start_s), 3), end=round(float(c.end_s), 3), text=c.text)
                       for c in self.captions],
             sentences=[sentence.to_json() for sentence in self.sentences],
-            sampling=self.video.sampling, scored_by=self.scored_by, subtitles=len(self.cues),
+            sampling=self.video.sampling, decoder=self.video.decoder, scored_by=self.scored_by,
+            subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 
 

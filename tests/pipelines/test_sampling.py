@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines import hardware, video
+from pipelines import hardware, media, video
+from pipelines.encode import decoder_of
 from pipelines.hardware import find_device
 from pipelines.video import Reading, frames_at
-from tests.media import LOSSLESS, read_number, write_video
+from tests.media import B_FRAMES, read_number, write_video
 
 N_FRAMES = 100
 
@@ -19,7 +20,7 @@ N_FRAMES = 100
 def path(tmp_path_factory):
     """100 frames at 25 a second, key frames every 15, B-frames between."""
     return write_video(tmp_path_factory.mktemp("video") / "a.mp4", N_FRAMES, options=dict(
-        **LOSSLESS, bf="3", g="15", sc_threshold="0"))
+        **B_FRAMES | dict(bf="3", g="15"), sc_threshold="0"))
 
 
 def key_numbers(path):
@@ -123,6 +124,36 @@ def test_a_device_that_is_not_there(path):
     if find_device("h264") is None:
         assert numbers(path, [1], reading) == [25]
         assert reading.device is None and "cuda failed" in reading.failure
+        assert str(path) not in reading.failure                               # it is not the file's fault
+
+
+class Opened:
+    """PyAV's HWAccel as far as it opens: what follows is the processor's."""
+
+    asked = ()
+
+    def __init__(self, device, allow_software_fallback):
+        Opened.asked = (device, allow_software_fallback)
+
+
+@pytest.mark.parametrize("failure", [None, av.error.PermissionError(13, "Permission denied")])
+def test_a_device_is_named_only_where_it_decodes(path, monkeypatch, failure):
+    """A device that opens and then leaves the stream to the processor, and one that may not be opened."""
+    plain = av.open
+
+    def opened(name, hwaccel=None, **options):
+        if hwaccel is not None and failure is not None:
+            raise failure
+        return plain(name, **options)
+
+    monkeypatch.setattr(media, "HWAccel", Opened)
+    monkeypatch.setattr(av, "open", opened)
+    reading = Reading(device="vaapi")
+    assert numbers(path, [1, 2], reading) == [25, 50]
+    assert Opened.asked == ("vaapi", False)                                    # FFmpeg itself falls back silently
+    why = "it does not decode h264" if failure is None else "Permission denied"
+    assert (reading.device, reading.failure) == (None, f"vaapi failed ({why})")
+    assert decoder_of(reading) == f"software, since vaapi failed ({why})"
 
 
 def test_devices_are_tried_in_turn(monkeypatch):

@@ -192,6 +192,7 @@ def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     found = load(tmp_path / "out")
     said = f"the file states 4.0 s, its pictures end at {found['duration']:.1f} s"
+    assert f"<dt>Decoded by</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
     assert found["stated"] == 4 and 1 < found["duration"] < 3
     assert f"a.mp4: {said}" in capsys.readouterr().err and said in (tmp_path / "out/report.html").read_text()
     assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0 and capsys.readouterr().err == ""
