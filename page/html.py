@@ -8,6 +8,8 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import PurePath
 
+import numpy as np
+
 from pipelines.chart import (
     LONG_TEXT,
     best_clip,
@@ -144,7 +146,8 @@ def answer_section(answer: Answer, question: Question) -> str:
             f'<div class="pieces" aria-hidden="true">{kept_bars(summary)}</div>'
             f'<div class="axis" aria-hidden="true">{ticks(end_s)}</div><div class="needle"></div>'
             '<div class="needle play"></div><output class="peek"></output></div>'
-            f'<p class="soft note">Click into the curve to play the video from there. {_took(answer)}</p>'
+            f'<p class="soft note">{_alike(answer)}Click into the curve to play the video from there. '
+            f"{_took(answer)}</p>"
             f'<h2>{"Moments" if summary.texts else "What stands out"}</h2>{_moments(summary)}</section>')
 
 
@@ -154,6 +157,12 @@ def _key(question: Question) -> str:
         items += [f'<span><i class="line"></i>{escape(question.model.name)}</span>',
                   f'<span><i class="line other"></i>{escape(question.other.name)}</span>']
     return f'<div class="key">{"".join(items)}</div>'
+
+
+def _alike(answer: Answer) -> str:
+    """A word on a comparison that shows one curve."""
+    alike = answer.other is not None and np.allclose(answer.summary.scores, answer.other.scores, atol=0.005)
+    return "Both models score this video alike. " if alike else ""
 
 
 def _took(answer: Answer) -> str:

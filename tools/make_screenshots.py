@@ -19,6 +19,7 @@ from common.errors import InputError
 
 WIDE, PHONE = dict(width=1160, height=860), dict(width=390, height=844)
 FLAT = 80   # colours
+PATIENCE_MS = 120_000   # the first video waits for the models
 VIDEOS = "[...document.querySelectorAll('video')]"
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync"]
@@ -36,8 +37,8 @@ def save(page, path: Path) -> None:
     from PIL import Image
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.mouse.move(0, 0)
-    page.wait_for_function(f"{VIDEOS}.every(v => v.error || v.readyState >= 2 && !v.seeking)")
-    page.wait_for_timeout(700)   # and are shown a little later
+    page.wait_for_function(f"{VIDEOS}.every(v => v.error || v.readyState === 4 && v.networkState === 1)")
+    page.wait_for_timeout(2500)   # the browser's sign of loading goes a little later
     page.screenshot(path=path, full_page=True)
     with Image.open(path) as image:
         few_colours(image.convert("RGB")).save(path, optimize=True)
@@ -72,6 +73,7 @@ def take_states(browser, url: str, out: Path) -> None:
     for scheme in ("light", "dark"):
         for size, viewport in (("wide", WIDE), ("phone", PHONE)):
             page = browser.new_page(viewport=viewport, color_scheme=scheme)
+            page.set_default_timeout(PATIENCE_MS)
             page.goto(url)
             page.wait_for_selector(".drop")
             save(page, out / f"first_{size}_{scheme}.png")
@@ -107,6 +109,7 @@ def take(out: Path, everything: bool) -> None:
                     return
                 for name, viewport in (("page.png", WIDE), ("page_phone.png", PHONE)):
                     page = browser.new_page(viewport=viewport, color_scheme="light")
+                    page.set_default_timeout(PATIENCE_MS)
                     page.goto(url)
                     ask_example(page)
                     save(page, out / name)

@@ -69,6 +69,7 @@ def test_compared_models_of_the_same_words_are_told_apart_by_what_decides(servic
         other = replace(answer.other, scores=1 - answer.other.scores)   # the words' own curves are the same
         page = answer_section(replace(answer, other=other), compared)
         lines = re.findall(r'<polyline class="curve( other)?" points="([^"]+)"', page)
+        assert "score this video alike" in answer_section(answer, compared) and "alike" not in page + alone
         assert page.count('class="row"') == 2 and page.index(OVERALL) < page.index(">red<")
         assert [kind for kind, _ in lines] == ["", " other"] * 2
         assert lines[0][1] != lines[1][1] and lines[2][1] == lines[3][1]
