@@ -48,12 +48,14 @@ class Chooser:
 
     def __init__(self, video: EncodedVideo, rows: np.ndarray, scores: np.ndarray, moments: Sequence[Moment],
                  max_shot_s: float):
-        self.video, self.scores, self.max_shot_s = video, scores, max_shot_s
+        frozen = video.in_holes()
+        self.video, self.scores, self.max_shot_s = video, np.where(frozen, 0.0, scores), max_shot_s
         self.edges_s = video.edges_s
         best: dict[str, Moment] = {}
         for moment in moments:
             best.setdefault(moment.text, moment)   # they come by falling score
-        self.good = [m for m in moments if m.score >= best[m.text].score / 2]
+        self.good = [m for m in moments if m.score >= best[m.text].score / 2
+                     and not (frozen.any() and self._all_in(frozen, m))]   # a moment that stands still is none
         self.favoured = [m is best[m.text] for m in self.good]
         self.shots = shots_by_looks(video, rows)
 
@@ -93,6 +95,10 @@ class Chooser:
         edges_s = self.video.float_edges_s
         return (int(np.searchsorted(edges_s, moment.start_s, side="right")) - 1,
                 int(np.searchsorted(edges_s, moment.end_s, side="left")) - 1)
+
+    def _all_in(self, clips: np.ndarray, moment: Moment) -> bool:
+        first, last = self._span(moment)
+        return bool(clips[first:last + 1].all())
 
     def _refined(self, spans: Sequence[tuple[int, int]], max_len: int) -> np.ndarray:
         return refine_shots(self.shots, [border for first, last in spans for border in (first, last + 1)], max_len)

@@ -92,6 +92,13 @@ class EncodedVideo:
             self.memo["float edges"] = np.array(self.edges_s, dtype=float)
         return self.memo["float edges"].copy()
 
+    def in_holes(self) -> np.ndarray:
+        """(T,) bool: clips wholly in a hole of the time stamps, which show nothing but the picture before it."""
+        edges_s, inside = self.float_edges_s, np.zeros(self.n_clips, dtype=bool)
+        for start_s, end_s in self.info.holes_s:
+            inside |= (edges_s[:-1] >= start_s) & (edges_s[1:] <= end_s)
+        return inside
+
     def blank(self) -> np.ndarray:
         """(T,) bool: clips whose picture is all of one brightness, such as black before a fade."""
         if "blank" not in self.memo:
@@ -298,6 +305,8 @@ def _info_from_json(values: dict) -> VideoInfo:
     kinds = dict(fraction=Fraction, path=Path)
 
     def from_json(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(map(tuple, value))
         if not isinstance(value, dict):
             return value
         (kind, text), = value.items()

@@ -33,6 +33,7 @@ JUMP_BACK_S = 10                          # behind what was stored before the la
 REORDERED = 16                            # among which any order of decoding is possible, is more than it explains
 MISSING_S = 1                             # at the end of a file is told
 TIMECODE = re.compile(r"[01]\d:[0-5]\d:[0-5]\d[:;.]\d\d|2[0-3]:[0-5]\d:[0-5]\d[:;.]\d\d")
+HOLE_S, UNUSUAL = 60, 100                 # so long, and so many times the usual distance, no picture begins in a hole
 ANIMATIONS = {"gif", "apng", "webp"}      # a picture if they hold one frame
 
 
@@ -53,6 +54,8 @@ class VideoInfo:
         codec: of the pictures.
         timecode: of the first picture, as a camera or an editor wrote it, HH:MM:SS:FF, or HH:MM:SS;FF if it is
             counted with drop frames; "" if the file has none.
+        holes_s: [start, end) in seconds in which no picture begins, though elsewhere they follow each other quickly, as
+            where time stamps jump.
         stated_s: the end that the file states, where its pictures end more than a second earlier; else None.
     """
 
@@ -68,6 +71,7 @@ class VideoInfo:
     codec: str
     timecode: str = ""
     stated_s: Fraction | None = None
+    holes_s: tuple[tuple[float, float], ...] = ()
 
     @property
     def lacking(self) -> str:
@@ -107,7 +111,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
                          width=display.width, height=display.height, start_s=first,
                          has_audio=sound_stream(container) is not None, rotation_deg=display.rotation_deg,
                          codec=stream.codec_context.codec.canonical_name, timecode=_timecode(container, stream),
-                         stated_s=_stated_s(container, stream, first, end_s))
+                         stated_s=_stated_s(container, stream, first, end_s), holes_s=times.holes(first))
 
 
 class _Times:
@@ -136,6 +140,17 @@ class _Times:
                              "convert it first")
         self.starts.append(start)
         self.lengths.append(length)
+
+    def holes(self, first_s: Fraction) -> tuple[tuple[float, float], ...]:
+        """Times since the first picture's after which none begins for longer than a minute and most unusually."""
+        tick_s = float(self.tick_s)
+        starts = np.unique(np.array(self.starts)) * tick_s - float(first_s)
+        starts = starts[starts >= 0]
+        gaps_s = np.diff(starts)
+        if not len(gaps_s):
+            return ()
+        longest_s = max(HOLE_S, UNUSUAL * float(np.median(gaps_s)))
+        return tuple((float(starts[i]), float(starts[i + 1])) for i in np.flatnonzero(gaps_s > longest_s))
 
     def since(self, first_s: Fraction, stated_end: int | None) -> tuple[int, Fraction]:
         """How many pictures there are from a time stamp on, and the end of the last one in seconds.

@@ -34,7 +34,7 @@ MODES = dict(summary="the best shots within the budget", moments="whole moments 
              shorts="the best pieces of a length, whole shots that break off no word")
 SHORTS_COPIED = "the best pieces of a length, from key frames on, so that they may begin or end within shots and words"
 STEPS = dict(encode="Watching and listening", score="Scoring and choosing", borders="Finding where shots begin",
-             cut="Cutting", all="All together")
+             cut="Cutting", all="All together, once loaded")
 
 
 class Places:

@@ -48,6 +48,15 @@ def test_sound_that_ends_later_is_nothing_missing(tmp_path):
         assert probe(write_video(tmp_path / f"a{suffix}", 50, sound=clicks([1], 6))).stated_s is None
 
 
+def test_holes_in_the_time_stamps(tmp_path):
+    jump = [*range(50), *range(2500, 2550)]
+    assert probe(write_video(tmp_path / "a.mp4", 100, pts=jump, options=B_FRAMES)).holes_s == ((1.96, 100),)
+    assert probe(write_video(tmp_path / "a.mkv", 100, pts=jump)).holes_s == ((1.96, 100),)
+    slides = write_video(tmp_path / "b.mp4", 20, pts=[90 * i for i in range(20)], time_base=Fraction(1))
+    assert probe(slides).holes_s == ()                                         # each stands for a minute and a half
+    assert probe(write_video(tmp_path / "c.mp4", 1)).holes_s == ()
+
+
 def write_mp4(path, stamps_ms, end_ms):
     """An mp4 whose pictures are stored out of order and whose last one ends at a time of its own."""
     with av.open(str(path), "w") as container:

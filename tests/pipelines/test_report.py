@@ -142,7 +142,7 @@ def test_previews_of_a_long_video_are_limited(video):
 def test_says_who_scored(video):
     text = Page(report_html(make(video, config="a.py"))).text
     assert text.count("zero-shot, no training") == 2
-    assert "do not say whether" in text and "Watching and listening1.2 s16 ×" in text and "All together1.4 s15 ×" in text
+    assert "do not say whether" in text and "Watching and listening1.2 s16 ×" in text and "All together, once loaded1.4 s15 ×" in text
     assert "encoded anew, exact to the frame" in text
     trained = Page(report_html(make(video, kind="UMT", checkpoint="w/best.pth"))).text
     assert "trained model: UMT" in trained and "w/best.pth" in trained and "zero-shot" not in trained

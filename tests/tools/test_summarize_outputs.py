@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -183,6 +184,25 @@ def test_lines_for_machines(several, tmp_path, capsys):
 def test_quiet_says_nothing(media, tmp_path, capfd):
     assert main([str(media / "whole.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
+def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
+    """24 s of pictures, a thousand seconds apart in the middle, where the red picture before it stands."""
+    def colours(index, size):
+        return np.full((size[1], size[0], 3), (220, 30, 30) if 100 <= index < 120 else (120, 120, 120 + index // 10), np.uint8)
+
+    path = write_small_video(tmp_path / "a.mp4", 240, fps=10, picture=colours, pts=[*range(120), *range(10120, 10240)],
+                             time_base=Fraction(1, 10))
+    args = ["--text", "red", "--mode", mode, "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "kept")]
+    args += ["--length", "4-10"] if mode == "shorts" else ["--budget", "8s"]
+    for _ in range(2):                                                         # watched, and from the cache
+        assert main([str(path), *args]) == 0
+        found = load(tmp_path / "out")
+        assert found["duration"] == 1024 and any(piece["start"] < 12 for piece in found["pieces"])
+        frozen_s = sum(max(0, min(1012, piece["end"]) - max(14, piece["start"])) for piece in found["pieces"])
+        assert frozen_s <= 2
 
 
 @pytest.mark.usefixtures("quick")
