@@ -14,6 +14,7 @@ from .blocks.attention import Attention
 from .blocks.dropout import Dropout
 from .blocks.encoder_layer import EncoderLayer
 from .blocks.frame_context import CHANNELS, FrameContext
+from .distributed import world_mean, world_size, world_sum
 
 RELEVANCE_SCALE = 5   # cosines of ConSE points and sentences are a few tenths at most
 
@@ -89,8 +90,8 @@ class CLIPIt(nn.Module):
             mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
-            `_avg_factor`, `saliency_loss`, `_out` with `meta` and `saliency` (B, T) in (0, 1): how a frame stands
-            among its video's, so scores of two videos do not compare; 0 where padded.
+            `_avg_factor` (how many videos have a row), `saliency_loss`, `_out` with `meta` and `saliency` (B, T) in
+            (0, 1): how a frame stands among its video's, so scores of two videos do not compare; 0 where padded.
         """
         video, mask, query = data["video"], data["saliency"] >= 0, data.get("query")
         sentences, said = self._sentences(query, video)
@@ -98,17 +99,21 @@ class CLIPIt(nn.Module):
         if self.shared:
             channels = torch.cat([channels, self._relevance(shared, sentences, said).unsqueeze(-1)], dim=-1)
         scaled = self._scaled(features, mask)
-        losses, total = [], 0
+        items, losses, total = len(video), [], 0
+        if mode != "test":
+            exists = mask.any(dim=1)
+            items = int(exists.sum())   # of several processes one's part of a batch may be empty
+            number = max(world_mean(items, mask.device), 1 / world_size())
         for member in self.members:
             scores = standardised(member(scaled, channels, sentences, said, mask), mask)
             total = total + scores.detach() / len(self.members)
             if mode != "test":
                 target = standardised(data["saliency"].float(), mask)
                 alike = (scores * target).sum(dim=1) / mask.sum(dim=1).clamp(min=1)   # Pearson's correlation, (B,)
-                losses.append((1 - alike).mean())
+                losses.append(((1 - alike) * exists).sum() / number)
         if self.alike:
             total = self._propagated(total, features, mask)
-        output = dict(_avg_factor=len(video), _out=dict(
+        output = dict(_avg_factor=items, _out=dict(
             meta=data.get("meta"), saliency=(total.sigmoid() * mask).float().cpu()))
         if losses:
             output["saliency_loss"] = torch.stack(losses).mean()
@@ -173,8 +178,8 @@ class CLIPIt(nn.Module):
         """Divides by the root mean square over all features that training has seen."""
         if self.training:
             with torch.no_grad():
-                self.energy += features.square().sum()
-                self.count += mask.sum() * features.size(-1)
+                self.energy += world_sum(features.square().sum())
+                self.count += world_sum(mask.sum() * features.size(-1))
         scale = (self.energy / self.count.clamp(min=1)).sqrt().clamp(min=1e-6)
         return features / torch.where(self.count > 0, scale, 1).to(features.dtype)
 

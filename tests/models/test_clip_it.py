@@ -101,6 +101,33 @@ def test_frames_that_look_alike_share_their_scores(video, query):
     assert losses[0] == losses[1]
 
 
+def test_parts_of_a_batch_have_its_mean_loss_and_its_scale(video, query, monkeypatch):
+    """As several processes have them; one whose part is empty gets an item without rows."""
+    import models.clip_it as module
+    films, asked = torch.cat([video, video[:1].flip(1)]), torch.cat([query, -query[:1]])
+    saliency = torch.rand(3, 40, generator=torch.Generator().manual_seed(3))
+    whole = make(p=0, noise=0, p_text=0).train()
+    expected = whole(dict(video=films, query=asked, saliency=saliency), mode="train")["saliency_loss"]
+    assert expected > 0.1 and whole.energy > 0
+    monkeypatch.setattr(module, "world_size", lambda: 3)
+    monkeypatch.setattr(module, "world_mean", lambda items, device: 3 / 3)
+    totals, given = iter([whole.energy.float(), whole.count] * 3), []
+
+    def world_sum(value):
+        given.append(value.item())
+        return next(totals)
+
+    monkeypatch.setattr(module, "world_sum", world_sum)
+    found = []
+    for part, exists in ((films[:2], saliency[:2]), (films[2:], saliency[2:]), (films[:1], torch.full((1, 40), -1.0))):
+        words = asked[:2] if len(part) == 2 else asked[2:]
+        out = make(p=0, noise=0, p_text=0).train()(dict(video=part, query=words, saliency=exists), mode="train")
+        found.append((out["_avg_factor"], out["saliency_loss"]))
+    assert [number for number, _ in found] == [2, 1, 0] and found[2][1] == 0
+    assert sum(given[::2]) == pytest.approx(whole.energy.item(), rel=1e-5) and sum(given[1::2]) == whole.count
+    assert torch.allclose(sum(loss for _, loss in found) / 3, expected, atol=1e-5)
+
+
 def test_windows_equal_the_whole_where_attention_is_local(video, query):
     whole, windows = make(window=1000), make(window=16)
     with torch.no_grad():
