@@ -81,7 +81,7 @@ def build_h5(videos: Mapping[str, str | os.PathLike], ratings: Mapping[str, Rate
         raise InputError(f"{videos[lacking[0]]}: the ratings know no {lacking[0]!r}; name files by the ratings' names")
     for name in videos:
         _check(videos[name], ratings[name])   # before the first is encoded
-    with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(out) as temporary, h5py.File(temporary, "w", locking=False) as file:   # atomic_path locks it
         for name in progress(sorted(videos)):
             _write(file.create_group(name), name, videos[name], ratings[name], encoders)
     return len(videos)
@@ -163,7 +163,7 @@ def complete_h5(path: str | os.PathLike, encoders: Encoders, out: str | os.PathL
         raise InputError(f"{path}: no such h5 file")
     width = encoders.visual.parts["efficientnet_lite0"]
     try:
-        with h5py.File(path) as source, atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
+        with h5py.File(path) as source, atomic_path(out) as temporary, h5py.File(temporary, "w", locking=False) as file:
             for name, group in source.items():
                 if "features" not in group or group["features"].shape[-1] != width or "title" not in group.attrs:
                     raise InputError(f"{path}, {name}: needs 'features' {width} wide and a title")
