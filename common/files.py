@@ -27,7 +27,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Gives a temporary path beside `path`; it becomes `path` if the block ends well, else it goes.
 
     The temporary name keeps the suffix, since encoders choose the format by it. Missing parent
-    folders are made.
+    folders are made. The file is locked meanwhile (flock), so that no other process takes it for a
+    dead one's leftover; libraries that lock what they write themselves, as h5py, must leave that.
 
     Raises:
         InputError: the folder cannot be made or written, or `path` is one.
