@@ -105,8 +105,8 @@ def _length_faults(model: nn.Module, dataset: Dataset) -> list[str]:
     known = lengths if lengths and None not in lengths else [dataset.num_clips(dataset.labels[0])]
     longest = max(range(len(known)), key=known.__getitem__)
     return [] if known[longest] <= most else [
-        f"{dataset.labels[longest]['vid']}: {known[longest]} clips, but the model has positions for {most}, its max_len; "
-        "set it higher, or cut the video"]
+        f"{dataset.labels[longest]['vid']}: {known[longest]} clips, but the model has positions for {most}, its "
+        "max_len; set it higher, or cut the video"]
 
 
 def _outputs(model: nn.Module, dataset: Dataset, number: int) -> list[dict]:

@@ -115,7 +115,7 @@ def _optimizer_faults(cfg: object, where: str) -> list[str]:
 def _schedule_faults(cfg: object, where: str) -> list[str]:
     if cfg is None:
         return []
-    if not isinstance(cfg, dict) or cfg.get("type") not in TYPES or cfg.get("policy") not in POLICIES.keys():
+    if not isinstance(cfg, dict) or cfg.get("type") not in TYPES or cfg.get("policy") not in POLICIES:
         given = dict(cfg) if isinstance(cfg, dict) else cfg
         return [f"{where}: {given!r} needs type, one of {', '.join(TYPES)}, and policy, one of "
                 f"{', '.join(sorted(POLICIES.keys()))}"]
