@@ -218,10 +218,10 @@ class Summarizer:
         check_asked(self.model, texts)
 
     def _check_finite(self, video: EncodedVideo, curves: np.ndarray) -> None:
-        odd = np.count_nonzero(~np.isfinite(curves))
-        if odd:
+        odd = ~np.isfinite(curves).all(axis=0)
+        if odd.any():
             by = self.names.get("checkpoint") or self.names["kind"]
-            raise InputError(f"{video.info.path}: {odd} of {curves.size} scores are no finite numbers; what scores "
+            raise InputError(f"{video.info.path}: {odd.sum()} of {odd.size} scores are no finite numbers; what scores "
                              f"them ({by}) is damaged or was trained on other features")
 
     def _score(self, video: EncodedVideo, texts: tuple[str, ...],
