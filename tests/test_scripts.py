@@ -137,6 +137,7 @@ def test_environment_variables_do_the_same_as_options():
     assert "OMP_NUM_THREADS=4" in out and "--gpus-per-node" not in out
 
 
+@pytest.mark.slow
 def test_an_extraction_is_an_array_of_what_has_not_ended_well_on_these_videos(tmp_path):
     videos, out = tmp_path / "my videos", tmp_path / "f f"
     videos.mkdir()

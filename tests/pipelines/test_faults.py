@@ -62,6 +62,7 @@ def made(folder: Path) -> list[str]:
                   if path.is_file())
 
 
+@pytest.mark.slow
 def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
     videos = [write_video(tmp_path / f"{name}.mp4", ["red", "blue"]) for name in NAMES]
     with subprocess.Popen([sys.executable, "-c", WRITES, tmp_path, *NAMES], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:

@@ -83,7 +83,11 @@ def equal(one, other):
     return torch.equal(one, other) if torch.is_tensor(one) else one == other
 
 
-@pytest.mark.parametrize("place", ["in a step", "in a validation", "while last.pth is written"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("place", [
+    "in a step", pytest.param("in a validation", marks=SLOW), pytest.param("while last.pth is written", marks=SLOW)])
 def test_a_killed_training_ends_as_if_it_had_not_been(whole, tiny, tmp_path, place):
     cfg, expected = whole
     (tmp_path / "killer.py").write_text(KILLER)
@@ -155,7 +159,7 @@ def ragged(tiny, folder, train, val):
     return folder
 
 
-@pytest.mark.parametrize("train, epochs", [(11, 2), (13, 1)])   # the last batch has three, or one: a process has none of it
+@pytest.mark.parametrize("train, epochs", [(11, 2), pytest.param(13, 1, marks=SLOW)])   # the last batch has three, or one: a process has none of it
 def test_two_processes_train_as_one_with_the_same_batch(tiny, tmp_path, train, epochs):
     data = ragged(tiny, tmp_path, train, 5)
     one = config(data, tmp_path / "one.py", epochs, lambda t: without_dropout(t).replace("batch_size=3", "batch_size=4"))
