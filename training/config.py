@@ -24,7 +24,7 @@ TOP_KEYS = {
     "stages": "one stage or a list: epochs, optimizer, lr_schedule, warmup, validation, grad_clip",
     "hooks": "further nncore hooks",
     "seed": "random seed",
-    "amp": "mixed precision: None, 'bf16' or 'fp16'",
+    "amp": "mixed precision: None, 'bf16', 'fp16', or 'auto': bf16 where the hardware computes in it",
     "early_stop": "dict(patience=N): stop after N validations without a better one",
     "best_keys": "metrics in order of preference; the first one present says which epoch is best",
     "keep": "dict(last=True, every=0): whether last.pth is kept, and which epochs are kept besides the best",
@@ -34,7 +34,7 @@ TOP_KEYS = {
     "window_clips": "clips that the model was trained on; longer videos are read in windows of it",
 }
 WHY = dict(train="which is trained on", val="on which the best epoch is chosen")
-AMP = (None, "bf16", "bfloat16", "fp16", "float16")
+AMP = (None, "auto", "bf16", "bfloat16", "fp16", "float16")
 SPLITS = ("train", "val", "test")
 REFUSED = ("dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "generator")   # made here
 STAGE_KEYS = ("epochs", "optimizer", "lr_schedule", "warmup", "validation", "grad_clip", "loss")

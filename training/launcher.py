@@ -25,6 +25,7 @@ from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
 from common.memory import keep_freed_memory
 from models.checkpoint import load_checkpoint
+from models.encoders.base import cpu_has_bfloat16
 
 from .checkpoints import identity as identity_of
 from .checkpoints import read_resumable
@@ -176,6 +177,17 @@ def _faults(split: str, dataset: Dataset) -> list[str]:
     return dataset.check(partial(tqdm, desc=f"checking {split}", disable=hidden, leave=False))
 
 
+def _amp(value: str | None, logger: logging.Logger) -> str | None:
+    """A config's `amp`, with `auto` as what this machine computes fast."""
+    in_hardware = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu_has_bfloat16()
+    if value == "auto":
+        return "bf16" if in_hardware else None
+    if value in ("bf16", "bfloat16") and not in_hardware:
+        logger.warning(f"amp={value!r}: this processor imitates bfloat16, many times slower than float32; "
+                       "amp='auto' takes what is fast")
+    return value
+
+
 def _build_engine(cfg: dict, model: nn.Module, loaders: dict[str, DataLoader], work: Path, seed: int) -> Engine:
     logger = _logger(work / "train.log")
     logger.info(f"Config: {cfg.text}")
@@ -184,8 +196,8 @@ def _build_engine(cfg: dict, model: nn.Module, loaders: dict[str, DataLoader], w
     if comm.get_rank():
         torch.manual_seed(seed + comm.get_rank())   # other dropout in every process
     loaders = {"train": next(iter(loaders.values())), **loaders}   # the Engine wants one, also to evaluate
-    engine = Engine(model, loaders, stages=cfg.get("stages"), work_dir=str(work), seed=seed, amp=cfg.get("amp"),
-                    logger=logger)
+    engine = Engine(model, loaders, stages=cfg.get("stages"), work_dir=str(work), seed=seed,
+                    amp=_amp(cfg.get("amp"), logger), logger=logger)
     engine.history, engine.best_keys = [], list(cfg.get("best_keys", []))
     engine.keep = {**KEPT, **(cfg.get("keep") or {})}
     engine.hooks.pop("SamplerSeedHook", None)   # LastCheckpointHook tells every sampler the epoch

@@ -14,7 +14,7 @@ window_clips = 75
 best_keys = ["AP"]
 early_stop = dict(patience=5)
 floors = True
-amp = "bf16"
+amp = "auto"
 stages = dict(
     epochs=20,
     optimizer=dict(type="AdamW", lr=3e-4, weight_decay=1e-2),

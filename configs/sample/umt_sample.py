@@ -5,7 +5,7 @@ _base_ = [
 ]
 window_clips = 75
 floors = True
-amp = "bf16"
+amp = "auto"
 stages = dict(
     epochs=18,
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=1e-2, fused=True),

@@ -1,6 +1,7 @@
 """Training through the command on a tiny set: what it writes is true, reproducible, and resumes."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from datasets.eval import eval_qvhighlights
 from datasets.labels import read_jsonl
 from tests.training.tiny import config
 from tools.launch import main
+from training import launcher
 from training.floors import format_table, other_videos
 
 
@@ -166,3 +168,14 @@ def test_the_table_has_a_row_per_metric_and_a_column_per_comparison():
     table = format_table(dict(model={"MR-full-mAP": 50.123, "other": 1}, random={"MR-full-mAP": 2}), "test")
     assert [row.split() for row in table.splitlines()] == [["test", "model", "random"], ["MR-full-mAP", "50.12", "2.00"]]
     assert len({len(row) for row in table.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("asked, hardware, taken, said", [
+    ("auto", True, "bf16", ""), ("auto", False, None, ""), ("bf16", True, "bf16", ""), (None, True, None, ""),
+    ("bf16", False, "bf16", "imitates bfloat16"), ("fp16", False, "fp16", "")])
+def test_half_precision_is_taken_where_it_is_fast(monkeypatch, caplog, asked, hardware, taken, said):
+    monkeypatch.setattr("training.launcher.cpu_has_bfloat16", lambda: hardware)
+    monkeypatch.setattr("training.launcher.torch.cuda.is_available", lambda: False)
+    logger = logging.getLogger("test_half_precision")
+    assert launcher._amp(asked, logger) == taken
+    assert said in caplog.text and bool(said) == bool(caplog.text)
