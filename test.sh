@@ -11,7 +11,7 @@ VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
 if [ "${1:-}" = slow ]; then
   shift
-  exec python -m pytest -m slow "$@"
+  exec python -m pytest -m slow -n 2 --dist loadfile "$@"
 fi
 ruff check .
 # a process a core, each with a file of tests at a time, is faster than threads inside operations
