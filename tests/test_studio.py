@@ -155,8 +155,8 @@ def test_the_first_cut_is_scored_by_the_model(studio):
     assert 0 < kept_s <= 0.15 * 150 + 2 and (folder / "cut/summary.mp4").stat().st_size > 1000
 
 
-def test_it_takes_under_three_minutes(studio):
-    """On a quiet machine that computes bfloat16; others take longer, and none may take three times as long."""
+def test_it_takes_minutes_and_says_how_many(studio):
+    """Three are the aim; 3.5 of the processor were measured on an old CPU, so three times the aim is the limit."""
     _, taken = studio
     clock_s, cpu_s = (sum(seconds) for seconds in zip(*taken.values(), strict=True))
     waits = max(1, os.getloadavg()[1] / os.cpu_count())
