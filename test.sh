@@ -9,11 +9,11 @@ esac
 
 VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
+# a process a core, each with a file of tests at a time, is faster than threads inside operations, which wait for each other
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 if [ "${1:-}" = slow ]; then
   shift
   exec python -m pytest -m slow -n 2 --dist loadfile "$@"
 fi
 ruff check .
-# a process a core, each with a file of tests at a time, is faster than threads inside operations
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec python -m pytest -m "not slow" -n auto --dist loadfile "$@"

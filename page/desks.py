@@ -143,8 +143,8 @@ class Desks:
             desk = self._desks.get(token)
             if desk is None:
                 return
+            desk.stop()   # first, since what waits for it uses the desk
             desk.used_s = min(desk.used_s, self._clock() - self.keep_s + LEFT_S)
-        desk.stop()
 
     def has(self, token: str) -> bool:
         """Whether there is such a desk; to look is no use."""

@@ -131,7 +131,7 @@ class Service:
             work = self.watchers.submit(jobs.watch, desk.path, model.encoders, out, self.limits)
             desk.watching[model.recipe] = work
         async for progress in self._until_ended(self.watchers, work, "watching"):
-            self.desks.find(desk.token)   # who waits is using it
+            self._use(desk, work)
             yield progress
         if model.recipe not in desk.encoded:
             video = await asyncio.to_thread(EncodedVideo.load, out)
@@ -167,7 +167,7 @@ class Service:
         desk.cutting = work
         try:
             async for progress in self._until_ended(self.cutters, work, "cutting"):
-                self.desks.find(desk.token)
+                self._use(desk, work)
                 yield progress
         except BaseException:
             work.stop()
@@ -175,6 +175,11 @@ class Service:
             raise
         files, answer.summary.pieces_s = work.result
         ended.update(folder=folder, files=files)
+
+    def _use(self, desk: Desk, work: Work) -> None:
+        """Who waits is using his desk; who left, or asked for something else, waits for nothing."""
+        if not work.unwanted.is_set():
+            self.desks.find(desk.token)
 
     def _place(self, desk: Desk, model: Model, video: EncodedVideo, cues: list[Cue]) -> None:
         desk.encoded[model.recipe] = video

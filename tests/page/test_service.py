@@ -1,6 +1,7 @@
 import asyncio
 import json
 import re
+import time
 from dataclasses import replace
 
 import av
@@ -11,7 +12,7 @@ from page.asking import read_question
 from page.html import OVERALL, answer_section
 from page.jobs import watch
 from page.limits import Limits
-from page.workshop import Stopped
+from page.workshop import Stopped, Work
 from tests.page.conftest import LIMITS
 from tests.pipelines.fakes import colour_encoders, write_video
 
@@ -140,6 +141,23 @@ def test_a_line_forms_and_who_leaves_frees_it(service, film):
         assert (await all_of(second))[-1].stage == "watching" and "slow" in two.encoded
         with pytest.raises((Stopped, InputError)):
             await all_of(first)
+
+    asyncio.run(run())
+
+
+def test_who_left_does_not_use_his_desk_while_the_work_ends(service, film, monkeypatch):
+    async def run():
+        desk, work = sent(service, film), Work(lambda: None, ())
+        work.state = "working"
+        monkeypatch.setattr(service.watchers, "submit", lambda *job: work)
+        waiting = service.watched(desk, service.catalogue.default)
+        await anext(waiting)
+        service.desks.leave(desk.token)
+        await anext(waiting)   # a process that ends takes its time
+        assert desk.used_s < time.monotonic() - LIMITS.keep_s + 301
+        work.end("stopped")
+        with pytest.raises(Stopped):
+            await anext(waiting)
 
     asyncio.run(run())
 
