@@ -66,6 +66,7 @@ def test_every_way_is_a_row(monkeypatch):
     films, calls = [], []
     monkeypatch.setattr(long, "make_film", lambda path, duration_s=64, piece=None: films.append(duration_s) or path)
     monkeypatch.setattr(long, "decode_all", lambda path: 1)
+    monkeypatch.setattr(long, "encode_alone", lambda path, duration_s: 2.0)
 
     def summarize(film, out, options):
         calls.append(options)
@@ -76,5 +77,7 @@ def test_every_way_is_a_row(monkeypatch):
     assert films == [64, 600]
     assert calls == [("--sampling", "exact"), ("--sampling", "keyframes"), ("--sampling", "keyframes", "--copy")]
     assert [row.name for row in rows] == ["10 min, --sampling exact", "10 min, --sampling keyframes",
-                                          "10 min, --sampling keyframes --copy", "10 min, decoding alone"]
+                                          "10 min, --sampling keyframes --copy", "10 min, decoding alone",
+                                          "8 s, x264 veryfast alone"]
+    assert rows[4].note == "4.0 times real time"
     assert [row.fast_s for row in rows[:3]] == [50] * 3 and rows[3].plain_s is None

@@ -18,9 +18,10 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import atomic_path
 from tools.benchmarks import Row
-from tools.benchmarks.film import decode_all, make_film, timed
+from tools.benchmarks.film import decode_all, encode_alone, make_film, timed
 
 MINUTES = 10
+ENCODED_S = 8   # of the film, by the encoder alone
 TEXT = "a rocket on its launch pad"
 GOALS = {("--sampling", "exact"): 12, ("--sampling", "keyframes"): 18, ("--sampling", "keyframes", "--copy"): 35}
 COMMAND = Path(__file__).parents[1] / "summarize.py"
@@ -108,7 +109,7 @@ class Run:
 
 
 def measure(minutes: int = MINUTES) -> Iterator[Row]:
-    """One row for each way, and one for decoding alone."""
+    """One row for each way, and for what nothing can be faster than: decoding alone, and encoding alone."""
     with tempfile.TemporaryDirectory() as folder:
         film = make_film(Path(folder) / "film.mp4", minutes * 60, make_film(Path(folder) / "minute.mp4"))
         for number, (options, goal) in enumerate(GOALS.items()):
@@ -118,6 +119,8 @@ def measure(minutes: int = MINUTES) -> Iterator[Row]:
         _, decode_s, cpu_s = timed(lambda: decode_all(film))
         yield Row(f"{run.duration_s / 60:.0f} min, decoding alone", None, decode_s,
                   f"{run.duration_s / decode_s:.1f} times real time, {cpu_s:.1f} s of processors")
+        encoded_s = encode_alone(film, ENCODED_S)
+        yield Row(f"{ENCODED_S} s, x264 veryfast alone", None, encoded_s, f"{ENCODED_S / encoded_s:.1f} times real time")
 
 
 def describe(run: Run, goal: float) -> str:
