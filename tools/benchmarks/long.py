@@ -120,7 +120,8 @@ def measure(minutes: int = MINUTES) -> Iterator[Row]:
         yield Row(f"{run.duration_s / 60:.0f} min, decoding alone", None, decode_s,
                   f"{run.duration_s / decode_s:.1f} times real time, {cpu_s:.1f} s of processors")
         encoded_s = encode_alone(film, ENCODED_S)
-        yield Row(f"{ENCODED_S} s, x264 veryfast alone", None, encoded_s, f"{ENCODED_S / encoded_s:.1f} times real time")
+        yield Row(f"{ENCODED_S} s, x264 veryfast alone", None, encoded_s,
+                  f"{ENCODED_S / encoded_s:.1f} times real time")
 
 
 def describe(run: Run, goal: float) -> str:
