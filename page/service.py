@@ -130,8 +130,7 @@ class Service:
         if work is None or work.ended.is_set():
             work = self.watchers.submit(jobs.watch, desk.path, model.encoders, out, self.limits)
             desk.watching[model.recipe] = work
-        async for progress in self._until_ended(self.watchers, work, "watching"):
-            self._use(desk, work)
+        async for progress in self._until_ended(desk, self.watchers, work, "watching"):
             yield progress
         if model.recipe not in desk.encoded:
             video = await asyncio.to_thread(EncodedVideo.load, out)
@@ -166,8 +165,7 @@ class Service:
         work = self.cutters.submit(jobs.cut, answer.summary, question.shorts, folder, question.form, desk.name)
         desk.cutting = work
         try:
-            async for progress in self._until_ended(self.cutters, work, "cutting"):
-                self._use(desk, work)
+            async for progress in self._until_ended(desk, self.cutters, work, "cutting"):
                 yield progress
         except BaseException:
             work.stop()
@@ -176,18 +174,16 @@ class Service:
         files, answer.summary.pieces_s = work.result
         ended.update(folder=folder, files=files)
 
-    def _use(self, desk: Desk, work: Work) -> None:
-        """Who waits is using his desk; who left, or asked for something else, waits for nothing."""
-        if not work.unwanted.is_set():
-            self.desks.find(desk.token)
-
     def _place(self, desk: Desk, model: Model, video: EncodedVideo, cues: list[Cue]) -> None:
         desk.encoded[model.recipe] = video
         if desk.cues is None and cues:
             desk.cues, desk.cues_name = list(cues), "the video's own"
 
-    async def _until_ended(self, shop: Workshop, work: Work, stage: str) -> AsyncIterator[Progress]:
+    async def _until_ended(self, desk: Desk, shop: Workshop, work: Work, stage: str) -> AsyncIterator[Progress]:
+        """Who waits is using his desk; who left, or asked for something else, waits for nothing."""
         while not work.ended.is_set():
+            if not work.unwanted.is_set():
+                self.desks.find(desk.token)
             yield Progress(stage, work.share) if work.state == "working" else Progress("waiting", 0.0, shop.place(work))
             await asyncio.sleep(LOOK_S)
         if work.state == "stopped":

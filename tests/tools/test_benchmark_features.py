@@ -7,7 +7,7 @@ from pipelines.video import probe
 from tests.pipelines.fakes import colour_encoders
 from tools.benchmarks import film as filming
 from tools.benchmarks.features import likeness, plain_way
-from tools.benchmarks.film import decode_all, make_film
+from tools.benchmarks.film import decode_all, encode_all, first_pictures, make_film
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,12 @@ def test_the_film_is_whole_repetitions_without_a_gap(film):
         stamps = [p.pts for p in container.demux(audio=0) if p.size]
     assert set(np.diff(stamps)) == {1024}
     assert decode_all(film) == 640
+
+
+def test_the_encoder_alone_gets_every_picture_decoded(film):
+    pictures = first_pictures(film, 12)
+    assert [round(picture.time, 3) for picture in pictures] == [i / 5 for i in range(12)]
+    assert encode_all(pictures) == 12
 
 
 def test_the_plain_way_gives_our_features(film):

@@ -66,7 +66,9 @@ def test_every_way_is_a_row(monkeypatch):
     films, calls = [], []
     monkeypatch.setattr(long, "make_film", lambda path, duration_s=64, piece=None: films.append(duration_s) or path)
     monkeypatch.setattr(long, "decode_all", lambda path: 1)
-    monkeypatch.setattr(long, "encode_alone", lambda path, duration_s: 2.0)
+    monkeypatch.setattr(long, "first_pictures", lambda path, number: list(range(number)))
+    monkeypatch.setattr(long, "encode_all", len)
+    monkeypatch.setattr(long, "timed", lambda run: (run(), 2.0, 3.0))
 
     def summarize(film, out, options):
         calls.append(options)

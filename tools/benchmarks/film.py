@@ -11,11 +11,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 RATE_HZ = 48000
 PIECE_S = 64            # repeated; a whole number of AAC packets of 1024 samples
 SHOT_S = 4
+H264 = dict(preset="veryfast", crf="23")
 GRAIN = 3               # standard deviation, levels of 255
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -34,20 +36,21 @@ def decode_all(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def encode_alone(path: Path, duration_s: int = 8) -> float:
-    """Seconds that x264 veryfast takes for the first pictures, which are decoded before; 1.4 MB each."""
+def first_pictures(path: Path, number: int) -> list[av.VideoFrame]:
+    """The first pictures, decoded and held: 1.4 MB each."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
-        frames = list(itertools.islice(container.decode(video=0), duration_s * FPS))
+        return list(itertools.islice(container.decode(video=0), number))
+
+
+def encode_all(pictures: list[av.VideoFrame]) -> int:
+    """Encodes pictures as `make_film` does, and writes nothing; gives their number."""
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    encoder.time_base, encoder.options = Fraction(1, FPS), dict(preset="veryfast", crf="23")
-    start_s = time.perf_counter()
-    for index, frame in enumerate(frames):
-        frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, FPS), 0
-        encoder.encode(frame)
-    encoder.encode(None)
-    return time.perf_counter() - start_s
+    encoder.width, encoder.height, encoder.pix_fmt = pictures[0].width, pictures[0].height, "yuv420p"
+    encoder.time_base, encoder.options = Fraction(1, FPS), dict(H264)
+    for index, picture in enumerate(pictures):
+        picture.pts, picture.time_base, picture.pict_type = index, Fraction(1, FPS), PictureType.NONE
+    return sum(len(encoder.encode(picture)) for picture in [*pictures, None])
 
 
 def make_film(path: Path, duration_s: float = PIECE_S, piece: Path | None = None) -> Path:
@@ -78,7 +81,7 @@ def make_film(path: Path, duration_s: float = PIECE_S, piece: Path | None = None
 
 def _write_piece(path: Path) -> Path:
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=FPS, options=dict(preset="veryfast", crf="23"))
+        video = container.add_stream("libx264", rate=FPS, options=H264)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=RATE_HZ, layout="mono")
         rng = np.random.default_rng(0)

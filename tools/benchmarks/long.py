@@ -18,7 +18,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import atomic_path
 from tools.benchmarks import Row
-from tools.benchmarks.film import decode_all, encode_alone, make_film, timed
+from tools.benchmarks.film import FPS, decode_all, encode_all, first_pictures, make_film, timed
 
 MINUTES = 10
 ENCODED_S = 8   # of the film, by the encoder alone
@@ -109,7 +109,7 @@ class Run:
 
 
 def measure(minutes: int = MINUTES) -> Iterator[Row]:
-    """One row for each way, and for what nothing can be faster than: decoding alone, and encoding alone."""
+    """One row for each way, and for what this machine can do: decoding alone, and encoding alone."""
     with tempfile.TemporaryDirectory() as folder:
         film = make_film(Path(folder) / "film.mp4", minutes * 60, make_film(Path(folder) / "minute.mp4"))
         for number, (options, goal) in enumerate(GOALS.items()):
@@ -119,7 +119,8 @@ def measure(minutes: int = MINUTES) -> Iterator[Row]:
         _, decode_s, cpu_s = timed(lambda: decode_all(film))
         yield Row(f"{run.duration_s / 60:.0f} min, decoding alone", None, decode_s,
                   f"{run.duration_s / decode_s:.1f} times real time, {cpu_s:.1f} s of processors")
-        encoded_s = encode_alone(film, ENCODED_S)
+        pictures = first_pictures(film, ENCODED_S * FPS)
+        _, encoded_s, _ = timed(lambda: encode_all(pictures))
         yield Row(f"{ENCODED_S} s, x264 veryfast alone", None, encoded_s,
                   f"{ENCODED_S / encoded_s:.1f} times real time")
 
