@@ -8,7 +8,6 @@ from fractions import Fraction
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
-from scipy.signal import butter, sosfilt
 
 from .audio import read_samples
 from .media import frames_from
@@ -116,6 +115,8 @@ def quiet_steps(sound: np.ndarray) -> list[tuple[int, int]]:
     n_steps = len(sound) // size
     if n_steps == 0:
         return []
+    from scipy.signal import butter, sosfilt   # a second and a half to load, which only shorts wait for
+
     voice = sosfilt(butter(4, VOICE_HZ, "bandpass", fs=RATE_HZ, output="sos"), sound)
     power = (voice[:n_steps * size].reshape(n_steps, size) ** 2).mean(axis=1)   # (n,) -> (steps, samples)
     level_db = 10 * np.log10(power + 1e-12)

