@@ -115,7 +115,7 @@ def quiet_steps(sound: np.ndarray) -> list[tuple[int, int]]:
     n_steps = len(sound) // size
     if n_steps == 0:
         return []
-    from scipy.signal import butter, sosfilt   # a second and a half to load, which only shorts wait for
+    from scipy.signal import butter, sosfilt  # a second and a half to load, which only shorts wait for
 
     voice = sosfilt(butter(4, VOICE_HZ, "bandpass", fs=RATE_HZ, output="sos"), sound)
     power = (voice[:n_steps * size].reshape(n_steps, size) ** 2).mean(axis=1)   # (n,) -> (steps, samples)
