@@ -6,12 +6,15 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 from tqdm import tqdm
@@ -35,11 +38,16 @@ from .media import (
 from .mp4 import Chapter, EncodedMp4
 from .probe import VideoInfo, probe
 from .subtitles import Cue, cut_cues
+from .turns import in_turn
 
 FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
 LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long is a still
 
+AT_ONCE = 4                        # pieces that are encoded side by side; each has an encoder and a decoder
+HELD_PACKETS = 1800                # of pieces whose turn has not come: a minute, some tens of MB
+
 Interval = tuple[Fraction, Fraction]
+Source = Callable[[Fraction], Iterator[tuple[Fraction, VideoFrame]]]   # frames with their times, from some time before
 
 
 def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
@@ -86,8 +94,13 @@ def chapters(intervals: Sequence[Interval], titles: Sequence[str]) -> list[Chapt
     """The pieces' places in the result, with their titles; none without titles."""
     if not titles:
         return []
-    ends_s = list(itertools.accumulate(end_s - start_s for start_s, end_s in intervals))
-    return list(zip([Fraction(0), *ends_s[:-1]], ends_s, titles, strict=True))
+    return [(begin_s, begin_s + end_s - start_s, title)
+            for begin_s, (start_s, end_s), title in zip(starts_s(intervals), intervals, titles, strict=True)]
+
+
+def starts_s(intervals: Sequence[Interval]) -> list[Fraction]:
+    """Where each piece begins in the result."""
+    return list(itertools.accumulate((end_s - start_s for start_s, end_s in intervals[:-1]), initial=Fraction(0)))
 
 
 def checked(info: VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Interval]:
@@ -137,39 +150,54 @@ def reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Calla
 
 def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: Fraction | None,
           report: Callable[[float], None]) -> None:
-    """Writes pictures and sound side by side, so that neither waits in memory for the other."""
+    """Encodes several pieces at once, and writes their pictures and sound side by side."""
     total_s = sum(end - start for start, end in intervals)
     _, display = first_picture(info.path)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
-    for at_s, frame in _pictures(info, display, intervals, aspect):
-        mp4.show(frame, at_s)
-        while mp4.heard_s < at_s and (samples := next(sound, None)) is not None:
-            mp4.play(samples)
-        report(float(at_s / total_s))
+    with _sources(info, min(len(intervals), AT_ONCE, os.cpu_count() or 1)) as sources:
+        pieces = [partial(_encoded, mp4, info, display, sources, interval, joined_s, interval == intervals[-1], aspect)
+                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
+        with closing(in_turn(pieces, sources.qsize(), HELD_PACKETS)) as packets:
+            try:
+                for packet in packets:
+                    mp4.add(packet)
+                    while mp4.heard_s < mp4.seen_s and (samples := next(sound, None)) is not None:
+                        mp4.play(samples)
+                    report(float(mp4.seen_s / total_s))
+            finally:
+                mp4.look.cancel()   # nobody waits for what does not come
     for samples in sound:
         mp4.play(samples)
-    mp4.finish(total_s)
+    mp4.finish()
 
 
-def _pictures(info: VideoInfo, display: Display, intervals: list[Interval],
+def _encoded(mp4: EncodedMp4, info: VideoInfo, display: Display, sources: SimpleQueue[Source], interval: Interval,
+             joined_s: Fraction, last: bool, aspect: Fraction | None) -> Iterator[VideoFrame | Packet]:
+    """A piece as `EncodedMp4.encode` gives it, read by a source that is free."""
+    source = sources.get()
+    try:
+        pictures = _pictures(info, display, source(interval[0]), interval, aspect)
+        placed = ((joined_s + time_s, picture) for time_s, picture in pictures)
+        yield from mp4.encode(placed, joined_s + interval[1] - interval[0], last)
+    finally:
+        sources.put(source)
+
+
+def _pictures(info: VideoInfo, display: Display, frames: Iterator[tuple[Fraction, VideoFrame]], interval: Interval,
               aspect: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """The pieces' pictures, ready to encode, with their times in the result."""
-    joined_s = Fraction(0)
-    for (start_s, end_s), frames in zip(intervals, _sources(info, intervals), strict=True):
-        kind = PictureType.I
-        camera = None if aspect is None else plan_camera(info, display, start_s, end_s, aspect)
-        for time_s, frame in progressive(_piece(frames, start_s, end_s)):
-            try:
-                picture = frame if _is_ready(frame, display) else to_yuv420p(frame, display)
-            except av.error.FFmpegError as err:
-                raise InputError(f"{info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
-                                 "convert it to H.264") from err
-            if camera is not None:
-                picture = camera.take(picture, float(start_s + time_s))
-            picture.color_range = ColorRange.MPEG
-            picture.pict_type, kind = kind, PictureType.NONE   # a player can jump to the joins
-            yield joined_s + time_s, picture
-        joined_s += end_s - start_s
+    """A piece's pictures, ready to encode, with their times since its start."""
+    start_s, end_s = interval
+    camera = None if aspect is None else plan_camera(info, display, start_s, end_s, aspect)
+    for time_s, frame in progressive(_piece(frames, start_s, end_s)):
+        try:
+            picture = frame if _is_ready(frame, display) else to_yuv420p(frame, display)
+        except av.error.FFmpegError as err:
+            raise InputError(f"{info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
+                             "convert it to H.264") from err
+        if camera is not None:
+            picture = camera.take(picture, float(start_s + time_s))
+        picture.color_range, picture.pict_type = ColorRange.MPEG, PictureType.NONE
+        yield time_s, picture
 
 
 def _is_ready(frame: VideoFrame, display: Display) -> bool:
@@ -178,22 +206,33 @@ def _is_ready(frame: VideoFrame, display: Display) -> bool:
     return frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG and display == plain
 
 
-def _sources(info: VideoInfo, intervals: list[Interval]) -> Iterator[Iterator[tuple[Fraction, VideoFrame]]]:
-    """Frames with their times for each interval, from some time before it to its end or beyond."""
-    with open_video(info.path) as opened:
+@contextmanager
+def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
+    """What reads the video from a time on, each for one piece at a time; one alone, for pieces in their order, of a
+    file in which times cannot be sought."""
+    sources: SimpleQueue[Source] = SimpleQueue()
+    with ExitStack() as files:
+        opened = files.enter_context(open_video(info.path))
         if seekable(opened[0]):
-            yield from (frames_from(info.path, info.start_s, start_s, opened) for start_s, _ in intervals)
-            return
+            for more in range(number):
+                opened = files.enter_context(open_video(info.path)) if more else opened
+                sources.put(partial(frames_from, info.path, info.start_s, opened=opened))
+        else:
+            sources.put(_one_pass(info))
+        yield sources
+
+
+def _one_pass(info: VideoInfo) -> Source:
     frames, recent = frames_from(info.path, info.start_s, Fraction(0)), []
 
-    def one_pass() -> Iterator[tuple[Fraction, VideoFrame]]:
+    def read(_: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         nonlocal recent
         yield from recent   # what the piece before has read: its last picture may stand, the next begin this one
         for pair in frames:
             recent = [*recent[-1:], pair]
             yield pair
 
-    yield from (one_pass() for _ in intervals)
+    return read
 
 
 def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,

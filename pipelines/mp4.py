@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.codec.context import Flags
+from av.codec.context import CodecContext, Flags
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
 from av.video.frame import PictureType, VideoFrame
@@ -99,6 +101,8 @@ class Mp4:
 
     def play(self, samples: np.ndarray) -> None:
         """Adds sound (channels, n) after what was added before."""
+        if not samples.size:   # of a piece shorter than a sample
+            return
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
         frame.sample_rate, frame.pts, frame.time_base = self.rate_hz, self.heard, Fraction(1, self.rate_hz)
         with self.writing():
@@ -143,47 +147,108 @@ class Mp4:
 
 
 class EncodedMp4(Mp4):
-    """Pictures are encoded anew, by H.264."""
+    """Pictures are encoded anew by H.264, every piece by an encoder of its own, so that several can work at once.
 
-    waiting: tuple[int, VideoFrame] | None = None
+    Attributes:
+        look: the first picture, whose size and colours all pieces have; `encode` waits for `add` to find it.
+        seen_s: when the last picture added begins, in the result.
+    """
 
-    def show(self, frame: VideoFrame, at_s: Fraction) -> None:
-        """Adds a picture, which stands until the next one or the end."""
-        if self.video is None:
-            self._add_pictures(frame)
-        at = round(at_s / self.tick_s)
-        if self.waiting is not None:
-            if at <= self.waiting[0]:
-                return   # closer than time stamps can tell apart
-            self._encode(at)
-        self.waiting = (at, frame)
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.look: Future[VideoFrame] = Future()
+        self.seen_s = Fraction(0)
+        self.shown: list[int] = []   # a heap: when what was added is shown, but for the times already used for decoding
+        self.early = 0               # packets added that are decoded before anything is shown, and ticks between them
+        self.step = 0
 
-    def finish(self, end_s: Fraction) -> None:
-        """Ends the last picture at a time and writes what the encoders still hold."""
-        if self.waiting is None:
-            raise no_pictures(self.info.path)
-        self.waiting[1].pict_type = PictureType.I   # what is shown last is stored last: only then readers see its end
-        self._encode(round(end_s / self.tick_s))
+    def encode(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
+               last: bool) -> Iterator[VideoFrame | Packet]:
+        """Encodes a piece, for `add`: gives its first picture, then its packets. May run in a thread of its own.
+
+        Args:
+            pictures: with their times in the result.
+            end_s: of the piece, in the result; each picture stands until the next one, the last one until then.
+            last: whether no other piece follows.
+        """
+        encoder = None
+        for at, until, frame in self._timed(pictures, end_s, last):
+            if encoder is None:
+                yield frame
+                encoder = self._encoder(CodecContext.create("libx264", "w"), self.look.result())
+            frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
+            with self.writing():
+                packets = encoder.encode(frame)
+            yield from packets
+        if encoder is not None:
+            with self.writing():
+                packets = encoder.encode(None)
+            yield from packets
+
+    def _timed(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
+               last: bool) -> Iterator[tuple[int, int, VideoFrame]]:
+        """Pictures with when they are shown and until when, in ticks."""
+        end, waiting = round(end_s / self.tick_s), None
+        for at_s, frame in pictures:
+            at = round(at_s / self.tick_s)
+            if waiting is not None:
+                if at <= waiting[0] or (at >= end and not last):
+                    continue   # closer than time stamps can tell apart
+                yield waiting[0], at, waiting[1]
+            waiting = (at, frame)
+        if waiting is not None:
+            if last:
+                waiting[1].pict_type = PictureType.I   # stored last, too: only then readers see its end
+            yield waiting[0], end, waiting[1]
+
+    def add(self, item: VideoFrame | Packet) -> None:
+        """Writes what `encode` gave, piece by piece.
+
+        Containers want packets in the order in which they are decoded, at times that rise and are never after the
+        packet is shown: each is decoded when the one so many places before it is shown as the encoder reorders.
+        """
+        if isinstance(item, VideoFrame):
+            if self.video is None:
+                self._begin(item)
+            return
+        heappush(self.shown, item.pts)
+        depth = self.video.codec_context.reorder_depth
+        if self.early < depth:
+            self.step = self.step or item.duration   # readers take a long wait before the beginning for its end
+            item.dts = self.shown[0] - (depth - self.early) * self.step
+            self.early += 1
+        else:
+            item.dts = heappop(self.shown)
+        item.stream, self.seen_s = self.video, max(self.seen_s, item.pts * self.tick_s)
         with self.writing():
-            self.container.mux(self.video.encode(None))
+            self.container.mux(item)
+
+    def finish(self) -> None:
+        """Writes what the encoder of the sound still holds."""
+        if self.video is None:
+            raise no_pictures(self.info.path)
+        with self.writing():
             self.end_sound()
 
-    def _add_pictures(self, frame: VideoFrame) -> None:
+    def _begin(self, frame: VideoFrame) -> None:
         with self.writing():
-            rate = self.info.fps.limit_denominator(100_000)
-            self.video = self.container.add_stream("libx264", rate=rate, options=H264)
-            self.video.width, self.video.height, self.video.pix_fmt = frame.width, frame.height, "yuv420p"
-            self.video.codec_context.time_base = self.tick_s
-            self.video.codec_context.flags |= Flags.frame_duration
-            for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-                setattr(self.video.codec_context, name, getattr(frame, name))
+            self.video = self.container.add_stream("libx264", rate=self.rate)   # encodes nothing itself
+            self._encoder(self.video.codec_context, frame)
             self.add_other_streams()
+            self.container.start_encoding()
+        self.look.set_result(frame)
 
-    def _encode(self, until: int) -> None:
-        at, frame = self.waiting
-        frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
-        with self.writing():
-            self.container.mux(self.video.encode(frame))
+    def _encoder(self, context: CodecContext, look: VideoFrame) -> CodecContext:
+        context.width, context.height, context.pix_fmt = look.width, look.height, "yuv420p"
+        context.options, context.framerate, context.time_base = dict(H264), self.rate, self.tick_s
+        context.flags |= Flags.frame_duration | Flags.global_header
+        for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+            setattr(context, name, getattr(look, name))
+        return context
+
+    @property
+    def rate(self) -> Fraction:
+        return self.info.fps.limit_denominator(100_000)
 
 
 def tick_s(source: Fraction) -> Fraction:

@@ -177,13 +177,13 @@ def test_sound_keeps_up_with_the_pictures(tmp_path, film, monkeypatch):
     """Neither piles up in memory while the other is written."""
     lags_s = []
 
-    def show(self, frame, at_s, plain=EncodedMp4.show):
-        lags_s.append(float(at_s - self.heard_s))
-        plain(self, frame, at_s)
+    def add(self, item, plain=EncodedMp4.add):
+        plain(self, item)
+        lags_s.append(float(self.seen_s - self.heard_s))
 
-    monkeypatch.setattr("pipelines.mp4.EncodedMp4.show", show)
-    cut(film, [(0, 4)], tmp_path / "out.mp4")
-    assert len(lags_s) == 100
+    monkeypatch.setattr("pipelines.mp4.EncodedMp4.add", add)
+    cut(film, [(0, 1), (1, 4)], tmp_path / "out.mp4")
+    assert len(lags_s) == 100 + 2   # the first picture of a piece comes before its packets, too
     assert max(map(abs, lags_s)) < 0.2
 
 
@@ -386,3 +386,32 @@ def test_real_videos(tmp_path, name):
     for (_, picture), frame in zip(found, inside, strict=True):
         error = np.abs(picture.astype(int) - frame.to_ndarray(format="rgb24")).mean()
         assert error < 4
+
+
+@pytest.mark.parametrize("stamps", ["even", "uneven", "sparse"])
+def test_packets_of_many_pieces_are_decoded_at_rising_times(tmp_path, stamps):
+    """Each piece is encoded on its own, with pictures reordered; every length from a picture up."""
+    rng = np.random.default_rng(3)
+    pts = dict(even=list(range(0, 4000, 40)), uneven=np.cumsum(rng.integers(1, 200, 60)).tolist(),
+               sparse=np.cumsum(rng.integers(1500, 9000, 40)).tolist())[stamps]
+    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=Fraction(1, 1000))
+    times_s = [Fraction(p - pts[0], 1000) for p in pts]
+    starts = sorted(rng.choice(len(pts) - 9, 12, replace=False))
+    intervals_s = [(times_s[a], min(times_s[b], times_s[a + 1 + i % 8])) for i, (a, b) in
+                   enumerate(zip(starts, [*starts[1:], len(pts) - 1], strict=True))]
+    cut(path, intervals_s, tmp_path / "out.mp4")
+    check_pictures(tmp_path / "out.mp4", expected_cut(times_s, intervals_s))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    decoded_at = [p.dts for p in packets]
+    assert decoded_at == sorted(set(decoded_at)) and all(p.dts <= p.pts for p in packets)
+    shown = sorted(p.pts for p in packets)
+    depth = decoded_at.index(0)
+    assert depth == 2 and decoded_at[depth:] == shown[:-depth]
+
+
+def test_a_piece_shorter_than_a_tick_hides_nothing(tmp_path):
+    path = write_film(tmp_path / "a.mp4")
+    cut(path, [(0, 1), (1, 1 + Fraction(1, 10**6)), (2, 3)], tmp_path / "out.mp4")
+    found = [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")]
+    assert found == [*range(25), *range(50, 75)]
