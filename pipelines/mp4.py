@@ -191,9 +191,9 @@ class EncodedMp4(Mp4):
         end, waiting = round(end_s / self.tick_s), None
         for at_s, frame in pictures:
             at = round(at_s / self.tick_s)
+            if (at >= end and not last) or (waiting is not None and at <= waiting[0]):
+                continue   # closer to another than time stamps can tell apart
             if waiting is not None:
-                if at <= waiting[0] or (at >= end and not last):
-                    continue   # closer than time stamps can tell apart
                 yield waiting[0], at, waiting[1]
             waiting = (at, frame)
         if waiting is not None:
