@@ -111,7 +111,7 @@ class View:
                   self._asked, asked, shown, js=QUESTION, trigger_mode="multiple", **quiet)]
         for end in ends:
             end.then(None, js=ENDED)
-        self.chooser.focus(_nothing, **quiet)   # page.js tells why
+        self.chooser.focus(_nothing, trigger_mode="multiple", **quiet)   # page.js tells why; one may be lost itself
         self.mode.change(None, self.mode, [self.budget, self.shorts], js=KINDS_SHOWN)
         lines = {key: html.model_lines([model]) for key, model in self.service.catalogue.models.items()}
         self.model.change(None, self.model, self.about, js=f"key => ({json.dumps(lines)})[key]")

@@ -14,12 +14,12 @@ from tests.page.conftest import LIMITS
 from tests.pipelines.fakes import write_video
 
 pytestmark = NEEDS_CHROMIUM
-# A browser that hears of the end of gradio's stream of events later than of what was asked since
+# A browser that hears of the end of gradio's stream of events later than of what was asked since, and than of the first nudge
 LATE = """const real = window.fetch; window.fetch = async (...asked) => {
   const answer = await real(...asked);
   if (!String(asked[0].url || asked[0]).includes("queue/data")) return answer;
   const late = new TransformStream({ async transform(chunk, out) {
-    if (new TextDecoder().decode(chunk).includes("close_stream")) await new Promise((then) => setTimeout(then, 400));
+    if (new TextDecoder().decode(chunk).includes("close_stream")) await new Promise((then) => setTimeout(then, 900));
     out.enqueue(chunk); } });
   return new Response(answer.body.pipeThrough(late), { status: answer.status, headers: answer.headers }); };"""
 SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
