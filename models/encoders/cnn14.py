@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import torch
 from nncore.nn import MODELS
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from common.errors import InputError
 
 from .bare_import import import_bare
 from .base import AudioEncoder, check_clips
+from .fuse import fuse_norms
 from .log_mel_statistics import HIGH_HZ, HOP, LOW_HZ, MELS, WINDOW
 from .weights import CNN14, fetch, load_state, read_weights
 
@@ -39,6 +41,8 @@ class Cnn14(AudioEncoder):
         network = import_bare("panns_inference", "models", "panns-inference").Cnn14
         self.network = network(self.rate_hz, WINDOW, HOP, MELS, LOW_HZ, HIGH_HZ, CLASSES)
         load_state(self.network.eval().requires_grad_(False), state, path)
+        fuse_norms(self.network, (("conv1", "bn1"), ("conv2", "bn2")))
+        self.network.to(memory_format=torch.channels_last)   # both together take two thirds of the time
 
     def forward(self, clips: Tensor) -> Tensor:
         """See `AudioEncoder.forward`."""

@@ -11,7 +11,6 @@ import torch
 import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from common.errors import InputError
 from common.files import atomic_path
@@ -27,6 +26,7 @@ from .base import (
     unit_rows,
 )
 from .class_names import class_names
+from .fuse import fuse_norms
 from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
 from .mini_lm_text import MiniLMText
 from .weights import cache_folder, find_in_package, load_state, read_weights
@@ -109,11 +109,7 @@ def simplify(network: nn.Module) -> nn.Module:
     """
     pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"),
              ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-    for module in network.modules():
-        for conv, norm in pairs:
-            if hasattr(module, conv):
-                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
-                setattr(module, norm, nn.Identity())
+    fuse_norms(network, pairs)
     for module in network.modules():
         if isinstance(module, nn.ReLU6):
             module.inplace = True
