@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8   # mallopt's names for them, malloc.h
 LARGEST_MMAP_THRESHOLD = 32 << 20                        # glibc refuses more
+APART = 2 << 20                                          # blocks from this size on
 
 
 def keep_freed_memory() -> None:
@@ -16,7 +19,7 @@ def keep_freed_memory() -> None:
     once, and fresh pages cost more time than what many layers compute in them. Where malloc is
     not glibc's, nothing happens.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
@@ -29,6 +32,28 @@ def give_back_memory() -> None:
     A stage of several threads leaves a lot of it, more in longer videos, on top of which the next one would
     lie. Where malloc is not glibc's, nothing happens.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+@contextmanager
+def large_blocks_apart() -> Iterator[None]:
+    """Within it, blocks of 2 MiB and more go back to the system as soon as they are freed.
+
+    Else glibc learns to keep such blocks, and encoders and the indices of long files, coming and going in
+    several threads, leave it with more and more holes. It is no good for networks, which ask for the same
+    blocks again and again: fresh pages cost them time. Where malloc is not glibc's, nothing happens.
+    """
+    mallopt = _of_glibc("mallopt")
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, APART)
+    try:
+        yield
+    finally:
+        if mallopt is not None:
+            mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)   # which is what it learns at most
+
+
+def _of_glibc(name: str) -> Callable | None:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

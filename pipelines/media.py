@@ -24,6 +24,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from common.errors import InputError
+from common.memory import give_back_memory
 
 PICTURE_FORMATS = ("image2", "_pipe", "ico", "fits")         # single pictures, as FFmpeg names their formats
 PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # single pictures in an mp4's clothes
@@ -32,6 +33,7 @@ PROTOCOLS = dict(protocol_whitelist="file,crypto,data")      # a playlist loads 
 SEEKABLE_FORMATS = ("mov,", "matroska,", "mpegts", "avi", "flv", "asf")   # exact time stamps wherever one begins
 WIDEST_SAMPLE = 8                                            # a stated sample aspect beyond it is a mistake
 FINEST_PER_S = 1_000_000                                     # floats are times of at most a millionth's precision
+LONG_INDEX = 50_000                                          # packets: MBs of memory
 SEEK_EARLIER_S = (0, 1, 4, 16, 64)                           # tried in turn, then the file's start
 
 
@@ -113,6 +115,8 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
         reason = getattr(err, "strerror", None) or err
         raise InputError(f"{path}: not a video that can be read ({reason}); if it is one, it is damaged or cut "
                          "off: copy or convert it again") from err
+    if sum(stream.frames for stream in container.streams) > LONG_INDEX:
+        give_back_memory()   # sorting a long file's index takes twice its size
     with container, reading(path):
         yield container
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files import atomic_path, write_json
-from common.memory import give_back_memory
+from common.memory import give_back_memory, large_blocks_apart
 
 from .captions import Caption
 from .copy_cut import Run, copy_cut
@@ -190,10 +190,11 @@ class Summary:
         """Writes some of the pieces as one mp4, in the form that `copied` and `aspect` tell."""
         give_back_memory()   # that scoring has freed: the encoder of pictures needs its own
         info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
-        if self.copied:
-            copy_cut(info, [self.runs[piece] for piece in intervals_s], path, **extras)
-        else:
-            cut(info, intervals_s, path, aspect=self.aspect, **extras)
+        with large_blocks_apart():
+            if self.copied:
+                copy_cut(info, [self.runs[piece] for piece in intervals_s], path, **extras)
+            else:
+                cut(info, intervals_s, path, aspect=self.aspect, **extras)
 
     def save_report(self, path: str | os.PathLike) -> None:
         """Writes the page; it plays the cut when `save_video` has written it, by a relative address."""

@@ -42,3 +42,28 @@ print(held - resident())
 def test_what_was_freed_is_given_back():
     done = subprocess.run([sys.executable, "-c", LEFT_OVER], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) > 80   # MiB of 95; 0 without the call
+
+
+HOLES = """
+from contextlib import nullcontext
+from pathlib import Path
+import torch
+from common.memory import large_blocks_apart
+def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 // 1024
+torch.ones(2**22 + 2**21)                          # 24 MiB come and go: glibc learns to keep such
+with %s():
+    blocks, between = [], []
+    for _ in range(8):
+        blocks.append(torch.ones(2**21))           # 8 MiB each
+        between.append(bytearray(100_000))
+    held = resident()
+    del blocks
+    print(held - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
+@pytest.mark.parametrize(("within", "given_back"), [("nullcontext", False), ("large_blocks_apart", True)])
+def test_large_blocks_leave_no_holes(within, given_back):
+    done = subprocess.run([sys.executable, "-c", HOLES % within], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (int(done.stdout) >= 60) == given_back   # MiB of 64
