@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from .video import Reading, VideoInfo, check_sampling, frames_at, probe
 
 BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
-CLIPS_BETWEEN = 64   # two looks at freed memory
+CLIPS_BETWEEN = 16   # two looks at freed memory
 BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
 FORMAT = 2           # of the saved file
 FEATURE_VERSION = 1  # to be raised when the same file and encoders give other features; kept ones are made anew then
@@ -91,6 +91,10 @@ class EncodedVideo:
         if "float edges" not in self.memo:
             self.memo["float edges"] = np.array(self.edges_s, dtype=float)
         return self.memo["float edges"].copy()
+
+    def without_features(self) -> EncodedVideo:
+        """What is left to show and to cut when nothing more is asked."""
+        return replace(self, visual={}, audio=None)
 
     def in_holes(self) -> np.ndarray:
         """(T,) bool: clips wholly in a hole of the time stamps, which show nothing but the picture before it."""

@@ -79,6 +79,8 @@ class Worker:
                 self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)
             encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
             summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
+            del encoded
+            summary.video = summary.video.without_features()   # a hundred MB of two hours
             names = write_outputs(summary, folder, job.form, progress=not job.quiet, shorts=job.shorts)
         return summary, names
 
