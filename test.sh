@@ -13,7 +13,11 @@ VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 if [ "${1:-}" = slow ]; then
   shift
-  exec python -m pytest -m slow -n 2 --dist loadfile "$@"
+  [ $# -eq 0 ] || exec python -m pytest -m slow -n 2 --dist loadfile "$@"
+  status=0   # a browser takes both cores
+  python -m pytest -m slow tests/page/test_browser.py || status=$?
+  python -m pytest -m slow -n 2 --dist loadfile --ignore tests/page/test_browser.py || status=$?
+  exit "$status"
 fi
 ruff check .
 exec python -m pytest -m "not slow" -n auto --dist loadfile "$@"
