@@ -22,8 +22,8 @@ from tests.pipelines.fakes import write_video
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-RAW = ("made_up_e00_00", "made_up_e00_01", "made_up_e00_02")   # clips that are there as files, not as features
-MESSY = ("Made up E00 00.WAV", "made_up_e00_01 (1).wav", "made_up_e00_02 copy.wav.wav")   # their sound
+RAW = ("made_up_e00_00", "made_up_e00_01")   # clips that are there as files, not as features
+MESSY = ("Made up E00 00.WAV", "made_up_e00_01 (1) copy.wav.wav")   # their sound
 SAID = "and then the whole family dances in the rain until the morning " * 15   # twice CLIP's 77 tokens and more
 CONFIG = """
 _base_ = "{configs}/umt_base_200e_hotstar_highlight_865_clip_panns.py"
@@ -36,7 +36,7 @@ model = dict(   # a quarter as wide
     query_dec=dict(dims=64, dec_cfg=[dict(type="DecoderLayer")]),
     pred_head=[dict(type="SaliencyHead", dims=[64, 1], saliency_loss=dict(type="DynamicBCELoss", loss_weight=3.0)),
                dict(type="BoundaryHead", dims=[64, 1])])
-stages = dict(epochs=3)
+stages = dict(epochs=2)
 del path, features
 """
 ENCODERS = """
@@ -57,7 +57,7 @@ def weights(tmp_path_factory):
 
 
 def take_out(made, folder):
-    """Leaves three clips without features and text; gives their videos, subtitles and messy sound files instead."""
+    """Leaves two clips without features and text; gives their videos, subtitles and messy sound files instead."""
     for name, messy in zip(RAW, MESSY, strict=True):
         (made / f"features/clip_b32/{name}.npz").unlink()
         (made / f"features/panns_cnn14/{name}.npy").unlink()
@@ -155,10 +155,10 @@ def test_the_first_cut_is_scored_by_the_model(studio):
     assert 0 < kept_s <= 0.15 * 150 + 2 and (folder / "cut/summary.mp4").stat().st_size > 1000
 
 
-def test_it_takes_minutes_and_says_how_many(studio):
-    """Three are the aim; 3.5 of the processor were measured on an old CPU, so three times the aim is the limit."""
+def test_it_takes_less_than_three_minutes(studio):
+    """By the clock where it has a core for itself; beside other work a second of a core does less, by up to a fifth."""
     _, taken = studio
     clock_s, cpu_s = (sum(seconds) for seconds in zip(*taken.values(), strict=True))
-    waits = max(1, os.getloadavg()[1] / os.cpu_count())
+    waits = max(1.2, os.getloadavg()[1] / os.cpu_count())
     print(f"whole flow {clock_s:.0f} s by the clock, {cpu_s:.0f} s of the processor, {waits:.1f} processes a core")
-    assert cpu_s < 3 * 180 and clock_s < 3 * 180 * waits, taken
+    assert cpu_s < 1.2 * 180 and clock_s < waits * 180, taken
