@@ -157,15 +157,12 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     with _sources(info, min(len(intervals), AT_ONCE, os.cpu_count() or 1)) as sources:
         pieces = [partial(_encoded, mp4, info, display, sources, interval, joined_s, interval == intervals[-1], aspect)
                   for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
-        with closing(in_turn(pieces, sources.qsize(), HELD_PACKETS)) as packets:
-            try:
-                for packet in packets:
-                    mp4.add(packet)
-                    while mp4.heard_s < mp4.seen_s and (samples := next(sound, None)) is not None:
-                        mp4.play(samples)
-                    report(float(mp4.seen_s / total_s))
-            finally:
-                mp4.look.cancel()   # nobody waits for what does not come
+        with closing(in_turn(pieces, sources.qsize(), HELD_PACKETS, mp4.look.cancel)) as packets:
+            for packet in packets:
+                mp4.add(packet)
+                while mp4.heard_s < mp4.seen_s and (samples := next(sound, None)) is not None:
+                    mp4.play(samples)
+                report(float(mp4.seen_s / total_s))
     for samples in sound:
         mp4.play(samples)
     mp4.finish()

@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-def in_turn(works: Sequence[Callable[[], Iterator[Item]]], at_once: int, most: int) -> Iterator[Item]:
+def in_turn(works: Sequence[Callable[[], Iterator[Item]]], at_once: int, most: int,
+            stop: Callable[[], object] = lambda: None) -> Iterator[Item]:
     """All items of the first iterator, then all of the second, and so on; up to `at_once` run in threads.
 
     Close it when it is not read to its end: that waits for the threads.
@@ -22,6 +23,7 @@ def in_turn(works: Sequence[Callable[[], Iterator[Item]]], at_once: int, most: i
         at_once: threads.
         most: items that are held before they are taken; an iterator that would make more waits, but for the one
             whose turn it is if it has none.
+        stop: called before the threads are waited for, whatever ended the taking; it lets go what they wait for.
 
     Raises:
         Exception: as an iterator raised it, in its turn; those after it are stopped.
@@ -34,6 +36,7 @@ def in_turn(works: Sequence[Callable[[], Iterator[Item]]], at_once: int, most: i
             yield from turns.take()
         finally:
             turns.stop()
+            stop()
             pool.shutdown(cancel_futures=True)
 
 

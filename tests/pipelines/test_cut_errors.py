@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -108,3 +110,25 @@ def test_no_video(tmp_path):
     with pytest.raises(InputError, match=r"a.mp4: not a video"):
         cut(tmp_path / "a.mp4", [(0, 1)], tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.timeout(60)
+def test_a_piece_that_fails_before_its_first_picture_keeps_nobody_waiting(tmp_path, film, monkeypatch):
+    """The next one has its first picture by then, and waits to be told what the cut looks like."""
+    from pipelines import cut as module
+
+    began = threading.Event()
+
+    def pictures(info, display, frames, interval, aspect, plain=module._pictures):
+        if interval[0] == 0:
+            assert began.wait(30)
+            time.sleep(0.2)
+            raise InputError("the first piece")
+        for pair in plain(info, display, frames, interval, aspect):
+            began.set()
+            yield pair
+
+    monkeypatch.setattr(module, "_pictures", pictures)
+    with pytest.raises(InputError, match="the first piece"):
+        cut(film, [(0, 1), (2, 3)], tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
