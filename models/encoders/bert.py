@@ -6,6 +6,7 @@ The library that publishes such models takes five seconds to load, which is more
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import torch
 from torch import nn
@@ -34,13 +35,14 @@ class Bert(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
         dims, eps = config["hidden_size"], config["layer_norm_eps"]
+        activation = partial(getattr(nn.functional, config["hidden_act"]))   # by its name alone, torch may take one near it
         self.words = nn.Embedding(config["vocab_size"], dims)
         self.positions = nn.Embedding(config["max_position_embeddings"], dims)
         self.types = nn.Embedding(config["type_vocab_size"], dims)
         self.norm = nn.LayerNorm(dims, eps=eps)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(dims, config["num_attention_heads"], config["intermediate_size"], dropout=0,
-                                       activation=config["hidden_act"], layer_norm_eps=eps, batch_first=True)
+                                       activation=activation, layer_norm_eps=eps, batch_first=True)
             for _ in range(config["num_hidden_layers"]))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

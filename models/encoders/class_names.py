@@ -15,7 +15,7 @@ def class_names() -> list[str]:
     try:
         constants = runpy.run_path(str(Path(find_spec("torchvision").origin).parent / "models" / "_meta.py"))
         return list(constants["_IMAGENET_CATEGORIES"])
-    except (OSError, KeyError):   # a private file: other versions may have it elsewhere
+    except (AttributeError, OSError, KeyError):   # no torchvision; or it has this private file elsewhere
         return published_class_names()
 
 

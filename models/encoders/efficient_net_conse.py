@@ -18,10 +18,8 @@ from common.files import atomic_path
 from .base import (
     TextEncoder,
     VisualEncoder,
-    autocast,
     check_clips,
     check_space,
-    cpu_has_bfloat16,
     crop_square,
     unit_rows,
 )
@@ -128,8 +126,7 @@ def class_embeddings() -> np.ndarray:
     They take two to five seconds, so they are kept in the cache folder, where it can be written.
     """
     texts = [wording.format(name) for wording in WORDINGS for name in class_names()]
-    half = cpu_has_bfloat16()
-    made_of = hashlib.sha256("\n".join([TEXT_WEIGHTS[1], "bfloat16" if half else "float32", *texts]).encode())
+    made_of = hashlib.sha256("\n".join([TEXT_WEIGHTS[1], *texts]).encode())
     kept = cache_folder() / f"class-embeddings-{made_of.hexdigest()[:16]}.npy"
     shape = (len(class_names()), MiniLMText.dims)
     with contextlib.suppress(OSError, ValueError, EOFError):   # not there yet, or damaged
@@ -143,14 +140,10 @@ def class_embeddings() -> np.ndarray:
 
 
 def _embed(texts: list[str]) -> np.ndarray:
-    """(N, 384), in one thread: for products this small a second one gains little, and loses much on a busy machine.
-
-    In bfloat16 where the CPU has it, which is within 1 % of float32.
-    """
+    """(N, 384), in one thread: for products this small a second one gains little, and loses much on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with autocast(torch.device("cpu"), "auto"):
-            return np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
+        return np.stack([f.pooler_output for f in MiniLMText().encode(texts)])
     finally:
         torch.set_num_threads(threads)

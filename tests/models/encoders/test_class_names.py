@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from models.encoders import class_names as module
 from models.encoders.class_names import class_names, published_class_names
@@ -13,12 +16,14 @@ def test_names_are_the_published_ones():
 
 def test_torchvision_is_not_loaded_for_them():
     told = "import sys; from models.encoders.class_names import class_names; class_names(); print('torchvision' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
+    root = Path(module.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", told], cwd=root, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_a_torchvision_that_has_the_file_elsewhere_is_asked_in_public(monkeypatch):
+@pytest.mark.parametrize("fault", [FileNotFoundError, KeyError])
+def test_a_torchvision_that_has_the_names_elsewhere_is_asked_in_public(monkeypatch, fault):
     def gone(path):
-        raise FileNotFoundError(path)
+        raise fault(path)
 
     monkeypatch.setattr(module.runpy, "run_path", gone)
     assert class_names()[281] == "tabby"
