@@ -35,7 +35,7 @@ class Bert(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
         dims, eps = config["hidden_size"], config["layer_norm_eps"]
-        activation = partial(getattr(nn.functional, config["hidden_act"]))   # by its name alone, torch may take one near it
+        activation = partial(getattr(nn.functional, config["hidden_act"]))   # torch may take one near it for its name
         self.words = nn.Embedding(config["vocab_size"], dims)
         self.positions = nn.Embedding(config["max_position_embeddings"], dims)
         self.types = nn.Embedding(config["type_vocab_size"], dims)
