@@ -16,11 +16,14 @@ from .calm import Span, hard_cuts
 from .media import open_video, read_packets, seek
 from .probe import VideoInfo
 
-BEHIND_S = Fraction(1, 4)     # looked at behind an end, so that a cut just before it stands alone
+BEFORE_S = Fraction(1, 2)     # looked at before what may be a cut, to know what usually changes there,
+BEHIND_S = Fraction(1, 4)     # and behind it, to see that it stands alone
 MOST_S = Fraction(2)          # of another shot that are looked for
 LATE_S = Fraction(1)          # packets come at most so much earlier than their pictures are shown
 LIKE_A_KEY = 0.25             # of the size of a key frame has the first picture of a shot at least,
 UNUSUAL = 3.0                 # or so many times that of nine in ten pictures around
+
+Wanted = tuple[Span, Span | None]   # (from, until), and what of it and around it is worth decoding
 
 
 def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction) -> list[Span]:
@@ -29,8 +32,8 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     Clips are judged by their middle, so up to a half of the first and the last one may belong to another
     shot. Where a hard cut lies so near inside of an end, the piece ends there, exact to the frame. Pieces
     only become shorter; where shots change softly, they stay as they are, and so they do in files without
-    exact seeking. Since the first picture of a shot takes many bytes, in whatever way it is encoded, ends
-    around which no packet is large are not decoded.
+    exact seeking. Since the first picture of a shot takes many bytes, in whatever way it is encoded, only
+    what is around large packets is decoded.
 
     Args:
         info: of the file.
@@ -45,7 +48,7 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     with open_video(info.path) as (container, stream):
         for start_s, end_s in pieces_s:
             head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
-            wanted.append([span if inner and _may_hold_a_cut(container, stream, info, span) else None
+            wanted.append([(span, _where_to_look(container, stream, info, span) if inner else None)
                            for span, inner in ((head, start_s > 0), (tail, end_s < info.duration_s))])
     for (start_s, end_s), (heads, tails) in zip(pieces_s, _cuts_in_all(info, wanted), strict=True):
         first_s, last_s = max(heads, default=start_s), min(tails, default=end_s)
@@ -54,11 +57,14 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     return kept
 
 
-def _may_hold_a_cut(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Span) -> bool:
-    """Whether a packet inside (from, until) is a key frame or as large as a new shot's; no where seeking fails."""
+def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Span) -> Span | None:
+    """Around all packets inside (from, until) that are key frames or as large as a new shot's.
+
+    None if no packet is, or where seeking fails.
+    """
     from_s, until_s = span
     if not seek(container, stream, info.start_s + from_s):
-        return False
+        return None
     key_size, inside, around = 0, [], []
     for packet in read_packets(container, stream):
         if not packet.size or packet.pts is None:
@@ -68,17 +74,16 @@ def _may_hold_a_cut(container: InputContainer, stream: VideoStream, info: VideoI
             break
         around.append(packet.size)
         if from_s < time_s < until_s:
-            if packet.is_keyframe:
-                return True
-            inside.append(packet.size)
+            inside.append((time_s, packet.size, packet.is_keyframe))
         elif packet.is_keyframe and time_s <= from_s:
             key_size = packet.size
     large = min(LIKE_A_KEY * key_size, UNUSUAL * float(np.percentile(around or [0], 90)))
-    return max(inside, default=0) >= large
+    times_s = [time_s for time_s, size, is_key in inside if is_key or size >= large]
+    return (min(times_s) - BEFORE_S, max(times_s) + BEHIND_S) if times_s else None
 
 
-def _cuts_in_all(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[list[Fraction]]]:
-    """Hard cuts in each (from, until), none where there is no span; the pieces in turn are each worker's."""
+def _cuts_in_all(info: VideoInfo, wanted: list[list[Wanted]]) -> list[list[list[Fraction]]]:
+    """Hard cuts in each (from, until), looked for where it says; the pieces in turn are each worker's."""
     workers, found = os.cpu_count() or 1, [[]] * len(wanted)
     with ThreadPoolExecutor(workers) as pool:   # most of a search is waiting for its first picture
         for i, part in enumerate(pool.map(lambda i: _cuts_in_some(info, wanted[i::workers]), range(workers))):
@@ -86,10 +91,10 @@ def _cuts_in_all(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[
     return found
 
 
-def _cuts_in_some(info: VideoInfo, wanted: list[list[Span | None]]) -> list[list[list[Fraction]]]:
-    def inside(span: Span | None) -> list[Fraction]:
-        cuts = [] if span is None else hard_cuts(info, span[0], span[1] + BEHIND_S, opened)
+def _cuts_in_some(info: VideoInfo, wanted: list[list[Wanted]]) -> list[list[list[Fraction]]]:
+    def inside(span: Span, looked: Span | None) -> list[Fraction]:
+        cuts = [] if looked is None else hard_cuts(info, *looked, opened)
         return [time_s for time_s in cuts if span[0] < time_s < span[1]]
 
     with open_video(info.path) as opened:
-        return [[inside(span) for span in spans] for spans in wanted]
+        return [[inside(*one) for one in of_piece] for of_piece in wanted]

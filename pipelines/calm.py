@@ -42,7 +42,7 @@ def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
         Seconds from the first picture, ascending; none where shots change softly or not at all.
     """
     times, differences, before = [], [], None
-    for time_s, frame in frames_from(info.path, info.start_s, from_s, opened):
+    for time_s, frame in frames_from(info.path, info.start_s, from_s, opened, sparing=True):
         if time_s > until_s:
             break
         if time_s < from_s:

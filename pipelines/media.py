@@ -225,7 +225,8 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 
 def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
-                opened: tuple[InputContainer, VideoStream] | None = None) -> Iterator[tuple[Fraction, VideoFrame]]:
+                opened: tuple[InputContainer, VideoStream] | None = None, *,
+                sparing: bool = False) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their times since `zero_s`, from a key frame at or before `start_s` on.
 
     Starting points that a file offers can lie, so a seek counts only if a key frame comes of it that
@@ -234,6 +235,7 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
     Args:
         opened: of `open_video`, for reading from one time after another, since a long file takes long to open;
             what was read from it before ends. None opens the file.
+        sparing: leaves out pictures before `start_s` that no other is made from, as far as the decoder can.
 
     Raises:
         InputError: as `open_video`.
@@ -244,7 +246,10 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):
                 break
-            frames = in_order(decode_packets(read_packets(container, stream), stream), stream)
+            packets = read_packets(container, stream)
+            if sparing:
+                packets = _spared_before(packets, stream, zero_s + start_s - 1 / frame_rate(stream))
+            frames = in_order(decode_packets(packets, stream), stream)
             key_s, key = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), (None, None))
             if key is not None and key.pts is not None and key_s - zero_s <= start_s:
                 yield key_s - zero_s, key
@@ -253,6 +258,17 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
     with open_video(path) as (container, stream):
         yield from ((time_s - zero_s, frame)
                     for time_s, frame in in_order(decode_packets(read_packets(container, stream), stream), stream))
+
+
+def _spared_before(packets: Iterator[Packet], stream: VideoStream, until_s: Fraction) -> Iterator[Packet]:
+    """Lets the decoder leave out what is shown before an own time stamp and what no other picture is made from."""
+    try:
+        for packet in packets:
+            early = packet.pts is not None and packet.pts * stream.time_base < until_s
+            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+            yield packet
+    finally:
+        stream.codec_context.skip_frame = "DEFAULT"
 
 
 def seekable(container: InputContainer) -> bool:
