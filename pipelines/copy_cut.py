@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappushpop
 from pathlib import Path
 
 from av.container import InputContainer
@@ -18,7 +19,7 @@ from common.files import atomic_path
 
 from .cut import Interval, chapters, check_output, checked, known, reporting, sound_of
 from .media import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
-from .mp4 import Mp4
+from .mp4 import Mp4, before_showing
 from .probe import VideoInfo
 from .subtitles import Cue, cut_cues
 
@@ -180,27 +181,21 @@ class CopiedMp4(Mp4):
             packet.stream = self.video
             self.container.mux(packet)
 
-    def finish(self) -> None:
-        with self.writing():
-            self.end_sound()
-
 
 def decoding_times(shown: Sequence[int], step: int) -> Iterator[int]:
     """When packets are decoded: times that rise, none after its packet is shown.
 
-    Containers do not always know (Matroska stores no such times), and across a join they would step back.
-    As encoders do, each packet gets the time at which the one so many places before it is shown, counted in
-    the order of showing, as the deepest reordering asks for.
+    Containers do not always know (Matroska stores no such times), and across a join they would step back;
+    see `pipelines.mp4.before_showing`.
 
     Args:
         shown: when each is shown, in ticks, in the order of storage; all differ.
         step: between the first ones, which are decoded before anything is shown.
     """
-    times = sorted(shown)
-    rank = {time: i for i, time in enumerate(times)}
+    rank = {time: i for i, time in enumerate(sorted(shown))}
     depth = max((i - rank[time] for i, time in enumerate(shown)), default=0)
-    for i in range(len(times)):
-        yield times[i - depth] if i >= depth else times[0] - (depth - i) * step
+    times = before_showing(min(shown, default=0), depth, step)
+    return (heappushpop(times, time) for time in shown)
 
 
 def _joined(runs: Sequence[Run]) -> Iterator[int]:

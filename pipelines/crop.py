@@ -18,8 +18,7 @@ from av.video.frame import VideoFrame
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from .calm import HARD, SMALL_PX, cut_places
-from .media import Display, frames_from, to_rgb
-from .probe import VideoInfo
+from .media import Display, to_rgb
 
 SHORT_SIDE_PX = 72       # saliency is measured at this size
 SAMPLES_PER_S = 4
@@ -82,11 +81,12 @@ class Camera:
         return result
 
 
-def plan_camera(info: VideoInfo, display: Display, start_s: Fraction, end_s: Fraction, aspect: Fraction) -> Camera:
+def plan_camera(frames: Iterator[tuple[Fraction, VideoFrame]], display: Display, start_s: Fraction, end_s: Fraction,
+                aspect: Fraction) -> Camera:
     """Looks through a piece of a video and decides where its crop lies.
 
     Args:
-        info: of the file.
+        frames: with their times in seconds from the first picture, from `start_s` or earlier on.
         display: how its pictures are shown.
         start_s: the piece is [start_s, end_s), in seconds from the first picture.
         aspect: width to height.
@@ -97,7 +97,7 @@ def plan_camera(info: VideoInfo, display: Display, start_s: Fraction, end_s: Fra
     along_x = room[0] > 0
     whole, part = (width, size[0]) if along_x else (height, size[1])
     segments = []
-    for begin_s, times_s, profiles in _shots(info, display, start_s, end_s, along_x):
+    for begin_s, times_s, profiles in _shots(_piece(frames, start_s, end_s), display, start_s, along_x):
         window = max(1, round(profiles.shape[1] * part / whole))
         places = camera_path(profiles, window) if window < profiles.shape[1] else np.full(len(profiles), 0.5)
         segments.append((begin_s, times_s, places))
@@ -172,11 +172,11 @@ def saliency(picture: np.ndarray, before: np.ndarray | None) -> np.ndarray:
     return result
 
 
-def _shots(info: VideoInfo, display: Display, start_s: Fraction, end_s: Fraction,
+def _shots(piece: Iterator[tuple[Fraction, VideoFrame]], display: Display, start_s: Fraction,
            along_x: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """For each shot of a piece: when it begins, its samples' times (T,) and profiles (T, N)."""
+    """For each shot of a piece from `start_s` on: when it begins, its samples' times (T,) and profiles (T, N)."""
     times, changes, samples, small, before, next_s = [], [], [], None, None, start_s
-    for time_s, frame in _piece(info, start_s, end_s):
+    for time_s, frame in piece:
         tiny = frame.to_ndarray(format="rgb24", width=SMALL_PX[0], height=SMALL_PX[1],
                                 interpolation="AREA").astype(np.int16)
         changed = 0.0 if small is None else float(np.abs(tiny - small).mean())
@@ -197,10 +197,11 @@ def _shots(info: VideoInfo, display: Display, start_s: Fraction, end_s: Fraction
                    without_background(np.stack([profile for _, profile in inside])))
 
 
-def _piece(info: VideoInfo, start_s: Fraction, end_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,
+           end_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
     """The pictures of a piece; the one that stands when it begins counts as its first if no other does."""
     standing = None
-    for time_s, frame in frames_from(info.path, info.start_s, start_s):
+    for time_s, frame in frames:
         if time_s >= end_s:
             break
         if time_s < start_s:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 
 import av
 import numpy as np
@@ -23,7 +24,7 @@ from common.errors import InputError
 from common.files import atomic_path
 
 from .audio import read_samples
-from .crop import plan_camera
+from .crop import Camera, plan_camera
 from .fields import progressive
 from .media import (
     Display,
@@ -44,10 +45,11 @@ FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
 LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long is a still
 
 AT_ONCE = 4                        # pieces that are encoded side by side; each has an encoder and a decoder
-HELD_PACKETS = 1800                # of pieces whose turn has not come: a minute, some tens of MB
+HELD_BYTES = 32 << 20              # of pieces whose turn has not come; half a minute of 720p
 
 Interval = tuple[Fraction, Fraction]
-Source = Callable[[Fraction], Iterator[tuple[Fraction, VideoFrame]]]   # frames with their times, from some time before
+Frames = Iterator[tuple[Fraction, VideoFrame]]   # with their times in seconds
+Source = Callable[[Fraction], Frames]            # from some time before
 
 
 def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],
@@ -152,12 +154,12 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
           report: Callable[[float], None]) -> None:
     """Encodes several pieces at once, and writes their pictures and sound side by side."""
     total_s = sum(end - start for start, end in intervals)
-    _, display = first_picture(info.path)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
     with _sources(info, min(len(intervals), AT_ONCE, os.cpu_count() or 1)) as sources:
-        pieces = [partial(_encoded, mp4, info, display, sources, interval, joined_s, interval == intervals[-1], aspect)
-                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
-        with closing(in_turn(pieces, sources.qsize(), HELD_PACKETS, mp4.look.cancel)) as packets:
+        pieces = _Pieces(mp4, info, sources, aspect)
+        works = [partial(pieces.encode, interval, joined_s, interval == intervals[-1])
+                 for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
+        with closing(in_turn(works, sources.qsize(), HELD_BYTES, _bytes_of, pieces.stop)) as packets:
             for packet in packets:
                 mp4.add(packet)
                 while mp4.heard_s < mp4.seen_s and (samples := next(sound, None)) is not None:
@@ -168,33 +170,58 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     mp4.finish()
 
 
-def _encoded(mp4: EncodedMp4, info: VideoInfo, display: Display, sources: SimpleQueue[Source], interval: Interval,
-             joined_s: Fraction, last: bool, aspect: Fraction | None) -> Iterator[VideoFrame | Packet]:
-    """A piece as `EncodedMp4.encode` gives it, read by a source that is free."""
-    source = sources.get()
-    try:
-        pictures = _pictures(info, display, source(interval[0]), interval, aspect)
-        placed = ((joined_s + time_s, picture) for time_s, picture in pictures)
-        yield from mp4.encode(placed, joined_s + interval[1] - interval[0], last)
-    finally:
-        sources.put(source)
+def _bytes_of(item: VideoFrame | Packet) -> int:
+    return item.size if isinstance(item, Packet) else 0   # of pictures there are few
 
 
-def _pictures(info: VideoInfo, display: Display, frames: Iterator[tuple[Fraction, VideoFrame]], interval: Interval,
-              aspect: Fraction | None) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """A piece's pictures, ready to encode, with their times since its start."""
-    start_s, end_s = interval
-    camera = None if aspect is None else plan_camera(info, display, start_s, end_s, aspect)
-    for time_s, frame in progressive(_piece(frames, start_s, end_s)):
+class _Pieces:
+    """Encodes pieces, each in a thread of its own.
+
+    Args:
+        sources: as many as threads.
+        aspect: as for `cut`.
+    """
+
+    def __init__(self, mp4: EncodedMp4, info: VideoInfo, sources: SimpleQueue[Source], aspect: Fraction | None):
+        self.mp4, self.info, self.sources, self.aspect = mp4, info, sources, aspect
+        _, self.display = first_picture(info.path)
+        self.stopped = Event()
+
+    def stop(self) -> None:
+        """Ends all threads at the next frame they read."""
+        self.stopped.set()
+        self.mp4.look.cancel()
+
+    def encode(self, interval: Interval, joined_s: Fraction, last: bool) -> Iterator[VideoFrame | Packet]:
+        """A piece as `EncodedMp4.encode` gives it, read by a source that is free."""
+        source = self.sources.get()
         try:
-            picture = frame if _is_ready(frame, display) else to_yuv420p(frame, display)
-        except av.error.FFmpegError as err:
-            raise InputError(f"{info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
-                             "convert it to H.264") from err
-        if camera is not None:
-            picture = camera.take(picture, float(start_s + time_s))
-        picture.color_range, picture.pict_type = ColorRange.MPEG, PictureType.NONE
-        yield time_s, picture
+            pictures = self._pictures(self._until_stopped(source(interval[0])), interval)
+            placed = ((joined_s + time_s, picture) for time_s, picture in pictures)
+            yield from self.mp4.encode(placed, joined_s + interval[1] - interval[0], last)
+        finally:
+            self.sources.put(source)
+
+    def _until_stopped(self, frames: Frames) -> Frames:
+        return itertools.takewhile(lambda _: not self.stopped.is_set(), frames)
+
+    def _pictures(self, frames: Frames, interval: Interval) -> Frames:
+        """A piece's pictures, ready to encode, with their times since its start."""
+        camera = None if self.aspect is None else self._camera(*interval)
+        for time_s, frame in progressive(_piece(frames, *interval)):
+            try:
+                picture = frame if _is_ready(frame, self.display) else to_yuv420p(frame, self.display)
+            except av.error.FFmpegError as err:
+                raise InputError(f"{self.info.path}: its pictures ({frame.format.name}) cannot be converted to 4:2:0; "
+                                 "convert it to H.264") from err
+            if camera is not None:
+                picture = camera.take(picture, float(interval[0] + time_s))
+            picture.color_range, picture.pict_type = ColorRange.MPEG, PictureType.NONE
+            yield time_s, picture
+
+    def _camera(self, start_s: Fraction, end_s: Fraction) -> Camera:
+        frames = self._until_stopped(frames_from(self.info.path, self.info.start_s, start_s))
+        return plan_camera(frames, self.display, start_s, end_s, self.aspect)
 
 
 def _is_ready(frame: VideoFrame, display: Display) -> bool:
@@ -222,7 +249,7 @@ def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
 def _one_pass(info: VideoInfo) -> Source:
     frames, recent = frames_from(info.path, info.start_s, Fraction(0)), []
 
-    def read(_: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def read(_: Fraction) -> Frames:
         nonlocal recent
         yield from recent   # what the piece before has read: its last picture may stand, the next begin this one
         for pair in frames:
@@ -232,8 +259,7 @@ def _one_pass(info: VideoInfo) -> Source:
     return read
 
 
-def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,
-           end_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _piece(frames: Frames, start_s: Fraction, end_s: Fraction) -> Frames:
     """The frames of [start_s, end_s) with their times since `start_s`; the first is at 0."""
     standing, begun = None, False
     for time_s, frame in frames:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from heapq import heappop, heappush
+from heapq import heappushpop
 from pathlib import Path
 
 import av
@@ -109,10 +109,13 @@ class Mp4:
             self.container.mux(self.audio.encode(frame))
         self.heard += samples.shape[1]
 
-    def end_sound(self) -> None:
+    def finish(self) -> None:
         """Writes what the encoder of the sound still holds."""
+        if self.video is None:
+            raise no_pictures(self.info.path)
         if self.rate_hz:
-            self.container.mux(self.audio.encode(None))
+            with self.writing():
+                self.container.mux(self.audio.encode(None))
 
     def add_other_streams(self) -> None:
         """Adds sound and subtitles, after the pictures' stream."""
@@ -158,9 +161,7 @@ class EncodedMp4(Mp4):
         super().__init__(*args, **options)
         self.look: Future[VideoFrame] = Future()
         self.seen_s = Fraction(0)
-        self.shown: list[int] = []   # a heap: when what was added is shown, but for the times already used for decoding
-        self.early = 0               # packets added that are decoded before anything is shown, and ticks between them
-        self.step = 0
+        self.times: list[int] = []   # see `before_showing`
 
     def encode(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
                last: bool) -> Iterator[VideoFrame | Packet]:
@@ -204,31 +205,18 @@ class EncodedMp4(Mp4):
     def add(self, item: VideoFrame | Packet) -> None:
         """Writes what `encode` gave, piece by piece.
 
-        Containers want packets in the order in which they are decoded, at times that rise and are never after the
-        packet is shown: each is decoded when the one so many places before it is shown as the encoder reorders.
+        The first packet's length is the step between those decoded before anything is shown: readers take a long
+        wait before the beginning for its end.
         """
         if isinstance(item, VideoFrame):
             if self.video is None:
                 self._begin(item)
             return
-        heappush(self.shown, item.pts)
-        depth = self.video.codec_context.reorder_depth
-        if self.early < depth:
-            self.step = self.step or item.duration   # readers take a long wait before the beginning for its end
-            item.dts = self.shown[0] - (depth - self.early) * self.step
-            self.early += 1
-        else:
-            item.dts = heappop(self.shown)
+        self.times = self.times or before_showing(item.pts, self.video.codec_context.reorder_depth, item.duration)
+        item.dts = heappushpop(self.times, item.pts)
         item.stream, self.seen_s = self.video, max(self.seen_s, item.pts * self.tick_s)
         with self.writing():
             self.container.mux(item)
-
-    def finish(self) -> None:
-        """Writes what the encoder of the sound still holds."""
-        if self.video is None:
-            raise no_pictures(self.info.path)
-        with self.writing():
-            self.end_sound()
 
     def _begin(self, frame: VideoFrame) -> None:
         with self.writing():
@@ -255,3 +243,18 @@ def tick_s(source: Fraction) -> Fraction:
     """A time base for the result in which the source's time stamps are exact, if it is neither coarse nor too fine."""
     per_s = source.denominator * -(-TICKS[0] // source.denominator)
     return Fraction(1, per_s if per_s <= TICKS[1] else 90_000)
+
+
+def before_showing(first: int, depth: int, step: int) -> list[int]:
+    """When a cut's first packets are decoded, before anything is shown; a heap to draw all later times from.
+
+    Containers want packets at times of decoding that rise and never follow those of showing, also over the joins.
+    Each gets the smallest of the heap, when its own time is in it: as encoders do, that at which the packet `depth`
+    places before it is shown, in the order of showing.
+
+    Args:
+        first: when the first picture is shown, in ticks.
+        depth: places by which packets are stored out of order.
+        step: between the times before the first, in ticks.
+    """
+    return [first - early * step for early in range(depth, 0, -1)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.crop import Camera, camera_path, crop_size, plan_camera, saliency
-from pipelines.media import first_picture
+from pipelines.media import first_picture, frames_from
 from pipelines.video import cut, probe
 from tests.media import decoded, write_video
 
@@ -91,6 +91,11 @@ def film(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("crop") / "film.mp4", 150, size=SIZE, picture=scene, options=dict(crf="10", preset="ultrafast", bf="2"))
 
 
+def camera_of(path, start_s, end_s, aspect):
+    zero_s, display = first_picture(path)
+    return plan_camera(frames_from(path, zero_s, start_s), display, start_s, end_s, aspect)
+
+
 def subject_of(picture):
     columns = (picture[80:100].min(axis=2) > 215).sum(axis=0)
     return (columns > 10).sum()
@@ -107,8 +112,7 @@ def test_the_subject_stays_in_the_cut(film, tmp_path):
 
 
 def test_the_camera_stands_moves_evenly_and_jumps_with_the_shot(film):
-    info, (_, display) = probe(film), first_picture(film)
-    camera = plan_camera(info, display, Fraction(0), Fraction(6), TALL)
+    camera = camera_of(film, Fraction(0), Fraction(6), TALL)
     assert camera.size == (102, 180) and camera.room == (218, 0)
     assert [round(begin_s, 3) for begin_s, _, _ in camera.segments] == [0, 4]
     places = [camera.offset(i / 25)[0] for i in range(150)]
@@ -131,8 +135,7 @@ def test_the_crop_is_the_sources_own_pixels():
 
 def test_up_and_down_turned_and_whole(tmp_path):
     turned = write_video(tmp_path / "a.mp4", 30, size=SIZE, picture=scene, rotation_deg=90)
-    info, (_, display) = probe(turned), first_picture(turned)
-    camera = plan_camera(info, display, Fraction(0), Fraction(1), Fraction(1))
+    camera = camera_of(turned, Fraction(0), Fraction(1), Fraction(1))
     assert camera.size == (180, 180) and camera.room == (0, 140)
     subject = 320 - 40                      # anticlockwise: the left becomes the bottom
     assert camera.offset(0.5)[1] <= subject - 20 and subject + 20 <= camera.offset(0.5)[1] + 180
@@ -144,7 +147,7 @@ def test_a_slide_that_stands_and_one_picture(tmp_path):
     path = write_video(tmp_path / "a.mp4", 3, size=SIZE, picture=scene, pts=[0, 10, 20], time_base=Fraction(1))
     cut(path, [(2, 4), (12, 13)], tmp_path / "out.mp4", aspect=TALL)
     assert [subject_of(picture) >= 38 for _, picture in decoded(tmp_path / "out.mp4")] == [True, True]
-    camera = plan_camera(probe(path), first_picture(path)[1], Fraction(8), Fraction(11), TALL)
+    camera = camera_of(path, Fraction(8), Fraction(11), TALL)
     assert camera.segments[0][0] == 8 and camera.segments[0][1].tolist() == [8, 10]
     one = write_video(tmp_path / "b.mp4", 1, size=SIZE, picture=scene)
     cut(one, [(0, 1)], tmp_path / "one.mp4", aspect=TALL)

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from pipelines import cut as module
+from pipelines import media
 from pipelines.video import cut, probe
 from tests.media import clicks, write_film, write_video
 
@@ -115,20 +117,46 @@ def test_no_video(tmp_path):
 @pytest.mark.timeout(60)
 def test_a_piece_that_fails_before_its_first_picture_keeps_nobody_waiting(tmp_path, film, monkeypatch):
     """The next one has its first picture by then, and waits to be told what the cut looks like."""
-    from pipelines import cut as module
-
     began = threading.Event()
 
-    def pictures(info, display, frames, interval, aspect, plain=module._pictures):
-        if interval[0] == 0:
+    def frames(path, zero_s, start_s, opened=None):
+        if start_s == 0:
             assert began.wait(30)
             time.sleep(0.2)
             raise InputError("the first piece")
-        for pair in plain(info, display, frames, interval, aspect):
-            began.set()
-            yield pair
+        for time_s, frame in media.frames_from(path, zero_s, start_s, opened):
+            if time_s >= start_s:
+                began.set()
+            yield time_s, frame
 
-    monkeypatch.setattr(module, "_pictures", pictures)
+    monkeypatch.setattr(module, "frames_from", frames)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
     with pytest.raises(InputError, match="the first piece"):
         cut(film, [(0, 1), (2, 3)], tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("aspect", [None, Fraction(9, 16)])
+def test_stopping_does_not_wait_for_what_leads_to_the_next_piece(tmp_path, film, monkeypatch, aspect):
+    """Such as all of a file that cannot be sought, or a look through a long piece for where its crop lies."""
+    on_its_way = threading.Event()
+    read = []
+
+    def frames(path, zero_s, start_s, opened=None):
+        for time_s, frame in media.frames_from(path, zero_s, start_s, opened):
+            while start_s > 0 and len(read) < 1000:   # five seconds
+                on_its_way.set()
+                time.sleep(0.005)
+                read.append(time_s)
+                yield time_s, frame
+            yield time_s, frame
+
+    def stop(share):
+        assert on_its_way.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "frames_from", frames)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        cut(film, [(0, 1), (2, 3)], tmp_path / "out.mp4", progress=stop, aspect=aspect)
+    assert len(read) < 500 and list(tmp_path.iterdir()) == []

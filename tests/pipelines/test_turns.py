@@ -45,6 +45,21 @@ def test_no_more_are_held_than_allowed():
     assert len(taken) == 200
 
 
+def test_what_is_held_is_counted_by_its_size():
+    """Two of three are far ahead of the first, which gives nothing before they have stopped."""
+    made = []
+
+    def slow():
+        time.sleep(0.3)
+        yield from numbers(0, 2)
+
+    works = [slow, lambda: numbers(1, 50, made), lambda: numbers(2, 50, made)]
+    with closing(in_turn(works, 3, 40, lambda item: 10)) as items:
+        next(items)
+        assert 4 <= len(made) <= 4 + 2
+        assert list(items)[-1] == (2, 49) and len(made) == 100
+
+
 def test_an_error_comes_in_its_turn_and_ends_the_rest():
     made = []
 
@@ -74,3 +89,20 @@ def test_who_stops_taking_waits_for_the_threads_and_ends_them():
         assert [next(items) for _ in range(4)] == [(0, i) for i in range(4)]
     assert sorted(ended) == [0, 1]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("turn")]
+
+
+@pytest.mark.timeout(20)
+def test_where_no_more_threads_can_be_started_it_fails_and_does_not_wait(monkeypatch):
+    started = []
+
+    def start(thread, plain=threading.Thread.start):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        plain(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(in_turn([lambda p=p: numbers(p) for p in range(3)], 2, 3))
+    started[0].join(10)
+    assert not started[0].is_alive()
