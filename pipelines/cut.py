@@ -155,7 +155,10 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     """Encodes several pieces at once, and writes their pictures and sound side by side."""
     total_s = sum(end - start for start, end in intervals)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
-    with _sources(info, min(len(intervals), AT_ONCE, os.cpu_count() or 1)) as sources:
+    cores = os.cpu_count() or 1
+    at_once = min(len(intervals), AT_ONCE, cores)
+    mp4.threads = -(-3 * cores // (2 * at_once))   # x264's own number for all cores, shared out
+    with _sources(info, at_once, mp4.threads) as sources:
         pieces = _Pieces(mp4, info, sources, aspect)
         works = [partial(pieces.encode, interval, joined_s, interval == intervals[-1])
                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
@@ -231,15 +234,18 @@ def _is_ready(frame: VideoFrame, display: Display) -> bool:
 
 
 @contextmanager
-def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
-    """What reads the video from a time on, each for one piece at a time; one alone, for pieces in their order, of a
-    file in which times cannot be sought."""
+def _sources(info: VideoInfo, number: int, threads: int) -> Iterator[SimpleQueue[Source]]:
+    """What reads the video from a time on, each for one piece at a time by so many threads.
+
+    Of a file in which times cannot be sought it is one alone, for pieces in their order.
+    """
     sources: SimpleQueue[Source] = SimpleQueue()
     with ExitStack() as files:
         opened = files.enter_context(open_video(info.path))
         if seekable(opened[0]):
             for more in range(number):
                 opened = files.enter_context(open_video(info.path)) if more else opened
+                opened[1].codec_context.thread_count = threads
                 sources.put(partial(frames_from, info.path, info.start_s, opened=opened))
         else:
             sources.put(_one_pass(info))

@@ -154,12 +154,14 @@ class EncodedMp4(Mp4):
 
     Attributes:
         look: the first picture, whose size and colours all pieces have; `encode` waits for `add` to find it.
+        threads: of each encoder; 0 lets it choose for itself.
         seen_s: when the last picture added begins, in the result.
     """
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.look: Future[VideoFrame] = Future()
+        self.threads = 0
         self.seen_s = Fraction(0)
         self.times: list[int] = []   # see `before_showing`
 
@@ -229,6 +231,7 @@ class EncodedMp4(Mp4):
     def _encoder(self, context: CodecContext, look: VideoFrame) -> CodecContext:
         context.width, context.height, context.pix_fmt = look.width, look.height, "yuv420p"
         context.options, context.framerate, context.time_base = dict(H264), self.rate, self.tick_s
+        context.thread_count = self.threads
         context.flags |= Flags.frame_duration | Flags.global_header
         for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
             setattr(context, name, getattr(look, name))
