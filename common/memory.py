@@ -43,7 +43,8 @@ def large_blocks_apart() -> Iterator[None]:
 
     Else glibc learns to keep such blocks, and encoders and the indices of long files, coming and going in
     several threads, leave it with more and more holes. It is no good for networks, which ask for the same
-    blocks again and again: fresh pages cost them time. Where malloc is not glibc's, nothing happens.
+    blocks again and again: fresh pages cost them time. It counts for the whole process, and afterwards glibc
+    keeps what it would have learned to keep at most. Where malloc is not glibc's, nothing happens.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
@@ -52,7 +53,8 @@ def large_blocks_apart() -> Iterator[None]:
         yield
     finally:
         if mallopt is not None:
-            mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)   # which is what it learns at most
+            mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)   # which is what it learns at most,
+            mallopt(TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD)   # and this, twice as much, with it
 
 
 def _of_glibc(name: str) -> Callable | None:

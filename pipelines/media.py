@@ -242,14 +242,12 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
     """
     with open_video(path) if opened is None else reading(path) as just_opened:
         container, stream = opened or just_opened
+        needed_s = zero_s + start_s if sparing else None
         for earlier_s in SEEK_EARLIER_S:
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):
                 break
-            packets = read_packets(container, stream)
-            if sparing:
-                packets = _spared_before(packets, stream, zero_s + start_s - 1 / frame_rate(stream))
-            frames = in_order(decode_packets(packets, stream), stream)
+            frames = in_order(_decoded(container, stream, needed_s), stream)
             key_s, key = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), (None, None))
             if key is not None and key.pts is not None and key_s - zero_s <= start_s:
                 yield key_s - zero_s, key
@@ -257,14 +255,21 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
                 return
     with open_video(path) as (container, stream):
         yield from ((time_s - zero_s, frame)
-                    for time_s, frame in in_order(decode_packets(read_packets(container, stream), stream), stream))
+                    for time_s, frame in in_order(_decoded(container, stream, needed_s), stream))
 
 
-def _spared_before(packets: Iterator[Packet], stream: VideoStream, until_s: Fraction) -> Iterator[Packet]:
-    """Lets the decoder leave out what is shown before an own time stamp and what no other picture is made from."""
+def _decoded(container: InputContainer, stream: VideoStream, needed_s: Fraction | None) -> Iterator[VideoFrame]:
+    """Decodes from where the file is read; before an own time stamp only what other pictures are made from."""
+    if needed_s is None:
+        return decode_packets(read_packets(container, stream), stream)
+    return decode_packets(_spared_before(read_packets(container, stream), stream, needed_s), stream)
+
+
+def _spared_before(packets: Iterator[Packet], stream: VideoStream, needed_s: Fraction) -> Iterator[Packet]:
+    needed_s -= 1 / frame_rate(stream)   # the first half of an interlaced picture may be a packet of its own
     try:
         for packet in packets:
-            early = packet.pts is not None and packet.pts * stream.time_base < until_s
+            early = packet.pts is not None and packet.pts * stream.time_base < needed_s
             stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             yield packet
     finally:

@@ -17,6 +17,6 @@ def fuse_norms(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
     """
     for module in network.modules():
         for conv, norm in pairs:
-            if hasattr(module, conv):
+            if hasattr(module, conv) and hasattr(module, norm):
                 setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
                 setattr(module, norm, nn.Identity())

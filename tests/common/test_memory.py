@@ -67,3 +67,23 @@ with %s():
 def test_large_blocks_leave_no_holes(within, given_back):
     done = subprocess.run([sys.executable, "-c", HOLES % within], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (int(done.stdout) >= 60) == given_back   # MiB of 64
+
+
+AFTERWARDS = """
+import resource, torch
+from common.memory import large_blocks_apart
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+with large_blocks_apart():
+    pass
+for step in range(2):
+    before = faults()
+    for _ in range(20):
+        torch.ones(2**22)   # 16 MiB
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
+def test_afterwards_blocks_are_used_again_without_fresh_pages():
+    done = subprocess.run([sys.executable, "-c", AFTERWARDS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1000   # 4096 pages for each of the 20 where they are given back

@@ -14,7 +14,6 @@ from page.service import Service
 from page.start import running
 from pipelines.subtitles import Cue
 from pipelines.summarizer import Summarizer
-from tests.chromium import launched
 from tests.page.slow_eyes import slow_encoders
 from tests.pipelines.fakes import colour_encoders, write_video
 
@@ -73,29 +72,13 @@ def url(service):
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visit(browser, url):
-    """A new user's page; what it asks the network for, and its faults, are kept."""
-    contexts = []
-
+def visit(new_page, url):
     def visit(script="", **options):
-        contexts.append(browser.new_context(**options))
-        contexts[-1].add_init_script(script)
-        page = contexts[-1].new_page()
+        page = new_page(script, **options)
         page.set_default_timeout(60_000)
-        page.asked, page.faults = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.goto(url)
         page.wait_for_selector(".drop")
         return page
 
-    yield visit
-    for context in contexts:
-        context.close()
+    return visit

@@ -167,3 +167,29 @@ def test_progress_is_told_and_may_end_the_work(tmp_path):
 
     with pytest.raises(InterruptedError):
         encode_video(path, colour_encoders(with_sound=True), progress=stop)
+
+
+def test_freed_memory_is_given_back_on_the_way(tmp_path, monkeypatch):
+    """Else what the threads free in pieces would add up over a long video."""
+    told = []
+    monkeypatch.setattr(encode, "give_back_memory", lambda: told.append(len(seen)))
+    seen = []
+
+    class Counting(ColourEyes):
+        batch_pictures = 4
+
+        def forward(self, images):
+            seen.extend(images)
+            return super().forward(images)
+
+    slow = write_video(tmp_path / "slow.mp4", ["red", "green"] * 64, fps=1)
+    encode_video(slow, Encoders(Counting().eval(), colour_encoders().text), progress=False)
+    assert len(seen) == 64 and [at for at in told if 0 < at < 64] and max(np.diff([0, *told])) <= 16 + 4 * 8
+
+
+def test_what_is_left_without_features_shows_and_cuts_the_same(path):
+    video = encode_video(path, colour_encoders(with_sound=True), progress=False)
+    left = video.without_features()
+    assert left.visual == {} and left.audio is None
+    assert (left.info, left.edges_s, left.thumbnails) == (video.info, video.edges_s, video.thumbnails)
+    assert left.blank().tolist() == video.blank().tolist()

@@ -9,7 +9,7 @@ from pipelines.outputs import Form, write_outputs
 from pipelines.question import Shorts
 from pipelines.subtitles import Cue
 from pipelines.summarizer import Summarizer
-from tests.chromium import NEEDS_CHROMIUM, launched
+from tests.chromium import NEEDS_CHROMIUM
 from tests.pipelines.fakes import colour_encoders, write_video
 
 pytestmark = NEEDS_CHROMIUM
@@ -30,30 +30,16 @@ def pages(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visit(browser, pages):
-    contexts = []
-
+def visit(new_page, pages):
     def visit(mode, **options):
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.asked, page.faults = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
+        page = new_page(**options)
         page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.goto((pages / mode / "report.html").as_uri())
         page.wait_for_function("document.getElementById('player').readyState >= 1")
         return page
 
-    yield visit
-    for context in contexts:
-        context.close()
+    return visit
 
 
 def time_of(page) -> float:

@@ -1,11 +1,13 @@
 """pipelines/sparing.py: fewer packets are decoded, and the pictures asked for are the very same."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
 
 from pipelines import video
-from pipelines.media import frames_from
+from pipelines.media import first_picture, frames_from, open_video
 from pipelines.sparing import has_settings, starts_afresh
 from pipelines.video import frames_at
 from tests.media import grainy_picture, write_video
@@ -55,6 +57,26 @@ def test_h264(tmp_path, given, suffix, x264):
         assert needed[0] >= 75
     else:
         assert needed[0] < 75 and needed[1] < 63 + 25 * ("=12" not in x264)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("x264", ["keyint=40:bframes=3", "keyint=40:bframes=3:interlaced=1", "keyint=40:bframes=8:b-pyramid=strict"])
+def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, suffix, x264):
+    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), picture=grainy_picture, options={
+        "preset": "veryfast", "crf": "20", "x264-params": f"{x264}:scenecut=0:b-adapt=0"})
+    zero_s, _ = first_picture(path)
+    with open_video(path) as opened:
+        def read(start_s, sparing):
+            return [(time_s, frame.to_ndarray()) for time_s, frame in frames_from(path, zero_s, start_s, opened, sparing=sparing)]
+
+        for start_s in (Fraction(1), Fraction(29, 10), Fraction(75, 25)):
+            whole, spare = read(start_s, False), read(start_s, True)
+            later = [pair for pair in whole if pair[0] >= start_s]
+            found = [pair for pair in spare if pair[0] >= start_s]
+            assert [time_s for time_s, _ in found] == [time_s for time_s, _ in later] and len(later) > 10
+            assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(found, later, strict=True))
+            early = len(whole) - len(later)
+            assert early > 8 and len(spare) - len(found) <= 0.7 * early
 
 
 def test_packets_of_whole_groups_are_left_out_where_each_is_a_fresh_start(tmp_path, given):
