@@ -93,7 +93,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     """
     with open_video(path) as (container, stream):
         stream.thread_type = "SLICE"   # threads across frames would delay the first one
-        times = _Times(frame_rate(stream))
+        times = _Times(frame_rate(stream), stream.time_base)
         first, display = None, Display(0, 0)
         for packet in read_packets(container, stream):
             times.add(packet, path)
@@ -117,24 +117,23 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 class _Times:
     """When a stream's pictures are shown, gathered packet by packet, without decoding them."""
 
-    def __init__(self, rate: Fraction):
-        self.rate = rate
-        self.starts, self.lengths = array("q"), array("q")   # in ticks; an hour has 108,000
-        self.tick_s = Fraction(0)
+    def __init__(self, rate: Fraction, tick_s: Fraction):
+        self.rate, self.tick_s = rate, tick_s
+        self.usual, self.most_back = round(1 / rate / tick_s), JUMP_BACK_S // tick_s   # in ticks, as the others
+        self.starts, self.lengths = array("q"), array("q")   # an hour has 108,000
         self.settled: int | None = None   # the latest of all but the last ones
 
     def add(self, packet: Packet, path: str | os.PathLike) -> None:
         if not packet.size or packet.is_discard or _hidden(packet):
             return
-        self.tick_s = packet.time_base
-        length = packet.duration or round(1 / self.rate / self.tick_s)
+        length = packet.duration or self.usual
         start = packet.pts
         if start is None:
             start = self.starts[-1] + self.lengths[-1] if self.starts else 0
         if len(self.starts) > REORDERED:
             older = self.starts[-1 - REORDERED]
             self.settled = older if self.settled is None else max(older, self.settled)
-        if self.settled is not None and (self.settled - start) * self.tick_s > JUMP_BACK_S:
+        if self.settled is not None and self.settled - start > self.most_back:
             raise InputError(f"{path}: its time stamps step back from {float(self.settled * self.tick_s):.1f} to "
                              f"{float(start * self.tick_s):.1f} s, as in files that were strung together; "
                              "convert it first")
