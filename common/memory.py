@@ -43,8 +43,9 @@ def large_blocks_apart() -> Iterator[None]:
 
     Else glibc learns to keep such blocks, and encoders and the indices of long files, coming and going in
     several threads, leave it with more and more holes. It is no good for networks, which ask for the same
-    blocks again and again: fresh pages cost them time. It counts for the whole process, and afterwards glibc
-    keeps what it would have learned to keep at most. Where malloc is not glibc's, nothing happens.
+    blocks again and again: fresh pages cost them time. It counts for the whole process; afterwards glibc
+    keeps what it would have learned to keep at most, also where `keep_freed_memory` asked for more. Where
+    malloc is not glibc's, nothing happens.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:

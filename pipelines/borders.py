@@ -13,11 +13,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from .calm import Span, hard_cuts
-from .media import open_video, read_packets, seek
+from .media import frame_rate, open_video, read_packets, seek
 from .probe import VideoInfo
 
-BEFORE_S = Fraction(1, 2)     # looked at before what may be a cut, to know what usually changes there,
-BEHIND_S = Fraction(1, 4)     # and behind it, to see that it stands alone
+BEFORE = 4, Fraction(1, 2)    # pictures, and seconds: looked at before what may be a cut, to know what usually changes,
+BEHIND = 2, Fraction(1, 4)    # and behind it, to see that it stands alone
 MOST_S = Fraction(2)          # of another shot that are looked for
 LATE_S = Fraction(1)          # packets come at most so much earlier than their pictures are shown
 LIKE_A_KEY = 0.25             # of the size of a key frame has the first picture of a shot at least,
@@ -32,8 +32,8 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     Clips are judged by their middle, so up to a half of the first and the last one may belong to another
     shot. Where a hard cut lies so near inside of an end, the piece ends there, exact to the frame. Pieces
     only become shorter; where shots change softly, they stay as they are, and so they do in files without
-    exact seeking. Since the first picture of a shot takes many bytes, in whatever way it is encoded, only
-    what is around large packets is decoded.
+    exact seeking. The first picture of a shot takes many bytes, so only what is around large packets is
+    decoded; a cut to a picture that is plain and so takes few may stay unseen.
 
     Args:
         info: of the file.
@@ -58,14 +58,16 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
 
 
 def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Span) -> Span | None:
-    """Around all packets inside (from, until) that are key frames or as large as a new shot's.
+    """Around all packets inside (from, until) that are as large as a new shot's.
 
-    None if no packet is, or where seeking fails.
+    All of it if it holds a key frame that is smaller, which tells nothing of what is before it, or in AV1, whose
+    packets of pictures to come may have the bytes; None if no packet is large, or where seeking fails.
     """
     from_s, until_s = span
     if not seek(container, stream, info.start_s + from_s):
         return None
-    key_size, inside, around = 0, [], []
+    before_s, behind_s = (max(least_s, n / frame_rate(stream)) for n, least_s in (BEFORE, BEHIND))
+    key_size, inside, around, latest_s = 0, [], [], Fraction(0)
     for packet in read_packets(container, stream):
         if not packet.size or packet.pts is None:
             continue
@@ -73,13 +75,16 @@ def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoIn
         if time_s > until_s + LATE_S:
             break
         around.append(packet.size)
-        if from_s < time_s < until_s:
-            inside.append((time_s, packet.size, packet.is_keyframe))
+        if from_s < time_s < until_s:   # stored after pictures that are shown later, it may be the second of a shot
+            inside.append((min(time_s, latest_s), time_s, packet.size, packet.is_keyframe))
         elif packet.is_keyframe and time_s <= from_s:
             key_size = packet.size
+        latest_s = max(latest_s, time_s)
     large = min(LIKE_A_KEY * key_size, UNUSUAL * float(np.percentile(around or [0], 90)))
-    times_s = [time_s for time_s, size, is_key in inside if is_key or size >= large]
-    return (min(times_s) - BEFORE_S, max(times_s) + BEHIND_S) if times_s else None
+    found = [(since_s, time_s) for since_s, time_s, size, _ in inside if size >= large]
+    if any(is_key and size < large for *_, size, is_key in inside) or (found and info.codec == "av1"):
+        return from_s - before_s, until_s + behind_s
+    return (min(found)[0] - before_s, max(time_s for _, time_s in found) + behind_s) if found else None
 
 
 def _cuts_in_all(info: VideoInfo, wanted: list[list[Wanted]]) -> list[list[list[Fraction]]]:

@@ -156,10 +156,9 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     total_s = sum(end - start for start, end in intervals)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
     cores = os.cpu_count() or 1
-    at_once = min(len(intervals), AT_ONCE, cores)
-    mp4.threads = -(-3 * cores // (2 * at_once))   # x264's own number for all cores, shared out
-    with _sources(info, at_once, mp4.threads) as sources:
+    with _sources(info, min(len(intervals), AT_ONCE, cores)) as sources:
         pieces = _Pieces(mp4, info, sources, aspect)
+        mp4.threads = _share(cores, sources.qsize())
         works = [partial(pieces.encode, interval, joined_s, interval == intervals[-1])
                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
         with closing(in_turn(works, sources.qsize(), HELD_BYTES, _bytes_of, pieces.stop)) as packets:
@@ -173,8 +172,13 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     mp4.finish()
 
 
+def _share(cores: int, at_once: int) -> int:
+    """Threads of each encoder and decoder: for all of them half as many again as cores, as x264 has it for one."""
+    return -(-3 * cores // (2 * at_once))
+
+
 def _bytes_of(item: VideoFrame | Packet) -> int:
-    return item.size if isinstance(item, Packet) else 0   # of pictures there are few
+    return item.size if isinstance(item, Packet) else 0   # a picture comes from each thread at most
 
 
 class _Pieces:
@@ -234,8 +238,8 @@ def _is_ready(frame: VideoFrame, display: Display) -> bool:
 
 
 @contextmanager
-def _sources(info: VideoInfo, number: int, threads: int) -> Iterator[SimpleQueue[Source]]:
-    """What reads the video from a time on, each for one piece at a time by so many threads.
+def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
+    """What reads the video from a time on, each for one piece at a time.
 
     Of a file in which times cannot be sought it is one alone, for pieces in their order.
     """
@@ -245,7 +249,7 @@ def _sources(info: VideoInfo, number: int, threads: int) -> Iterator[SimpleQueue
         if seekable(opened[0]):
             for more in range(number):
                 opened = files.enter_context(open_video(info.path)) if more else opened
-                opened[1].codec_context.thread_count = threads
+                opened[1].codec_context.thread_count = _share(os.cpu_count() or 1, number)
                 sources.put(partial(frames_from, info.path, info.start_s, opened=opened))
         else:
             sources.put(_one_pass(info))

@@ -267,6 +267,7 @@ def _decoded(container: InputContainer, stream: VideoStream, needed_s: Fraction 
 
 def _spared_before(packets: Iterator[Packet], stream: VideoStream, needed_s: Fraction) -> Iterator[Packet]:
     needed_s -= 1 / frame_rate(stream)   # the first half of an interlaced picture may be a packet of its own
+    stream.codec_context.open(strict=False)   # AV1's decoder would keep to what it is opened with
     try:
         for packet in packets:
             early = packet.pts is not None and packet.pts * stream.time_base < needed_s

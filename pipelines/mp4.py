@@ -167,7 +167,9 @@ class EncodedMp4(Mp4):
 
     def encode(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
                last: bool) -> Iterator[VideoFrame | Packet]:
-        """Encodes a piece, for `add`: gives its first picture, then its packets. May run in a thread of its own.
+        """Encodes a piece, for `add`: gives its packets, before them its first picture unless there is a look already.
+
+        May run in a thread of its own.
 
         Args:
             pictures: with their times in the result.
@@ -177,8 +179,9 @@ class EncodedMp4(Mp4):
         encoder = None
         for at, until, frame in self._timed(pictures, end_s, last):
             if encoder is None:
-                yield frame
-                encoder = self._encoder(CodecContext.create("libx264", "w"), self.look.result())
+                if not self.look.done():   # else it would be kept until this piece's turn
+                    yield frame
+                encoder = self._encoder(CodecContext.create("libx264", "w"), self.look.result(), self.threads)
             frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
             with self.writing():
                 packets = encoder.encode(frame)
@@ -207,8 +210,8 @@ class EncodedMp4(Mp4):
     def add(self, item: VideoFrame | Packet) -> None:
         """Writes what `encode` gave, piece by piece.
 
-        The first packet's length is the step between those decoded before anything is shown: readers take a long
-        wait before the beginning for its end.
+        The first packet's length is the step between those that are decoded before anything is shown. A longer one
+        would be read as the time at which the first picture is shown.
         """
         if isinstance(item, VideoFrame):
             if self.video is None:
@@ -223,15 +226,15 @@ class EncodedMp4(Mp4):
     def _begin(self, frame: VideoFrame) -> None:
         with self.writing():
             self.video = self.container.add_stream("libx264", rate=self.rate)   # encodes nothing itself
-            self._encoder(self.video.codec_context, frame)
+            self._encoder(self.video.codec_context, frame, threads=1)
             self.add_other_streams()
             self.container.start_encoding()
         self.look.set_result(frame)
 
-    def _encoder(self, context: CodecContext, look: VideoFrame) -> CodecContext:
+    def _encoder(self, context: CodecContext, look: VideoFrame, threads: int) -> CodecContext:
         context.width, context.height, context.pix_fmt = look.width, look.height, "yuv420p"
         context.options, context.framerate, context.time_base = dict(H264), self.rate, self.tick_s
-        context.thread_count = self.threads
+        context.thread_count, context.thread_type = threads, "FRAME"   # slices would be slower, and larger files
         context.flags |= Flags.frame_duration | Flags.global_header
         for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
             setattr(context, name, getattr(look, name))
@@ -249,11 +252,11 @@ def tick_s(source: Fraction) -> Fraction:
 
 
 def before_showing(first: int, depth: int, step: int) -> list[int]:
-    """When a cut's first packets are decoded, before anything is shown; a heap to draw all later times from.
+    """The times at which a cut's first `depth` packets are decoded, as a heap.
 
-    Containers want packets at times of decoding that rise and never follow those of showing, also over the joins.
-    Each gets the smallest of the heap, when its own time is in it: as encoders do, that at which the packet `depth`
-    places before it is shown, in the order of showing.
+    Containers want times of decoding that rise, none after its packet is shown, also over the joins of a cut. For
+    every packet its time of showing is pushed on the heap, and the smallest one is popped for its time of decoding.
+    That is what encoders do: it is when the packet `depth` places earlier, in the order of showing, is shown.
 
     Args:
         first: when the first picture is shown, in ticks.

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from pipelines import borders
 from pipelines.borders import without_flashes
 from pipelines.outputs import Form, write_outputs
 from pipelines.probe import probe
@@ -45,6 +46,63 @@ def test_time_stamps_of_any_distance(tmp_path):
     cut_s = Fraction(pts[62], 50)
     (start_s, end_s), = kept(path, [(2, 6)])
     assert abs(start_s - cut_s) < Fraction(1, 500) and end_s == Fraction(pts[139], 50).limit_denominator(1000)
+
+
+def look(number, size):
+    return np.kron(LOOKS[int(number)].astype(np.uint8), np.ones((size[1] // 6, size[0] // 10, 1), np.uint8))
+
+
+@pytest.mark.parametrize("x264", ["bframes=3", "bframes=0"])
+def test_a_still_before_the_cut(tmp_path, x264):
+    pts = [*range(0, 9600, 40), 9600, *range(10900, 18900, 40)]   # ms; the second picture of the still has no third
+    path = write_video(tmp_path / "a.mkv", len(pts), picture=lambda i, size: look(i >= 241, size), pts=pts,
+                       time_base=Fraction(1, 1000), options={"crf": "20", "x264-params": x264})
+    assert kept(path, [(9, 16)], Fraction(2)) == [(Fraction(109, 10), 16)]
+
+
+@pytest.mark.parametrize("fps", [3, 5, 10])
+def test_few_pictures_a_second(tmp_path, fps):
+    path = write_video(tmp_path / "a.mp4", 20 * fps, fps=fps, picture=lambda i, size: look(i >= 5 * fps, size), options={"crf": "20"})
+    assert kept(path, [(4, 10)], Fraction(2)) == [(5, 10)]
+
+
+@pytest.mark.parametrize("fps", [2, 3, 5])
+def test_movement_in_few_pictures_a_second(tmp_path, fps):
+    path = write_video(tmp_path / "pan.mp4", 20 * fps, fps=fps, picture=lambda i, size: np.roll(look(0, size), 8 * i, axis=1),
+                       options={"crf": "20", "x264-params": f"keyint={5 * fps}:scenecut=0"})
+    assert kept(path, [(4, 12)], Fraction(2)) == [(4, 12)]
+
+
+@pytest.mark.parametrize("bframes", [8, 16])
+def test_the_bytes_come_with_a_later_picture_than_the_shots_first(tmp_path, bframes):
+    x264 = f"keyint=250:scenecut=0:bframes={bframes}:b-adapt=0"
+    path = write_video(tmp_path / "a.mp4", 250, picture=lambda i, size: look(i >= 55, size), options={"crf": "20", "x264-params": x264})
+    assert kept(path, [(2, 8)]) == [(Fraction(11, 5), 8)]
+
+
+def test_av1_whose_bytes_come_earlier(tmp_path):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(120, 72), picture=shots, codec="libsvtav1",
+                       options={"preset": "10", "crf": "30", "svtav1-params": "keyint=100:lp=1"})
+    assert kept(path) == [(0, 2), *KEPT[1:]]
+
+
+def test_a_plain_shot_takes_few_bytes_and_its_key_frame_too(tmp_path):
+    def picture(index, size):
+        grain = np.random.default_rng(1).integers(20, 220, (size[1], size[0], 3)) + np.random.default_rng(index).integers(0, 8, (size[1], size[0], 3))
+        return (grain if index < 55 else np.full_like(grain, 16)).astype(np.uint8)
+
+    path = write_video(tmp_path / "a.mp4", 250, size=(160, 96), picture=picture,
+                       options={"crf": "24", "x264-params": "keyint=70:scenecut=0"})
+    assert kept(path, [(2, 8)]) == [(Fraction(11, 5), 8)]
+
+
+def test_only_what_is_around_large_packets_is_decoded(tmp_path, monkeypatch):
+    looked = []
+    monkeypatch.setattr(borders, "hard_cuts", lambda info, *span_and_file: looked.append(span_and_file[:2]) or [])
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, picture=shots, options={"crf": "20"})
+    kept(path, [(8, 12)], Fraction(2))
+    (from_s, until_s), = looked   # of the two seconds from 8 on
+    assert until_s - from_s < 1.2 and from_s + Fraction(1, 2) <= Fraction(215, 25) <= until_s - Fraction(1, 4)
 
 
 def test_soft_changes_and_movement_are_no_cuts(tmp_path):

@@ -79,6 +79,15 @@ def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, 
             assert early > 8 and len(spare) - len(found) <= 0.7 * early
 
 
+def test_av1_is_whole_too_though_its_decoder_keeps_to_what_it_is_opened_with(tmp_path):
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), picture=grainy_picture, codec="libsvtav1",
+                       options={"preset": "10", "crf": "30", "svtav1-params": "keyint=40:lp=1"})
+    zero_s, _ = first_picture(path)
+    whole, spare = ([time_s for time_s, _ in frames_from(path, zero_s, Fraction(2), sparing=sparing) if time_s >= 2]
+                    for sparing in (False, True))
+    assert spare == whole and len(whole) == 70
+
+
 def test_packets_of_whole_groups_are_left_out_where_each_is_a_fresh_start(tmp_path, given):
     path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), picture=grainy_picture,
                        options={"preset": "veryfast", "x264-params": "keyint=1"})
