@@ -96,13 +96,15 @@ def test_a_plain_shot_takes_few_bytes_and_its_key_frame_too(tmp_path):
     assert kept(path, [(2, 8)]) == [(Fraction(11, 5), 8)]
 
 
-def test_only_what_is_around_large_packets_is_decoded(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("fps", "before_s", "behind_s"), [(25, 0.5, 0.25), (4, 1, 0.5)])
+def test_only_what_is_around_large_packets_is_decoded(tmp_path, monkeypatch, fps, before_s, behind_s):
+    """At least four pictures before them and two behind."""
     looked = []
     monkeypatch.setattr(borders, "hard_cuts", lambda info, *span_and_file: looked.append(span_and_file[:2]) or [])
-    path = write_video(tmp_path / "a.mp4", N_FRAMES, picture=shots, options={"crf": "20"})
+    path = write_video(tmp_path / "a.mp4", 12 * fps, fps=fps, picture=lambda i, size: look(i >= 9 * fps, size), options={"crf": "20"})
     kept(path, [(8, 12)], Fraction(2))
     (from_s, until_s), = looked   # of the two seconds from 8 on
-    assert until_s - from_s < 1.2 and from_s + Fraction(1, 2) <= Fraction(215, 25) <= until_s - Fraction(1, 4)
+    assert 9 - before_s - 0.5 <= from_s <= 9 - before_s and 9 + behind_s <= until_s <= 9 + behind_s + 0.5
 
 
 def test_soft_changes_and_movement_are_no_cuts(tmp_path):
