@@ -23,7 +23,7 @@ LATE_S = Fraction(1)          # packets come at most so much earlier than their 
 LIKE_A_KEY = 0.25             # of the size of a key frame has the first picture of a shot at least,
 UNUSUAL = 3.0                 # or so many times that of nine in ten pictures around
 
-Wanted = tuple[Span, Span | None]   # (from, until), and what of it and around it is worth decoding
+Ends = tuple[Span | None, Span | None]   # of a piece: its first and last seconds; None where the video ends too
 
 
 def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction) -> list[Span]:
@@ -44,13 +44,11 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     Returns:
         As many pieces.
     """
-    reach_s, wanted, kept = min(reach_s, MOST_S), [], []
-    with open_video(info.path) as (container, stream):
-        for start_s, end_s in pieces_s:
-            head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
-            wanted.append([(span, _where_to_look(container, stream, info, span) if inner else None)
-                           for span, inner in ((head, start_s > 0), (tail, end_s < info.duration_s))])
-    for (start_s, end_s), (heads, tails) in zip(pieces_s, _cuts_in_all(info, wanted), strict=True):
+    reach_s, ends, kept = min(reach_s, MOST_S), [], []
+    for start_s, end_s in pieces_s:
+        head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
+        ends.append((head if start_s > 0 else None, tail if end_s < info.duration_s else None))
+    for (start_s, end_s), (heads, tails) in zip(pieces_s, _cuts_in_all(info, ends), strict=True):
         first_s, last_s = max(heads, default=start_s), min(tails, default=end_s)
         choices = itertools.product((first_s, start_s), (last_s, end_s))   # both ends, one, the other, none
         kept.append(next((c for c in choices if c[1] - c[0] >= reach_s), (start_s, end_s)))
@@ -87,19 +85,20 @@ def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoIn
     return (min(found)[0] - before_s, max(time_s for _, time_s in found) + behind_s) if found else None
 
 
-def _cuts_in_all(info: VideoInfo, wanted: list[list[Wanted]]) -> list[list[list[Fraction]]]:
-    """Hard cuts in each (from, until), looked for where it says; the pieces in turn are each worker's."""
-    workers, found = os.cpu_count() or 1, [[]] * len(wanted)
+def _cuts_in_all(info: VideoInfo, ends: list[Ends]) -> list[list[list[Fraction]]]:
+    """Hard cuts in each (from, until), none where there is no span; the pieces in turn are each worker's."""
+    workers, found = os.cpu_count() or 1, [[]] * len(ends)
     with ThreadPoolExecutor(workers) as pool:   # most of a search is waiting for its first picture
-        for i, part in enumerate(pool.map(lambda i: _cuts_in_some(info, wanted[i::workers]), range(workers))):
+        for i, part in enumerate(pool.map(lambda i: _cuts_in_some(info, ends[i::workers]), range(workers))):
             found[i::workers] = part
     return found
 
 
-def _cuts_in_some(info: VideoInfo, wanted: list[list[Wanted]]) -> list[list[list[Fraction]]]:
-    def inside(span: Span, looked: Span | None) -> list[Fraction]:
+def _cuts_in_some(info: VideoInfo, ends: list[Ends]) -> list[list[list[Fraction]]]:
+    def inside(span: Span | None) -> list[Fraction]:
+        looked = None if span is None else _where_to_look(*opened, info, span)
         cuts = [] if looked is None else hard_cuts(info, *looked, opened)
         return [time_s for time_s in cuts if span[0] < time_s < span[1]]
 
     with open_video(info.path) as opened:
-        return [[inside(*one) for one in of_piece] for of_piece in wanted]
+        return [[inside(span) for span in of_piece] for of_piece in ends]
