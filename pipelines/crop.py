@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from .calm import HARD, SMALL_PX, cut_places
-from .media import Display, to_rgb
+from .media import Display, Frames, to_rgb
 
 SHORT_SIDE_PX = 72       # saliency is measured at this size
 SAMPLES_PER_S = 4
@@ -81,8 +81,7 @@ class Camera:
         return result
 
 
-def plan_camera(frames: Iterator[tuple[Fraction, VideoFrame]], display: Display, start_s: Fraction, end_s: Fraction,
-                aspect: Fraction) -> Camera:
+def plan_camera(frames: Frames, display: Display, start_s: Fraction, end_s: Fraction, aspect: Fraction) -> Camera:
     """Looks through a piece of a video and decides where its crop lies.
 
     Args:
@@ -172,7 +171,7 @@ def saliency(picture: np.ndarray, before: np.ndarray | None) -> np.ndarray:
     return result
 
 
-def _shots(piece: Iterator[tuple[Fraction, VideoFrame]], display: Display, start_s: Fraction,
+def _shots(piece: Frames, display: Display, start_s: Fraction,
            along_x: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """For each shot of a piece from `start_s` on: when it begins, its samples' times (T,) and profiles (T, N)."""
     times, changes, samples, small, before, next_s = [], [], [], None, None, start_s
@@ -197,8 +196,7 @@ def _shots(piece: Iterator[tuple[Fraction, VideoFrame]], display: Display, start
                    without_background(np.stack([profile for _, profile in inside])))
 
 
-def _piece(frames: Iterator[tuple[Fraction, VideoFrame]], start_s: Fraction,
-           end_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _piece(frames: Frames, start_s: Fraction, end_s: Fraction) -> Frames:
     """The pictures of a piece; the one that stands when it begins counts as its first if no other does."""
     standing = None
     for time_s, frame in frames:

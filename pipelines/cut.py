@@ -28,6 +28,7 @@ from .crop import Camera, plan_camera
 from .fields import progressive
 from .media import (
     Display,
+    Frames,
     exact_s,
     first_picture,
     frames_from,
@@ -48,8 +49,7 @@ AT_ONCE = 4                        # pieces that are encoded side by side; each 
 HELD_BYTES = 32 << 20              # of pieces whose turn has not come; half a minute of 720p
 
 Interval = tuple[Fraction, Fraction]
-Frames = Iterator[tuple[Fraction, VideoFrame]]   # with their times in seconds
-Source = Callable[[Fraction], Frames]            # from some time before
+Source = Callable[[Fraction], Frames]   # from some time before
 
 
 def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float | Fraction, float | Fraction]],

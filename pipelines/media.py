@@ -26,6 +26,8 @@ from av.video.stream import VideoStream
 from common.errors import InputError
 from common.memory import give_back_memory
 
+from .sparing import spared_before
+
 PICTURE_FORMATS = ("image2", "_pipe", "ico", "fits")         # single pictures, as FFmpeg names their formats
 PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # single pictures in an mp4's clothes
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}          # FFmpeg would type a text on a screen
@@ -35,6 +37,8 @@ WIDEST_SAMPLE = 8                                            # a stated sample a
 FINEST_PER_S = 1_000_000                                     # floats are times of at most a millionth's precision
 LONG_INDEX = 50_000                                          # packets: MBs of memory
 SEEK_EARLIER_S = (0, 1, 4, 16, 64)                           # tried in turn, then the file's start
+
+Frames = Iterator[tuple[Fraction, VideoFrame]]               # with their times in seconds
 
 
 def exact_s(time_s: float | Fraction) -> Fraction:
@@ -202,7 +206,7 @@ def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = Fal
         yield from frames
 
 
-def in_order(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[tuple[Fraction, VideoFrame]]:
+def in_order(frames: Iterable[VideoFrame], stream: VideoStream) -> Frames:
     """Frames with their own time stamps in seconds, strictly rising.
 
     A frame without a stamp follows the one before it; one that steps back in time is left out.
@@ -226,7 +230,7 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
                 opened: tuple[InputContainer, VideoStream] | None = None, *,
-                sparing: bool = False) -> Iterator[tuple[Fraction, VideoFrame]]:
+                sparing: bool = False) -> Frames:
     """Frames with their times since `zero_s`, from a key frame at or before `start_s` on.
 
     Starting points that a file offers can lie, so a seek counts only if a key frame comes of it that
@@ -247,34 +251,22 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):
                 break
-            frames = in_order(_decoded(container, stream, needed_s), stream)
+            frames = _read_on(container, stream, needed_s)
             key_s, key = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), (None, None))
             if key is not None and key.pts is not None and key_s - zero_s <= start_s:
                 yield key_s - zero_s, key
                 yield from ((time_s - zero_s, frame) for time_s, frame in frames)
                 return
     with open_video(path) as (container, stream):
-        yield from ((time_s - zero_s, frame)
-                    for time_s, frame in in_order(_decoded(container, stream, needed_s), stream))
+        yield from ((time_s - zero_s, frame) for time_s, frame in _read_on(container, stream, needed_s))
 
 
-def _decoded(container: InputContainer, stream: VideoStream, needed_s: Fraction | None) -> Iterator[VideoFrame]:
-    """Decodes from where the file is read; before an own time stamp only what other pictures are made from."""
-    if needed_s is None:
-        return decode_packets(read_packets(container, stream), stream)
-    return decode_packets(_spared_before(read_packets(container, stream), stream, needed_s), stream)
-
-
-def _spared_before(packets: Iterator[Packet], stream: VideoStream, needed_s: Fraction) -> Iterator[Packet]:
-    needed_s -= 1 / frame_rate(stream)   # the first half of an interlaced picture may be a packet of its own
-    stream.codec_context.open(strict=False)   # AV1's decoder would keep to what it is opened with
-    try:
-        for packet in packets:
-            early = packet.pts is not None and packet.pts * stream.time_base < needed_s
-            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-            yield packet
-    finally:
-        stream.codec_context.skip_frame = "DEFAULT"
+def _read_on(container: InputContainer, stream: VideoStream, needed_s: Fraction | None = None) -> Frames:
+    """Frames from where the file is read; before an own time stamp only such as others are made from."""
+    packets = read_packets(container, stream)
+    if needed_s is not None:   # the first half of an interlaced picture may be a packet of its own
+        packets = spared_before(packets, stream, needed_s - 1 / frame_rate(stream))
+    return in_order(decode_packets(packets, stream), stream)
 
 
 def seekable(container: InputContainer) -> bool:
@@ -301,7 +293,7 @@ def first_picture(path: str | os.PathLike) -> tuple[Fraction, Display]:
     """
     with open_video(path) as (container, stream):
         stream.thread_type = "SLICE"   # threads across frames would delay the first one
-        for time_s, frame in in_order(decode_packets(read_packets(container, stream), stream), stream):
+        for time_s, frame in _read_on(container, stream):
             return time_s, display_of(frame, stream)
     raise no_pictures(path)
 

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 
-from .media import no_pictures, open_video, sound_stream
+from .media import Frames, no_pictures, open_video, sound_stream
 from .probe import VideoInfo
 from .subtitles import Cue
 
@@ -165,8 +165,7 @@ class EncodedMp4(Mp4):
         self.seen_s = Fraction(0)
         self.times: list[int] = []   # see `before_showing`
 
-    def encode(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
-               last: bool) -> Iterator[VideoFrame | Packet]:
+    def encode(self, pictures: Frames, end_s: Fraction, last: bool) -> Iterator[VideoFrame | Packet]:
         """Encodes a piece, for `add`: gives its packets, before them its first picture unless there is a look already.
 
         May run in a thread of its own.
@@ -191,8 +190,7 @@ class EncodedMp4(Mp4):
                 packets = encoder.encode(None)
             yield from packets
 
-    def _timed(self, pictures: Iterator[tuple[Fraction, VideoFrame]], end_s: Fraction,
-               last: bool) -> Iterator[tuple[int, int, VideoFrame]]:
+    def _timed(self, pictures: Frames, end_s: Fraction, last: bool) -> Iterator[tuple[int, int, VideoFrame]]:
         """Pictures with when they are shown and until when, in ticks."""
         end, waiting = round(end_s / self.tick_s), None
         for at_s, frame in pictures:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice, takewhile
 
 from av.packet import Packet
@@ -50,6 +51,23 @@ def spared(packets: Iterable[Packet], stream: VideoStream, ticks: list[int]) -> 
             yield seen.packet
         dropping = needless
         around.leave(seen.packet)
+
+
+def spared_before(packets: Iterable[Packet], stream: VideoStream, time_s: Fraction) -> Iterator[Packet]:
+    """Gives all packets, and lets the decoder leave out pictures before a time that no other is made from.
+
+    Args:
+        packets: of any stream that is read from here on; some decoders leave out nothing.
+        time_s: own time stamp in seconds.
+    """
+    stream.codec_context.open(strict=False)   # AV1's decoder would keep to what it is opened with
+    try:
+        for packet in packets:
+            early = packet.pts is not None and packet.pts * stream.time_base < time_s
+            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+            yield packet
+    finally:
+        stream.codec_context.skip_frame = "DEFAULT"
 
 
 @dataclass(frozen=True)
