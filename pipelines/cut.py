@@ -155,10 +155,9 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     """Encodes several pieces at once, and writes their pictures and sound side by side."""
     total_s = sum(end - start for start, end in intervals)
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
-    cores = os.cpu_count() or 1
-    with _sources(info, min(len(intervals), AT_ONCE, cores)) as sources:
+    with _sources(info, min(len(intervals), AT_ONCE, os.cpu_count() or 1)) as sources:
         pieces = _Pieces(mp4, info, sources, aspect)
-        mp4.threads = _share(cores, sources.qsize())
+        mp4.threads = _share(sources.qsize())
         works = [partial(pieces.encode, interval, joined_s, interval == intervals[-1])
                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
         with closing(in_turn(works, sources.qsize(), HELD_BYTES, _bytes_of, pieces.stop)) as packets:
@@ -172,9 +171,9 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
     mp4.finish()
 
 
-def _share(cores: int, at_once: int) -> int:
+def _share(at_once: int) -> int:
     """Threads of each encoder and decoder: for all of them half as many again as cores, as x264 has it for one."""
-    return -(-3 * cores // (2 * at_once))
+    return -(-3 * (os.cpu_count() or 1) // (2 * at_once))
 
 
 def _bytes_of(item: VideoFrame | Packet) -> int:
@@ -249,7 +248,7 @@ def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
         if seekable(opened[0]):
             for more in range(number):
                 opened = files.enter_context(open_video(info.path)) if more else opened
-                opened[1].codec_context.thread_count = _share(os.cpu_count() or 1, number)
+                opened[1].codec_context.thread_count = _share(number)
                 sources.put(partial(frames_from, info.path, info.start_s, opened=opened))
         else:
             sources.put(_one_pass(info))
