@@ -181,11 +181,12 @@ def test_sound_keeps_up_with_the_pictures(tmp_path, film, monkeypatch):
 
     def add(self, item, plain=EncodedMp4.add):
         plain(self, item)
-        lags_s.append(float(self.seen_s - self.heard_s))
+        if isinstance(item, av.Packet):   # a first picture comes before them
+            lags_s.append(float(self.seen_s - self.heard_s))
 
     monkeypatch.setattr("pipelines.mp4.EncodedMp4.add", add)
     cut(film, [(0, 1), (1, 4)], tmp_path / "out.mp4")
-    assert len(lags_s) - 100 in (1, 2)   # a first picture comes before the packets, too
+    assert len(lags_s) == 100
     assert max(map(abs, lags_s)) < 0.2
 
 

@@ -27,3 +27,8 @@ def test_a_torchvision_that_has_the_names_elsewhere_is_asked_in_public(monkeypat
 
     monkeypatch.setattr(module.runpy, "run_path", gone)
     assert class_names()[281] == "tabby"
+
+
+def test_a_torchvision_that_is_not_found_as_a_file_is_asked_in_public(monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    assert class_names()[281] == "tabby"
