@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from common.build import build
     from common.files import make_folder
     from models.device import best_device
-    from pipelines.extract import parse_shard, stop_if_full, take_shard
+    from pipelines.features.extract import parse_shard, stop_if_full, take_shard
 
     files = take_shard(find_sounds(Path(args.sounds)), parse_shard(args.shard))
     out = make_folder(args.out)
@@ -82,7 +82,7 @@ def find_sounds(given: Path) -> list[Path]:
     Raises:
         InputError: no such place, no sound file, two of one name.
     """
-    from pipelines.sound_files import SUFFIXES
+    from pipelines.media.audio_files import SUFFIXES
 
     if given.is_file():
         return [given]
@@ -99,7 +99,7 @@ def find_sounds(given: Path) -> list[Path]:
 
 def is_whole(path: Path, width: int) -> bool:
     """Whether a feature file is there, readable and as wide."""
-    from datasets.features import read_matrix
+    from datasets.features.folder import read_matrix
 
     try:
         return read_matrix(path).shape[1] == width
@@ -117,7 +117,7 @@ def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
     import torch
 
     from common.files import write_npy
-    from pipelines.sound_files import read_clips
+    from pipelines.media.audio_files import read_clips
 
     clips, rows = read_clips(path, encoder.clip_len_s, encoder.rate_hz), []
     while part := list(islice(clips, max(batch, 1))):   # no more of a long file is in memory

@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
-from pipelines.sound_files import SUFFIXES, is_unified, write_wav
+from pipelines.media.audio_files import SUFFIXES, is_unified, write_wav
 
 ORIGINALS = "originals"
 COPY = re.compile(r"(\s*\(\d+\)|[\s_-]+copy(\s*\d+)?)$", re.IGNORECASE)
@@ -66,7 +66,7 @@ def read_ids(path: str | os.PathLike) -> dict[str, str]:
     if path.is_dir():
         ids = [p.stem for p in sorted(path.iterdir()) if p.is_file() and not p.name.startswith(".")]
     elif path.suffix.lower() in (".csv", ".tsv"):
-        from datasets.ratings import read_ratings
+        from datasets.preparation.ratings import read_ratings
         ids = [name for clip in read_ratings(path) for name in (clip.clip, clip.video)]
     elif path.is_file():
         ids = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
@@ -188,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from pipelines.extract import stop_if_full
+    from pipelines.features.extract import stop_if_full
 
     steps = plan(Path(args.folder), read_ids(args.ids) if args.ids else None)
     todo, stay = [s for s in steps if s.target], [s for s in steps if s.why]

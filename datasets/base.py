@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.errors import InputError
-
-from .source import FeatureSource
+from datasets.features.source import FeatureSource
 
 MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
 ABSENT = dict(qid=None, vid=None)   # the label of an item that is none: a process's part of a batch was empty

@@ -12,12 +12,12 @@ from nncore.dataset import DATASETS
 from torch import Tensor
 
 from common.errors import InputError
+from datasets.annotations.charades_sta import read_charades
+from datasets.annotations.qvhighlights import LabelFaults, positive_length, read_sound, refuse
+from datasets.eval.files import charades_scores
 
 from .base import FeatureDataset, outputs_by_item
-from .charades_sta_labels import read_charades
 from .eval import eval_charades
-from .eval.files import charades_scores
-from .labels import LabelFaults, positive_length, read_sound, refuse
 
 PUNCTUATION = ".,;:!?\"'"
 MAX_BEYOND_S = 10   # that a moment's end may lie after that of the features: some public ones do

@@ -6,10 +6,10 @@ import logging
 import os
 
 from common.errors import InputError
+from datasets.annotations.domains import domain_videos
+from datasets.annotations.qvhighlights import read_sound
 
 from .base import FeatureDataset, outputs_by_item
-from .domains_labels import domain_videos
-from .labels import read_sound
 
 
 class DomainDataset(FeatureDataset):

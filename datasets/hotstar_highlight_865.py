@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from nncore.dataset import DATASETS
 
-from .eval.clips import eval_by_video, eval_clips
+from datasets.eval.clips import eval_by_video, eval_clips
+
 from .qvhighlights import QVHighlights
 
 SEEDS = 20   # of random scores

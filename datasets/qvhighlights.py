@@ -10,10 +10,11 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
+from datasets.annotations.qvhighlights import MAX_SALIENCY, num_clips, positive_length, read_numbered_labels, read_sound
+from datasets.eval.baselines import oracle, random_floor
+
 from .base import FeatureDataset, outputs_by_item
 from .eval import eval_qvhighlights
-from .eval.floors import oracle, random_floor
-from .labels import MAX_SALIENCY, num_clips, positive_length, read_numbered_labels, read_sound
 
 MAX_PIECES = 8     # of a reordered video
 
@@ -23,7 +24,7 @@ class QVHighlights(FeatureDataset):
     """Queries over videos, with features read from disk (Lei et al., NeurIPS 2021, and its public files).
 
     Args:
-        label_path: JSON lines, see `datasets.labels.read_labels`.
+        label_path: JSON lines, see `datasets.annotations.qvhighlights.read_labels`.
         video_path, query_path, audio_path: see `FeatureDataset`.
         clip_len_s: seconds in a clip.
         reorder: for training on few videos: at every reading cut the video into pieces, never inside a

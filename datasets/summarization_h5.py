@@ -11,11 +11,11 @@ from nncore.parallel import DataContainer
 from torch.utils.data import Dataset
 
 from common.errors import InputError
+from datasets.annotations.summarization_h5 import SummarizedVideo, fold_names, read_summarized
+from datasets.eval.summaries import REDUCED, annotators
+from datasets.eval.summary import rank_correlation
 
 from .base import outputs_by_item
-from .eval.summaries import REDUCED, annotators
-from .eval.summary import rank_correlation
-from .summarization_labels import SummarizedVideo, fold_names, read_summarized
 
 TARGETS = ("ranks", "gtscore")
 

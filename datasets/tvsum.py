@@ -9,11 +9,12 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
+from datasets.annotations.domains import SPLITS, padded
+from datasets.annotations.tvsum import HIGHEST, LOWEST, read_tvsum
+from datasets.eval.files import tvsum_scores
+
 from .domains import DomainDataset
-from .domains_labels import SPLITS, padded
 from .eval import tvsum_top5_map
-from .eval.files import tvsum_scores
-from .tvsum_labels import HIGHEST, LOWEST, read_tvsum
 
 
 @DATASETS.register()
@@ -23,7 +24,7 @@ class TVSum(DomainDataset):
     Args:
         domain: BK BT DS FM GA MS PK PR VT or VU.
         split: `train` or `val`.
-        label_path: see `datasets.tvsum_labels.read_tvsum`.
+        label_path: see `datasets.annotations.tvsum.read_tvsum`.
         video_path, audio_path, query_path, query_key, clip_len_s, video_dims, normalize, cache: see
             `FeatureDataset`; a query's name is its video's.
         split_path: see `DomainDataset`.

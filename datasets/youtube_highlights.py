@@ -8,11 +8,12 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
+from datasets.annotations.domains import SPLITS
+from datasets.annotations.youtube_highlights import read_youtube
+from datasets.eval.files import youtube_scores
+
 from .domains import DomainDataset
-from .domains_labels import SPLITS
 from .eval import youtube_map
-from .eval.files import youtube_scores
-from .youtube_labels import read_youtube
 
 
 @DATASETS.register()

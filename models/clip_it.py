@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .blocks.attention import Attention
-from .blocks.dropout import Dropout
-from .blocks.encoder_layer import EncoderLayer
-from .blocks.frame_context import CHANNELS, FrameContext
+from models.blocks.attention import Attention
+from models.blocks.encoder_layer import EncoderLayer
+from models.blocks.frame_context import CHANNELS, FrameContext
+from models.cpu.dropout import Dropout
+
 from .distributed import world_mean, world_size, world_sum
 
 RELEVANCE_SCALE = 5   # cosines of ConSE points and sentences are a few tenths at most

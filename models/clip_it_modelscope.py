@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .blocks.position_embedding import sinusoids
+from models.blocks.position_embedding import sinusoids
 
 EPS = 1e-6   # of its layer norms
 

@@ -7,8 +7,7 @@ from nncore.nn import MODELS, xavier_init_
 from torch import Tensor
 
 from common.build import build
-
-from .blocks.linear import use_onednn
+from models.cpu.linear import use_onednn
 
 
 @MODELS.register()

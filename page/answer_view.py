@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from pipelines.chart import (
+from pipelines.export.charts import (
     LONG_TEXT,
     best_clip,
     chart_row,
@@ -23,15 +23,15 @@ from pipelines.chart import (
     text_colours,
     ticks,
 )
-from pipelines.report import Places
-from pipelines.summary import Summary, clock
+from pipelines.export.report import Places
+from pipelines.result import Summary, clock
 
-from .asking import Answer, Question
-from .catalogue import Model
-from .desks import Desk
 from .example import Example
 from .limits import EMPTY, Limits, shown_bytes, shown_time, too_large
+from .model_catalog import Model
+from .requests import Answer, Question
 from .service import Progress
+from .sessions import Desk
 
 KINDS = {".mp4": "The cut", ".json": "Scores and moments", ".html": "Report", ".csv": "Pieces as a table",
          ".edl": "Edit list (EDL)", ".otio": "Edit list (OpenTimelineIO)", ".srt": "Subtitles of the cut"}

@@ -8,12 +8,12 @@ from functools import wraps
 import gradio as gr
 
 from common.errors import InputError
-from pipelines.summary import Summary
+from pipelines.result import Summary
 
-from .asking import Answer, Question, read_question
-from .desks import Desk
+from .requests import Answer, Question, read_question
 from .service import Service
-from .workshop import Stopped
+from .sessions import Desk
+from .worker import Stopped
 
 
 def add_calls(service: Service) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipelines.probe import probe
-from pipelines.sample.labels import label_lines
-from pipelines.sample.make import render_one
-from pipelines.sample.plan import draw_scripts
-from pipelines.sample.script import Setting
-from pipelines.subtitles import Cue, read_subtitles
-from pipelines.summarizer import ROOT
-from pipelines.video import frames_at
+from common.paths import ROOT
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import Cue, read_subtitles
+from pipelines.media.video_reader import frames_at
+from sample_set.labels import label_lines
+from sample_set.make import render_one
+from sample_set.plan import draw_scripts
+from sample_set.script import Setting
 
 SET = ROOT / "data/sample"
 VIDEO = "sample_044"   # of the test videos, a cat and an astronaut

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvicorn
 
-from .catalogue import Catalogue, standard_models
 from .example import make_example
 from .limits import Limits
+from .model_catalog import Catalogue, standard_models
 from .server import build_app
 from .service import Service
 

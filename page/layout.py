@@ -11,16 +11,16 @@ import gradio as gr
 
 from common.errors import InputError
 
-from . import html
-from .asking import MOST_SHORTS, Question, read_question
-from .calls import add_calls
-from .desks import Desk
+from . import answer_view as html
+from .api import add_calls
+from .requests import MOST_SHORTS, Question, read_question
 from .service import Service
-from .workshop import Stopped
+from .sessions import Desk
+from .worker import Stopped
 
-HERE = Path(__file__).parent
-STYLE = (HERE / "style.css").read_text(encoding="utf-8")
-SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
+STATIC = Path(__file__).parent / "static"
+STYLE = (STATIC / "style.css").read_text(encoding="utf-8")
+SCRIPT = (STATIC / "page.js").read_text(encoding="utf-8")
 HEAD = '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
 TITLE = "Video Summary by Words"
 MODES = [("Summary: the best shots", "summary"), ("Moments, whole", "moments"), ("Shorts, a file each", "shorts")]

@@ -12,7 +12,7 @@ import av
 
 from common.errors import InputError
 from common.texts import check_texts
-from pipelines.probe import VideoInfo
+from pipelines.media.probe import VideoInfo
 
 NAME_BYTES = 120
 EMPTY = "This file is empty (0 bytes). Copy it again, then choose it anew"

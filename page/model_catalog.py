@@ -12,10 +12,11 @@ from pathlib import Path
 from common.build import nearest
 from common.config import load_config
 from common.errors import InputError
+from common.paths import ROOT
 from models.encoders import Encoders, build_encoders
 from models.encoders.weights import CLIP, CNN14, cache_folder
-from pipelines.importance import load_importance
-from pipelines.summarizer import BY_HEAD, DEFAULT_CONFIG, ROOT, Summarizer, build_summarizer
+from pipelines.scoring.importance import load_importance
+from pipelines.summarizer import BY_HEAD, DEFAULT_CONFIG, Summarizer, build_summarizer
 
 CLIP_CONFIG = ROOT / "configs/zeroshot/clip.py"
 SAMPLE_CONFIG = ROOT / "configs/sample/umt_sample.py"

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from common.errors import InputError
-from pipelines.encode import EncodedVideo
-from pipelines.outputs import Form, parse_aspect
-from pipelines.question import MODES, Shorts, parse_budget, parse_shorts
-from pipelines.subtitles import Cue
-from pipelines.summary import Summary
-from pipelines.trained import needs_text, takes_text
+from pipelines.export.writer import Form, parse_aspect
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
+from pipelines.options import MODES, Shorts, parse_budget, parse_shorts
+from pipelines.result import Summary
+from pipelines.scoring.model_inputs import needs_text, takes_text
 
-from .catalogue import Catalogue, Model
 from .limits import Limits
+from .model_catalog import Catalogue, Model
 
 MOST_SHORTS = 20
 LISTS = ("csv", "edl", "otio")   # edit lists that always come along

@@ -16,12 +16,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import InputError
-from pipelines.subtitles import read_subtitles
+from pipelines.media.subtitles import read_subtitles
 
-from .desks import Desk
+from .layout import HEAD, STYLE, build_view, theme
 from .limits import EMPTY, plain_name
 from .service import Service
-from .view import HEAD, STYLE, build_view, theme
+from .sessions import Desk
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 QUESTION_BYTES = 1_000_000   # of a call to gradio

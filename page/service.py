@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.errors import InputError
-from pipelines.encode import EncodedVideo
-from pipelines.subtitles import Cue
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
 
-from . import jobs
-from .asking import Answer, Question, ask, check_fit
-from .catalogue import Catalogue, Model
-from .desks import Desk, Desks
+from . import tasks as jobs
 from .example import Example
 from .limits import Limits, folder_video, folder_videos
-from .workshop import Stopped, Work, Workshop
+from .model_catalog import Catalogue, Model
+from .requests import Answer, Question, ask, check_fit
+from .sessions import Desk, Desks
+from .worker import Stopped, Work, Workshop
 
 LOOK_S = 0.1
 SWEEP_S = 30

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
-from pipelines.encode import EncodedVideo
-from pipelines.subtitles import Cue
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
 
 from .limits import plain_name
-from .workshop import Work
+from .worker import Work
 
 TOKEN_BYTES = 24
 PREFIX = "video-summary-page-"

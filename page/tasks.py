@@ -7,13 +7,13 @@ from pathlib import Path
 
 from common.errors import InputError
 from models.encoders import Encoders
-from pipelines.calm import Span
-from pipelines.encode import encode_video
-from pipelines.outputs import Form, write_outputs
-from pipelines.probe import probe
-from pipelines.question import Shorts
-from pipelines.subtitles import own_subtitles
-from pipelines.summary import Summary
+from pipelines.export.writer import Form, write_outputs
+from pipelines.features.encode import encode_video
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import own_subtitles
+from pipelines.options import Shorts
+from pipelines.result import Summary
+from pipelines.shots.boundaries import Span
 
 from .limits import Limits, check_film
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from pipelines.export.output_dir import stage
+from pipelines.export.writer import Form, earlier_files, file_names, write_outputs
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import own_subtitles, read_subtitles
 
-from .outputs import Form, earlier_files, file_names, write_outputs
-from .probe import probe
-from .question import Shorts
-from .staging import stage
-from .subtitles import own_subtitles, read_subtitles
+from .options import Shorts
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Worker:
         if info.lacking and not job.quiet:
             print(f"{info.path.name}: {info.lacking}; what is there is used", file=sys.stderr)
         if job.form.copy:
-            from .copy_cut import check_copy
+            from pipelines.editing.stream_copy import check_copy
             check_copy(info)
         cues = own_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
         inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]

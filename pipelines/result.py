@@ -15,17 +15,17 @@ import numpy as np
 
 from common.files import atomic_path, write_json
 from common.memory import give_back_memory, large_blocks_apart
+from pipelines.editing.reencode import cut
+from pipelines.editing.stream_copy import Run, copy_cut
+from pipelines.export.edit_lists import Piece
+from pipelines.export.writer import JOINED, short_name
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
+from pipelines.scoring.captions import Caption
+from pipelines.scoring.queries import Sentence
+from pipelines.scoring.relevance import Moment
 
-from .captions import Caption
-from .copy_cut import Run, copy_cut
-from .cut import cut
-from .edit_lists import Piece
-from .encode import EncodedVideo
-from .outputs import JOINED, short_name
-from .question import Shorts
-from .relevance import Moment
-from .sentences import Sentence
-from .subtitles import Cue
+from .options import Shorts
 
 TITLE_CHARACTERS = 80
 ZERO_SHOT = "zero-shot, no training"   # what scored, where no model did
@@ -164,7 +164,7 @@ class Summary:
     def keep_whole_shots(self) -> None:
         """Takes off what the chosen shots show of their neighbours, once and before they are cut; see `borders`."""
         if self.pieces_s is None:
-            from .borders import without_flashes
+            from pipelines.shots.trim import without_flashes
             started_s = time.perf_counter()
             reach_s = Fraction(self.video.clip_len_s) / 2 + Fraction(self.video.farthest_s)
             self.pieces_s = without_flashes(self.video.info, self.intervals_s, reach_s)
@@ -172,7 +172,7 @@ class Summary:
 
     def settle_shorts(self, wish: Shorts) -> None:
         """Moves the ends of shorts that were asked for without that to where shots begin and nobody speaks."""
-        from .shorts import settle
+        from pipelines.selection.shorts import settle
         best_first = sorted(self.intervals_s, key=lambda piece: -self.score_of(*piece))
         self.pieces_s = settle(self.video.info, best_first, wish, self.cues, self.video.clip_len_s)
 
@@ -198,7 +198,7 @@ class Summary:
 
     def save_report(self, path: str | os.PathLike) -> None:
         """Writes the page; it plays the cut when `save_video` has written it, by a relative address."""
-        from .report import report_html
+        from pipelines.export.report import report_html
         source = None if self.video_file is None else os.path.relpath(self.video_file, Path(path).parent)
         page = report_html(self, [] if source is None else [source])
         with atomic_path(path) as temporary:

@@ -24,18 +24,19 @@ from nncore.nn import MODELS
 from common.build import build, nearest
 from common.config import load_config
 from common.errors import InputError
+from common.paths import ROOT
 from common.texts import check_texts
 from models.checkpoint import load_checkpoint
 from models.device import best_device
 from models.encoders import Encoders, build_encoders
-
-from .cache import encode_cached
-from .captions import Caption, Captioner, build_captioner
-from .choose import Choice, Chooser, shots_by_looks
-from .encode import EncodedVideo, encode_video
-from .importance import embedded, importance, load_importance, trust
-from .question import Shorts, budget_share, check_budget, check_mode
-from .relevance import (
+from pipelines.features.cache import encode_cached
+from pipelines.features.encode import EncodedVideo, encode_video
+from pipelines.media.subtitles import Cue, own_subtitles
+from pipelines.scoring.captions import Caption, Captioner, build_captioner
+from pipelines.scoring.importance import embedded, importance, load_importance, trust
+from pipelines.scoring.model_inputs import check_asked, parts_read, reads_sentences
+from pipelines.scoring.queries import SUBTITLES, Sentence, asked, central, from_video
+from pipelines.scoring.relevance import (
     MAX_MOMENTS,
     SIGMA_CLIPS,
     UNRELATED,
@@ -49,13 +50,12 @@ from .relevance import (
     suppress,
     varies,
 )
-from .sentences import SUBTITLES, Sentence, asked, central, from_video
-from .subtitles import Cue, own_subtitles
-from .summary import ZERO_SHOT, Summary
-from .trained import check_asked, parts_read, reads_sentences
-from .windows import score_windows
+from pipelines.scoring.sliding_window import score_windows
+from pipelines.selection.selector import Choice, Chooser, shots_by_looks
 
-ROOT = Path(__file__).resolve().parents[1]
+from .options import Shorts, budget_share, check_budget, check_mode
+from .result import ZERO_SHOT, Summary
+
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
 WORDS_SHARE = 0.8   # of a clip's score when something is asked; the rest is what matters in the video
@@ -91,7 +91,7 @@ class Summarizer:
         window_clips: clips that the model was trained on.
         names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
         captioner: says what shots show when nothing is asked; None says nothing.
-        head: scores clips by their importance to people, see `pipelines.importance`: where there is no model, it
+        head: scores clips by their importance to people, see `pipelines.scoring.importance`: where there is no model, it
             decides as far as it may be trusted when nothing is asked, and weighs a little beside the words
             when something is. None takes what stands out from the rest.
     """

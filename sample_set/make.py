@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
-from pipelines.subtitles import Cue, write_srt
+from pipelines.media.subtitles import Cue, write_srt
 
 from .labels import label_lines
 from .plan import TRAIN_QUERIES, draw_scripts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chromium import launched
+from .chromium import launched
 
 
 @pytest.fixture(scope="module")

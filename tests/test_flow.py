@@ -11,7 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.paths import ROOT
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 MADE = (".git", ".venv", "data", "work_dirs", "__pycache__", ".*_cache")
 

@@ -5,16 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.paths import ROOT
 from tests.training.conftest import tiny  # noqa: F401  a fixture
 from tests.training.tiny import config
 from tools.shards_left import shards_left
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["run.sh", "test.sh", "run_slurm.sh", "sync_efs.sh", "audio/unify_audio_name.sh", "audio/extract_audio_feature.sh"]
 CONFIG = "configs/sample/umt_sample.py"
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
-from tests.slurm import ask, lacking, one_node
 from tests.training.conftest import tiny  # noqa: F401  a fixture
 from tests.training.tiny import config
 
-ROOT = Path(__file__).resolve().parents[1]
+from .slurm import ask, lacking, one_node
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600),
               pytest.mark.skipif(bool(lacking()), reason=f"this machine lacks {', '.join(lacking())}")]
 

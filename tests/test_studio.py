@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +16,9 @@ from models.encoders import CLIPText
 from models.encoders.bare_import import import_bare
 from tests.audio.test_unify import write_sound
 from tests.models.encoders.conftest import random_clip
+from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
 
-ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RAW = ("made_up_e00_00", "made_up_e00_01")   # clips that are there as files, not as features

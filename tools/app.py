@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def read_time(option: str, text: str) -> float:
     """Seconds of a time such as 90s, 30m or 3h; an InputError for anything else."""
-    from pipelines.question import parse_budget
+    from pipelines.options import parse_budget
     try:
         time = parse_budget(text)
     except InputError:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--videos {args.videos}: no such folder")
     listener = listen(args.host, args.port)
     print("loading ...", file=sys.stderr)
-    from page.start import serve
+    from page.launch import serve
     serve(listener, args.host, limits, args.videos, args.model, not args.no_example)
     return 0
 

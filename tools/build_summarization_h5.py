@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
+from common.paths import ROOT
 
 SHOWN = 5   # names of a list
 
@@ -57,12 +58,11 @@ def run(args: argparse.Namespace) -> None:
 
     from common.config import load_config
     from common.files import write_json
-    from datasets.summarization_labels import read_summarized
+    from datasets.annotations.summarization_h5 import read_summarized
     from models.encoders import build_encoders
-    from pipelines.summarization_h5 import build_h5, complete_h5
+    from pipelines.features.h5_builder import build_h5, complete_h5
 
-    root = Path(__file__).resolve().parents[1]
-    config = args.encoders if args.encoders.endswith(".py") else root / f"configs/_base_/encoders/{args.encoders}.py"
+    config = args.encoders if args.encoders.endswith(".py") else ROOT / f"configs/_base_/encoders/{args.encoders}.py"
     parts = load_config(config).encoders
     if args.complete:
         folds = split_of(list(read_summarized(args.complete, None, ())), args) if args.split else []
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
 def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[str]]]:
     """The folds to write, before the first video is encoded; none where none are wanted."""
     from common.build import nearest
-    from datasets.summarization_labels import disjoint_folds, read_folds
+    from datasets.annotations.summarization_h5 import disjoint_folds, read_folds
 
     if not args.split:
         return []
@@ -98,10 +98,10 @@ def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[
 
 def find_labelled(videos: str, labels: str) -> tuple[dict, dict[str, Path]]:
     """What people said of every video, and the files of those that are there; what is on one side alone is told."""
-    from datasets.summe_labels import read_summe
-    from datasets.tvsum_labels import read_released
-    from pipelines.extract import find_videos
-    from pipelines.summarization_h5 import Rated
+    from datasets.annotations.summe import read_summe
+    from datasets.annotations.tvsum import read_released
+    from pipelines.features.extract import find_videos
+    from pipelines.features.h5_builder import Rated
 
     if not Path(videos).is_dir():
         raise InputError(f"{videos}: no such folder of videos")

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--out {args.out}: is a folder; name a file, e.g. {Path(args.out) / 'metrics.json'}")
     options = {option: getattr(args, option) for option in BENCHMARKS[args.benchmark][1]}
     if args.benchmark == "summary":
-        from pipelines.selection import key_frames
+        from pipelines.selection.knapsack import key_frames
         options["select"] = key_frames
     scores = getattr(files, args.benchmark)(args.pred, args.label, **options)
     columns = dict(predictions=scores.metrics)

@@ -19,10 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.arguments import parse
+from common.cli import parse
 from common.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[1]
+from common.paths import ROOT
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -67,9 +66,16 @@ def extract(args: argparse.Namespace) -> int:
 
     from common.config import load_config
     from common.files import make_folder
-    from datasets.labels import read_labels
+    from datasets.annotations.qvhighlights import read_labels
     from models.encoders import build_encoders
-    from pipelines.extract import extract_queries, extract_videos, find_videos, is_done, parse_shard, take_shard
+    from pipelines.features.extract import (
+        extract_queries,
+        extract_videos,
+        find_videos,
+        is_done,
+        parse_shard,
+        take_shard,
+    )
 
     if not args.videos and not args.labels:
         raise InputError("nothing to extract; name videos, --labels or both")

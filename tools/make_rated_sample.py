@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from tqdm import tqdm
 
-    from datasets.rated_sample import make_rated_sample
+    from datasets.preparation.rated_sample import make_rated_sample
     try:
         table = make_rated_sample(args.out, args.episodes, args.clips, args.seed, partial(tqdm, unit="episode"))
     except InputError as err:

@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
-from pipelines.sample.make import make_sample
-from pipelines.sample.script import Setting
+from sample_set.make import make_sample
+from sample_set.script import Setting
 
 
 def _size_px(text: str) -> tuple[int, int]:

@@ -90,10 +90,10 @@ def take_states(browser, url: str, out: Path) -> None:
 def take(out: Path, everything: bool) -> None:
     from playwright.sync_api import sync_playwright
 
-    from page.catalogue import Catalogue, standard_models
     from page.example import make_example
+    from page.launch import running
+    from page.model_catalog import Catalogue, standard_models
     from page.service import Service
-    from page.start import running
     chromium = shutil.which("chromium")
     if chromium is None:
         raise InputError("chromium is not installed; apt-get install chromium")

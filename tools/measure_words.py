@@ -40,11 +40,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     from common.files import write_json
-    from datasets.labels import read_labels
-    from pipelines.extract import find_videos
-    from pipelines.subtitles import read_subtitles
+    from datasets.annotations.qvhighlights import read_labels
+    from pipelines.features.extract import find_videos
+    from pipelines.media.subtitles import read_subtitles
     from pipelines.summarizer import build_summarizer
-    from training.steering import steering
+    from training.query_sensitivity import steering
 
     labels = [label for path in args.labels for label in read_labels(path)]
     files = {path.stem: path for path in find_videos([args.videos])}

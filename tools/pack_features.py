@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def pack(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from datasets.packed import PackedFeatures, pack_folder
+    from datasets.features.pack import PackedFeatures, pack_folder
 
     for folder in args.folders:
         progress = partial(tqdm, desc=Path(folder).name)
@@ -56,8 +56,8 @@ def _rounding(made, folder: Path) -> str:
     """The largest error of a pack in float16, for the screen; "" where nothing was rounded."""
     import numpy as np
 
-    from datasets.features import read_matrix
-    from datasets.packed import feature_files
+    from datasets.features.folder import read_matrix
+    from datasets.features.pack import feature_files
 
     error = max(float(np.abs(made.read(name).astype(np.float32) - read_matrix(path, made.key)).max())
                 for name, path in feature_files(folder).items())
@@ -65,8 +65,8 @@ def _rounding(made, folder: Path) -> str:
 
 
 def check(args: argparse.Namespace) -> int:
-    from datasets.features import PACK_SUFFIX
-    from datasets.packed import PackedFeatures
+    from datasets.features.folder import PACK_SUFFIX
+    from datasets.features.pack import PackedFeatures
 
     faults = []
     for folder in args.folders:

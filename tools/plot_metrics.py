@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        from training.curves import compare_curves
+        from training.plots import compare_curves
 
         compare_curves(args.work_dirs, args.out, args.metric)
     except InputError as err:

@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from datasets.prepare import prepare
-    from datasets.ratings import read_ratings
+    from datasets.preparation.labels import prepare
+    from datasets.preparation.ratings import read_ratings
 
     clips = read_ratings(args.ratings)
     texts = spoken(clips, Path(args.subtitles)) if args.subtitles else {}
@@ -81,7 +81,7 @@ def folders(given: list[str]) -> dict[str, Path]:
 
 def spoken(clips: list, folder: Path) -> dict[str, str]:
     """What is said in every clip: its own subtitle file, or the part of its source video's."""
-    from pipelines.subtitles import read_subtitles
+    from pipelines.media.subtitles import read_subtitles
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of subtitles")

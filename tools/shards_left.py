@@ -44,8 +44,9 @@ def shards_left(shards: int, argv: Sequence[str]) -> dict[int, str]:
     Raises:
         InputError: a video, folder or label file that is not there.
     """
-    from pipelines.extract import find_videos, take_shard
-    from tools.extract_features import parse_args
+    from pipelines.features.extract import find_videos, take_shard
+
+    from .extract_features import parse_args
 
     args = parse_args(list(argv))
     if not args.videos and not args.labels:

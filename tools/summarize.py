@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.arguments import parse
+from common.cli import parse
 from common.errors import InputError
 
 OUTPUTS = ("summary.mp4", "summary.json", "report.html")
@@ -79,9 +79,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def read_job(args: argparse.Namespace):
     """Checks what is quick to check, before torch is loaded."""
     from common.texts import check_texts
-    from pipelines.job import Job
-    from pipelines.outputs import Form, parse_aspect, parse_exports
-    from pipelines.question import check_mode, parse_budget, parse_shorts
+    from pipelines.batch import Job
+    from pipelines.export.writer import Form, parse_aspect, parse_exports
+    from pipelines.options import check_mode, parse_budget, parse_shorts
     mode = check_mode(args.mode)
     if mode == "shorts" and args.budget is not None:
         raise InputError(f"--budget {args.budget} says nothing about shorts; say --count and --length")
@@ -103,7 +103,7 @@ def read_job(args: argparse.Namespace):
 
 def run(args: argparse.Namespace) -> int:
     """Works on every video; a failure of one of several is told and counted."""
-    from pipelines.job import Worker, folders_for
+    from pipelines.batch import Worker, folders_for
     job = read_job(args)
     folders = folders_for(args.videos, Path(args.out))
     worker, failed, many = Worker(job), [], len(args.videos) > 1
@@ -151,7 +151,7 @@ def machine_line(summary, names: list[str], out: Path, video: str) -> dict:
 
 
 def print_summary(summary, names: list[str], out: Path) -> None:
-    from pipelines.summary import clock
+    from pipelines.result import clock
     if summary.moments:
         print(f"{'moment':>17}  score  {'asked' if summary.texts else ''}".rstrip())
     for moment in summary.moments[:SHOWN_MOMENTS]:

@@ -11,9 +11,9 @@ from nncore.engine import Engine
 from torch.utils.data import Dataset
 
 from datasets.eval import eval_qvhighlights
-from datasets.features import read_array, read_matrix
+from datasets.features.folder import read_array, read_matrix
 from models.encoders import build_encoders
-from pipelines.relevance import find_moments, sentence_scores
+from pipelines.scoring.relevance import find_moments, sentence_scores
 
 from .evaluation import predict
 from .loaders import make_loader

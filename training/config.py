@@ -15,8 +15,8 @@ from common.build import nearest
 from common.errors import InputError
 
 from . import hooks  # noqa: F401  registers them
+from .config_schema import loader_faults, stage_faults, top_faults, validated
 from .loaders import OWN_KEYS
-from .values import loader_faults, stage_faults, top_faults, validated
 
 TOP_KEYS = {
     "model": "the model, built from MODELS",

@@ -15,22 +15,22 @@ import datasets
 from common.config import load_config
 from common.errors import InputError
 from common.files import make_folder, write_json
+from common.paths import ROOT
+from datasets.annotations.summarization_h5 import SummarizedVideo, read_folds, read_summarized
 from datasets.eval import rank_correlation
 from datasets.eval.summaries import annotators, eval_summaries, human_metrics, mean_metrics
-from datasets.summarization_labels import SummarizedVideo, read_folds, read_summarized
-from pipelines.selection import key_frames
+from pipelines.selection.knapsack import key_frames
 
 from .checkpoints import plain
 from .config import check_config
-from .fold_sentences import OWN, check_sentences, rescored
 from .launcher import launch
+from .rescoring import OWN, check_sentences, rescored
 
 RANDOM_SEEDS = 20
 RIDGE_LAMBDA = 0.02    # of the features' total variance
 RIDGE_ROWS = 5         # that features are averaged over
 RIDGE_ALIKE = 0.75     # share of the ridge's second row that comes from the frames alike, as in the shipped model
 METRICS = ("kendall", "spearman", "f1")
-ROOT = Path(__file__).resolve().parents[1]
 CODE = ("models/*.py", "models/blocks/*.py", "datasets/summarization_*.py", "training/launcher.py",
         "training/loaders.py", "training/hooks/*.py")   # a change in which may change what is trained
 

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from common.build import build
 from common.errors import InputError
 from models.blocks import PositionEmbedding
+from training.hooks.best_checkpoint_hook import watched
 
 from .checkpoints import random_state, set_random_state
-from .hooks.best_checkpoint_hook import watched
 from .loaders import collate
 
 REFUSALS = (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError, ZeroDivisionError)

@@ -26,19 +26,19 @@ from common.files import atomic_path, make_folder, write_json
 from common.memory import keep_freed_memory
 from models.checkpoint import load_checkpoint
 from models.encoders.base import cpu_has_bfloat16
+from training.hooks.best_checkpoint_hook import best, watched
 
+from .baselines import beside, format_table
 from .checkpoints import identity as identity_of
 from .checkpoints import read_resumable
 from .checkpoints import resume as resume_from
 from .config import config_faults
-from .curves import LOG, draw_curves
+from .config_schema import is_whole
+from .dry_run import build_model, trial_faults
 from .evaluation import collected
-from .floors import beside, format_table
 from .hooks import BestCheckpointHook, LastCheckpointHook, StepHook, StopTraining
-from .hooks.best_checkpoint_hook import best, watched
 from .loaders import build_loader
-from .trial import build_model, trial_faults
-from .values import is_whole
+from .plots import LOG, draw_curves
 
 SHOWN_FAULTS = 30
 WRITTEN = ("last.pth", "best.pth", "epoch_*.pth", "log.jsonl", "history.json", "metrics.json", "curves.png",

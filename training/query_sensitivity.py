@@ -8,12 +8,12 @@ from functools import cache
 import numpy as np
 
 from datasets.eval import eval_qvhighlights
-from datasets.eval.floors import random_floor
-from pipelines.encode import EncodedVideo
-from pipelines.subtitles import Cue
+from datasets.eval.baselines import random_floor
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
 from pipelines.summarizer import Summarizer
 
-from .floors import SHUFFLES, other_videos
+from .baselines import SHUFFLES, other_videos
 
 SHOWN = {"MR-full-R1@0.5": "R1@0.5", "MR-full-R1@0.7": "R1@0.7", "MR-full-mAP": "mAP"}
 RANDOM_SEEDS = 20

@@ -13,13 +13,13 @@ from nncore.nn import MODELS
 from common.build import build, nearest
 from common.config import load_config
 from common.errors import InputError
-from datasets.summarization_labels import SummarizedVideo
+from datasets.annotations.summarization_h5 import SummarizedVideo
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
 from models.encoders.base import unit_rows
-from pipelines.captions import BLANK, UNNAMED, VocabularyCaptioner
-from pipelines.importance import embedded
-from pipelines.shots import change_points, shots_from_points
+from pipelines.scoring.captions import BLANK, UNNAMED, VocabularyCaptioner
+from pipelines.scoring.importance import embedded
+from pipelines.shots.segmentation import change_points, shots_from_points
 
 OWN = "own"
 SENTENCES = dict(own="the video's own", other="those of the next video of the fold, which tell nothing of it",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import InputError
 
-from .labels import is_name, refuse
+from .qvhighlights import is_name, refuse
 
 
 def read_charades(path: str | os.PathLike) -> list[tuple[int, dict]]:

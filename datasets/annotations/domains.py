@@ -9,7 +9,7 @@ from pathlib import Path
 from common.build import nearest
 from common.errors import InputError
 
-SPLITS = Path(__file__).parent / "splits"
+SPLITS = Path(__file__).parents[1] / "splits"
 SHORT = 3   # letters of gym, par, ska, ski and sur
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from common.errors import InputError
 
-from .domains_labels import read_json
-from .labels import num_clips, refuse
+from .domains import read_json
+from .qvhighlights import num_clips, refuse
 
 LOWEST, HIGHEST = 1, 5
 RELEASED = (".mat", ".tsv")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .domains_labels import read_json
-from .labels import refuse
+from .domains import read_json
+from .qvhighlights import refuse
 
 
 def read_youtube(path: str | os.PathLike) -> dict[str, list[float]]:

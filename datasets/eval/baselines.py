@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..labels import num_clips
+from datasets.annotations.qvhighlights import num_clips
+
 from .qvhighlights import CLIP_LEN_S, MAX_PREDICTIONS, eval_qvhighlights
 
 

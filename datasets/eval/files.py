@@ -11,15 +11,15 @@ import numpy as np
 
 from common.build import nearest
 from common.errors import InputError
+from datasets.annotations.charades_sta import read_charades
+from datasets.annotations.domains import SPLITS, domain_videos, padded
+from datasets.annotations.qvhighlights import positive_length, read_jsonl, read_labels, refuse
+from datasets.annotations.summarization_h5 import fold_names, read_folds, read_summarized
+from datasets.annotations.tvsum import read_tvsum
+from datasets.annotations.youtube_highlights import read_youtube
 
-from ..charades_sta_labels import read_charades
-from ..domains_labels import SPLITS, domain_videos, padded
-from ..labels import positive_length, read_jsonl, read_labels, refuse
-from ..summarization_labels import fold_names, read_folds, read_summarized
-from ..tvsum_labels import read_tvsum
-from ..youtube_labels import read_youtube
+from .baselines import oracle, random_floor
 from .charades import eval_charades
-from .floors import oracle, random_floor
 from .qvhighlights import eval_qvhighlights
 from .score_files import read_scores
 from .summaries import Select, eval_summaries, human_metrics, mean_metrics, oracle_metrics, random_metrics

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import InputError
+from datasets.annotations.qvhighlights import num_clips
 
-from ..labels import num_clips
 from .checks import ANY_WIDTH, all_or_none, match, numbers, positive
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.build import nearest
-
-from ..labels import read_jsonl, refuse
+from datasets.annotations.qvhighlights import read_jsonl, refuse
 
 NAMES = ("vid", "video")
 VALUES = ("scores", "pred_saliency_scores")   # the second as tools/launch.py --dump writes

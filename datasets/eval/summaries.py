@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from common.errors import InputError
+from datasets.annotations.summarization_h5 import SummarizedVideo
 
-from ..summarization_labels import SummarizedVideo
 from .summary import f_score, rank_correlation
 
 REDUCED = ("avg", "max")   # over users, as on TVSum and as on SumMe
 Scores = Mapping[str, np.ndarray]
 Videos = Mapping[str, SummarizedVideo]
-Select = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]   # as `pipelines.selection.key_frames`
+Select = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]   # such as `key_frames`
 
 
 def eval_summaries(scores: Scores, videos: Videos, select: Select) -> dict[str, dict[str, float]]:

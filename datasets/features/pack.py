@@ -14,9 +14,9 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
+from datasets.annotations.qvhighlights import refuse
 
-from .features import DTYPES, PACK_SUFFIX, read_matrix, stored_dtype
-from .labels import refuse
+from .folder import DTYPES, PACK_SUFFIX, read_matrix, stored_dtype
 
 VERSION = 1
 DATA, INDEX = "data.npy", "index.json"

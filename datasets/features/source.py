@@ -9,8 +9,8 @@ import numpy as np
 
 from common.errors import InputError
 
-from .features import PACK_SUFFIX, read_matrix
-from .packed import PackedFeatures
+from .folder import PACK_SUFFIX, read_matrix
+from .pack import PackedFeatures
 
 
 class FeatureSource:

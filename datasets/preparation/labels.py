@@ -13,9 +13,9 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_npy
+from datasets.annotations.qvhighlights import num_clips, refuse
+from datasets.features.folder import read_matrix
 
-from .features import read_matrix
-from .labels import num_clips, refuse
 from .ratings import HIGHEST, LOWEST, POSITIVE_OVER, RatedClip, describe, make_label, split_by_video
 
 MAX_ROWS_OFF = 2   # that a clip's features may be longer or shorter than the clip

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-
-from .labels import MAX_SALIENCY, is_name, num_clips, refuse
+from datasets.annotations.qvhighlights import MAX_SALIENCY, is_name, num_clips, refuse
 
 LOWEST, HIGHEST = 1, 5
 POSITIVE_OVER = 3

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .dropout import Dropout, drop
+from models.cpu.dropout import Dropout, drop
 
 
 @MODELS.register()

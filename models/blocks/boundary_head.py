@@ -9,8 +9,8 @@ from nncore.nn import LOSSES, MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
+from models.distributed import world_mean, world_size
 
-from ..distributed import world_mean, world_size
 from .saliency_head import _has
 
 

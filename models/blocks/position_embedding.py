@@ -9,7 +9,7 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from .dropout import Dropout
+from models.cpu.dropout import Dropout
 
 
 @MODELS.register()

@@ -7,8 +7,7 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-
-from .dropout import Dropout
+from models.cpu.dropout import Dropout
 
 NO_TEXT_TOKENS = 10   # how many zero tokens stand in for a text that was not given
 

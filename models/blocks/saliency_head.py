@@ -7,8 +7,7 @@ from nncore.nn import LOSSES, MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-
-from ..distributed import world_max, world_mean, world_size
+from models.distributed import world_max, world_mean, world_size
 
 
 @MODELS.register()

@@ -7,7 +7,7 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from ..distributed import world_size, world_sum
+from models.distributed import world_size, world_sum
 
 MIN_DEVIATION = 1e-4
 

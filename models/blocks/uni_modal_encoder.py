@@ -8,8 +8,8 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
+from models.cpu.dropout import Dropout
 
-from .dropout import Dropout
 from .standardize import Standardize
 
 

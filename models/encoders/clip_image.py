@@ -9,6 +9,8 @@ import torch
 from nncore.nn import MODELS
 from torch import Tensor
 
+from models.cpu.half_vit import HalfViT
+
 from .base import (
     TextEncoder,
     VisualEncoder,
@@ -21,7 +23,6 @@ from .base import (
 )
 from .class_names import class_names
 from .clip_network import load_clip, short_name
-from .half_vit import HalfViT
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)   # of red, green and blue in CLIP's training pictures, on 0-1
 LOGIT_SCALE = 100.0   # to which CLIP's training clips its temperature

@@ -9,10 +9,10 @@ from nncore.nn import MODELS
 from torch import Tensor
 
 from common.errors import InputError
+from models.cpu.fuse import fuse_norms
 
 from .bare_import import import_bare
 from .base import AudioEncoder, check_clips
-from .fuse import fuse_norms
 from .log_mel_statistics import HIGH_HZ, HOP, LOW_HZ, MELS, WINDOW
 from .weights import CNN14, fetch, load_state, read_weights
 

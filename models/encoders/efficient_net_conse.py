@@ -14,6 +14,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.files import atomic_path
+from models.cpu.fuse import fuse_norms
 
 from .base import (
     TextEncoder,
@@ -24,7 +25,6 @@ from .base import (
     unit_rows,
 )
 from .class_names import class_names
-from .fuse import fuse_norms
 from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
 from .mini_lm_text import MiniLMText
 from .weights import cache_folder, find_in_package, load_state, read_weights

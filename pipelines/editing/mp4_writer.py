@@ -20,10 +20,9 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from common.errors import InputError
-
-from .media import Frames, no_pictures, open_video, sound_stream
-from .probe import VideoInfo
-from .subtitles import Cue
+from pipelines.media.container import Frames, no_pictures, open_video, sound_stream
+from pipelines.media.probe import VideoInfo
+from pipelines.media.subtitles import Cue
 
 AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 AAC_BITS_PER_S = dict(mono=128_000, stereo=192_000)

@@ -22,11 +22,9 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
-
-from .audio import read_samples
-from .crop import Camera, plan_camera
-from .fields import progressive
-from .media import (
+from pipelines.interleave import in_turn
+from pipelines.media.audio_reader import read_samples
+from pipelines.media.container import (
     Display,
     Frames,
     exact_s,
@@ -37,10 +35,12 @@ from .media import (
     seekable,
     to_yuv420p,
 )
-from .mp4 import Chapter, EncodedMp4
-from .probe import VideoInfo, probe
-from .subtitles import Cue, cut_cues
-from .turns import in_turn
+from pipelines.media.deinterlace import progressive
+from pipelines.media.probe import VideoInfo, probe
+from pipelines.media.subtitles import Cue, cut_cues
+
+from .mp4_writer import Chapter, EncodedMp4
+from .reframe import Camera, plan_camera
 
 FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
 LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long is a still

@@ -17,8 +17,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from .calm import HARD, SMALL_PX, cut_places
-from .media import Display, Frames, to_rgb
+from pipelines.media.container import Display, Frames, to_rgb
+from pipelines.shots.boundaries import HARD, SMALL_PX, cut_places
 
 SHORT_SIDE_PX = 72       # saliency is measured at this size
 SAMPLES_PER_S = 4

@@ -16,12 +16,12 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 from common.files import atomic_path
+from pipelines.media.container import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
+from pipelines.media.probe import VideoInfo
+from pipelines.media.subtitles import Cue, cut_cues
 
-from .cut import Interval, chapters, check_output, checked, known, reporting, sound_of
-from .media import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
-from .mp4 import Mp4, before_showing
-from .probe import VideoInfo
-from .subtitles import Cue, cut_cues
+from .mp4_writer import Mp4, before_showing
+from .reencode import Interval, chapters, check_output, checked, known, reporting, sound_of
 
 COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
 LEAST_SHARE = Fraction(1, 2)   # of a short is the piece's, or it is left out
@@ -75,7 +75,7 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
         intervals_s: [start, end) in seconds from the first picture, ascending and apart.
 
     Raises:
-        InputError: as `pipelines.cut.cut` and `check_copy`; or an edit list hides pictures in the middle.
+        InputError: as `pipelines.editing.reencode.cut` and `check_copy`; or an edit list hides pictures in the middle.
     """
     info = known(path)
     intervals = checked(info, intervals_s)
@@ -146,10 +146,10 @@ def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[Run], out: str 
         path: of a video, or what `probe` said of it.
         runs: from `plan_copy`.
         out: the mp4, which appears whole or not at all.
-        progress: as for `pipelines.cut.cut`; so are `titles` and `cues`.
+        progress: as for `pipelines.editing.reencode.cut`; so are `titles` and `cues`.
 
     Raises:
-        InputError: as `pipelines.cut.cut` and `check_copy`.
+        InputError: as `pipelines.editing.reencode.cut` and `check_copy`.
     """
     info, out = known(path), Path(out).absolute()
     check_copy(info)
@@ -186,7 +186,7 @@ def decoding_times(shown: Sequence[int], step: int) -> Iterator[int]:
     """When packets are decoded: times that rise, none after its packet is shown.
 
     Containers do not always know (Matroska stores no such times), and across a join they would step back;
-    see `pipelines.mp4.before_showing`.
+    see `pipelines.editing.mp4_writer.before_showing`.
 
     Args:
         shown: when each is shown, in ticks, in the order of storage; all differ.

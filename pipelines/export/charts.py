@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from .relevance import Moment
-from .summary import ZERO_SHOT, Summary, clock
+from pipelines.result import ZERO_SHOT, Summary, clock
+from pipelines.scoring.relevance import Moment
 
 COLOURS = 6            # --c0 .. --c5 of the page
 FILM_IMAGES = 14

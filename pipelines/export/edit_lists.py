@@ -15,8 +15,7 @@ import opentimelineio as otio
 from opentimelineio.opentime import RationalTime, TimeRange
 
 from common.files import atomic_path
-
-from .probe import VideoInfo
+from pipelines.media.probe import VideoInfo
 
 WHOLE_RATES = (24, 25, 30, 50, 60)
 MOST_EVENTS = 999     # an EDL numbers its events with three digits

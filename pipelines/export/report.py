@@ -8,7 +8,12 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from .chart import (
+from pipelines.media.subtitles import Cue, cut_cues
+from pipelines.result import ZERO_SHOT, Summary, clock, readable
+from pipelines.scoring.queries import SUBTITLES
+from pipelines.scoring.relevance import Moment
+
+from .charts import (
     LONG_TEXT,
     best_clip,
     chart_row,
@@ -22,12 +27,8 @@ from .chart import (
     text_colours,
     ticks,
 )
-from .relevance import Moment
-from .sentences import SUBTITLES
-from .subtitles import Cue, cut_cues
-from .summary import ZERO_SHOT, Summary, clock, readable
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).parent / "templates/report.html"
 PREVIEWS = 96          # the most small pictures for pointing at the curve
 MOST_LINES = 4000      # of subtitles; some five hours of talk
 MODES = dict(summary="the best shots within the budget", moments="whole moments within the budget",

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import atomic_path
-
-from .question import Shorts
+from pipelines.options import Shorts
 
 JOINED = "summary.mp4"      # the file of all pieces
 PAGE, DATA = "report.html", "summary.json"
@@ -90,7 +89,7 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
     """Writes everything into a folder; what `form` says of copying is then true of the summary too.
 
     Args:
-        summary: a `pipelines.summary.Summary`.
+        summary: a `pipelines.result.Summary`.
         folder: that exists.
         progress: True draws a bar on stderr; a function is called with the share of the current file that is done.
         called: what the files call the video, from then on `summary` too; None for its path.
@@ -133,7 +132,7 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
 
 def _plan_copies(summary) -> None:
     """Replaces the pieces by those that copying really keeps."""
-    from .copy_cut import kept_intervals, plan_copy
+    from pipelines.editing.stream_copy import kept_intervals, plan_copy
     info = summary.video.info
     runs = _copied_shorts(summary) if summary.mode == "shorts" else plan_copy(info, summary.intervals_s)
     summary.pieces_s = kept_intervals(info, runs)
@@ -143,7 +142,7 @@ def _plan_copies(summary) -> None:
 
 def _copied_shorts(summary) -> list:
     """Runs of the shorts that copying can make, ascending, apart and of the lengths asked for; the best goes first."""
-    from .copy_cut import kept_intervals, plan_short
+    from pipelines.editing.stream_copy import kept_intervals, plan_short
     info, wish, placed = summary.video.info, summary.wish, []
     lengths_s = (Fraction(0), 2 * info.duration_s)
     if wish is not None:
@@ -169,7 +168,7 @@ def _write_cuts(summary, folder: Path, progress: bool | Callable[[float], None])
 
 def _write_subtitles(summary, folder: Path) -> list[str]:
     """A .srt beside every file in which something is said, under its name, so that players find it."""
-    from .subtitles import cut_cues, write_srt
+    from pipelines.media.subtitles import cut_cues, write_srt
     names = []
     for name, intervals in summary.in_files:
         cues = cut_cues(summary.cues, intervals)

@@ -18,9 +18,9 @@ from common.files import make_folder, remove_leftovers
 from models.encoders import Encoders
 from models.encoders.base import cpu_has_bfloat16
 from models.encoders.weights import checksum
+from pipelines.media.video_reader import check_sampling, probe
 
 from .encode import FEATURE_VERSION, EncodedVideo, encode_video
-from .video import check_sampling, probe
 
 KEY_CHARACTERS = 32
 SETTING = (int, float, str, tuple, list, dict)

@@ -29,11 +29,10 @@ from common.files import atomic_path
 from common.memory import give_back_memory
 from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder, num_clips
-
-from .audio import audio_clips
-from .hardware import find_device
-from .overlap import batches, ordered_map, workers
-from .video import Reading, VideoInfo, check_sampling, frames_at, probe
+from pipelines.media.audio_reader import audio_clips
+from pipelines.media.hwaccel import find_device
+from pipelines.media.video_reader import Reading, VideoInfo, check_sampling, frames_at, probe
+from pipelines.parallel import batches, ordered_map, workers
 
 BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side

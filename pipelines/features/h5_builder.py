@@ -19,11 +19,11 @@ from models.device import device_of
 from models.encoders import Encoders
 from models.encoders.base import unit_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
+from pipelines.media.video_reader import probe
+from pipelines.selection.knapsack import key_frames
+from pipelines.shots.segmentation import change_points, shots_from_points
 
 from .encode import encode_video
-from .selection import key_frames
-from .shots import change_points, shots_from_points
-from .video import probe
 
 LOWEST, HIGHEST = 1, 5               # of TVSum's scores
 LEAST_SLACK_S, SLACK = 2, 0.02       # by which lengths may differ: containers round, encoders pad

@@ -14,8 +14,8 @@ from common.errors import InputError
 from common.files import atomic_path
 from models.encoders.base import num_clips
 
-from .audio import read_samples
-from .media import open_container, sound_stream
+from .audio_reader import read_samples
+from .container import open_container, sound_stream
 
 RATE_HZ = 32000   # of the sound that PANNs was trained on
 SUFFIXES = frozenset(   # of files that hold sound

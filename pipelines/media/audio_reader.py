@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 
-from .media import decode_packets, first_picture, open_container, read_packets, reading, seek, sound_stream
+from .container import decode_packets, first_picture, open_container, read_packets, reading, seek, sound_stream
 
 JUMP_S = Fraction(3, 100)      # time stamps off by more than this are a gap or an overlap, not rounding
 EARLIER_S = (1, 10, 60)        # before the first sample that counts; a seek that comes too late is made anew
@@ -89,7 +89,7 @@ def read_samples(path: Path, zero_s: Fraction, from_s: Fraction, rate_hz: int, l
         from_s: where to begin, counted from there.
         rate_hz: sampling rate to convert to.
         layout: `mono` or `stereo`.
-        opened: of `open_container`, as for `pipelines.media.frames_from`.
+        opened: of `open_container`, as for `pipelines.media.container.frames_from`.
 
     Yields:
         (channels, n) float32 without a break; where nothing was recorded, zeros. It ends where the

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from common.errors import InputError
 from common.memory import give_back_memory
 
-from .sparing import spared_before
+from .frame_skipping import spared_before
 
 PICTURE_FORMATS = ("image2", "_pipe", "ico", "fits")         # single pictures, as FFmpeg names their formats
 PICTURE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # single pictures in an mp4's clothes
@@ -94,7 +94,7 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
     """Opens a media file for reading.
 
     Args:
-        device: hardware that decodes its pictures, see `pipelines.hardware`; None for the processor.
+        device: hardware that decodes its pictures, see `pipelines.media.hwaccel`; None for the processor.
 
     Raises:
         InputError: no such file, a folder, no file at all, empty, not to be read, or not media.

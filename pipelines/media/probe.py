@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 
-from .media import (
+from .container import (
     Display,
     decode_packets,
     display_of,

@@ -16,7 +16,7 @@ from av.subtitles.subtitle import AssSubtitle
 from common.errors import InputError
 from common.files import atomic_path
 
-from .media import decode_packets, first_picture, open_container, read_packets
+from .container import decode_packets, first_picture, open_container, read_packets
 
 CLOCK = r"((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
 TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\d)")   # what follows is where on the picture it stands

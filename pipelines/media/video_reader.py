@@ -14,9 +14,9 @@ from av.video.frame import VideoFrame
 
 from common.build import nearest
 from common.errors import InputError
+from pipelines.editing.reencode import cut
 
-from .cut import cut
-from .media import (
+from .container import (
     decode_packets,
     exact_s,
     first_picture,
@@ -26,8 +26,8 @@ from .media import (
     read_packets,
     to_rgb,
 )
+from .frame_skipping import FRESH_STARTS, spared
 from .probe import VideoInfo, probe
-from .sparing import FRESH_STARTS, spared
 
 __all__ = ["SAMPLINGS", "Reading", "VideoInfo", "check_sampling", "cut", "frames_at", "probe"]
 

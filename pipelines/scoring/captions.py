@@ -15,9 +15,8 @@ from common.errors import InputError
 from models.device import best_device
 from models.encoders import Encoders
 from models.encoders.weights import CACHE_VARIABLE, cache_folder
-
-from .encode import EncodedVideo
-from .video import frames_at
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.video_reader import frames_at
 
 SECOND = 0.5     # a second name is told when it is at least so likely as the first
 UNSURE = 0.5     # below this likelihood a caption says that it guesses

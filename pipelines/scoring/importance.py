@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,14 +13,13 @@ from nncore.nn import MODELS
 from common.build import build
 from common.config import load_config
 from common.errors import InputError
+from common.paths import ROOT
 from models.checkpoint import load_checkpoint
 from models.device import best_device, brought
 from models.encoders import Encoders
 from models.encoders.base import unit_rows
+from pipelines.features.encode import EncodedVideo
 
-from .encode import EncodedVideo
-
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs/tvsum/clip_it_offline_all.py"
 CHECKPOINT = ROOT / "checkpoints/clip_it_tvsum.safetensors"
 SELF_LIKE_KNOWN, SELF_LIKE_UNKNOWN = 0.79, 0.83   # see `trust`

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.encoders.base import unit_rows
+from pipelines.media.subtitles import Cue
 
 from .captions import BLANK, UNNAMED, Caption
 from .relevance import likeness_by_clip
-from .subtitles import Cue
 
 ASKED, SUBTITLES, CAPTIONS = "asked", "subtitles", "captions"
 MOST = 48   # sentences of a video's own; more lines are joined to so many passages, of more captions so many are taken

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from models.encoders.base import unit_rows
-
-from .subtitles import Cue
+from pipelines.media.subtitles import Cue
 
 SIGMA_CLIPS = 1.0        # spread of the smoothing over time
 NEIGHBOURS = 5           # how many other clips a clip is compared with

@@ -10,8 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from common.errors import InputError
-
-from .question import check_budget
+from pipelines.options import check_budget
 
 
 def knapsack(values: np.ndarray, sizes: np.ndarray, capacity: int) -> np.ndarray:

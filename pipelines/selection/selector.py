@@ -9,15 +9,15 @@ from fractions import Fraction
 import numpy as np
 
 from models.encoders.base import unit_rows
+from pipelines.features.encode import EncodedVideo
+from pipelines.media.subtitles import Cue
+from pipelines.options import Shorts
+from pipelines.scoring.relevance import Moment
+from pipelines.shots.boundaries import Span
+from pipelines.shots.segmentation import change_points, refine_shots, shots_from_points
 
-from .calm import Span
-from .encode import EncodedVideo
-from .question import Shorts
-from .relevance import Moment
-from .selection import choose_moments, choose_shots, cut_weights
+from .knapsack import choose_moments, choose_shots, cut_weights
 from .shorts import best_pieces, settle
-from .shots import change_points, refine_shots, shots_from_points
-from .subtitles import Cue
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from .calm import Span, calm_spans, hard_cuts
-from .probe import VideoInfo
-from .question import Shorts
-from .subtitles import Cue
+from pipelines.media.probe import VideoInfo
+from pipelines.media.subtitles import Cue
+from pipelines.options import Shorts
+from pipelines.shots.boundaries import Span, calm_spans, hard_cuts
 
 REACH_S = Fraction(5)         # an end moves at most so far
 INSIDE_S = Fraction(5)        # and rather so much farther than to the inside of a shot

@@ -9,10 +9,10 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from .audio import read_samples
-from .media import frames_from
-from .probe import VideoInfo
-from .subtitles import Cue
+from pipelines.media.audio_reader import read_samples
+from pipelines.media.container import frames_from
+from pipelines.media.probe import VideoInfo
+from pipelines.media.subtitles import Cue
 
 Span = tuple[Fraction, Fraction]
 
@@ -36,7 +36,7 @@ def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
     detectors do; `cut_places` tells which differences are cuts.
 
     Args:
-        opened: see `pipelines.media.frames_from`.
+        opened: see `pipelines.media.container.frames_from`.
 
     Returns:
         Seconds from the first picture, ascending; none where shots change softly or not at all.

@@ -17,7 +17,7 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
 
     Chooses the shots within which the features vary least. With m change points the objective is the
     scatter inside the segments over T, plus a penalty of `vmax * m / (2 T) * (log(T / m) + 1)`.
-    `pipelines.kts` finds the exact optimum, without the table of T * T * max_change_points steps.
+    `pipelines.shots.kts` finds the exact optimum, without the table of T * T * max_change_points steps.
 
     Args:
         features: (T, C), rows of unit norm.

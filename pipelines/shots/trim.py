@@ -12,9 +12,10 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from .calm import Span, hard_cuts
-from .media import frame_rate, open_video, read_packets, seek
-from .probe import VideoInfo
+from pipelines.media.container import frame_rate, open_video, read_packets, seek
+from pipelines.media.probe import VideoInfo
+
+from .boundaries import Span, hard_cuts
 
 BEFORE = 4, Fraction(1, 2)    # pictures, and seconds: looked at before what may be a cut, to know what usually changes,
 BEHIND = 2, Fraction(1, 4)    # and behind it, to see that it stands alone

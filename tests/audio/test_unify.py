@@ -6,7 +6,6 @@ import tracemalloc
 import unicodedata
 import wave
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -15,10 +14,9 @@ import pytest
 from audio.extract_audio_feature import main as extract
 from audio.unify_audio_name import clean_name, kept, main
 from models.encoders.base import AudioEncoder
-from pipelines import sound_files
-from pipelines.sound_files import is_unified, read_clips, write_wav
-
-ROOT = Path(__file__).resolve().parents[2]
+from pipelines.media import audio_files as sound_files
+from pipelines.media.audio_files import is_unified, read_clips, write_wav
+from tests.paths import ROOT
 
 
 @contextlib.contextmanager

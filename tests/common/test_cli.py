@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from common.arguments import parse
+from common.cli import parse
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 GIVEN_BACK = """
 from pathlib import Path
 import torch

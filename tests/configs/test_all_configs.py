@@ -14,15 +14,16 @@ import datasets
 import models.encoders  # noqa: F401  registers them
 from common.build import build
 from common.config import load_config
+from common.paths import CONFIGS
+from tests.paths import SHARED
 from training.config import check_config
+from training.dry_run import trial_faults
 from training.loaders import build_loader
-from training.trial import trial_faults
 
-ROOT = Path(__file__).resolve().parents[2] / "configs"
-LEAVES = sorted(p for p in ROOT.rglob("*.py") if "_base_" not in p.parts)
+LEAVES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
 UMT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type == "UMT"]
 CLIP_IT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type.startswith("CLIPIt")]
-ONE_SAMPLE = ROOT.parents[1] / "shared" / "data" / "qvhighlights" / "one_sample"
+ONE_SAMPLE = SHARED / "data" / "qvhighlights" / "one_sample"
 PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_pretrain_100e_asr",
              "qvhighlights/umt_base_finetune_200e_qvhighlights",
              *(f"tvsum/umt_small_500e_tvsum_{d}" for d in "bk bt ds fm ga ms pk pr vt vu".split()),
@@ -32,11 +33,11 @@ PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_p
 
 
 def test_all_published_configs_are_there():
-    assert not {f"{name}.py" for name in PUBLISHED} - {str(p.relative_to(ROOT)) for p in LEAVES}
+    assert not {f"{name}.py" for name in PUBLISHED} - {str(p.relative_to(CONFIGS)) for p in LEAVES}
     assert len(UMT) >= len(PUBLISHED) + 3
 
 
-@pytest.mark.parametrize("path", LEAVES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", LEAVES, ids=lambda p: str(p.relative_to(CONFIGS)))
 def test_names_and_keys_are_known(path):
     datasets.register()
     cfg = load_config(path)
@@ -44,7 +45,7 @@ def test_names_and_keys_are_known(path):
     assert len(path.read_text().splitlines()) <= 30 and path.read_text().startswith("# ")
 
 
-@pytest.mark.parametrize("path", UMT, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", UMT, ids=lambda p: str(p.relative_to(CONFIGS)))
 def test_builds_and_runs_forward_on_the_widths_that_its_data_has(path):
     torch.manual_seed(0)
     cfg = load_config(path)
@@ -77,7 +78,7 @@ def test_every_config_with_a_model_is_run():
     assert len(CLIP_IT) >= 4
 
 
-@pytest.mark.parametrize("path", CLIP_IT, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", CLIP_IT, ids=lambda p: str(p.relative_to(CONFIGS)))
 def test_clip_it_scores_every_frame(path):
     """Of two videos, one of them shorter, with three sentences and two (ModelScope's: seven)."""
     torch.manual_seed(0)
@@ -99,7 +100,7 @@ def test_clip_it_scores_every_frame(path):
 def test_the_stock_config_reads_public_features(tmp_path, name):
     """The real features of one sample, by the config as it is but for the folders; sound is made up."""
     datasets.register()
-    cfg = load_config(ROOT / "qvhighlights" / f"{name}.py")
+    cfg = load_config(CONFIGS / "qvhighlights" / f"{name}.py")
     label = json.loads((ONE_SAMPLE / "label.jsonl").read_text())
     np.save(tmp_path / f"{label['vid']}.npy", np.random.default_rng(0).random((75, 2048), np.float32))
     data = cfg.data["val"]
@@ -120,7 +121,7 @@ def test_the_stock_config_reads_public_features(tmp_path, name):
 
 def test_pretraining_and_fine_tuning_have_one_set_of_weights():
     """So that --checkpoint of the one loads into the other."""
-    folder = ROOT / "qvhighlights"
+    folder = CONFIGS / "qvhighlights"
     shapes = [{k: v.shape for k, v in build(load_config(folder / f"{name}.py").model, MODELS).state_dict().items()}
               for name in ("umt_base_pretrain_100e_asr", "umt_base_finetune_200e_qvhighlights")]
     assert shapes[0] == shapes[1]
@@ -129,5 +130,5 @@ def test_pretraining_and_fine_tuning_have_one_set_of_weights():
 
 
 def test_windows_on_charades_are_in_sixths_of_a_second():
-    head = load_config(ROOT / "charades" / "umt_base_va_100e_charades.py").model.pred_head
+    head = load_config(CONFIGS / "charades" / "umt_base_va_100e_charades.py").model.pred_head
     assert (head.unit, head.window_loss.loss_weight, head.offset_loss.loss_weight) == (1 / 6, 0.05, 0.5)

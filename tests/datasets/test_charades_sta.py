@@ -5,11 +5,12 @@ import torch
 from common.errors import InputError
 from common.temporal_nms import soft_nms, temporal_iou
 from datasets import CharadesSTA
+from datasets.annotations.charades_sta import read_charades
+from datasets.annotations.qvhighlights import LabelFaults
 from datasets.charades_sta import read_glove, words
-from datasets.charades_sta_labels import read_charades
 from datasets.eval import eval_charades
-from datasets.labels import LabelFaults
-from tests.datasets.fakes import write_features
+
+from .fakes import write_features
 
 TEXT = "A1 0.0 6.9##a person is putting a book on a shelf.\n\nB2 9.5 4.0##Person sits down."
 

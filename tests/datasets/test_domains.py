@@ -1,7 +1,6 @@
 """TVSum and YouTube Highlights from files in UMT's layout."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ import torch
 
 from common.errors import InputError
 from datasets import TVSum, YouTubeHighlights
-from datasets.domains_labels import SPLITS, domain_videos, padded
+from datasets.annotations.domains import SPLITS, domain_videos, padded
+from datasets.annotations.qvhighlights import LabelFaults
+from datasets.annotations.tvsum import read_tvsum
 from datasets.eval import tvsum_top5_map, youtube_map
-from datasets.labels import LabelFaults
-from datasets.tvsum_labels import read_tvsum
-from tests.datasets.fakes import write_features
+from tests.paths import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from .fakes import write_features
+
 BK_TRAIN, BK_VAL = ["WxtbjNsCQ8A", "EE-bNr36nyA", "oDXZc0tZe04", "uGu_10sucQo"], "Se3oxnaPsz0"
 DOG_VAL = ["a2nj7XCo2Rk", "9rP5yF9EC3Y"]
 T = 9

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from nncore.parallel import collate
 
 from common.errors import InputError
 from datasets.qvhighlights import QVHighlights
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+from tests.paths import SHARED
 
 
 def label(qid=1, vid="a", duration=10.5):

@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ import models  # noqa: F401
 from common.build import build
 from common.config import load_config
 from models.checkpoint import load_checkpoint
+from tests.paths import EVALUATOR_GOLDENS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT.parent / "shared" / "golden" / "evaluators.json"
 SEED = 11
 SMALL = dict(type="CLIPItModelScope", dims=8, layers=1, hidden=16, heads=2, head_dims=4, text_heads=2)
 
@@ -32,9 +30,9 @@ def scores(model, video, query=None, mask=None):
         return model(dict(video=video, query=query, saliency=saliency), mode="test")["_out"]["saliency"]
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared/golden is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared/golden is not at hand")
 def test_equals_the_published_one(tmp_path):
-    golden = json.loads(GOLDEN.read_text())["modelscope_clipit"]
+    golden = json.loads(EVALUATOR_GOLDENS.read_text())["modelscope_clipit"]
     model = build(load_config(ROOT / "configs/tvsum/clip_it_modelscope.py").model, MODELS).eval()
     state = {}
     for key, shape in golden["keys"].items():

@@ -13,7 +13,7 @@ from models import device
 from models.device import best_device, device_of
 from models.encoders import CLIPImage, EfficientNetConSE, LogMelStatistics
 from models.encoders.base import AudioEncoder, VisualEncoder
-from pipelines.importance import load_importance
+from pipelines.scoring.importance import load_importance
 from tests.models.encoders.conftest import random_clip
 
 

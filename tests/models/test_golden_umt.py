@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,10 @@ import models  # noqa: F401
 from common.build import build
 from common.config import load_config
 from models.checkpoint import load_checkpoint
+from tests.paths import GOLDEN as GOLDEN_FOLDER
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT.parent / "shared" / "golden" / "umt.json"
+GOLDEN = GOLDEN_FOLDER / "umt.json"
 SEED = 11
 CONFIGS = {
     "qvhighlights_base": "configs/qvhighlights/umt_base_200e_qvhighlights.py",

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from page.catalogue import Catalogue, Model
 from page.example import Example
+from page.launch import running
 from page.limits import Limits
+from page.model_catalog import Catalogue, Model
 from page.service import Service
-from page.start import running
-from pipelines.subtitles import Cue
+from pipelines.media.subtitles import Cue
 from pipelines.summarizer import Summarizer
-from tests.page.slow_eyes import slow_encoders
 from tests.pipelines.fakes import colour_encoders, write_video
+
+from .slow_encoder import slow_encoders
 
 SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12   # red from 20 to 28 s
 LIMITS = Limits(upload_bytes=2_000_000, subtitle_bytes=1000, video_s=60, spare_bytes=0)

@@ -9,8 +9,9 @@ import pytest
 
 from tests.chromium import NEEDS_CHROMIUM
 from tests.media import decoded
-from tests.page.browsing import asked, time_of, token_of, upload, watched, with_cut
 from tests.pipelines.fakes import write_video
+
+from .browsing import asked, time_of, token_of, upload, watched, with_cut
 
 pytestmark = NEEDS_CHROMIUM
 SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"

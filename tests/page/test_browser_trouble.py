@@ -5,8 +5,9 @@ import time
 import pytest
 
 from tests.chromium import NEEDS_CHROMIUM
-from tests.page.browsing import asked, token_of, upload, watched, with_cut
-from tests.page.conftest import LIMITS
+
+from .browsing import asked, token_of, upload, watched, with_cut
+from .conftest import LIMITS
 
 pytestmark = NEEDS_CHROMIUM
 # A browser that hears of the end of gradio's stream of events later than of what was asked since, and than of the first nudge

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from page.example import FILMED, make_example
-from pipelines.sample.make import render_one
-from pipelines.sample.plan import draw_scripts
+from sample_set.make import render_one
+from sample_set.plan import draw_scripts
 
 
 def test_an_example_is_filmed_where_there_is_none(tmp_path):

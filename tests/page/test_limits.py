@@ -14,7 +14,7 @@ from page.limits import (
     shown_bytes,
     shown_time,
 )
-from pipelines.probe import probe
+from pipelines.media.probe import probe
 from tests.media import write_video
 
 

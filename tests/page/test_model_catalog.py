@@ -1,15 +1,13 @@
 import json
 import pickle
 import re
-from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from page import catalogue
-from page.catalogue import Catalogue, standard_models, trained_model
-
-ROOT = Path(__file__).resolve().parents[2]
+from page import model_catalog as catalogue
+from page.model_catalog import Catalogue, standard_models, trained_model
+from tests.paths import ROOT
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.media import decoded
+from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ import av
 import pytest
 
 from common.errors import InputError
-from page.asking import read_question
-from page.html import OVERALL, answer_section
-from page.jobs import watch
+from page.answer_view import OVERALL, answer_section
 from page.limits import Limits
-from page.workshop import Stopped, Work
-from tests.page.conftest import LIMITS
+from page.requests import read_question
+from page.tasks import watch
+from page.worker import Stopped, Work
 from tests.pipelines.fakes import colour_encoders, write_video
+
+from .conftest import LIMITS
 
 
 def sent(service, film, name="a film.mp4"):

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from common.errors import InputError
-from page.desks import Desks
-from page.workshop import Work
+from page.sessions import Desks
+from page.worker import Work
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_is_not_used_goes_after_a_time(desks, clock):
 
 
 def test_a_page_that_closed_may_come_back_for_some_minutes(desks, clock, monkeypatch):
-    monkeypatch.setattr("page.desks.LEFT_S", 20)
+    monkeypatch.setattr("page.sessions.LEFT_S", 20)
     one, two, three = (desks.add(name) for name in ("a.mp4", "b.mp4", "c.mp4"))
     one.cutting = Work(print, ())
     clock[0] = 45                                                # three goes by age, sooner than by having been left

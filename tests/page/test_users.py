@@ -8,11 +8,12 @@ from threading import Barrier
 import httpx
 import pytest
 
-from page.catalogue import Catalogue, standard_models
 from page.example import make_example
+from page.launch import running
+from page.model_catalog import Catalogue, standard_models
 from page.service import Service
-from page.start import running
-from tests.page.test_server import call
+
+from .test_server import call
 
 pytestmark = pytest.mark.slow
 MOST_S = 15   # bears a loaded machine; what is printed is the measurement, which should be under 3 s

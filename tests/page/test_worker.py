@@ -6,8 +6,9 @@ import time
 import pytest
 
 from common.errors import InputError
-from page.workshop import FAULT, Workshop
-from tests.page import jobs
+from page.worker import FAULT, Workshop
+
+from . import fake_tasks as jobs
 
 
 @pytest.fixture(scope="module")

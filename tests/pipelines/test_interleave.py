@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pipelines.turns import in_turn
+from pipelines.interleave import in_turn
 
 
 def numbers(piece, n=50, made=None, wait_s=0.0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.question import Shorts, budget_share, check_budget, check_mode, parse_budget, parse_shorts
+from pipelines.options import Shorts, budget_share, check_budget, check_mode, parse_budget, parse_shorts
 
 
 @pytest.mark.parametrize("budget", [0, -0.1, 1.01, 15, float("nan"), float("inf"), "15", "0", "-1", "150%", "nan", None])

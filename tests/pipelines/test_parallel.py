@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from pipelines.overlap import batches, ordered_map, workers
+from pipelines.parallel import batches, ordered_map, workers
 
 
 def test_results_are_in_order_and_few_items_are_held():

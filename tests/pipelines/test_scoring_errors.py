@@ -13,16 +13,17 @@ import pytest
 
 from common.errors import InputError
 from common.files import MARK
-from pipelines.cache import cache_key, encode_cached
-from pipelines.copy_cut import copy_cut, plan_copy
-from pipelines.cut import cut
-from pipelines.extract import extract_queries, extract_videos
-from pipelines.probe import probe
+from pipelines.editing.reencode import cut
+from pipelines.editing.stream_copy import copy_cut, plan_copy
+from pipelines.features.cache import cache_key, encode_cached
+from pipelines.features.extract import extract_queries, extract_videos
+from pipelines.media.probe import probe
 from tests.media import clicks, grainy_picture
 from tests.media import write_video as write_small_video
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+from .fakes import colour_encoders, write_video
+
 LABELS = [dict(qid=1, query="red"), dict(qid=2, query="blue")]
 NAMES = ("first", "second " + "x" * 45)
 WRITES = """

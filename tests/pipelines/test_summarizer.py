@@ -8,13 +8,14 @@ import torch
 from common.errors import InputError
 from models import UMT
 from models.encoders.base import Encoders
-from pipelines import choose
 from pipelines import summarizer as module
-from pipelines.encode import encode_video
-from pipelines.question import Shorts
-from pipelines.subtitles import Cue
+from pipelines.features.encode import encode_video
+from pipelines.media.subtitles import Cue
+from pipelines.options import Shorts
+from pipelines.selection import selector as choose
 from pipelines.summarizer import Settings, Summarizer, build_summarizer
-from tests.pipelines.fakes import ColourEyes, colour_encoders, write_video
+
+from .fakes import ColourEyes, colour_encoders, write_video
 
 SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
 

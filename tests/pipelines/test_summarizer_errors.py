@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from common.errors import InputError
-from pipelines.encode import encode_video
-from pipelines.selection import key_frames, key_shots
-from pipelines.subtitles import Cue, read_subtitles
+from pipelines.features.encode import encode_video
+from pipelines.media.subtitles import Cue, read_subtitles
+from pipelines.selection.knapsack import key_frames, key_shots
 from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
 from tools.build_summarization_h5 import main as build_h5
 from tools.summarize import main as summarize
+
+from .fakes import colour_encoders, write_video
 
 SECONDS = ["grey"] * 10 + ["red"] * 6 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 6
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.sample.make import make_sample
-from pipelines.sample.script import Setting
+from sample_set.make import make_sample
+from sample_set.script import Setting
 
 TINY = Setting(seed=3, videos=3, min_duration_s=20, max_duration_s=24, width_px=160, height_px=90)
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.sample.labels import annotate, heard, label_lines, phrases, relevant_clips, windows_s
-from pipelines.sample.plan import draw_scripts
-from pipelines.sample.scenes import LOOKS, SCENES
-from pipelines.sample.script import Query, Script, Setting, Shot, SoundSpan, View
-from pipelines.sample.sounds import SOUNDS
+from sample_set.labels import annotate, heard, label_lines, phrases, relevant_clips, windows_s
+from sample_set.plan import draw_scripts
+from sample_set.scenes import LOOKS, SCENES
+from sample_set.script import Query, Script, Setting, Shot, SoundSpan, View
+from sample_set.sounds import SOUNDS
 
 FPS = Setting().fps
 

@@ -5,10 +5,10 @@ import av
 import pytest
 
 from common.errors import InputError
-from pipelines.sample import make
-from pipelines.sample.make import make_sample
-from pipelines.sample.plan import draw_scripts
-from pipelines.subtitles import read_subtitles
+from pipelines.media.subtitles import read_subtitles
+from sample_set import make
+from sample_set.make import make_sample
+from sample_set.plan import draw_scripts
 
 
 def content(folder):

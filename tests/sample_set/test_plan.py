@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.sample.labels import heard, relevant_clips, shown, windows_s
-from pipelines.sample.plan import MOMENT_S, SHOT_S, SHOTS, Deck, draw_scripts, split_names
-from pipelines.sample.scenes import SCENES, photo_size_px
-from pipelines.sample.script import Setting, nearness, view_at, width_range_px
+from sample_set.labels import heard, relevant_clips, shown, windows_s
+from sample_set.plan import MOMENT_S, SHOT_S, SHOTS, Deck, draw_scripts, split_names
+from sample_set.scenes import SCENES, photo_size_px
+from sample_set.script import Setting, nearness, view_at, width_range_px
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
-from pipelines.sample.render import BLACK, Camera, frames, write_video
-from pipelines.sample.scenes import SCENES, load_photo
-from pipelines.sample.script import Script, Setting, Shot, SoundSpan, View
+from sample_set.render import BLACK, Camera, frames, write_video
+from sample_set.scenes import SCENES, load_photo
+from sample_set.script import Script, Setting, Shot, SoundSpan, View
 
 SETTING = Setting(width_px=160, height_px=90)
 

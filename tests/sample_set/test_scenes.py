@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.sample import scenes
-from pipelines.sample.scenes import LOOKS, PHOTOS, PLAIN, SCENES, load_photo, photo_path
+from sample_set import scenes
+from sample_set.scenes import LOOKS, PHOTOS, PLAIN, SCENES, load_photo, photo_path
 
 
 def test_photographs_are_the_ones_named():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipelines.sample.script import SoundSpan
-from pipelines.sample.sounds import SOUNDS, mix, synthesise
+from sample_set.script import SoundSpan
+from sample_set.sounds import SOUNDS, mix, synthesise
 
 RATE_HZ = 32000
 

@@ -12,7 +12,7 @@ from models.blocks import BoundaryHead
 from tools import benchmark
 from tools.benchmarks import Row
 from tools.benchmarks.evaluation import made_up_predictions, plain_metrics
-from tools.benchmarks.made_up import made_up_labels
+from tools.benchmarks.synthetic import made_up_labels
 from tools.benchmarks.training import CONFIG, plain_targets, plain_way
 
 

@@ -2,8 +2,8 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.encode import encode_video
-from pipelines.video import probe
+from pipelines.features.encode import encode_video
+from pipelines.media.video_reader import probe
 from tests.pipelines.fakes import colour_encoders
 from tools.benchmarks import film as filming
 from tools.benchmarks.features import likeness, plain_way

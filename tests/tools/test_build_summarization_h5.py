@@ -3,7 +3,6 @@
 import itertools
 import math
 import shutil
-from pathlib import Path
 
 import av
 import h5py
@@ -12,10 +11,11 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from datasets.summarization_labels import disjoint_folds, read_folds, read_summarized
+from datasets.annotations.summarization_h5 import disjoint_folds, read_folds, read_summarized
 from models.encoders import build_encoders
-from pipelines.shots import change_points
-from pipelines.summarization_h5 import frame_shots, user_summary
+from pipelines.features.h5_builder import frame_shots, user_summary
+from pipelines.shots.segmentation import change_points
+from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
 from tools.build_summarization_h5 import main
 from training.cross_validation import cross_validate
@@ -161,7 +161,7 @@ def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, caps
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # as KTS is defined
         return change_points(rows)
 
-    monkeypatch.setattr("pipelines.summarization_h5.change_points", watched)
+    monkeypatch.setattr("pipelines.features.h5_builder.change_points", watched)
     shutil.copy(root / "videos/two.mp4", root / "videos/nobody_rated.mp4")
     assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
     (root / "videos/nobody_rated.mp4").unlink()
@@ -184,7 +184,7 @@ def test_summe_keeps_what_people_kept_and_cross_validates(root, tvsum):
     with h5py.File(root / "summe.h5") as file, h5py.File(tvsum) as other:
         assert {*other["one"]} - {*file["one"]} == {"user_scores"}
     assert [fold["test_keys"] for fold in read_folds(root / "splits.json")] in ([["one"], ["two"]], [["two"], ["one"]])
-    (root / "leaf.py").write_text(f"""_base_ = "{Path(__file__).resolve().parents[2]}/configs/summe/clip_it_offline.py"
+    (root / "leaf.py").write_text(f"""_base_ = "{ROOT}/configs/summe/clip_it_offline.py"
 files = dict(h5_path="{root}/summe.h5", split_path="{root}/splits.json")
 data = dict(train=files, val=files)
 model = dict(axes=16)

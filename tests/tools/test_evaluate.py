@@ -1,13 +1,13 @@
 """The evaluator's command: numbers, file, and errors that name what is wrong."""
 
 import json
-from pathlib import Path
 
 import pytest
 
+from tests.paths import EVALUATOR_GOLDENS, SHARED
 from tools.evaluate import main
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "qvhighlights"
+DATA = SHARED / "data" / "qvhighlights"
 LABEL = dict(qid=1, query="q", vid="v", duration=10, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2],
              saliency_scores=[[4, 4, 4], [4, 4, 4]])
 PRED = dict(qid=1, query="q", vid="v", pred_relevant_windows=[[2, 6, 1]], pred_saliency_scores=[0, 1, 1, 0, 0])
@@ -71,7 +71,7 @@ def write_lines(path, lines):
 
 
 def test_tvsum_by_its_golden(tmp_path, capsys):
-    golden = Path(__file__).resolve().parents[3] / "shared" / "golden" / "evaluators.json"
+    golden = EVALUATOR_GOLDENS
     if not golden.is_file():
         pytest.skip("../shared is not at hand")
     golden = json.loads(golden.read_text())["tvsum_top5"]

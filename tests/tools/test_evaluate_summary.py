@@ -1,7 +1,6 @@
 """`evaluate.py summary`: numbers from files in each of the formats, and one error with all faults."""
 
 import json
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,9 +8,9 @@ import pytest
 from scipy.stats import kendalltau
 
 from datasets.eval import f_score
+from tests.paths import EVALUATOR_GOLDENS
 from tools.evaluate import main
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "evaluators.json"
 T, FRAMES = 10, 100
 SHOTS = np.stack([np.arange(0, FRAMES, 10), np.arange(9, FRAMES, 10)], axis=1)
 
@@ -70,9 +69,9 @@ def test_every_video_and_the_mean(folder, capsys):
         assert printed[key] == pytest.approx(np.mean([expected(i)[key] for i in range(4)]), abs=1e-5)
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
 def test_the_golden_comes_out_of_the_command(tmp_path, capsys):
-    cases = json.loads(GOLDEN.read_text())["fscore"]
+    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     with h5py.File(tmp_path / "l.h5", "w") as file:
         for i, case in enumerate(cases):
             users = np.zeros((len(case["user_shots"]), case["n_frames"]), dtype=int)

@@ -89,6 +89,6 @@ def test_stopped_it_says_so(folder, monkeypatch, capsys):
     def stop(*_args, **_keys):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipelines.extract.encode_video", stop)
+    monkeypatch.setattr("pipelines.features.extract.encode_video", stop)
     assert main([str(folder / "v"), "--out", str(folder / "f")]) == 130
     assert "what is done stays done" in capsys.readouterr().err

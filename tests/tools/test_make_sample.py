@@ -1,12 +1,10 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tools import make_sample as tool
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_options_reach_the_library(monkeypatch, capsys):

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.subtitles import Cue, own_subtitles, read_subtitles
-from pipelines.video import probe
+from pipelines.media.subtitles import Cue, own_subtitles, read_subtitles
+from pipelines.media.video_reader import probe
 from tests.media import grainy_picture, write_subtitled
 from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
@@ -227,7 +227,7 @@ def test_names_that_begin_with_a_dash(several, tmp_path, monkeypatch):
 
 
 def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, capsys):
-    from pipelines.summary import Summary
+    from pipelines.result import Summary
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(Summary, "save_json", lambda self, path: os.kill(os.getpid(), signal.SIGTERM))
     (tmp_path / "out").mkdir()
@@ -246,7 +246,7 @@ def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, c
 
 
 def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(several, tmp_path, capsys, quick, monkeypatch):
-    from pipelines.summary import Summary
+    from pipelines.result import Summary
     whole, seen = Summary.save_json, []
 
     def fail_once(self, path):

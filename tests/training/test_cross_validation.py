@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,15 +10,15 @@ from scipy.stats import kendalltau
 
 from common.config import load_config
 from common.errors import InputError
-from datasets.summarization_labels import read_summarized
+from datasets.annotations.summarization_h5 import read_summarized
+from tests.paths import ROOT, SHARED
 from tools.build_summarization_h5 import main as build
 from tools.cross_validate import main
 from tools.evaluate import main as evaluate
 from training.cross_validation import RIDGE_LAMBDA, cross_validate, floors, format_result, measure, ridge
-from training.fold_sentences import rescored
+from training.rescoring import rescored
 
-ROOT = Path(__file__).resolve().parents[2]
-TVSUM = ROOT.parent / "shared" / "data" / "tvsum"
+TVSUM = SHARED / "data" / "tvsum"
 T, FRAMES = 24, 240
 CONFIG = """
 videos = dict(type="SummarizationH5", h5_path="{root}/v.h5", split_path="{root}/s.json", text="features_text")
@@ -176,7 +175,7 @@ def test_captions_are_of_the_shots(monkeypatch):
     """Two shots; the captioner names what each one's columns say, and the embeddings are of the sentences."""
     from types import SimpleNamespace
 
-    from training.fold_sentences import captions
+    from training.rescoring import captions
 
     class Eyes:
         parts = dict(a=2, b=1)   # noqa: RUF012

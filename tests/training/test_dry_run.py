@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.tiny import config
 from tools.launch import main
+
+from .tiny import config
 
 AUDIO = ('audio_enc=dict(type="UniModalEncoder", dims=[4, 16], pos_cfg=pos, enc_cfg=dict(type="EncoderLayer")),'
          'cross_enc=dict(type="CrossModalEncoder", dims=16, pos_cfg=pos, enc_cfg=dict(type="BottleneckTransformer")), query_gen=')

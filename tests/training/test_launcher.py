@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from datasets.annotations.qvhighlights import read_jsonl
 from datasets.eval import eval_qvhighlights
-from datasets.labels import read_jsonl
-from tests.training.tiny import config
 from tools.launch import main
 from training import launcher
-from training.floors import format_table, other_videos
+from training.baselines import format_table, other_videos
+
+from .tiny import config
 
 
 @pytest.fixture(scope="module")

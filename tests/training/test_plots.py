@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from common.errors import InputError
-from training.curves import compare_curves, curves_figure, draw_curves, read_log
+from training.plots import compare_curves, curves_figure, draw_curves, read_log
 
 AP = [50.0, 61.5, 58.0]
 

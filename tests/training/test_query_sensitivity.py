@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.encode import encode_video
-from pipelines.relevance import cue_likeness
-from pipelines.subtitles import Cue
+from pipelines.features.encode import encode_video
+from pipelines.media.subtitles import Cue
+from pipelines.scoring.relevance import cue_likeness
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import ColourWords, colour_encoders, write_video
 from tools.measure_words import main
-from training.steering import steering
+from training.query_sensitivity import steering
 
 SCENES = dict(a=["grey"] * 8 + ["red"] * 6 + ["grey"] * 10 + ["blue"] * 8 + ["grey"] * 8,
               b=["grey"] * 6 + ["green"] * 8 + ["grey"] * 16 + ["red"] * 6 + ["grey"] * 4)
@@ -74,8 +74,8 @@ def offline():
 @pytest.fixture(scope="module")
 def photographs(offline, tmp_path_factory):
     """A minute of photographs, watched by the embedded encoders."""
-    from pipelines.sample.make import make_sample
-    from pipelines.sample.script import Setting
+    from sample_set.make import make_sample
+    from sample_set.script import Setting
     out = tmp_path_factory.mktemp("sample") / "s"
     make_sample(out, Setting(videos=3, min_duration_s=40, max_duration_s=60, width_px=160, height_px=90), workers=1, progress=False)
     return out, {path.stem: offline.encode(path, progress=False) for path in sorted((out / "videos").iterdir())}
@@ -155,9 +155,9 @@ def test_the_command_measures_a_set(photographs, tmp_path, capsys):
 @pytest.mark.parametrize("videos, length_s", [(18, 120), (4, 600)])
 def test_words_find_at_least_twice_what_other_words_find(offline, tmp_path, videos, length_s):
     """The default of tools/summarize.py: nothing trained. Short videos as the sample set's, and long ones of 40 shots."""
-    from datasets.labels import read_labels
-    from pipelines.sample.make import make_sample
-    from pipelines.sample.script import Setting
+    from datasets.annotations.qvhighlights import read_labels
+    from sample_set.make import make_sample
+    from sample_set.script import Setting
     make_sample(tmp_path / "s", Setting(seed=5, videos=videos, min_duration_s=length_s, max_duration_s=length_s), workers=2, progress=False)
     labels = [label for split in ("train", "val", "test") for label in read_labels(tmp_path / "s" / f"{split}.jsonl")]
     found = steering(offline, labels, lambda vid: offline.encode(tmp_path / "s" / "videos" / f"{vid}.mp4", False))

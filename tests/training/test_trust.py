@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.labels import read_jsonl
+from datasets.annotations.qvhighlights import read_jsonl
 from models.blocks.standardize import Standardize
-from tests.training.tiny import config
+from tests.paths import ROOT
 from tools.launch import main
 
-ROOT = Path(__file__).resolve().parents[2]
+from .tiny import config
+
 KILLER = """
 import os, signal, sys
 from nncore.engine import Hook

@@ -16,7 +16,7 @@ from common.config import load_config
 from common.memory import keep_freed_memory
 
 from . import Row, seconds
-from .made_up import CLIPS, made_up_labels, made_up_set
+from .synthetic import CLIPS, made_up_labels, made_up_set
 from .training import CONFIG, plain_way
 
 QUERIES = 1550   # QVHighlights' validation split
@@ -29,7 +29,7 @@ def measure() -> list[Row]:
     import datasets
     import models  # noqa: F401  registers them
     from datasets.eval import eval_qvhighlights
-    from datasets.packed import pack_folder
+    from datasets.features.pack import pack_folder
 
     datasets.register()
     keep_freed_memory()   # for the plain way, too

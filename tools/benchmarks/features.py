@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tools.benchmarks import Row
-from tools.benchmarks.film import decode_all, make_film, timed
+from common.paths import ROOT
+
+from . import Row
+from .film import decode_all, make_film, timed
 
 MINUTES = 3
 CLIP_PICTURES = 4       # in a clip of 2 s
@@ -27,7 +29,7 @@ def measure(minutes: int = MINUTES) -> Iterator[Row]:
     from common.config import load_config
     from models.encoders import build_encoders
 
-    embedded = build_encoders(load_config(Path(__file__).parents[2] / "configs/_base_/encoders/offline.py").encoders)
+    embedded = build_encoders(load_config(ROOT / "configs/_base_/encoders/offline.py").encoders)
     with tempfile.TemporaryDirectory() as folder:
         minute = make_film(Path(folder) / "minute.mp4")
         film = make_film(Path(folder) / "film.mp4", minutes * 60, minute)
@@ -42,8 +44,8 @@ def rows(name: str, encoders, plain_encoders, film: Path, minute: Path) -> Itera
 
     Both at once take as long as the slower one alone, or as all processors take for the work of both.
     """
-    from pipelines.encode import encode_video
-    from pipelines.video import Reading, frames_at, probe
+    from pipelines.features.encode import encode_video
+    from pipelines.media.video_reader import Reading, frames_at, probe
 
     encode_video(minute, encoders, progress=False)   # warms up
     duration_s, visual = float(probe(film).duration_s), encoders.visual
@@ -74,7 +76,7 @@ def plain_way(path: Path, encoders, times_s: list[float]) -> dict[str, np.ndarra
     import cv2
     import torch
 
-    from pipelines.audio import audio_clips
+    from pipelines.media.audio_reader import audio_clips
 
     visual, found, index = encoders.visual, {part: [] for part in encoders.visual.parts}, 0
     reader = cv2.VideoCapture(str(path))

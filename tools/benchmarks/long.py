@@ -17,8 +17,9 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import atomic_path
-from tools.benchmarks import Row
-from tools.benchmarks.film import FPS, decode_all, encode_all, first_pictures, make_film, timed
+
+from . import Row
+from .film import FPS, decode_all, encode_all, first_pictures, make_film, timed
 
 MINUTES = 10
 ENCODED_S = 8   # of the film, by the encoder alone

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.paths import ROOT
+
 from . import Row
-from .made_up import CLIPS, TEXT, WIDTHS, write_labels
+from .synthetic import CLIPS, TEXT, WIDTHS, write_labels
 
 VIDEOS, TIMES = 32, 8
-ROOT = Path(__file__).resolve().parents[2]
 LOOP = """
 import sys, time
 import datasets
@@ -50,7 +51,7 @@ def memory_row() -> Row:
 
 def _loaded(folder: Path, number: int) -> tuple[float, float]:
     """Seconds and MB of a process that has loaded an epoch of a made-up set."""
-    from datasets.packed import pack_folder
+    from datasets.features.pack import pack_folder
 
     r = np.random.default_rng(0)
     for name in ("video", "text"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import InputError
-from pipelines.selection import knapsack
-from pipelines.shots import MAX_CHANGE_POINTS, change_points
+from pipelines.selection.knapsack import knapsack
+from pipelines.shots.segmentation import MAX_CHANGE_POINTS, change_points
 
 from . import Row, seconds
 

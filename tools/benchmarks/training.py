@@ -19,14 +19,15 @@ from torch import Tensor
 from common.build import build
 from common.config import load_config
 from common.memory import keep_freed_memory
+from common.paths import ROOT
 from models.encoders.base import cpu_has_bfloat16
 from training.loaders import build_loader, workers_here
 
 from . import Row
-from .made_up import made_up_set
 from .memory import memory_row
+from .synthetic import made_up_set
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs/qvhighlights/umt_base_200e_qvhighlights.py"
+CONFIG = ROOT / "configs/qvhighlights/umt_base_200e_qvhighlights.py"
 VIDEOS, BATCH = 384, 32   # an epoch of as many steps as are measured: its first batch is always waited for
 COMPARED_VIDEOS = 192
 WARM_UP, STEPS, COMPARED = 3, 9, 20
@@ -36,7 +37,7 @@ def measure() -> list[Row]:
     """Seconds per step of 32 queries, the ways in turn, whether their losses are the same, and memory."""
     import datasets
     import models  # noqa: F401  registers them
-    from datasets.packed import pack_folder
+    from datasets.features.pack import pack_folder
 
     datasets.register()
     keep_freed_memory()   # for the plain way, too

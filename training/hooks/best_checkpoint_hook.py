@@ -6,9 +6,8 @@ import torch
 from nncore.engine import HOOKS, Engine, Hook, comm
 
 from models.distributed import world_sum
-
-from ..checkpoints import keep_last, save
-from ..evaluation import evaluate_outputs
+from training.checkpoints import keep_last, save
+from training.evaluation import evaluate_outputs
 
 
 class StopTraining(Exception):

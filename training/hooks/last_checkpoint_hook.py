@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nncore.engine import HOOKS, Engine, Hook
 
-from ..checkpoints import keep_last
-from ..loaders import set_epoch
+from training.checkpoints import keep_last
+from training.loaders import set_epoch
 
 
 @HOOKS.register()

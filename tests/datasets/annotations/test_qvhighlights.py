@@ -1,14 +1,14 @@
 """Reading JSON lines: every fault comes with its line, and odd but sound text is read."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from datasets.labels import LabelFaults, num_clips, read_jsonl, read_labels, read_numbered_labels
+from datasets.annotations.qvhighlights import LabelFaults, num_clips, read_jsonl, read_labels, read_numbered_labels
+from tests.paths import SHARED
 
-VAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "qvhighlights" / "highlight_val_release.jsonl"
+VAL = SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl"
 LABEL = dict(qid=1, query="a cat", vid="a", duration=10.5, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2],
              saliency_scores=[[4, 4, 4], [1, 2, 3]])
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
-from datasets.eval.floors import oracle, random_floor
+from datasets.eval.baselines import oracle, random_floor
+from tests.paths import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parents[3]
-SHARED = ROOT.parent / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
 
 

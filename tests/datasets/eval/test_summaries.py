@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from common.errors import InputError
+from datasets.annotations.summarization_h5 import SummarizedVideo
 from datasets.eval.summaries import (
     eval_summaries,
     human,
@@ -19,11 +19,10 @@ from datasets.eval.summaries import (
     random_metrics,
     video_metrics,
 )
-from datasets.summarization_labels import SummarizedVideo
-from pipelines.selection import key_frames
-from pipelines.summarization_h5 import user_summary
+from pipelines.features.h5_builder import user_summary
+from pipelines.selection.knapsack import key_frames
+from tests.paths import EVALUATOR_GOLDENS
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
 SHOTS = np.array([[0, 9], [10, 19], [20, 39], [40, 49], [50, 99]])
 PICKS = np.arange(0, 100, 10)
 
@@ -68,9 +67,9 @@ def test_a_video_by_hand():
     assert found["spearman"] == pytest.approx(np.mean([spearmanr(scores, u).statistic for u in users[:2]]))
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
 def test_f1_of_scores_equals_the_published_one():
-    cases = json.loads(GOLDEN.read_text())["fscore"]
+    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     assert len(cases) == 6
     for case in cases:
         shots = np.array(case["shots"])

@@ -1,15 +1,13 @@
 """Summary metrics: the goldens, slow twins, and what has no order."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from datasets.eval import f_score, rank_correlation
-
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
+from tests.paths import EVALUATOR_GOLDENS
 
 
 def frames(chosen, shots, n_frames):
@@ -19,9 +17,9 @@ def frames(chosen, shots, n_frames):
     return kept
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
 def test_f_score_equals_the_published_one():
-    cases = json.loads(GOLDEN.read_text())["fscore"]
+    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     assert len(cases) == 6
     for case in cases:
         machine = frames(case["summary_shots"], case["shots"], case["n_frames"])

@@ -1,20 +1,18 @@
 """TVSum's top-5 mAP: the golden, a slow twin, and its odd corners by hand."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from datasets.eval import tvsum_top5_map
+from tests.paths import EVALUATOR_GOLDENS
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden" / "evaluators.json"
 
-
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
 def test_equals_the_published_metric():
-    golden = json.loads(GOLDEN.read_text())["tvsum_top5"]
+    golden = json.loads(EVALUATOR_GOLDENS.read_text())["tvsum_top5"]
     assert round(tvsum_top5_map(golden["scores"], golden["anno"]), 5) == golden["expected"]["mAP"]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from datasets.features import read_array, read_matrix
+from datasets.features.folder import read_array, read_matrix
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4"])

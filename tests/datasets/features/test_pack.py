@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from datasets.packed import PackedFeatures, pack_folder
-from datasets.source import FeatureSource
+from datasets.features.pack import PackedFeatures, pack_folder
+from datasets.features.source import FeatureSource
 from tests.datasets.fakes import write_features
 from tools.pack_features import main
 
@@ -207,7 +207,7 @@ def test_a_full_disk_is_one_clear_error(folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     pack = pack_folder(folder)
-    monkeypatch.setattr("datasets.packed.write_array_header_1_0", no_room)
+    monkeypatch.setattr("datasets.features.pack.write_array_header_1_0", no_room)
     with pytest.raises(InputError, match="clip.pack: cannot be written .No space left on device"):
         pack_folder(folder)
     assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]

@@ -1,16 +1,15 @@
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.config import load_config
 from datasets import HotstarHighlight865
+from tests.paths import ROOT
 from tools.make_rated_sample import main
 from tools.process_feature_and_label import main as process
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs/hotstar/umt_base_200e_hotstar_highlight_865_clip_panns.py"
 
 

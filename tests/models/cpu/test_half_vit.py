@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from models.cpu.half_vit import HalfViT
 from models.encoders import CLIPImage
 from models.encoders.base import cpu_has_bfloat16
-from models.encoders.half_vit import HalfViT
 
 
 @pytest.fixture(scope="module")

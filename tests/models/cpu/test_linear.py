@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn as nn
 
-from models.blocks import linear
-from models.blocks.linear import Linear, use_onednn
+from models.cpu import linear
+from models.cpu.linear import Linear, use_onednn
 
 needs_onednn = pytest.mark.skipif(linear.ONEDNN is None, reason="this torch has no oneDNN")
 

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
 from models.encoders.bare_import import import_bare
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PROBE = """
 import os, subprocess, sys
 import matplotlib.pyplot   # looks for fonts

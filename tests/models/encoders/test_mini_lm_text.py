@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from common.errors import InputError
 from models.encoders import MiniLMText
 from models.encoders.mini_lm_text import PACKAGE, WEIGHTS
 from models.encoders.weights import find_in_package
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 TEXTS = ["A man is eating food.", "A man is eating a piece of bread.", "собака бежит по пляжу 🐕", "犬が走る",
          "كلب", "NAÏVE café", "x", "The quick brown fox jumps over the lazy dog. " * 9]
 

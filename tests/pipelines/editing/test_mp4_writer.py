@@ -5,10 +5,10 @@ from fractions import Fraction
 import av
 import pytest
 
-from pipelines.cut import cut
-from pipelines.mp4 import tick_s
-from pipelines.probe import probe
-from pipelines.subtitles import Cue, own_subtitles
+from pipelines.editing.mp4_writer import tick_s
+from pipelines.editing.reencode import cut
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import Cue, own_subtitles
 from tests.media import chapters, decoded, read_number, write_film
 
 THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fraction(29, 10), Fraction(71, 20))]

@@ -2,17 +2,16 @@
 
 import re
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from pipelines import media
-from pipelines.audio import read_audio
-from pipelines.cut import AT_ONCE
-from pipelines.mp4 import EncodedMp4
-from pipelines.video import cut, frames_at, probe
+from pipelines.editing.mp4_writer import EncodedMp4
+from pipelines.editing.reencode import AT_ONCE
+from pipelines.media import container as media
+from pipelines.media.audio_reader import read_audio
+from pipelines.media.video_reader import cut, frames_at, probe
 from tests.media import (
     B_FRAMES,
     RATE_HZ,
@@ -27,8 +26,8 @@ from tests.media import (
     write_film,
     write_video,
 )
+from tests.paths import VIDEOS
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "video"
 THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fraction(29, 10), Fraction(71, 20))]
 
 
@@ -116,7 +115,7 @@ def test_ntsc_does_not_drift(tmp_path):
 def test_slides_that_stand_are_shown(tmp_path, monkeypatch, jumps):
     path = write_video(tmp_path / "a.mp4", 4, pts=[0, 10, 20, 21], time_base=Fraction(1), options=B_FRAMES)
     if not jumps:
-        monkeypatch.setattr("pipelines.cut.seekable", lambda _: False)
+        monkeypatch.setattr("pipelines.editing.reencode.seekable", lambda _: False)
     cut(path, [(2, 4), (8, 11), (19.9, 20.5), (20.7, 21)], tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", [(0, 0), (2, 0), (4, 1), (5, 2), (Fraction(28, 5), 2)])
     assert abs(probe(tmp_path / "out.mp4").duration_s - Fraction(59, 10)) < Fraction(1, 1000)
@@ -184,7 +183,7 @@ def test_sound_keeps_up_with_the_pictures(tmp_path, film, monkeypatch):
         if isinstance(item, av.Packet):   # a first picture comes before them
             lags_s.append(float(self.seen_s - self.heard_s))
 
-    monkeypatch.setattr("pipelines.mp4.EncodedMp4.add", add)
+    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodedMp4.add", add)
     cut(film, [(0, 1), (1, 4)], tmp_path / "out.mp4")
     assert len(lags_s) == 100
     assert max(map(abs, lags_s)) < 0.2
@@ -198,7 +197,7 @@ def test_pieces_hold_no_pictures_until_their_turn(tmp_path, film, monkeypatch):
         plain(self, item)
         pictures.extend([item] if isinstance(item, av.VideoFrame) else [])
 
-    monkeypatch.setattr("pipelines.mp4.EncodedMp4.add", add)
+    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodedMp4.add", add)
     cut(film, [(Fraction(i, 10), Fraction(i + 1, 10)) for i in range(40)], tmp_path / "out.mp4")
     assert 1 <= len(pictures) <= AT_ONCE
 
@@ -367,17 +366,17 @@ def test_seeks_that_come_too_late_are_made_anew(tmp_path, film, monkeypatch):
     def late(container, stream, time_s, seek=media.seek):
         return seek(container, stream, time_s + (Fraction(1, 2) if stream.type == "video" else Fraction(3, 2)))
 
-    monkeypatch.setattr("pipelines.media.seek", late)
-    monkeypatch.setattr("pipelines.audio.seek", late)
+    monkeypatch.setattr("pipelines.media.container.seek", late)
+    monkeypatch.setattr("pipelines.media.audio_reader.seek", late)
     cut(film, THIRDS, tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
     assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.4167, 0.9167, 1.35], abs=0.002)
 
 
 def test_seeks_that_fail_are_done_without(tmp_path, film, monkeypatch):
-    monkeypatch.setattr("pipelines.cut.seekable", lambda _: False)
-    monkeypatch.setattr("pipelines.media.seek", lambda *_: False)
-    monkeypatch.setattr("pipelines.audio.seek", lambda *_: False)
+    monkeypatch.setattr("pipelines.editing.reencode.seekable", lambda _: False)
+    monkeypatch.setattr("pipelines.media.container.seek", lambda *_: False)
+    monkeypatch.setattr("pipelines.media.audio_reader.seek", lambda *_: False)
     cut(film, THIRDS, tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
     assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.4167, 0.9167, 1.35], abs=0.002)
@@ -395,15 +394,15 @@ def test_progress_is_told(tmp_path, film, capsys):
     assert "cutting: 100%" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real videos of ../shared/video")
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="needs the real videos of ../shared/video")
 @pytest.mark.parametrize("name", ["car-detection.mp4", "one-by-one-person-detection.mp4", "big_buck_bunny_0_30.webm"])
 def test_real_videos(tmp_path, name):
     """Each picture of the cut is the source's picture of that time, and unlike the one after it."""
     intervals_s = [(Fraction(91, 10), Fraction(94, 10)), (Fraction(127, 10), Fraction(13))]
-    cut(SHARED / name, intervals_s, tmp_path / "out.mp4")
+    cut(VIDEOS / name, intervals_s, tmp_path / "out.mp4")
     info = probe(tmp_path / "out.mp4")
     assert abs(info.duration_s - Fraction(6, 10)) < 0.002
-    with av.open(str(SHARED / name)) as container:
+    with av.open(str(VIDEOS / name)) as container:
         source = [(f.pts * f.time_base, f) for f in container.decode(video=0) if f.time < 14]
         inside = [f for start, end in intervals_s for time_s, f in source if start <= time_s - source[0][0] < end]
     found = decoded(tmp_path / "out.mp4")

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines import cut as module
-from pipelines import media
-from pipelines.video import cut, probe
+from pipelines.editing import reencode as module
+from pipelines.media import container as media
+from pipelines.media.video_reader import cut, probe
 from tests.media import clicks, write_film, write_video
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

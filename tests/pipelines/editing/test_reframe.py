@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.crop import Camera, camera_path, crop_size, plan_camera, saliency
-from pipelines.media import first_picture, frames_from
-from pipelines.video import cut, probe
+from pipelines.editing.reframe import Camera, camera_path, crop_size, plan_camera, saliency
+from pipelines.media.container import first_picture, frames_from
+from pipelines.media.video_reader import cut, probe
 from tests.media import decoded, write_video
 
 SIZE = (320, 180)

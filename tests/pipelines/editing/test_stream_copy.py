@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.audio import read_audio
-from pipelines.copy_cut import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy, plan_short
-from pipelines.cut import cut
-from pipelines.mp4 import EncodedMp4
-from pipelines.subtitles import Cue, own_subtitles
-from pipelines.video import probe
+from pipelines.editing.mp4_writer import EncodedMp4
+from pipelines.editing.reencode import cut
+from pipelines.editing.stream_copy import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy, plan_short
+from pipelines.media.audio_reader import read_audio
+from pipelines.media.subtitles import Cue, own_subtitles
+from pipelines.media.video_reader import probe
 from tests.media import (
     B_FRAMES,
     RATE_HZ,

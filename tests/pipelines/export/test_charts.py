@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.chart import chart_row
-from pipelines.encode import encode_video
-from pipelines.outputs import Form, write_outputs
+from pipelines.export.charts import chart_row
+from pipelines.export.writer import Form, write_outputs
+from pipelines.features.encode import encode_video
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
 

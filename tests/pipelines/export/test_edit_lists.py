@@ -10,8 +10,8 @@ from pathlib import Path
 import opentimelineio as otio
 import pytest
 
-from pipelines.edit_lists import Piece, csv_text, edit_rate, edl_text, timeline, write_list
-from pipelines.probe import VideoInfo
+from pipelines.export.edit_lists import Piece, csv_text, edit_rate, edl_text, timeline, write_list
+from pipelines.media.probe import VideoInfo
 
 NTSC = Fraction(30000, 1001)
 

@@ -2,12 +2,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
-from pipelines.staging import stage
+from pipelines.export.output_dir import stage
+from tests.paths import ROOT
 
 
 def test_files_appear_together_at_the_end(tmp_path):
@@ -53,7 +53,7 @@ with stage(sys.argv[1], ["one"]) as folder:
 def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
     (tmp_path / "one").write_text("yesterday's")
     processes = [subprocess.Popen([sys.executable, "-c", HALF_DONE, str(tmp_path)], stdout=subprocess.PIPE, text=True,
-                                  cwd=Path(__file__).parents[2]) for _ in range(2)]
+                                  cwd=ROOT) for _ in range(2)]
     killed, living = (process.stdout.readline().strip() for process in processes)
     try:
         processes[0].send_signal(signal.SIGKILL)

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pipelines.chart import spread, ticks
-from pipelines.encode import EncodedVideo, encode_video
-from pipelines.relevance import Moment
-from pipelines.report import report_html
-from pipelines.subtitles import Cue
-from pipelines.summary import Summary, clock, frame_range, timestamp
+from pipelines.export.charts import spread, ticks
+from pipelines.export.report import report_html
+from pipelines.features.encode import EncodedVideo, encode_video
+from pipelines.media.subtitles import Cue
+from pipelines.result import Summary, clock, frame_range, timestamp
+from pipelines.scoring.relevance import Moment
 from tests.pipelines.fakes import colour_encoders, write_video
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)> {{data}} & \'quoted\''

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import pytest
 
-from pipelines.encode import encode_video
-from pipelines.outputs import Form, write_outputs
-from pipelines.question import Shorts
-from pipelines.subtitles import Cue
+from pipelines.export.writer import Form, write_outputs
+from pipelines.features.encode import encode_video
+from pipelines.media.subtitles import Cue
+from pipelines.options import Shorts
 from pipelines.summarizer import Summarizer
 from tests.chromium import NEEDS_CHROMIUM
 from tests.pipelines.fakes import colour_encoders, write_video

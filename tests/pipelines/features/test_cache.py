@@ -8,8 +8,8 @@ import torch
 
 from common.errors import InputError
 from models.encoders.base import Encoders
-from pipelines import cache
-from pipelines.cache import cache_key, encode_cached
+from pipelines.features import cache
+from pipelines.features.cache import cache_key, encode_cached
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import ColourEyes, ColourWords, LoudEars, colour_encoders, write_video
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from common.errors import InputError
 from models.encoders.base import Encoders
-from pipelines import encode
-from pipelines.encode import EncodedVideo, clip_edges_s, encode_video
+from pipelines.features import encode
+from pipelines.features.encode import EncodedVideo, clip_edges_s, encode_video
 from tests.pipelines.fakes import COLOURS, ColourEyes, colour_encoders, write_video
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from common.errors import InputError
 from common.files import atomic_path
-from datasets.features import read_matrix
-from pipelines import extract
-from pipelines.encode import encode_video
-from pipelines.extract import (
+from datasets.features.folder import read_matrix
+from pipelines.features import extract
+from pipelines.features.encode import encode_video
+from pipelines.features.extract import (
     extract_queries,
     extract_video,
     extract_videos,

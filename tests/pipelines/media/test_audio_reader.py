@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.audio import audio_clips, read_audio, read_samples
-from pipelines.video import probe
+from pipelines.media.audio_reader import audio_clips, read_audio, read_samples
+from pipelines.media.video_reader import probe
 from tests.media import RATE_HZ, click_times, clicks, write_video
+from tests.paths import VIDEOS
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "video"
 CLICKS_S = [0.25, 1.0, 1.7, 2.4]
 TOLERANCE_S = 0.0001
 
@@ -142,7 +142,7 @@ def test_sound_that_changes_its_kind_goes_on(monkeypatch):
             frame.pts = round(at_s * rate_hz)
             frames.append(frame)
             at_s += Fraction(1, 100)
-    monkeypatch.setattr("pipelines.audio._frames_from", lambda *_: iter(frames))
+    monkeypatch.setattr("pipelines.media.audio_reader._frames_from", lambda *_: iter(frames))
     chunks = read_samples(Path("x"), Fraction(5), Fraction(0), 32000, "mono")
     found = np.concatenate(list(chunks), axis=1)[0]
     assert abs(len(found) - 9600) <= 4
@@ -206,8 +206,8 @@ def test_no_video(tmp_path):
             list(use(tmp_path / "a.mp4"))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real videos of ../shared/video")
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="needs the real videos of ../shared/video")
 @pytest.mark.parametrize(("name", "seconds"), [("car-detection.mp4", 30.16), ("big_buck_bunny_0_30.webm", 30.0)])
 def test_real_sound_is_whole(name, seconds):
-    found = whole(SHARED / name)
+    found = whole(VIDEOS / name)
     assert len(found) / 32000 == pytest.approx(seconds, abs=0.05)

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import fields
-from pipelines.cut import cut
-from pipelines.video import probe
+from pipelines.editing.reencode import cut
+from pipelines.media import deinterlace as fields
+from pipelines.media.video_reader import probe
 from tests.media import decoded, write_video
 
 SIZE = (128, 96)

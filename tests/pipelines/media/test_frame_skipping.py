@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import video
-from pipelines.media import first_picture, frames_from, open_video
-from pipelines.sparing import has_settings, starts_afresh
-from pipelines.video import frames_at
+from pipelines.media import video_reader as video
+from pipelines.media.container import first_picture, frames_from, open_video
+from pipelines.media.frame_skipping import has_settings, starts_afresh
+from pipelines.media.video_reader import frames_at
 from tests.media import grainy_picture, write_video
 
 N_FRAMES, FPS = 120, 25

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.copy_cut import copy_cut, kept_intervals, plan_copy
-from pipelines.cut import cut
-from pipelines.encode import encode_video
-from pipelines.video import Reading, frames_at, probe
+from pipelines.editing.reencode import cut
+from pipelines.editing.stream_copy import copy_cut, kept_intervals, plan_copy
+from pipelines.features.encode import encode_video
+from pipelines.media.video_reader import Reading, frames_at, probe
 from tests.media import B_FRAMES, clicks, decoded, hide_beginning, numbered_picture, read_number, write_video
 from tests.pipelines.fakes import colour_encoders
 

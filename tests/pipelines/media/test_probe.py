@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from av.codec.context import Flags
 
-from pipelines.cut import cut
-from pipelines.media import in_order
-from pipelines.probe import probe
+from pipelines.editing.reencode import cut
+from pipelines.media.container import in_order
+from pipelines.media.probe import probe
 from tests.media import clicks, decoded, grainy_picture, numbered_picture, read_number, write_video
 
 B_FRAMES = dict(crf="1", preset="ultrafast", bf="3")

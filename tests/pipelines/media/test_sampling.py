@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines import hardware, media, video
-from pipelines.encode import decoder_of
-from pipelines.hardware import find_device
-from pipelines.video import Reading, frames_at
+from pipelines.features.encode import decoder_of
+from pipelines.media import container as media
+from pipelines.media import hwaccel as hardware
+from pipelines.media import video_reader as video
+from pipelines.media.hwaccel import find_device
+from pipelines.media.video_reader import Reading, frames_at
 from tests.media import B_FRAMES, read_number, write_video
 
 N_FRAMES = 100

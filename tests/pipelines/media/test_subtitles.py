@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from pipelines.subtitles import Cue, cut_cues, own_subtitles, read_subtitles, write_srt
+from pipelines.media.subtitles import Cue, cut_cues, own_subtitles, read_subtitles, write_srt
 from tests.media import write_subtitled, write_video
 
 SRT = """\
@@ -115,7 +115,7 @@ def test_no_file(tmp_path):
 
 
 def test_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.subtitles.LARGEST_BYTES", 1 << 20)
+    monkeypatch.setattr("pipelines.media.subtitles.LARGEST_BYTES", 1 << 20)
     with pytest.raises(InputError, match="over 1 MB, too large"):
         read_subtitles(write(tmp_path / "a.srt", SRT * 9000))
 

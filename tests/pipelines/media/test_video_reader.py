@@ -4,7 +4,6 @@ import os
 import shutil
 import struct
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -13,8 +12,8 @@ from av.stream import Disposition
 from PIL import Image
 
 from common.errors import InputError
-from pipelines.media import open_video
-from pipelines.video import frames_at, probe
+from pipelines.media.container import open_video
+from pipelines.media.video_reader import frames_at, probe
 from tests.media import (
     B_FRAMES,
     clicks,
@@ -25,8 +24,8 @@ from tests.media import (
     read_number,
     write_video,
 )
+from tests.paths import VIDEOS
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "video"
 UNEVEN_MS = [0, 40, 50, 200, 1000, 1010, 4000, 4001]
 
 
@@ -381,11 +380,11 @@ def test_display_matrix_of_an_odd_angle_is_taken_as_the_nearest_turn(tmp_path):
     assert probe(path).rotation_deg == 90
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real videos of ../shared/video")
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="needs the real videos of ../shared/video")
 @pytest.mark.parametrize("name", ["car-detection.mp4", "big_buck_bunny_0_30.webm"])
 def test_real_videos_are_counted_exactly(name):
-    info = probe(SHARED / name)
-    with av.open(str(SHARED / name)) as container:
+    info = probe(VIDEOS / name)
+    with av.open(str(VIDEOS / name)) as container:
         stamps = [frame.pts * frame.time_base for frame in container.decode(container.streams.video[0])]
     assert info.n_frames == len(stamps)
     assert info.start_s == stamps[0]

@@ -12,7 +12,9 @@ from common.errors import InputError
 from models.encoders import build_encoders
 from models.encoders.base import Encoders, VisualEncoder
 from models.encoders.efficient_net_conse import class_names
-from pipelines.captions import (
+from pipelines.export.report import report_html
+from pipelines.features.encode import encode_video
+from pipelines.scoring.captions import (
     BLANK,
     PAIRS,
     UNCOUNTED,
@@ -25,8 +27,6 @@ from pipelines.captions import (
     build_captioner,
     whole_sentence,
 )
-from pipelines.encode import encode_video
-from pipelines.report import report_html
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
 

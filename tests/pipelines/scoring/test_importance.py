@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from pipelines.importance import CHECKPOINT, importance, load_importance, trust
+from pipelines.scoring.importance import CHECKPOINT, importance, load_importance, trust
 
 
 class Words:

@@ -11,12 +11,12 @@ from common.errors import InputError
 from models.clip_it import CLIPIt
 from models.clip_it_modelscope import CLIPItModelScope
 from pipelines import summarizer as module
-from pipelines.captions import BLANK, UNNAMED, Caption, Captioner
-from pipelines.encode import encode_video
-from pipelines.importance import importance
-from pipelines.report import report_html
-from pipelines.sentences import MOST, Sentence, central, from_video
-from pipelines.subtitles import Cue
+from pipelines.export.report import report_html
+from pipelines.features.encode import encode_video
+from pipelines.media.subtitles import Cue
+from pipelines.scoring.captions import BLANK, UNNAMED, Caption, Captioner
+from pipelines.scoring.importance import importance
+from pipelines.scoring.queries import MOST, Sentence, central, from_video
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
 
@@ -190,7 +190,7 @@ def test_the_page_lets_a_trained_one_be_asked_or_not(video):
     from types import SimpleNamespace
 
     from models import UMT
-    from page.asking import check_fit
+    from page.requests import check_fit
 
     encoder = dict(type="UniModalEncoder", dims=[3, 8], enc_cfg=dict(type="EncoderLayer"))
     query = dict(query_gen=dict(type="QueryGenerator", dims=[4, 8], enc_cfg=dict(type="Attention")),

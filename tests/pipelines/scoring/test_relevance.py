@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipelines.relevance import (
+from pipelines.media.subtitles import Cue
+from pipelines.scoring.relevance import (
     Moment,
     cue_likeness,
     find_moments,
@@ -14,7 +15,6 @@ from pipelines.relevance import (
     to_unit,
     varies,
 )
-from pipelines.subtitles import Cue
 
 
 def test_smoothing_is_a_normalised_gaussian_and_holds_the_ends():
@@ -85,7 +85,7 @@ def slow_standing_out(features: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [7, 512])
 def test_standing_out_is_the_distance_to_the_five_nearest(block, monkeypatch):
-    monkeypatch.setattr("pipelines.relevance.BLOCK", block)
+    monkeypatch.setattr("pipelines.scoring.relevance.BLOCK", block)
     features = np.random.default_rng(2).random((23, 6))
     np.testing.assert_allclose(standing_out(features, sigma_clips=0), slow_standing_out(features), atol=1e-9)
 

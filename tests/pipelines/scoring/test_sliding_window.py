@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn as nn
 
-from pipelines.trained import needs_text, takes_text
-from pipelines.windows import merge_moments, score_windows, window_starts
+from pipelines.scoring.model_inputs import needs_text, takes_text
+from pipelines.scoring.sliding_window import merge_moments, score_windows, window_starts
 
 
 class Ramp(nn.Module):

@@ -1,14 +1,20 @@
 import itertools
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.selection import best_part, choose_moments, choose_shots, frame_scores, key_frames, key_shots, knapsack
-
-GOLDEN = Path(__file__).parents[2].parent / "shared/golden/evaluators.json"
+from pipelines.selection.knapsack import (
+    best_part,
+    choose_moments,
+    choose_shots,
+    frame_scores,
+    key_frames,
+    key_shots,
+    knapsack,
+)
+from tests.paths import EVALUATOR_GOLDENS
 
 
 def f_scores(machine: np.ndarray, users: list[np.ndarray]) -> np.ndarray:
@@ -28,9 +34,9 @@ def mark(shots, indices, n_frames: int) -> np.ndarray:
     return frames
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs ../shared/golden/evaluators.json")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="needs ../shared/golden/evaluators.json")
 def test_key_shots_equal_the_reference():
-    cases = json.loads(GOLDEN.read_text())["fscore"]
+    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     assert len(cases) == 6
     for case in cases:
         shots, n_frames = case["shots"], case["n_frames"]

@@ -6,10 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.question import Shorts
-from pipelines.shorts import _nearest, best_pieces, settle
-from pipelines.subtitles import Cue
-from pipelines.video import probe
+from pipelines.media.subtitles import Cue
+from pipelines.media.video_reader import probe
+from pipelines.options import Shorts
+from pipelines.selection.shorts import _nearest, best_pieces, settle
 from tests.media import RATE_HZ, write_video
 
 STEP = 2   # seconds in a clip

@@ -3,9 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.calm import RATE_HZ, calm_spans, cut_places, hard_cuts, quiet_steps
-from pipelines.subtitles import Cue
-from pipelines.video import probe
+from pipelines.media.subtitles import Cue
+from pipelines.media.video_reader import probe
+from pipelines.shots.boundaries import RATE_HZ, calm_spans, cut_places, hard_cuts, quiet_steps
 from tests.media import numbered_picture, write_video
 
 

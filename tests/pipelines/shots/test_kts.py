@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.kts import MAX_PASSES, Scatter, best_points, penalised
+from pipelines.shots.kts import MAX_PASSES, Scatter, best_points, penalised
 
 
 def slow_points(rows, price):
@@ -38,8 +38,8 @@ def kts_price(T, limit, vmax):
 @pytest.mark.parametrize("seed", range(40))
 def test_equals_the_table_that_tries_everything(monkeypatch, seed):
     """With limits that bind and that do not, dear and cheap change points, clear shots and none."""
-    monkeypatch.setattr("pipelines.kts.PRUNE_EVERY", 1)
-    monkeypatch.setattr("pipelines.kts.BLOCK", 8)
+    monkeypatch.setattr("pipelines.shots.kts.PRUNE_EVERY", 1)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 8)
     r = np.random.default_rng(1000 + seed)
     T = int(r.integers(2, 60))
     rows = rows_in_shots(seed, T, int(r.integers(1, 12)), r.uniform(0.05, 1.5))
@@ -52,16 +52,16 @@ def test_few_lines_leave_more_to_the_table_and_change_nothing(monkeypatch, passe
     rows = rows_in_shots(3, 50, 9, 0.3)
     price = kts_price(50, 4, 0.3)
     whole = best_points(rows, price).tolist()
-    monkeypatch.setattr("pipelines.kts.MAX_PASSES", max(1, passes))
-    monkeypatch.setattr("pipelines.kts.NARROW", passes)
+    monkeypatch.setattr("pipelines.shots.kts.MAX_PASSES", max(1, passes))
+    monkeypatch.setattr("pipelines.shots.kts.NARROW", passes)
     assert len(whole) == 4 and MAX_PASSES > 2
     assert best_points(rows, price).tolist() == whole
 
 
 @pytest.mark.parametrize("memory", [0, 1e9])
 def test_scatters_are_those_of_the_rows(monkeypatch, memory):
-    monkeypatch.setattr("pipelines.kts.MEMORY_BYTES", memory)
-    monkeypatch.setattr("pipelines.kts.BLOCK", 8)
+    monkeypatch.setattr("pipelines.shots.kts.MEMORY_BYTES", memory)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 8)
     rows = rows_in_shots(1, 30, 4, 0.5)
     scatter = Scatter(rows)
     for first in (9, 5, 7):

@@ -1,18 +1,17 @@
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.shots import change_points, refine_shots, shots_from_points
+from pipelines.shots.segmentation import change_points, refine_shots, shots_from_points
+from tests.paths import EVALUATOR_GOLDENS
 
-GOLDEN = Path(__file__).parents[2].parent / "shared/golden/evaluators.json"
 SEED = 11
 
 
 def golden_cases() -> list[dict]:
-    return json.loads(GOLDEN.read_text())["kts"]["cases"] if GOLDEN.is_file() else []
+    return json.loads(EVALUATOR_GOLDENS.read_text())["kts"]["cases"] if EVALUATOR_GOLDENS.is_file() else []
 
 
 def golden_features(case: dict) -> np.ndarray:
@@ -27,7 +26,7 @@ def golden_features(case: dict) -> np.ndarray:
     return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs ../shared/golden/evaluators.json")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="needs ../shared/golden/evaluators.json")
 def test_equals_the_reference():
     cases = golden_cases()
     assert len(cases) == 6
@@ -61,7 +60,7 @@ def test_no_other_set_of_change_points_is_better(seed):
 def test_blocks_change_nothing(monkeypatch):
     X = golden_features(dict(T=150, d=16, nseg=9, stream=7))
     whole = change_points(X)
-    monkeypatch.setattr("pipelines.kts.BLOCK", 7)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 7)
     assert len(whole) > 3
     assert change_points(X).tolist() == whole.tolist()
 

@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import borders
-from pipelines.borders import without_flashes
-from pipelines.outputs import Form, write_outputs
-from pipelines.probe import probe
-from pipelines.question import Shorts
+from pipelines.export.writer import Form, write_outputs
+from pipelines.media.probe import probe
+from pipelines.options import Shorts
+from pipelines.shots import trim as borders
+from pipelines.shots.trim import without_flashes
 from pipelines.summarizer import Summarizer
 from tests.media import write_video
 from tests.pipelines import fakes

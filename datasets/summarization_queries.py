@@ -9,9 +9,8 @@ from nncore.dataset import DATASETS
 from torch import Tensor
 
 from common.errors import InputError
-
-from .features import read_array
-from .qvhighlights import QVHighlights
+from datasets.features.folder import read_array
+from datasets.qvhighlights import QVHighlights
 
 
 @DATASETS.register()

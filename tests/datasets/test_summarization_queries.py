@@ -1,7 +1,6 @@
 """A query as one sentence: what is read of its text features, and the sample set's config for CLIP-It."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ import datasets
 from common.build import build
 from common.config import load_config
 from common.errors import InputError
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Parsers of public annotation formats, one per file."""

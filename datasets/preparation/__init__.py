@@ -1,0 +1,1 @@
+"""From a table of rated clips to labels and split files."""

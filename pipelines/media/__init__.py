@@ -1,0 +1,1 @@
+"""Reading media files: containers, video frames, audio samples, and subtitles."""

@@ -1,0 +1,1 @@
+"""Scoring of clips: relevance to queries, novelty, importance, captions, and trained models."""
