@@ -1,1 +1,1 @@
-"""What every room shares: the error a user sees, files that appear whole, strict building."""
+"""Shared helpers: errors, atomic files, locks, strict building, config loading, and the command line."""

@@ -1,11 +1,42 @@
-"""Command lines whose files may be called anything."""
+"""Command-line helpers: argument parsing, and the translation of errors into exit statuses."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from .errors import InputError
+
+EXIT_INVALID_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(command: Callable[[], int | None], *, interrupted: str = "Interrupted.") -> int:
+    """Run a command and return its exit status; invalid input prints one line instead of a traceback.
+
+    SIGTERM, which a scheduler or service manager sends, interrupts the command like Ctrl-C.
+
+    Args:
+        command: returns an exit status, or None for success.
+        interrupted: printed on stderr if the command is interrupted.
+
+    Returns:
+        The command's exit status; 2 after an `InputError` or `OSError`, 130 after an interruption.
+    """
+    handler_before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return command() or 0
+    except (InputError, OSError) as err:
+        print(f"error: {err}", file=sys.stderr)
+        return EXIT_INVALID_INPUT
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, handler_before)
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,8 +1,48 @@
-"""The one exception that a user's mistake raises."""
+"""Exceptions that a user's mistake raises; commands print them without a traceback."""
+
+from __future__ import annotations
+
+import os
 
 
 class InputError(ValueError):
-    """Bad input: its message names the file, the value, what is wrong and the next step.
+    """Invalid input, described by data so that each caller can render it for its own audience.
 
-    Commands print it as `error: ...` and exit with status 2; nothing else is shown.
+    Commands print `error: PATH: PROBLEM; HINT` and exit with status 2.
+
+    Attributes:
+        path: the file, folder or option that is wrong; None if the problem names it.
+        problem: what is wrong, with the offending value.
+        hint: what to do about it; "" if the problem says it all.
     """
+
+    def __init__(self, path: str | os.PathLike | None, problem: str | None = None, hint: str = ""):
+        if problem is None:   # A single argument is the complete message.
+            path, problem = None, str(path)
+        super().__init__(path, problem, hint)
+        self.path, self.problem, self.hint = path, problem, hint
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, path: str | os.PathLike | None = None) -> str:
+        """Return the message as one line.
+
+        Args:
+            path: shown instead of `self.path`, e.g. the name that an uploaded file had; None shows `self.path`.
+        """
+        shown = self.path if path is None else path
+        where = "" if shown is None or self.path is None else f"{os.fspath(shown)}: "
+        return f"{where}{self.problem}{f'; {self.hint}' if self.hint else ''}"
+
+
+class ConfigError(InputError):
+    """An error in a config.
+
+    Attributes:
+        location: where in the config, e.g. `model.video_enc`; stored as `path`.
+    """
+
+    @property
+    def location(self) -> str | None:
+        return None if self.path is None else os.fspath(self.path)

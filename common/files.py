@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -12,13 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-try:
-    import fcntl
-except ImportError:   # Windows: what a killed process leaves there stays
-    fcntl = None
-
+from . import locks
 from .errors import InputError
 
+DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))   # The disk's fault, not the file's.
 MARK = ".unfinished-"   # in the names of what `atomic_path` writes
 
 
@@ -60,7 +58,7 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
             with suppress(OSError):   # gone by now, another user's, or a folder
                 handle = os.open(path, os.O_RDWR)
                 try:
-                    if _is_free(handle):
+                    if locks.try_lock(handle):
                         path.unlink(missing_ok=True)
                 finally:
                     os.close(handle)
@@ -70,25 +68,13 @@ def _locked_file(path: Path) -> tuple[int | None, Path]:
     """A new file beside `path`, and the handle that locks it as long as it is open, where the system can lock."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}{MARK}", suffix=path.suffix, dir=path.parent)
-        if fcntl is None:
+        if not locks.AVAILABLE:   # Windows cannot rename an open file.
             os.close(handle)
             return None, Path(name)
-        with suppress(OSError):   # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        locks.try_lock(handle, wait=True)
         if os.path.exists(name):   # else another process took it for a dead one's, before it was locked
             return handle, Path(name)
         os.close(handle)
-
-
-def _is_free(handle: int) -> bool:
-    """Locks a file until it is closed; False where another process holds it or the file system cannot."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def make_folder(path: str | os.PathLike) -> Path:

@@ -10,7 +10,8 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
-from datasets.annotations.qvhighlights import MAX_SALIENCY, num_clips, positive_length, read_numbered_labels, read_sound
+from common.temporal import num_complete_clips
+from datasets.annotations.qvhighlights import MAX_SALIENCY, positive_length, read_numbered_labels, read_sound
 from datasets.eval.baselines import oracle, random_floor
 
 from .base import FeatureDataset, outputs_by_item
@@ -70,7 +71,7 @@ class QVHighlights(FeatureDataset):
 
     def expected_clips(self, label: dict) -> int:
         """Clips of a labelled video; a last piece shorter than a clip does not count."""
-        return num_clips(label["duration"], self.clip_len_s)
+        return num_complete_clips(label["duration"], self.clip_len_s)
 
     def lacking_answers(self) -> list[str]:
         """See `FeatureDataset.lacking_answers`; a file has them in all lines or in none."""

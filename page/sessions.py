@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
+from common.locks import lock_path
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 
@@ -92,7 +92,7 @@ class Desks:
         sweep_dead(Path(root or tempfile.gettempdir()))
         self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX, dir=root, ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)   # for its owner alone; goes at the latest when the program ends
-        self._lock_file = _locked(self.folder)   # as long as this process lives
+        self._lock_file = lock_path(self.folder)   # as long as this process lives
         self.keep_s, self.most, self._clock = keep_s, most, clock
         self._desks: dict[str, Desk] = {}
         self._lock = threading.Lock()
@@ -182,20 +182,9 @@ def sweep_dead(root: Path) -> None:
         try:
             if time.time() - folder.stat().st_mtime < YOUNG_S:   # it may be about to be locked
                 continue
-            lock = _locked(folder)
+            lock = lock_path(folder)
         except OSError:   # another user's, or gone
             continue
         if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
-
-
-def _locked(folder: Path) -> int | None:
-    """A lock on a folder, which ends with this process; None where another one has it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle

@@ -1,1 +1,1 @@
-"""From raw media to a result: decoding, encoding, scoring, selection, the cut and the report."""
+"""From raw media to a result: media, features, scoring, shots, selection, editing, and export."""

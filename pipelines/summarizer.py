@@ -91,7 +91,7 @@ class Summarizer:
         window_clips: clips that the model was trained on.
         names: what the report says it was scored by: `kind`, `config`, `checkpoint`.
         captioner: says what shots show when nothing is asked; None says nothing.
-        head: scores clips by their importance to people, see `pipelines.scoring.importance`: where there is no model, it
+        head: scores clips by their importance, see `pipelines.scoring.importance`: where there is no model, it
             decides as far as it may be trusted when nothing is asked, and weighs a little beside the words
             when something is. None takes what stands out from the rest.
     """

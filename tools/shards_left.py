@@ -45,8 +45,7 @@ def shards_left(shards: int, argv: Sequence[str]) -> dict[int, str]:
         InputError: a video, folder or label file that is not there.
     """
     from pipelines.features.extract import find_videos, take_shard
-
-    from .extract_features import parse_args
+    from tools.extract_features import parse_args
 
     args = parse_args(list(argv))
     if not args.videos and not args.labels:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import InputError
+from common.temporal import num_complete_clips
 
 MAX_SALIENCY = 4   # an annotator's highest score
 SHOWN_FAULTS = 20
@@ -38,11 +39,6 @@ def positive_length(clip_len_s: object) -> None:
     """Refuses what is no length of a clip in seconds."""
     if isinstance(clip_len_s, bool) or not isinstance(clip_len_s, (int, float)) or not 1e-3 <= clip_len_s < 1e6:
         raise InputError(f"clip_len_s={clip_len_s!r}: is not a clip's length in seconds, at least 0.001")
-
-
-def num_clips(duration_s: float, clip_len_s: float) -> int:
-    """Clips of a labelled video, at least 1; a last piece shorter than a clip does not count."""
-    return max(int(duration_s / clip_len_s + 1e-9), 1)   # 0.6 s / 0.2 s are 3, not 2.9999
 
 
 def read_jsonl(path: str | os.PathLike) -> list[dict]:
@@ -160,7 +156,7 @@ def _faults(label: dict, clip_len_s: float) -> list[str]:
     duration = label["duration"]
     if not _is_number(duration) or not duration > 0:
         return [*faults, f"duration {duration!r} is not a number of seconds above 0"]
-    return faults + _window_faults(label, duration) + _saliency_faults(label, num_clips(duration, clip_len_s))
+    return faults + _window_faults(label, duration) + _saliency_faults(label, num_complete_clips(duration, clip_len_s))
 
 
 def _window_faults(label: dict, duration: float) -> list[str]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from common.temporal import num_complete_clips
 
 from .domains import read_json
-from .qvhighlights import num_clips, refuse
+from .qvhighlights import refuse
 
 LOWEST, HIGHEST = 1, 5
 RELEASED = (".mat", ".tsv")
@@ -161,6 +162,6 @@ def _rows(path: Path, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
 
 def _at_clips(frames: np.ndarray, seconds: float, clip_len_s: float) -> np.ndarray:
     """(annotators, frames) -> (clips, annotators), as rated in the middle of each clip."""
-    clips = num_clips(seconds, clip_len_s)
+    clips = num_complete_clips(seconds, clip_len_s)
     middle = ((np.arange(clips) + 0.5) * clip_len_s / seconds * frames.shape[1]).astype(int)
     return frames[:, np.minimum(middle, frames.shape[1] - 1)].T

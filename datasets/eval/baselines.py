@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.annotations.qvhighlights import num_clips
+from common.temporal import num_complete_clips
 
 from .qvhighlights import CLIP_LEN_S, MAX_PREDICTIONS, eval_qvhighlights
 
@@ -20,7 +20,7 @@ def random_floor(labels: list[dict], seeds: int = 20, clip_len_s: float = CLIP_L
         r = np.random.default_rng(seed)
         predictions = []
         for label in labels:
-            clips = num_clips(label["duration"], clip_len_s)
+            clips = num_complete_clips(label["duration"], clip_len_s)
             times = np.sort(r.random((MAX_PREDICTIONS, 2)), axis=1) * clips
             windows = np.column_stack([np.floor(times[:, 0]), np.floor(times[:, 1]) + 1]) * clip_len_s
             predictions.append(dict(
@@ -42,7 +42,7 @@ def oracle(labels: list[dict], clip_len_s: float = CLIP_LEN_S) -> dict[str, floa
         if "relevant_windows" in label:
             prediction["pred_relevant_windows"] = [[*window, 1.0] for window in label["relevant_windows"]]
         if "saliency_scores" in label:
-            scores = np.zeros(num_clips(label["duration"], clip_len_s))
+            scores = np.zeros(num_complete_clips(label["duration"], clip_len_s))
             for clip, row in zip(label["relevant_clip_ids"], label["saliency_scores"], strict=True):
                 scores[clip] = sum(row)
             prediction["pred_saliency_scores"] = scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import InputError
-from common.temporal_nms import soft_nms, temporal_iou
+from common.temporal import soft_nms, temporal_iou
 
 RANKS = (1, 5)
 IOUS = (0.5, 0.7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import InputError
-from datasets.annotations.qvhighlights import num_clips
+from common.temporal import num_complete_clips, temporal_iou
 
 from .checks import ANY_WIDTH, all_or_none, match, numbers, positive
 
@@ -85,8 +85,10 @@ def _moment_retrieval(pred_windows: list[np.ndarray], gt_windows: list[np.ndarra
     pred, first = _pad(pred_windows, MAX_PREDICTIONS), _pad(pred_windows, 1)
     gt = _pad(gt_windows, max(map(len, gt_windows), default=0))
     order = np.argsort(-pred[..., 2], axis=1, kind="stable")
-    iou = _iou(np.take_along_axis(pred, order[..., None], axis=1), gt)
-    first_iou = _iou(first, gt)[:, 0]
+    ranked = np.take_along_axis(pred, order[..., None], axis=1)
+    gt_per_prediction = gt[:, None]
+    iou = temporal_iou(ranked[:, :, None], gt_per_prediction)
+    first_iou = temporal_iou(first[:, :, None], gt_per_prediction)[:, 0]
     length = gt[..., 1] - gt[..., 0]
     result = {}
     for name, (over, up_to) in RANGES_S.items():
@@ -116,14 +118,6 @@ def _pad(rows: list[np.ndarray], width: int) -> np.ndarray:
         n = min(len(row), width)
         padded[i, :n, :row.shape[1]] = row[:n]
     return padded
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Windows (Q, N, 3) and (Q, M, 3) -> IoU (Q, N, M); 0 where one has no length."""
-    a, b = a[:, :, None], b[:, None]
-    overlap = np.clip(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]), 0, None)
-    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
 def _detection_ap(iou: np.ndarray, has_gt: np.ndarray) -> np.ndarray:
@@ -173,7 +167,7 @@ def _annotations(labels: list[dict], clip_len_s: float) -> tuple[np.ndarray, np.
     """Every video's clips (Q,), and the annotators' scores (Q, T, A), 0 where none gave any."""
     rows = numbers(labels, "saliency_scores", ANY_WIDTH, "label")
     clips = [ids.astype(int) for ids in numbers(labels, "relevant_clip_ids", None, "label")]
-    lengths = np.array([num_clips(positive(label, "duration", "label"), clip_len_s) for label in labels])
+    lengths = np.array([num_complete_clips(positive(label, "duration", "label"), clip_len_s) for label in labels])
     widths = {row.shape[1] for row in rows if len(row)} or {1}
     if len(widths) > 1:
         raise InputError(f"the labels' saliency_scores are by {sorted(widths)} annotators; every row needs as many")

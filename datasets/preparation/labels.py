@@ -13,7 +13,8 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_npy
-from datasets.annotations.qvhighlights import num_clips, refuse
+from common.temporal import num_complete_clips
+from datasets.annotations.qvhighlights import refuse
 from datasets.features.folder import read_matrix
 
 from .ratings import HIGHEST, LOWEST, POSITIVE_OVER, RatedClip, describe, make_label, split_by_video
@@ -36,7 +37,7 @@ def find_features(clip: RatedClip, folder: Path, suffix: str, key: str | None,
     Returns:
         The file and its rows; or why there are none.
     """
-    expected = num_clips(clip.end_s - clip.start_s, clip_len_s)
+    expected = num_complete_clips(clip.end_s - clip.start_s, clip_len_s)
     own, whole = folder / f"{clip.clip}{suffix}", folder / f"{clip.video}{suffix}"
     if not own.is_file() and not whole.is_file():
         return f"no features in {folder}"

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from datasets.annotations.qvhighlights import MAX_SALIENCY, is_name, num_clips, refuse
+from common.temporal import num_complete_clips
+from datasets.annotations.qvhighlights import MAX_SALIENCY, is_name, refuse
 
 LOWEST, HIGHEST = 1, 5
 POSITIVE_OVER = 3
@@ -239,7 +240,7 @@ def make_label(clip: RatedClip, qid: int, text: str, clip_len_s: float = 2, over
                  relevant_clip_ids=[], saliency_scores=[], video=clip.video,
                  rating=round(clip.rating, 4), positive=clip.positive(over))
     if clip.positive(over):
-        parts = list(range(num_clips(duration_s, clip_len_s)))
+        parts = list(range(num_complete_clips(duration_s, clip_len_s)))
         grade = max(1, round(MAX_SALIENCY * (clip.rating - over) / (HIGHEST - over)))
         label.update(relevant_windows=[[0, round(duration_s, 3)]], relevant_clip_ids=parts,
                      saliency_scores=[[grade] * ANNOTATORS for _ in parts])

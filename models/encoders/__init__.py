@@ -1,6 +1,6 @@
 """Encoders of pictures, sound and text; importing this registers them in nncore's MODELS."""
 
-from .base import Encoders, TextFeature, build_encoders, num_clips
+from .base import Encoders, TextFeature, build_encoders
 from .clip_image import CLIPImage
 from .clip_text import CLIPText
 from .cnn14 import Cnn14
@@ -9,4 +9,4 @@ from .log_mel_statistics import LogMelStatistics
 from .mini_lm_text import MiniLMText
 
 __all__ = ["CLIPImage", "CLIPText", "Cnn14", "EfficientNetConSE", "Encoders", "LogMelStatistics",
-           "MiniLMText", "TextFeature", "build_encoders", "num_clips"]
+           "MiniLMText", "TextFeature", "build_encoders"]

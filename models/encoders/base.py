@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -18,7 +16,6 @@ from common.build import build, nearest
 from common.errors import InputError
 from models.device import best_device, device_of
 
-LAST_CLIP_SHARE = Fraction(1, 4)   # a shorter rest is joined to the clip before it
 PRECISIONS = ("auto", "float32")
 
 
@@ -167,11 +164,6 @@ def build_encoders(cfg: dict) -> Encoders:
             raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one")
     return Encoders(**{kind: None if encoder is None else encoder.eval().to(best_device())
                        for kind, encoder in built.items()})
-
-
-def num_clips(duration_s: float | Fraction, clip_len_s: float) -> int:
-    """How many clips a video has: at least one; a rest of a quarter clip or less belongs to the last one."""
-    return max(1, math.ceil(Fraction(duration_s) / Fraction(clip_len_s) - LAST_CLIP_SHARE))
 
 
 def check_clips(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:

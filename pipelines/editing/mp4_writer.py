@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from common.errors import InputError
+from common.files import DISK_ERRORS
 from pipelines.media.container import Frames, no_pictures, open_video, sound_stream
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue
@@ -30,7 +30,6 @@ H264 = dict(preset="superfast", crf="22")   # as good as veryfast at 20 in two t
 TICKS = (10_000, 1_000_000)        # a second in the result has at least and at most so many
 MS = Fraction(1, 1000)             # subtitles and chapters are timed to it
 KEPT_METADATA = ("title", "artist", "date", "creation_time", "copyright", "comment", "description")
-NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}   # errors of the disk
 LONGEST_CUE_BYTES = 65_535         # what its 16 bits of length can say
 SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -142,7 +141,7 @@ class Mp4:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as err:
             reason = getattr(err, "strerror", None) or err
-            if getattr(err, "errno", None) in NO_PLACE:
+            if getattr(err, "errno", None) in DISK_ERRORS:
                 raise InputError(f"{self.out}: could not be written ({reason}); make room on the disk or name "
                                  "another place") from err
             raise InputError(f"{self.info.path}: its cut could not be written ({reason}); {self.hint}") from err

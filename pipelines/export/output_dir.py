@@ -9,13 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:   # Windows: what a killed process leaves there stays
-    fcntl = None
-
 from common.errors import InputError
 from common.files import make_folder
+from common.locks import locked
 
 PREFIX = ".unfinished-"
 
@@ -64,36 +60,14 @@ def stage(folder: str | os.PathLike, names: Iterable[str],
 def _temporary(folder: Path) -> Iterator[str]:
     """A folder in `folder`, locked as long as its process lives, where the system can lock."""
     with ExitStack() as stack:
-        with _locked(folder):   # between its making and its lock, nobody is to take it for a dead one's
+        with locked(folder):   # between its making and its lock, nobody is to take it for a dead one's
             for left in folder.glob(PREFIX + "*"):
-                with _locked(left, wait=False) as free:
+                with locked(left, wait=False) as free:
                     if free:
                         shutil.rmtree(left, ignore_errors=True)
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder))
-            stack.enter_context(_locked(temporary, wait=False))
+            stack.enter_context(locked(temporary, wait=False))
         yield temporary
-
-
-@contextmanager
-def _locked(folder: str | os.PathLike, wait: bool = True) -> Iterator[bool]:
-    """Locks a folder against other processes until the end of the block; False where that is not possible."""
-    if fcntl is None:
-        yield False
-        return
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:   # gone by now, or another user's
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            done = True
-        except OSError:   # another's, or on a file system without locks
-            done = False
-        yield done
-    finally:
-        os.close(handle)
 
 
 def _check(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:

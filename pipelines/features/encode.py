@@ -27,8 +27,9 @@ from tqdm import tqdm
 from common.errors import InputError
 from common.files import atomic_path
 from common.memory import give_back_memory
+from common.temporal import num_clips
 from models.encoders import Encoders
-from models.encoders.base import AudioEncoder, VisualEncoder, num_clips
+from models.encoders.base import AudioEncoder, VisualEncoder
 from pipelines.media.audio_reader import audio_clips
 from pipelines.media.hwaccel import find_device
 from pipelines.media.video_reader import Reading, VideoInfo, check_sampling, frames_at, probe

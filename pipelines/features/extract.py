@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import zipfile
@@ -14,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from common.errors import InputError
-from common.files import atomic_path, make_folder, remove_leftovers, write_npy
+from common.files import DISK_ERRORS, atomic_path, make_folder, remove_leftovers, write_npy
 from models.encoders import Encoders
 
 from .encode import encode_video
@@ -22,7 +21,6 @@ from .encode import encode_video
 QUERY_BATCH = 64
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mkv .webm .mov .avi .ts .mpg .mpeg .flv .wmv .gif".split())
 LIST_SUFFIXES = frozenset((".txt", ".lst", ".list"))
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}   # no video's fault
 
 Item = TypeVar("Item")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_path
-from models.encoders.base import num_clips
+from common.temporal import num_clips
 
 from .audio_reader import read_samples
 from .container import open_container, sound_stream

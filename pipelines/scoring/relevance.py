@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from common.temporal import temporal_iou
 from models.encoders.base import unit_rows
 from pipelines.media.subtitles import Cue
 
@@ -182,17 +183,11 @@ def suppress(moments: Sequence[Moment], max_iou: float = 0.5, max_moments: int =
     """Non-maximum suppression: keeps the better of moments whose overlap over union exceeds `max_iou`."""
     kept: list[Moment] = []
     for moment in sorted(moments, key=lambda m: -m.score):
-        if all(_iou(moment, other) <= max_iou for other in kept):
+        if not kept or temporal_iou(np.array(moment[:2]), np.array([other[:2] for other in kept])).max() <= max_iou:
             kept.append(moment)
         if len(kept) == max_moments:
             break
     return kept
-
-
-def _iou(a: Moment, b: Moment) -> float:
-    shared = max(0.0, min(a.end_s, b.end_s) - max(a.start_s, b.start_s))
-    union = a.end_s - a.start_s + b.end_s - b.start_s - shared
-    return shared / union if union > 0 else 0.0
 
 
 def _loneliness(features: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 
-from common.temporal_nms import soft_nms
+from common.temporal import soft_nms
 from models.device import brought
 
 SIGMA = 0.4        # of soft-NMS; a moment found twice falls to 0.08 of its score, so that MIN_SHARE drops it

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.temporal_nms import soft_nms, temporal_iou
+from common.temporal import soft_nms, temporal_iou
 from datasets import CharadesSTA
 from datasets.annotations.charades_sta import read_charades
 from datasets.annotations.qvhighlights import LabelFaults

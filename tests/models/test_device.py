@@ -14,7 +14,7 @@ from models.device import best_device, device_of
 from models.encoders import CLIPImage, EfficientNetConSE, LogMelStatistics
 from models.encoders.base import AudioEncoder, VisualEncoder
 from pipelines.scoring.importance import load_importance
-from tests.models.encoders.conftest import random_clip
+from tests.models.conftest import random_clip
 
 
 def moved(module):

@@ -30,8 +30,8 @@ WRITES = """
 import os, sys, time
 import numpy as np
 from pathlib import Path
-from pipelines.cache import encode_cached
-from pipelines.extract import extract_queries, extract_videos
+from pipelines.features.cache import encode_cached
+from pipelines.features.extract import extract_queries, extract_videos
 from tests.pipelines.fakes import colour_encoders
 
 folder, real, calls = Path(sys.argv[1]), np.savez_compressed, []

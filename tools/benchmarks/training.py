@@ -138,12 +138,13 @@ def losses(data: dict, fused: bool = True) -> list[float]:
 @contextlib.contextmanager
 def plain_way() -> Iterator[None]:
     """torch's dropout and linear layers, attention written out, targets in loops, as in the published code."""
-    patches = {"linear.ONEDNN": None, "dropout.drop": plain_drop, "attention.drop": plain_drop,
-               "dropout._ReluDrop.apply": plain_relu_drop, "boundary_head.BoundaryHead.targets": plain_targets,
-               "attention.F.scaled_dot_product_attention": plain_attention}
+    patches = {"cpu.linear.ONEDNN": None, "cpu.dropout.drop": plain_drop, "blocks.attention.drop": plain_drop,
+               "cpu.dropout._ReluDrop.apply": plain_relu_drop,
+               "blocks.boundary_head.BoundaryHead.targets": plain_targets,
+               "blocks.attention.F.scaled_dot_product_attention": plain_attention}
     with contextlib.ExitStack() as stack:
         for name, value in patches.items():
-            stack.enter_context(patch(f"models.blocks.{name}", value))
+            stack.enter_context(patch(f"models.{name}", value))
         yield
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from common.errors import InputError
-from datasets.annotations.qvhighlights import LabelFaults, num_clips, read_jsonl, read_labels, read_numbered_labels
+from common.temporal import num_complete_clips
+from datasets.annotations.qvhighlights import LabelFaults, read_jsonl, read_labels, read_numbered_labels
 from tests.paths import SHARED
 
 VAL = SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl"
@@ -136,4 +137,4 @@ def test_no_file_and_no_label(tmp_path):
     (150, 2, 75), (151.9, 2, 75), (1.2, 2, 1), (0.6, 0.2, 3), (10, 2.5, 4), (9.99, 2.5, 3),
 ])
 def test_a_last_piece_shorter_than_a_clip_does_not_count(duration_s, clip_len_s, clips):
-    assert num_clips(duration_s, clip_len_s) == clips
+    assert num_complete_clips(duration_s, clip_len_s) == clips

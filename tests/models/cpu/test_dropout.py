@@ -76,8 +76,8 @@ def test_attention_in_training_is_that_of_inference_but_for_dropout(monkeypatch)
     mask = torch.tensor([[1, 1, 1, 0, 0, 0, 0], [0] * 7])   # the second row allows nothing
     expected = attention.eval()(q, k, mask=mask)
     rates = []
-    for module in ("attention", "dropout"):
-        monkeypatch.setattr(f"models.blocks.{module}.drop", lambda x, p: (rates.append((x.shape, p)), x)[1])
+    for module in ("blocks.attention", "cpu.dropout"):
+        monkeypatch.setattr(f"models.{module}.drop", lambda x, p: (rates.append((x.shape, p)), x)[1])
     torch.testing.assert_close(attention.train()(q, k, mask=mask), expected)
     torch.testing.assert_close(attention(q), attention.eval()(q))
     assert rates[:2] == [((2, 4, 5, 7), 0.3), ((2, 5, 16), 0.3)]   # the map, then the output

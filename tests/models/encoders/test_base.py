@@ -11,7 +11,8 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 
 from common.config import load_config
 from common.errors import InputError
-from models.encoders import TextFeature, build_encoders, num_clips
+from common.temporal import num_clips
+from models.encoders import TextFeature, build_encoders
 from models.encoders.base import autocast, cpu_has_bfloat16, crop_square, join_pieces, unit_rows
 
 OFFLINE_SOUND = dict(type="LogMelStatistics")

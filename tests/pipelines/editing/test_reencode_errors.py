@@ -85,7 +85,7 @@ def test_a_full_disk(tmp_path, heavy, share):
     limit = int(share * (tmp_path / "whole.mp4").stat().st_size)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cut.mp4").write_text("the old one")
-    script = ("import resource, sys\nfrom pipelines.video import cut\nfrom common.errors import InputError\n"
+    script = ("import resource, sys\nfrom pipelines.editing.reencode import cut\nfrom common.errors import InputError\n"
               f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
               f"try:\n    cut(sys.argv[1], {intervals_s}, sys.argv[2])\n"
               "except InputError as err:\n    print(err)\n")

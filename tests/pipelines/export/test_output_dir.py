@@ -42,7 +42,7 @@ def test_a_failure_keeps_what_somebody_else_put_into_the_new_folder(tmp_path):
 
 HALF_DONE = """
 import sys, time
-from pipelines.staging import stage
+from pipelines.export.output_dir import stage
 with stage(sys.argv[1], ["one"]) as folder:
     (folder / "one").write_text("half")
     print(folder.name, flush=True)
