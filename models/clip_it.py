@@ -55,11 +55,13 @@ class CLIPIt(nn.Module):
             one score. The loss sees the scores before it; through it, less is learned.
 
     Attributes:
-        reads_sentences: a whole video and any number of sentences are read at once, none too.
+        accepts_text: True; queries guide the scores.
+        requires_text: False; without queries the model predicts importance.
+        scores_whole_video: True; one forward pass scores a complete video against any number of queries.
         video_dims, text_dims: as given.
     """
 
-    reads_sentences = True
+    accepts_text, requires_text, scores_whole_video = True, False, True
 
     def __init__(self, video_dims: int, text_dims: int, dims: int = 8, shared: int = 0, heads: int = 2, layers: int = 1,
                  p: float = 0.2, noise: float = 0.125, p_text: float = 0.1, smooth_s: float = 5.0, row_s: float = 1.0,

@@ -91,12 +91,14 @@ class CLIPItModelScope(nn.Module):
         p: dropout before the score, in training.
 
     Attributes:
-        reads_sentences: a whole video and any number of sentences are read at once, none too.
-        reads_unit_rows: frames come with unit norm.
+        accepts_text: True; queries guide the scores.
+        requires_text: False; without queries the model predicts importance.
+        scores_whole_video: True; one forward pass scores a complete video against any number of queries.
+        expects_unit_norm: True; each row of `video` must have unit norm.
         video_dims, text_dims: width of frames and of sentences.
     """
 
-    reads_sentences = reads_unit_rows = True
+    accepts_text, requires_text, scores_whole_video, expects_unit_norm = True, False, True, True
 
     def __init__(self, dims: int = 512, sentences: int = 7, layers: int = 6, hidden: int = 2048, heads: int = 8,
                  head_dims: int = 256, text_heads: int = 4, positions: int = 4000, p: float = 0.5):

@@ -52,6 +52,16 @@ class UMT(nn.Module):
                 xavier_init_(module)
         use_onednn(self)
 
+    @property
+    def accepts_text(self) -> bool:
+        """True if the model was trained with queries."""
+        return getattr(self.query_gen, "in_dims", None) is not None
+
+    @property
+    def requires_text(self) -> bool:
+        """True if the model finds nothing without a query, which holds whenever it accepts one."""
+        return self.accepts_text
+
     def forward(self, data: dict, mode: str) -> dict:
         """Scores every clip and finds the moments.
 

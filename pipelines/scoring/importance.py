@@ -58,7 +58,7 @@ def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
     if rows.shape[1] != width:
         raise InputError(f"{video.info.path}: its features are {rows.shape[1]} wide ({', '.join(video.visual)}), but "
                          f"the model reads {width}; encode it with the encoders that the model was trained with")
-    if getattr(model, "reads_unit_rows", False):
+    if getattr(model, "expects_unit_norm", False):
         rows = unit_rows(rows)
     data = dict(video=torch.from_numpy(rows).float()[None], saliency=torch.ones(1, len(rows)), row_s=video.clip_len_s)
     if len(sentences):

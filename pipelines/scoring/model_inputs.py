@@ -13,18 +13,17 @@ from models.encoders import Encoders
 
 def reads_sentences(model: nn.Module | None) -> bool:
     """Whether the model reads a whole video and any number of sentences at once, none too, as CLIP-It does."""
-    return bool(getattr(model, "reads_sentences", False))
+    return bool(getattr(model, "scores_whole_video", False))
 
 
 def takes_text(model: nn.Module) -> bool:
     """Whether the model was trained to be asked in words."""
-    query_gen = getattr(model, "query_gen", None)
-    return reads_sentences(model) or (query_gen is not None and getattr(query_gen, "in_dims", None) is not None)
+    return bool(getattr(model, "accepts_text", False))
 
 
 def needs_text(model: nn.Module) -> bool:
     """Whether the model says nothing unless it is asked in words."""
-    return takes_text(model) and not reads_sentences(model)
+    return bool(getattr(model, "requires_text", False))
 
 
 def check_asked(model: nn.Module | None, texts: tuple[str, ...]) -> None:

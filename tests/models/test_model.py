@@ -177,3 +177,23 @@ def test_temporal_context_sees_its_neighbours_and_no_padding():
     moved[0, 4, 0] += 1
     changed = (layer(moved, mask) - out).abs().sum(-1)[0] > 1e-6
     assert torch.nonzero(changed).squeeze(-1).tolist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("query_dims, expected", [
+    pytest.param([7, 16], True, id="query_generator"),
+    pytest.param(None, False, id="query_generator_without_dims"),
+])
+def test_a_umt_that_was_trained_with_queries_accepts_and_requires_them(query_dims, expected):
+    enc_cfg = dict(type="Attention") if query_dims else None
+    model = build(dict(
+        type="UMT", video_enc=dict(type="UniModalEncoder", dims=[5, 16], enc_cfg=dict(type="EncoderLayer")),
+        query_gen=dict(type="QueryGenerator", dims=query_dims, enc_cfg=enc_cfg),
+        query_dec=dict(type="QueryDecoder", dims=16, dec_cfg=dict(type="DecoderLayer"))), MODELS)
+    assert model.accepts_text is expected
+    assert model.requires_text is expected
+
+
+def test_a_umt_without_query_generator_accepts_no_text():
+    model = build(dict(type="UMT", video_enc=dict(type="UniModalEncoder", dims=[5, 16])), MODELS)
+    assert model.accepts_text is False
+    assert model.requires_text is False

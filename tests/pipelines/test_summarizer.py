@@ -192,8 +192,7 @@ def test_refuses_a_video_of_other_encoders(colour_summarizer, video):
 class RedWatcher(torch.nn.Module):
     """A "trained" model: saliency is how red a clip is; two moments, and a weaker copy of the first."""
 
-    class query_gen:
-        in_dims = 3
+    accepts_text = requires_text = True
 
     def forward(self, data, mode):
         assert data["query"].shape == (1, 2, 3) and data["video"].shape[-1] == 3
@@ -228,7 +227,7 @@ def test_models_are_asked_only_in_their_way(video):
         Summarizer(colour_encoders(), RedWatcher(), ["colour"]).summarize(video)
 
     class Mute(RedWatcher):
-        query_gen = None
+        accepts_text = requires_text = False
 
         def forward(self, data, mode):
             assert "query" not in data

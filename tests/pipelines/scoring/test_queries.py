@@ -84,14 +84,14 @@ def test_rows_are_as_long_as_clips(video):
 
 def test_modelscopes_frames_come_with_unit_norm(video):
     class Spy(torch.nn.Module):
-        reads_sentences = reads_unit_rows = True
+        accepts_text = scores_whole_video = expects_unit_norm = True
         video_dims = text_dims = 3
 
         def forward(self, data, mode):
             assert torch.allclose(torch.linalg.vector_norm(data["video"], dim=-1), torch.ones(1, 80))
             return dict(_out=dict(saliency=torch.zeros(1, 80)))
 
-    assert CLIPItModelScope.reads_unit_rows
+    assert CLIPItModelScope.expects_unit_norm
     importance(Spy(), video, colour_encoders())
 
 
