@@ -24,7 +24,8 @@ from pipelines.export.charts import (
     ticks,
 )
 from pipelines.export.report import Places
-from pipelines.result import Summary, clock
+from pipelines.result import Summary
+from pipelines.timecode import format_clock
 
 from .example import Example
 from .limits import EMPTY, Limits, shown_bytes, shown_time, too_large
@@ -182,7 +183,7 @@ def _moment(summary: Summary, moment, colour: str, places: Places) -> str:
     what = f'<span class="what" dir="auto">{escape(moment.text[:LONG_TEXT])}</span>' if moment.text else ""
     return (f'<li style="--colour:{colour}"><button type="button" data-seek="{moment.start_s:.3f}">'
             f'<span class="shown"><img src="{picture}" alt="">{mark}</span><span class="about"><span class="when">'
-            f"<span>{clock(moment.start_s)} – {clock(moment.end_s)}</span>"
+            f"<span>{format_clock(moment.start_s)} – {format_clock(moment.end_s)}</span>"
             f'<span aria-label="score">{moment.score:.2f}</span></span><span class="meter">'
             f'<i style="width:{100 * min(max(moment.score, 0), 1):.0f}%"></i></span>{what}</span></button></li>')
 
@@ -197,8 +198,8 @@ def cut_section(summary: Summary, desk: Desk, folder: str, files: Sequence[str])
     films = [name for name in files if name.endswith(".mp4")]
     base = f"files/{desk.token}/{folder}/"
     places = Places(summary, films)
-    pieces = "".join(f'<li><button type="button" {places.act(float(p.start_s), float(p.end_s))}>{clock(p.start_s)} – '
-                     f"{clock(p.end_s)}</button></li>" for p in summary.pieces)
+    pieces = "".join(f'<li><button type="button" {places.act(float(p.start_s), float(p.end_s))}>'
+                     f"{format_clock(p.start_s)} – {format_clock(p.end_s)}</button></li>" for p in summary.pieces)
     links = "".join(f'<li><a href="{base}{name}" download>{_label(name)}</a></li>'
                     for name in files)
     data = escape(json.dumps(dict(files=[base + name for name in films], pieces=[list(p) for p in places.pieces])))

@@ -11,9 +11,10 @@ from numbers import Real
 
 from common.errors import InputError
 
+from .timecode import parse_duration
+
 MODES = ("summary", "moments", "shorts")
 NUMBER = r"\d+(?:\.\d+)?"
-CLOCK = re.compile(rf"(?:({NUMBER})h)?(?:({NUMBER})m(?:in)?)?(?:({NUMBER})s)?", re.IGNORECASE)
 RANGE = re.compile(rf"({NUMBER})(?:s)?\s*-\s*({NUMBER})s?", re.IGNORECASE)
 LEAST_ROOM_S = 4   # between a short's least and greatest length: shots and words end where they end
 
@@ -46,10 +47,9 @@ def parse_budget(text: str) -> float | timedelta:
         InputError: none of these, or out of range.
     """
     plain = text.strip()
-    clock = CLOCK.fullmatch(plain)
-    if plain and clock:
-        hours, minutes, seconds = (float(part or 0) for part in clock.groups())
-        return check_budget(timedelta(hours=hours, minutes=minutes, seconds=seconds))
+    duration = parse_duration(plain)
+    if duration is not None:
+        return check_budget(duration)
     try:
         share = float(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
     except ValueError:

@@ -26,6 +26,7 @@ from pipelines.scoring.queries import Sentence
 from pipelines.scoring.relevance import Moment
 
 from .options import Shorts
+from .timecode import format_clock, format_timestamp
 
 TITLE_CHARACTERS = 80
 ZERO_SHOT = "zero-shot, no training"   # what scored, where no model did
@@ -158,7 +159,7 @@ class Summary:
     def titles_of(self, intervals_s: Sequence[tuple[Fraction, Fraction]]) -> list[str]:
         """Names of pieces, for chapters: what is shown and since when in the video."""
         texts = (" ".join(self.text_of(start, end).split())[:TITLE_CHARACTERS] for start, end in intervals_s)
-        return [f"{text} ({clock(start)})" if text else clock(start)
+        return [f"{text} ({format_clock(start)})" if text else format_clock(start)
                 for text, (start, _) in zip(texts, intervals_s, strict=True)]
 
     def keep_whole_shots(self) -> None:
@@ -221,7 +222,7 @@ class Summary:
                    for (start, end), score in zip(itertools.pairwise(edges_s), self.scores, strict=True)],
             moments=[dict(start=round(start, 3), end=round(end, 3), score=round(score, 4), text=text)
                      for start, end, score, text in self.moments],
-            summary=[dict(frame=frame, timestamps=[timestamp(start), timestamp(end)])
+            summary=[dict(frame=frame, timestamps=[format_timestamp(start), format_timestamp(end)])
                      for frame, (start, end) in zip(self.frames, self.intervals_s, strict=True)],
             shots=[dict(start=round(start, 3), end=round(end, 3), selected=i in selected)
                    for i, (start, end) in enumerate(self.shots)],
@@ -246,19 +247,6 @@ def frame_range(start_s: Fraction, end_s: Fraction, fps: Fraction, n_frames: int
     first = min(math.ceil(start_s * fps), n_frames - 1)
     last = min(math.ceil(end_s * fps), n_frames) - 1
     return [first, max(first, last)]
-
-
-def clock(time_s: float | Fraction) -> str:
-    """1:05, 59:59 or 1:00:00, whole seconds, rounded down."""
-    whole = int(time_s)
-    hours, minutes, seconds = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def timestamp(time_s: Fraction | float) -> str:
-    """HH:MM:SS.mmm, to the nearest millisecond."""
-    ms = round(time_s * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
 
 def readable(path: Path) -> str:

@@ -151,13 +151,14 @@ def machine_line(summary, names: list[str], out: Path, video: str) -> dict:
 
 
 def print_summary(summary, names: list[str], out: Path) -> None:
-    from pipelines.result import clock
+    from pipelines.timecode import format_clock
     if summary.moments:
         print(f"{'moment':>17}  score  {'asked' if summary.texts else ''}".rstrip())
     for moment in summary.moments[:SHOWN_MOMENTS]:
         text = " ".join(moment.text.split())
         text = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS - 1] + "…"
-        print(f"{clock(moment.start_s):>7} - {clock(moment.end_s):>7}   {moment.score:.2f}  {text}".rstrip())
+        start, end = format_clock(moment.start_s), format_clock(moment.end_s)
+        print(f"{start:>7} - {end:>7}   {moment.score:.2f}  {text}".rstrip())
     more = len(summary.moments) - SHOWN_MOMENTS
     if more > 0:
         print(f"  and {more} more in {out / 'summary.json'}")

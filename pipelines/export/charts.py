@@ -9,8 +9,9 @@ import re
 
 import numpy as np
 
-from pipelines.result import ZERO_SHOT, Summary, clock
+from pipelines.result import ZERO_SHOT, Summary
 from pipelines.scoring.relevance import Moment
+from pipelines.timecode import format_clock
 
 COLOURS = 6            # --c0 .. --c5 of the page
 FILM_IMAGES = 14
@@ -34,7 +35,7 @@ def text_colours(summary: Summary) -> dict[str, str]:
 def length(duration_s: float) -> str:
     """1:05 from a minute on, else 12.3 s."""
     if duration_s >= 60:
-        return clock(duration_s)
+        return format_clock(duration_s)
     return f"{duration_s:.1f} s" if duration_s >= 1 else f"{duration_s:.2f} s"
 
 
@@ -118,11 +119,11 @@ def ticks(end_s: float) -> str:
     """The times below the chart."""
     step_s = next((s for s in STEPS_S if end_s / s <= 10), 3600 * -(-int(end_s) // 36000))
     times_s = [t for t in range(0, int(end_s) + 1, step_s) if t < end_s - 0.6 * step_s or t == 0]
-    places = [("odd" if i % 2 or (t and end_s - t < 1.2 * step_s) else "even", 100 * t / end_s, clock(t))
+    places = [("odd" if i % 2 or (t and end_s - t < 1.2 * step_s) else "even", 100 * t / end_s, format_clock(t))
               for i, t in enumerate(times_s)]   # odd ones are hidden where there is little room
     marks = "".join(f'<span class="{name}" style="left:{left:.3f}%">{text}</span>'
                     for name, left, text in places)
-    return marks + f'<span class="end" style="left:100%">{clock(end_s) if end_s >= 1 else length(end_s)}</span>'
+    return marks + f'<span class="end" style="left:100%">{format_clock(end_s) if end_s >= 1 else length(end_s)}</span>'
 
 
 def best_clip(summary: Summary, moment: Moment) -> int:

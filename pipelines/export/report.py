@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.media.subtitles import Cue, cut_cues
-from pipelines.result import ZERO_SHOT, Summary, clock, readable
+from pipelines.result import ZERO_SHOT, Summary, readable
 from pipelines.scoring.queries import SUBTITLES
 from pipelines.scoring.relevance import Moment
+from pipelines.timecode import format_clock
 
 from .charts import (
     LONG_TEXT,
@@ -155,7 +156,7 @@ def _read_along(summary: Summary) -> str:
         return ""
     source = "the subtitles" if summary.sentences[0].source == SUBTITLES else "what the shots seem to show"
     number = len(summary.sentences)
-    items = "".join(f'<li><span class="soft">{clock(s.start_s or 0)} – {clock(s.end_s or 0)}</span> '
+    items = "".join(f'<li><span class="soft">{format_clock(s.start_s or 0)} – {format_clock(s.end_s or 0)}</span> '
                     f'<span dir="auto">{escape(s.text)}</span></li>' for s in summary.sentences)
     return (f'<details class="long note"><summary>Read along: {number} sentence{"s" * (number != 1)}, from {source}'
             f'</summary><ol class="asked long-text">{items}</ol></details>')
@@ -175,7 +176,7 @@ def _kept(summary: Summary, places: Places) -> str:
     items = []
     for number, piece in enumerate(summary.pieces, 1):
         start_s, end_s = float(piece.start_s), float(piece.end_s)
-        times = f"{clock(start_s)} – {clock(end_s)}"
+        times = f"{format_clock(start_s)} – {format_clock(end_s)}"
         label = f"<b>{number}</b> {times} · {length(end_s - start_s)}" if summary.mode == "shorts" else times
         items.append(f'<li><button type="button" {places.act(start_s, end_s)}>{label}</button></li>')
     return "".join(items)
@@ -200,7 +201,7 @@ def _moment(summary: Summary, moment: Moment, colour: str, places: Places) -> st
     picture = image_address(summary.video.thumbnails[best_clip(summary, moment)])
     return (f'<li style="--colour:{colour}"><button type="button" {act}>'
             f'<span class="shown"><img src="{picture}" alt="">{mark}</span><span class="about">'
-            f'<span class="when"><span>{clock(moment.start_s)} – {clock(moment.end_s)}</span>'
+            f'<span class="when"><span>{format_clock(moment.start_s)} – {format_clock(moment.end_s)}</span>'
             f'<span aria-label="score">{moment.score:.2f}</span></span>'
             f'<span class="meter"><i style="width:{100 * min(max(moment.score, 0), 1):.0f}%"></i></span>'
             f'{what}{quote}</span></button></li>')
@@ -221,7 +222,7 @@ def _lines(title: str, cues: Sequence[Cue], places: Places) -> str:
         name = "out" if places.find(cue.start_s, cue.end_s) is None else "in"
         items.append(f'<li class="{name}" data-from="{cue.start_s:.3f}" data-to="{cue.end_s:.3f}">'
                      f'<button type="button" {places.act(cue.start_s, cue.end_s)}>'
-                     f'<span class="at">{clock(cue.start_s)}</span><span dir="auto">{escape(cue.text)}</span>'
+                     f'<span class="at">{format_clock(cue.start_s)}</span><span dir="auto">{escape(cue.text)}</span>'
                      "</button></li>")
     more = len(cues) - MOST_LINES
     rest = f'<p class="soft note">and {more:,} more lines</p>' if more > 0 else ""

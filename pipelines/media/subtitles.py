@@ -15,6 +15,7 @@ from av.subtitles.subtitle import AssSubtitle
 
 from common.errors import InputError
 from common.files import atomic_path
+from pipelines.timecode import format_timestamp, parse_timestamp
 
 from .container import decode_packets, first_picture, open_container, read_packets
 
@@ -64,7 +65,7 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
     cues = []
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         text = _text(lines[head + 1:following], is_last=following is None)
-        start_s, end_s = map(_seconds, TIMES.match(lines[head]).groups())
+        start_s, end_s = map(parse_timestamp, TIMES.match(lines[head]).groups())
         if end_s < start_s:
             raise InputError(f"{path}, line {head + 1}: the subtitle ends at {end_s} s before it starts at {start_s} "
                              "s; mend its times")
@@ -82,7 +83,8 @@ def write_srt(path: str | os.PathLike, cues: Iterable[Cue]) -> None:
         if not 0 <= cue.start_s <= cue.end_s:
             raise ValueError(f"no subtitle from {cue.start_s} to {cue.end_s} s can be written")
         text = "\n".join(line for line in LINE_END.split(cue.text) if line.strip())
-        blocks.append(f"{number}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{text}\n")
+        start, end = format_timestamp(cue.start_s, ","), format_timestamp(cue.end_s, ",")
+        blocks.append(f"{number}\n{start} --> {end}\n{text}\n")
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(blocks), encoding="utf-8")
 
@@ -179,13 +181,3 @@ def _text(lines: list[str], is_last: bool) -> str:
         until = len(lines) - 1
     words = (html.unescape(TAG.sub("", line)).strip() for line in lines[:until])
     return " ".join(filter(None, words))
-
-
-def _seconds(clock: str) -> float:
-    parts = clock.replace(",", ".").split(":")
-    return round(sum(float(part) * 60**i for i, part in enumerate(reversed(parts))), 3)
-
-
-def _clock(time_s: float) -> str:
-    ms = round(time_s * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02},{ms % 1000:03}"

@@ -11,8 +11,9 @@ from pipelines.export.charts import spread, ticks
 from pipelines.export.report import report_html
 from pipelines.features.encode import EncodedVideo, encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.result import Summary, clock, frame_range, timestamp
+from pipelines.result import Summary, frame_range
 from pipelines.scoring.relevance import Moment
+from pipelines.timecode import format_clock, format_timestamp
 from tests.pipelines.fakes import colour_encoders, write_video
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)> {{data}} & \'quoted\''
@@ -251,12 +252,12 @@ def test_frames_of_an_interval():
     (3725.5, "01:02:05.500"), (360000, "100:00:00.000"),
 ])
 def test_timestamp(time_s, text):
-    assert timestamp(time_s) == text
+    assert format_timestamp(time_s) == text
 
 
 def test_clock_andticks():
     texts = ["0:00", "1:05", "59:59", "1:00:00", "10:01:01"]
-    assert [clock(t) for t in (0, 65.9, 3599, 3600, 36061)] == texts
+    assert [format_clock(t) for t in (0, 65.9, 3599, 3600, 36061)] == texts
     hours = [f"{h}:00:00" for h in range(12, 101, 12)]
     for end_s, shown in ((0.04, ["0:00", "0.04 s"]), (25, ["0:00", "0:05", "0:10", "0:15", "0:20", "0:25"]),
                          (139.4, ["0:00", *(f"{s // 60}:{s % 60:02}" for s in range(15, 130, 15)), "2:19"]),
