@@ -14,10 +14,10 @@ from torch import Tensor
 from common.errors import InputError
 from datasets.annotations.charades_sta import read_charades
 from datasets.annotations.qvhighlights import LabelFaults, positive_length, read_sound, refuse
-from datasets.eval.files import charades_scores
+from datasets.eval.benchmarks import charades_scores
 
-from .base import FeatureDataset, outputs_by_item
 from .eval import eval_charades
+from .feature_dataset import FeatureDataset, outputs_by_item
 
 PUNCTUATION = ".,;:!?\"'"
 MAX_BEYOND_S = 10   # that a moment's end may lie after that of the features: some public ones do

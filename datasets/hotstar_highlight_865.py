@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from nncore.dataset import DATASETS
 
-from datasets.eval.clips import eval_by_video, eval_clips
+from datasets.eval.rated_clips import eval_by_video, eval_clips
 
 from .qvhighlights import QVHighlights
 

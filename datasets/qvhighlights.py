@@ -14,8 +14,8 @@ from common.temporal import num_complete_clips
 from datasets.annotations.qvhighlights import MAX_SALIENCY, positive_length, read_numbered_labels, read_sound
 from datasets.eval.baselines import oracle, random_floor
 
-from .base import FeatureDataset, outputs_by_item
 from .eval import eval_qvhighlights
+from .feature_dataset import FeatureDataset, outputs_by_item
 
 MAX_PIECES = 8     # of a reordered video
 

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo, fold_names, read_summarized
-from datasets.eval.summaries import REDUCED, annotators
-from datasets.eval.summary import rank_correlation
+from datasets.eval.agreement import rank_correlation
+from datasets.eval.summarization import REDUCED, annotators
 
-from .base import outputs_by_item
+from .feature_dataset import outputs_by_item
 
 TARGETS = ("ranks", "gtscore")
 

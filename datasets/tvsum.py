@@ -9,11 +9,11 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
-from datasets.annotations.domains import SPLITS, padded
+from datasets.annotations.domain_splits import SPLITS, padded
 from datasets.annotations.tvsum import HIGHEST, LOWEST, read_tvsum
-from datasets.eval.files import tvsum_scores
+from datasets.eval.benchmarks import tvsum_scores
 
-from .domains import DomainDataset
+from .domain_dataset import DomainDataset
 from .eval import tvsum_top5_map
 
 

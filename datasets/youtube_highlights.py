@@ -8,11 +8,11 @@ import torch
 from nncore.dataset import DATASETS
 from torch import Tensor
 
-from datasets.annotations.domains import SPLITS
+from datasets.annotations.domain_splits import SPLITS
 from datasets.annotations.youtube_highlights import read_youtube
-from datasets.eval.files import youtube_scores
+from datasets.eval.benchmarks import youtube_scores
 
-from .domains import DomainDataset
+from .domain_dataset import DomainDataset
 from .eval import youtube_map
 
 

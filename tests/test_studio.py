@@ -14,7 +14,7 @@ import torch
 
 from models.encoders import CLIPText
 from models.encoders.bare_import import import_bare
-from tests.audio.test_unify import write_sound
+from tests.audio.test_unify_audio_name import write_sound
 from tests.models.conftest import random_clip
 from tests.paths import ROOT
 from tests.pipelines.fakes import write_video

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     from common.files import write_json
-    from datasets.eval import files
+    from datasets.eval import benchmarks
 
     if args.out and Path(args.out).is_dir():
         raise InputError(f"--out {args.out}: is a folder; name a file, e.g. {Path(args.out) / 'metrics.json'}")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     if args.benchmark == "summary":
         from pipelines.selection.knapsack import key_frames
         options["select"] = key_frames
-    scores = getattr(files, args.benchmark)(args.pred, args.label, **options)
+    scores = getattr(benchmarks, args.benchmark)(args.pred, args.label, **options)
     columns = dict(predictions=scores.metrics)
     if args.floors:
         columns.update(random=scores.random(), oracle=scores.oracle())

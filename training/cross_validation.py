@@ -18,7 +18,7 @@ from common.files import make_folder, write_json
 from common.paths import ROOT
 from datasets.annotations.summarization_h5 import SummarizedVideo, read_folds, read_summarized
 from datasets.eval import rank_correlation
-from datasets.eval.summaries import annotators, eval_summaries, human_metrics, mean_metrics
+from datasets.eval.summarization import annotators, eval_summaries, human_metrics, mean_metrics
 from pipelines.selection.knapsack import key_frames
 
 from .checkpoints import plain

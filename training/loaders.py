@@ -16,7 +16,7 @@ from nncore.parallel import collate as pad_and_collate
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from common.build import build
-from datasets.base import ABSENT
+from datasets.feature_dataset import ABSENT
 
 OWN_KEYS = ("same_length",)   # of a config's `loader`, besides DataLoader's
 OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")   # DataLoader takes none without

@@ -12,7 +12,7 @@ import numpy as np
 from common.errors import InputError
 from common.temporal import num_complete_clips
 
-from .domains import read_json
+from .domain_splits import read_json
 from .qvhighlights import refuse
 
 LOWEST, HIGHEST = 1, 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .domains import read_json
+from .domain_splits import read_json
 from .qvhighlights import refuse
 
 

@@ -1,11 +1,11 @@
 """Metrics as pure functions of predictions and labels; importing them needs no torch."""
 
-from .charades import eval_charades
+from .agreement import f_score, rank_correlation
+from .charades_sta import eval_charades
 from .qvhighlights import eval_qvhighlights
-from .summaries import eval_summaries
-from .summary import f_score, rank_correlation
+from .summarization import eval_summaries
 from .tvsum import tvsum_top5_map
-from .youtube import youtube_map
+from .youtube_highlights import youtube_map
 
 __all__ = ["eval_charades", "eval_qvhighlights", "eval_summaries", "f_score", "rank_correlation", "tvsum_top5_map",
            "youtube_map"]

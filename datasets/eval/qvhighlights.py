@@ -7,7 +7,7 @@ import numpy as np
 from common.errors import InputError
 from common.temporal import num_complete_clips, temporal_iou
 
-from .checks import ANY_WIDTH, all_or_none, match, numbers, positive
+from .validation import ANY_WIDTH, all_or_none, match, numbers, positive
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RANGES_S = {"short": (0, 10), "middle": (10, 30), "long": (30, 150), "full": (0, np.inf)}   # (over, up to]

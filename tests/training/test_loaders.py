@@ -8,7 +8,7 @@ from nncore.parallel import collate as nncore_collate
 
 from common.build import build
 from datasets import DATASETS
-from datasets.base import outputs_by_item
+from datasets.feature_dataset import outputs_by_item
 from training.loaders import GlobalBatches, build_loader, collate, seed_worker, set_epoch, workers_here
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]

@@ -9,7 +9,7 @@ from nncore.engine import HOOKS, Engine, OptimizerHook, comm
 
 from common.errors import InputError
 from common.files import write_json
-from datasets.base import labels_of
+from datasets.feature_dataset import labels_of
 from models.distributed import world_sum
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo
 
-from .summary import f_score, rank_correlation
+from .agreement import f_score, rank_correlation
 
 REDUCED = ("avg", "max")   # over users, as on TVSum and as on SumMe
 Scores = Mapping[str, np.ndarray]

@@ -6,10 +6,10 @@ import logging
 import os
 
 from common.errors import InputError
-from datasets.annotations.domains import domain_videos
+from datasets.annotations.domain_splits import domain_videos
 from datasets.annotations.qvhighlights import read_sound
 
-from .base import FeatureDataset, outputs_by_item
+from .feature_dataset import FeatureDataset, outputs_by_item
 
 
 class DomainDataset(FeatureDataset):

@@ -9,7 +9,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo
-from datasets.eval.summaries import (
+from datasets.eval.summarization import (
     eval_summaries,
     human,
     human_metrics,

@@ -12,19 +12,19 @@ import numpy as np
 from common.build import nearest
 from common.errors import InputError
 from datasets.annotations.charades_sta import read_charades
-from datasets.annotations.domains import SPLITS, domain_videos, padded
+from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
 from datasets.annotations.qvhighlights import positive_length, read_jsonl, read_labels, refuse
 from datasets.annotations.summarization_h5 import fold_names, read_folds, read_summarized
 from datasets.annotations.tvsum import read_tvsum
 from datasets.annotations.youtube_highlights import read_youtube
 
 from .baselines import oracle, random_floor
-from .charades import eval_charades
+from .charades_sta import eval_charades
+from .prediction_files import read_scores
 from .qvhighlights import eval_qvhighlights
-from .score_files import read_scores
-from .summaries import Select, eval_summaries, human_metrics, mean_metrics, oracle_metrics, random_metrics
+from .summarization import Select, eval_summaries, human_metrics, mean_metrics, oracle_metrics, random_metrics
 from .tvsum import tvsum_top5_map
-from .youtube import youtube_map
+from .youtube_highlights import youtube_map
 
 SEEDS = 20
 MAX_ROWS_OFF = 2   # that predictions may be shorter than the labels, as features are

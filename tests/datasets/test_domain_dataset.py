@@ -8,7 +8,7 @@ import torch
 
 from common.errors import InputError
 from datasets import TVSum, YouTubeHighlights
-from datasets.annotations.domains import SPLITS, domain_videos, padded
+from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
 from datasets.annotations.qvhighlights import LabelFaults
 from datasets.annotations.tvsum import read_tvsum
 from datasets.eval import tvsum_top5_map, youtube_map
