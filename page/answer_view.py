@@ -23,8 +23,8 @@ from pipelines.export.charts import (
     text_colours,
     ticks,
 )
-from pipelines.export.report import Places
-from pipelines.result import Summary
+from pipelines.export.report import CutLocator
+from pipelines.result import Result
 from pipelines.timecode import format_clock
 
 from .example import Example
@@ -170,14 +170,14 @@ def _took(answer: Answer) -> str:
     return f"Found in {answer.took_s:.1f} s." if answer.took_s >= 0.1 else f"Found in {1000 * answer.took_s:.0f} ms."
 
 
-def _moments(summary: Summary) -> str:
+def _moments(summary: Result) -> str:
     if not summary.moments:
         return '<p class="soft">None: no part of this video differs from the rest in that. Try other words.</p>'
-    colours, places = text_colours(summary), Places(summary, ["cut"])
+    colours, places = text_colours(summary), CutLocator(summary, ["cut"])
     return f'<ol class="moments">{"".join(_moment(summary, m, colours[m.text], places) for m in summary.moments)}</ol>'
 
 
-def _moment(summary: Summary, moment, colour: str, places: Places) -> str:
+def _moment(summary: Result, moment, colour: str, places: CutLocator) -> str:
     mark = '<span class="mark">in the cut</span>' if places.find(moment.start_s, moment.end_s) else ""
     picture = image_address(summary.video.thumbnails[best_clip(summary, moment)])
     what = f'<span class="what" dir="auto">{escape(moment.text[:LONG_TEXT])}</span>' if moment.text else ""
@@ -188,7 +188,7 @@ def _moment(summary: Summary, moment, colour: str, places: Places) -> str:
             f'<i style="width:{100 * min(max(moment.score, 0), 1):.0f}%"></i></span>{what}</span></button></li>')
 
 
-def cut_section(summary: Summary, desk: Desk, folder: str, files: Sequence[str]) -> str:
+def cut_section(summary: Result, desk: Desk, folder: str, files: Sequence[str]) -> str:
     """The cut in a player, its pieces, and everything to take along.
 
     Args:
@@ -197,7 +197,7 @@ def cut_section(summary: Summary, desk: Desk, folder: str, files: Sequence[str])
     """
     films = [name for name in files if name.endswith(".mp4")]
     base = f"files/{desk.token}/{folder}/"
-    places = Places(summary, films)
+    places = CutLocator(summary, films)
     pieces = "".join(f'<li><button type="button" {places.act(float(p.start_s), float(p.end_s))}>'
                      f"{format_clock(p.start_s)} – {format_clock(p.end_s)}</button></li>" for p in summary.pieces)
     links = "".join(f'<li><a href="{base}{name}" download>{_label(name)}</a></li>'

@@ -8,7 +8,7 @@ from functools import wraps
 import gradio as gr
 
 from common.errors import InputError
-from pipelines.result import Summary
+from pipelines.result import Result
 
 from .requests import Answer, Question, read_question
 from .service import Service
@@ -85,7 +85,7 @@ class Calls:
         return {name: f"files/{desk.token}/{ended['folder'].name}/{name}" for name in ended["files"]}
 
 
-def _json(summary: Summary, desk: Desk) -> dict:
+def _json(summary: Result, desk: Desk) -> dict:
     return summary.to_json() | dict(video=desk.name)
 
 

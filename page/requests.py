@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from common.errors import InputError
-from pipelines.export.writer import Form, parse_aspect
+from pipelines.export.writer import ExportOptions, parse_aspect
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import MODES, Shorts, parse_budget, parse_shorts
-from pipelines.result import Summary
+from pipelines.result import Result
 from pipelines.scoring.model_inputs import needs_text, takes_text
 
 from .limits import Limits
@@ -38,7 +38,7 @@ class Question:
     budget: float | timedelta = 0.15
     mode: str = "summary"
     shorts: Shorts = field(default_factory=Shorts)
-    form: Form = field(default_factory=lambda: Form(exports=LISTS))
+    form: ExportOptions = field(default_factory=lambda: ExportOptions(edit_lists=LISTS))
 
     @property
     def models(self) -> list[Model]:
@@ -55,8 +55,8 @@ class Answer:
         took_s: from the question to the answer.
     """
 
-    summary: Summary
-    other: Summary | None
+    summary: Result
+    other: Result | None
     took_s: float = 0.0
 
 
@@ -92,7 +92,7 @@ def read_question(catalogue: Catalogue, limits: Limits, sentences: str | list[st
         shorts = _read_shorts(int(count), str(length))
     else:
         asked_for = _read_budget(str(budget))
-    form = Form(aspect=parse_aspect(shape) if shape else None, exports=LISTS)
+    form = ExportOptions(aspect=parse_aspect(shape) if shape else None, edit_lists=LISTS)
     return Question(texts, chosen, other, asked_for, mode, shorts, form)
 
 

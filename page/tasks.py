@@ -7,12 +7,12 @@ from pathlib import Path
 
 from common.errors import InputError
 from models.encoders import Encoders
-from pipelines.export.writer import Form, write_outputs
+from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.features.encode import encode_video
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import own_subtitles
 from pipelines.options import Shorts
-from pipelines.result import Summary
+from pipelines.result import Result
 from pipelines.shots.boundaries import Span
 
 from .limits import Limits, check_film
@@ -46,7 +46,7 @@ def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limit
         raise InputError(without_folder(str(err), path)) from err
 
 
-def cut(summary: Summary, wish: Shorts, folder: Path, form: Form, called: str,
+def cut(summary: Result, wish: Shorts, folder: Path, form: ExportOptions, called: str,
         told: Callable[[float], None]) -> tuple[list[str], list[Span]]:
     """Writes a summary's files, after its pieces were made to begin and end with what they show.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from pipelines.export.output_dir import stage
-from pipelines.export.writer import Form, earlier_files, file_names, write_outputs
+from pipelines.export.output_dir import atomic_output_dir
+from pipelines.export.writer import ExportOptions, earlier_files, file_names, write_outputs
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import own_subtitles, read_subtitles
 
@@ -38,7 +38,7 @@ class Job:
     budget: float | timedelta = 0.15
     mode: str = "summary"
     shorts: Shorts = field(default_factory=Shorts)
-    form: Form = field(default_factory=Form)
+    form: ExportOptions = field(default_factory=ExportOptions)
     subtitles: str | None = None
     config: str | None = None
     checkpoint: str | None = None
@@ -58,7 +58,7 @@ class Worker:
         """Summarizes a video into a folder, in which all the files appear together or none.
 
         Returns:
-            The `Summary`, and the names of the files.
+            The `Result`, and the names of the files.
 
         Raises:
             InputError: a video, subtitles, config, checkpoint or folder that cannot be used.
@@ -73,7 +73,7 @@ class Worker:
             check_copy(info)
         cues = own_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
         inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]
-        with stage(out, file_names(job.mode, job.shorts), inputs, outdated=earlier_files(out)) as folder:
+        with atomic_output_dir(out, file_names(job.mode, job.shorts), inputs, outdated=earlier_files(out)) as folder:
             from . import summarizer
             if self.summarizer is None:
                 self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)

@@ -33,7 +33,7 @@ ZERO_SHOT = "zero-shot, no training"   # what scored, where no model did
 
 
 @dataclass
-class Summary:
+class Result:
     """What was found in a video.
 
     Attributes:
@@ -45,7 +45,7 @@ class Summary:
         moments: `(start_s, end_s, score, text)`, by falling score.
         shots: all the shots, `(start_s, end_s)`, without gaps.
         selected: indices of the shots that the cut keeps, ascending.
-        scored_by: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
+        provenance: `kind` ("zero-shot, no training" or the model's type) and the names of `config`,
             `checkpoint`, `visual`, `text`, `audio`, None for what had no part in the scores; `beside` is what
             had a fifth of the say beside the words.
         cues: the subtitles that were read along.
@@ -71,7 +71,7 @@ class Summary:
     moments: list[Moment]
     shots: list[tuple[float, float]]
     selected: list[int]
-    scored_by: dict[str, str | None]
+    provenance: dict[str, str | None]
     cues: tuple[Cue, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)
     video_file: Path | None = None
@@ -111,7 +111,7 @@ class Summary:
         return float(sum(end - start for start, end in self.intervals_s))
 
     @property
-    def in_files(self) -> list[tuple[str, list[tuple[Fraction, Fraction]]]]:
+    def intervals_by_file(self) -> list[tuple[str, list[tuple[Fraction, Fraction]]]]:
         """What goes into which file: one for all pieces; in mode `shorts` one for each, the best is `short-1.mp4`."""
         intervals = self.intervals_s
         if self.mode != "shorts":
@@ -123,7 +123,7 @@ class Summary:
     def pieces(self) -> list[Piece]:
         """What the cut keeps and in which file, in the order of the files."""
         pieces = []
-        for name, intervals in self.in_files:
+        for name, intervals in self.intervals_by_file:
             before_s = Fraction(0)
             for start, end in intervals:
                 frames = frame_range(start, end, self.video.info.fps, self.video.info.n_frames)
@@ -237,7 +237,7 @@ class Summary:
             captions=[dict(start=round(float(c.start_s), 3), end=round(float(c.end_s), 3), text=c.text)
                       for c in self.captions],
             sentences=[sentence.to_json() for sentence in self.sentences],
-            sampling=self.video.sampling, decoder=self.video.decoder, scored_by=self.scored_by,
+            sampling=self.video.sampling, decoder=self.video.decoder, scored_by=self.provenance,
             subtitles=len(self.cues),
             timings_s={step: round(seconds, 3) for step, seconds in self.timings_s.items()})
 

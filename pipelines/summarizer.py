@@ -54,7 +54,7 @@ from pipelines.scoring.sliding_window import score_windows
 from pipelines.selection.selector import Choice, Chooser, shots_by_looks
 
 from .options import Shorts, budget_share, check_budget, check_mode
-from .result import ZERO_SHOT, Summary
+from .result import ZERO_SHOT, Result
 
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
@@ -143,7 +143,7 @@ class Summarizer:
         return encode_cached(path, self.encoders, cache_dir, progress, sampling=sampling)
 
     def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
-                  subtitles: Sequence[Cue] = (), mode: str = "summary", shorts: Shorts | None = None) -> Summary:
+                  subtitles: Sequence[Cue] = (), mode: str = "summary", shorts: Shorts | None = None) -> Result:
         """Scores a video's clips, finds the moments and chooses what to keep.
 
         Args:
@@ -187,11 +187,11 @@ class Summarizer:
         names = dict(config=None, checkpoint=None) | self.names | matters | dict(
             visual=type(visual).__name__, text=type(self.encoders.text).__name__,
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
-        return Summary(
+        return Result(
             video=video, texts=texts, budget=float(share), scores=scores, moments=moments,
             scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s, sentences=sentences,
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in choice.shots],
-            selected=choice.selected.tolist(), scored_by=names, cues=tuple(subtitles), captions=tuple(captions),
+            selected=choice.selected.tolist(), provenance=names, cues=tuple(subtitles), captions=tuple(captions),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
 
     def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment], share: Fraction,

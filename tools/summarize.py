@@ -80,7 +80,7 @@ def read_job(args: argparse.Namespace):
     """Checks what is quick to check, before torch is loaded."""
     from common.texts import check_texts
     from pipelines.batch import Job
-    from pipelines.export.writer import Form, parse_aspect, parse_exports
+    from pipelines.export.writer import ExportOptions, parse_aspect, parse_exports
     from pipelines.options import check_mode, parse_budget, parse_shorts
     mode = check_mode(args.mode)
     if mode == "shorts" and args.budget is not None:
@@ -93,7 +93,7 @@ def read_job(args: argparse.Namespace):
                          "call for each, or leave it out where videos carry their own")
     if Path(args.out).suffix.lower() in (".mp4", ".json", ".html"):
         raise InputError(f"--out {args.out}: names a file; name the folder for {', '.join(OUTPUTS)}")
-    form = Form(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
+    form = ExportOptions(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
                 () if args.export is None else parse_exports(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
     budget = parse_budget("0.15" if args.budget is None else args.budget)
@@ -167,7 +167,7 @@ def print_summary(summary, names: list[str], out: Path) -> None:
     pieces = len(summary.intervals_s)
     copied = ", copied from key frames on," if summary.copied else ","
     print(f"kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "
-          f"piece{'s' * (pieces != 1)}{copied} by {summary.scored_by['kind']}:")
+          f"piece{'s' * (pieces != 1)}{copied} by {summary.provenance['kind']}:")
     for name in names:
         print(f"  {out / name}")
 

@@ -17,7 +17,7 @@ PREFIX = ".unfinished-"
 
 
 @contextmanager
-def stage(folder: str | os.PathLike, names: Iterable[str],
+def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str],
           inputs: Iterable[str | os.PathLike] = (), outdated: Iterable[str] = ()) -> Iterator[Path]:
     """Gives a temporary folder inside `folder`; the named files move up if the block ends well.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.media.subtitles import Cue, cut_cues
-from pipelines.result import ZERO_SHOT, Summary, readable
+from pipelines.result import ZERO_SHOT, Result, readable
 from pipelines.scoring.queries import SUBTITLES
 from pipelines.scoring.relevance import Moment
 from pipelines.timecode import format_clock
@@ -39,17 +39,17 @@ STEPS = dict(encode="Watching and listening", score="Scoring and choosing", bord
              cut="Cutting", all="All together, once loaded")
 
 
-class Places:
+class CutLocator:
     """Where times of the video are found in the files of the cut.
 
     Args:
         summary: with its pieces.
-        sources: addresses of the files, relative to the page, in the order of `summary.in_files`.
+        sources: addresses of the files, relative to the page, in the order of `summary.intervals_by_file`.
     """
 
-    def __init__(self, summary: Summary, sources: Sequence[str]):
+    def __init__(self, summary: Result, sources: Sequence[str]):
         self.sources = list(sources)
-        names = [name for name, _ in summary.in_files]
+        names = [name for name, _ in summary.intervals_by_file]
         self.pieces = sorted(((float(p.start_s), float(p.end_s), float(p.cut_start_s), names.index(p.file))
                               for p in summary.pieces), key=lambda piece: piece[:2])
 
@@ -68,16 +68,16 @@ class Places:
         return f'data-cut="{found[0]:.3f}" data-file="{found[1]}"'
 
 
-def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[str] = ()) -> str:
+def report_html(summary: Result, sources: Sequence[str] = (), others: Sequence[str] = ()) -> str:
     """The whole page.
 
     Args:
         summary: what it shows.
-        sources: addresses of the cut's files, relative to the page, in the order of `summary.in_files`; none
+        sources: addresses of the cut's files, relative to the page, in the order of `summary.intervals_by_file`; none
             for no player.
         others: addresses of further files, likewise: subtitles, edit lists.
     """
-    rows, colours, places = chart_rows(summary), text_colours(summary), Places(summary, sources)
+    rows, colours, places = chart_rows(summary), text_colours(summary), CutLocator(summary, sources)
     values = dict(
         _header(summary), player=_player(sources), files=_files([*sources, *others]),
         asked_title="Asked for" if summary.texts else "Nothing was asked", asked=_asked(summary, colours),
@@ -93,7 +93,7 @@ def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
 
 
-def _header(summary: Summary) -> dict[str, str]:
+def _header(summary: Result) -> dict[str, str]:
     info, kept_s = summary.video.info, summary.duration_s
     pieces = len(summary.intervals_s)
     limit = "" if summary.mode == "shorts" else f", asked for at most {summary.budget:.0%}"
@@ -105,9 +105,9 @@ def _header(summary: Summary) -> dict[str, str]:
     return dict(title=f"{name}: summary", name=name, facts=facts, kind=escape(_kind(summary)))
 
 
-def _kind(summary: Summary) -> str:
-    kind = summary.scored_by["kind"]
-    return str(kind) if summary.scored_by.get("checkpoint") is None else f"trained model: {kind}"
+def _kind(summary: Result) -> str:
+    kind = summary.provenance["kind"]
+    return str(kind) if summary.provenance.get("checkpoint") is None else f"trained model: {kind}"
 
 
 def _player(sources: Sequence[str]) -> str:
@@ -130,12 +130,13 @@ def _files(sources: Sequence[str]) -> str:
     return f'<ul class="files" aria-label="Files">{links}</ul>' if links else ""
 
 
-def _asked(summary: Summary, colours: dict[str, str]) -> str:
-    if not summary.texts and summary.scored_by["kind"] == ZERO_SHOT:
+def _asked(summary: Result, colours: dict[str, str]) -> str:
+    if not summary.texts and summary.provenance["kind"] == ZERO_SHOT:
         return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
                 f"look different from.</p>{_read_along(summary)}")
     if not summary.texts:
-        return (f'<p class="soft">The cut keeps what a trained model ({escape(str(summary.scored_by["kind"]))}) scores '
+        kind = str(summary.provenance["kind"])
+        return (f'<p class="soft">The cut keeps what a trained model ({escape(kind)}) scores '
                 f"highest among the clips of this video.</p>{_read_along(summary)}")
     items = []
     for text in summary.texts:
@@ -150,7 +151,7 @@ def _asked(summary: Summary, colours: dict[str, str]) -> str:
     return f'<ul class="asked">{"".join(items)}</ul>{note}'
 
 
-def _read_along(summary: Summary) -> str:
+def _read_along(summary: Result) -> str:
     """The video's own sentences, which had a say where nothing was asked, with their source."""
     if not summary.sentences:
         return ""
@@ -162,17 +163,17 @@ def _read_along(summary: Summary) -> str:
             f'</summary><ol class="asked long-text">{items}</ol></details>')
 
 
-def _subtitle_note(summary: Summary) -> str:
+def _subtitle_note(summary: Result) -> str:
     lines = len(summary.cues)
     return f"Also looked for in {lines:,} line{'s' * (lines != 1)} of subtitles."
 
 
-def _key(summary: Summary) -> str:
+def _key(summary: Result) -> str:
     bars = "moments of the sentence" if summary.texts else "moments"
     return f'<span><i style="background:var(--c0)"></i>{bars}</span>'
 
 
-def _kept(summary: Summary, places: Places) -> str:
+def _kept(summary: Result, places: CutLocator) -> str:
     items = []
     for number, piece in enumerate(summary.pieces, 1):
         start_s, end_s = float(piece.start_s), float(piece.end_s)
@@ -182,14 +183,14 @@ def _kept(summary: Summary, places: Places) -> str:
     return "".join(items)
 
 
-def _moments(summary: Summary, colours: dict[str, str], places: Places) -> str:
+def _moments(summary: Result, colours: dict[str, str], places: CutLocator) -> str:
     if not summary.moments:
         return '<p class="soft">None: no part of the video differs from the rest.</p>'
     items = [_moment(summary, m, colours[m.text], places) for m in summary.moments]
     return f'<ol class="moments">{"".join(items)}</ol>'
 
 
-def _moment(summary: Summary, moment: Moment, colour: str, places: Places) -> str:
+def _moment(summary: Result, moment: Moment, colour: str, places: CutLocator) -> str:
     act = places.act(moment.start_s, moment.end_s)
     mark = '<span class="mark">in the cut</span>' if places.find(moment.start_s, moment.end_s) else ""
     what = ""
@@ -207,13 +208,13 @@ def _moment(summary: Summary, moment: Moment, colour: str, places: Places) -> st
             f'{what}{quote}</span></button></li>')
 
 
-def _seen(summary: Summary, places: Places) -> str:
+def _seen(summary: Result, places: CutLocator) -> str:
     """The section of captions."""
     cues = [Cue(float(c.start_s), float(c.end_s), c.text) for c in summary.captions]
     return _lines("What seems to be seen", cues, places)
 
 
-def _lines(title: str, cues: Sequence[Cue], places: Places) -> str:
+def _lines(title: str, cues: Sequence[Cue], places: CutLocator) -> str:
     """A section of subtitles or captions; lines that the cut keeps can be played."""
     if not cues:
         return ""
@@ -230,8 +231,8 @@ def _lines(title: str, cues: Sequence[Cue], places: Places) -> str:
             f'<ol class="lines" tabindex="0" aria-label="{title}">{"".join(items)}</ol>{rest}</section>')
 
 
-def _made(summary: Summary) -> str:
-    by = summary.scored_by
+def _made(summary: Result) -> str:
+    by = summary.provenance
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
@@ -242,27 +243,27 @@ def _made(summary: Summary) -> str:
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 
-def _sampling(summary: Summary) -> str:
+def _sampling(summary: Result) -> str:
     if summary.video.sampling == "exact":
         return "exact"
     return f"of the key frame nearest to a clip's middle, at most {summary.video.farthest_s:.1f} s off"
 
 
-def _kept_note(summary: Summary) -> str:
+def _kept_note(summary: Result) -> str:
     if summary.mode != "shorts":
         return MODES[summary.mode]
     what = SHORTS_COPIED if summary.copied else MODES["shorts"]
     return f"{what}; {summary.lacking}" if summary.lacking else what
 
 
-def _cut_note(summary: Summary) -> str:
+def _cut_note(summary: Result) -> str:
     if summary.copied:
         return "pictures copied, so pieces begin at key frames, up to some seconds earlier than asked"
     shape = "" if summary.aspect is None else f", cropped to {summary.aspect.numerator}:{summary.aspect.denominator}"
     return f"encoded anew, exact to the frame{shape}"
 
 
-def _timings(summary: Summary) -> str:
+def _timings(summary: Result) -> str:
     """A row per step: seconds, a bar of its share, and how many times faster than the video it was."""
     total_s, duration_s = sum(summary.timings_s.values()), float(summary.video.info.duration_s)
     rows = [(step, seconds) for step, seconds in summary.timings_s.items() if step in STEPS]
@@ -276,20 +277,20 @@ def _speed(times: float) -> str:
     return f"{times:,.0f} ×" if times >= 10 else f"{times:.1f} ×"
 
 
-def _scale(summary: Summary) -> str:
-    if summary.scored_by.get("checkpoint") is None:
+def _scale(summary: Result) -> str:
+    if summary.provenance.get("checkpoint") is None:
         return ("Scores compare the clips of this video with each other: 1 is the clip that fits best here, "
                 "0 the one that fits least. They do not say whether what was asked is there at all.")
     return "Scores are the model's, from 0 to 1."
 
 
-def _data(summary: Summary, places: Places) -> str:
+def _data(summary: Result, places: CutLocator) -> str:
     """What the page's script needs; whatever anybody wrote in it can end no script and open none."""
     n_clips = summary.video.n_clips
     previews = spread(n_clips, PREVIEWS)
     edges_s = summary.video.float_edges_s.tolist()
     spoken = [[[cue.start_s, cue.end_s, cue.text] for cue in cut_cues(summary.cues, intervals)]
-              for _, intervals in summary.in_files]
+              for _, intervals in summary.intervals_by_file]
     data = dict(end=edges_s[-1], starts=edges_s[:-1],
                 scores=[round(float(s), 3) for s in summary.scores],
                 pieces=[list(piece) for piece in places.pieces],

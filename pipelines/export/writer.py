@@ -22,7 +22,7 @@ OWN = re.compile(r"(short-\d+|summary)\.\w+|report\.html")
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportOptions:
     """In which form a summary is written.
 
     Attributes:
@@ -36,7 +36,7 @@ class Form:
 
     copy: bool = False
     aspect: Fraction | None = None
-    exports: tuple[str, ...] = ()
+    edit_lists: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.copy and self.aspect is not None:
@@ -84,12 +84,12 @@ def earlier_files(folder: Path) -> list[str]:
         return []
 
 
-def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[float], None] = False, *,
+def write_outputs(summary, folder: Path, form: ExportOptions, progress: bool | Callable[[float], None] = False, *,
                   called: str | None = None, shorts: Shorts | None = None) -> list[str]:
     """Writes everything into a folder; what `form` says of copying is then true of the summary too.
 
     Args:
-        summary: a `pipelines.result.Summary`.
+        summary: a `pipelines.result.Result`.
         folder: that exists.
         progress: True draws a bar on stderr; a function is called with the share of the current file that is done.
         called: what the files call the video, from then on `summary` too; None for its path.
@@ -115,9 +115,9 @@ def write_outputs(summary, folder: Path, form: Form, progress: bool | Callable[[
     if called is not None:
         info = dataclasses.replace(summary.video.info, path=Path(called))
         summary.video = dataclasses.replace(summary.video, info=info)
-    if form.exports:
+    if form.edit_lists:
         from .edit_lists import write_list
-        for suffix in form.exports:
+        for suffix in form.edit_lists:
             write_list(folder / f"summary.{suffix}", summary.video.info, summary.pieces)
             others.append(f"summary.{suffix}")
     from .report import report_html
@@ -161,16 +161,16 @@ def _copied_shorts(summary) -> list:
 
 
 def _write_cuts(summary, folder: Path, progress: bool | Callable[[float], None]) -> list[str]:
-    for name, intervals in summary.in_files:
+    for name, intervals in summary.intervals_by_file:
         summary.save_pieces(folder / name, intervals, progress)
-    return [name for name, _ in summary.in_files]
+    return [name for name, _ in summary.intervals_by_file]
 
 
 def _write_subtitles(summary, folder: Path) -> list[str]:
     """A .srt beside every file in which something is said, under its name, so that players find it."""
     from pipelines.media.subtitles import cut_cues, write_srt
     names = []
-    for name, intervals in summary.in_files:
+    for name, intervals in summary.intervals_by_file:
         cues = cut_cues(summary.cues, intervals)
         if cues:
             names.append(Path(name).with_suffix(".srt").name)

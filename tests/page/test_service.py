@@ -206,7 +206,7 @@ def test_bad_questions_are_refused_in_words(service, typed, message):
 
 def test_an_empty_question_is_one(service):
     found = question(service, "\n  \n")
-    assert found.texts == () and found.model.key == "colours" and found.form.exports == ("csv", "edl", "otio")
+    assert found.texts == () and found.model.key == "colours" and found.form.edit_lists == ("csv", "edl", "otio")
 
 
 def test_watching_refuses_by_name_not_by_folder(tmp_path):

@@ -83,9 +83,9 @@ def test_says_what_had_a_part_in_the_scores(tmp_path):
     loud = encode_video(path, colour_encoders(with_sound=True), progress=False)
     summarizer = Summarizer(colour_encoders(with_sound=True))
     asked, unasked = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
-    assert asked.scored_by == dict(kind="zero-shot, no training", config=None, checkpoint=None,
+    assert asked.provenance == dict(kind="zero-shot, no training", config=None, checkpoint=None,
                                    visual="ColourEyes", text="ColourWords", audio=None)
-    assert unasked.scored_by["audio"] == "LoudEars"
+    assert unasked.provenance["audio"] == "LoudEars"
     assert unasked.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
 
 
@@ -208,7 +208,7 @@ def test_a_trained_model_gives_the_scores_and_the_moments(video):
     assert found[0] == (20, 28, 0.9)
     assert found[1] == (50, pytest.approx(60, abs=0.1), 0.3)          # ends with the video
     assert len(found) == 2                                             # the copy is suppressed
-    assert summary.scored_by["kind"] == "RedWatcher"
+    assert summary.provenance["kind"] == "RedWatcher"
     assert seconds_kept(summary) <= set(range(20, 28)) | {18, 19, 28, 29}
     loose = Summarizer(colour_encoders(), RedWatcher(), ["colour"], settings=Settings(max_iou=0.9))
     assert len(loose.summarize(video, ["red car"]).moments) == 3
@@ -274,7 +274,7 @@ def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
     end_s = float(video.info.duration_s)
     assert summary.moments and all(0 <= m.start_s < m.end_s <= end_s for m in summary.moments)
-    assert summary.scored_by["checkpoint"] == str(trained / "config.pth")
+    assert summary.provenance["checkpoint"] == str(trained / "config.pth")
 
 
 @pytest.mark.parametrize("config, checkpoint, message", [
@@ -331,16 +331,16 @@ def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the
     encoded = plain.encode(video, progress=False)
     alone, likes = by(1.0), np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # black shows nothing
     assert asked == ["head"] and alone.scores.tolist() == likes.tolist() and 6 <= alone.intervals_s[0][0] < 12
-    assert alone.scored_by["kind"] == "CLIP-It, trained on TVSum"
+    assert alone.provenance["kind"] == "CLIP-It, trained on TVSum"
     stands_out, none, some = plain.summarize(encoded).scores, by(0.0), by(0.25)
-    assert np.array_equal(none.scores, stands_out) and none.scored_by["kind"] == "zero-shot, no training"
+    assert np.array_equal(none.scores, stands_out) and none.provenance["kind"] == "zero-shot, no training"
     np.testing.assert_allclose(some.scores, 0.75 * stands_out + 0.25 * likes)
-    assert some.scored_by["kind"] == "CLIP-It, trained on TVSum, and what stands out"
+    assert some.provenance["kind"] == "CLIP-It, trained on TVSum, and what stands out"
     words, both = plain.summarize(encoded, ["red"]), by(1.0, ["red"])
     np.testing.assert_allclose(both.scores, 0.8 * words.scores + 0.2 * likes)
     assert both.moments == words.moments and np.array_equal(both.scores_by_text, words.scores_by_text)
-    assert both.scored_by == words.scored_by | dict(beside="CLIP-It, trained on TVSum")
-    assert by(0.0, ["red"]).scored_by["beside"] == "what stands out"
+    assert both.provenance == words.provenance | dict(beside="CLIP-It, trained on TVSum")
+    assert by(0.0, ["red"]).provenance["beside"] == "what stands out"
 
 
 def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):

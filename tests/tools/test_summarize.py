@@ -160,7 +160,7 @@ def test_what_fails_while_writing_leaves_nothing(media, tmp_path, capsys, monkey
     def fail(self, path):
         raise error
 
-    monkeypatch.setattr("pipelines.result.Summary.save_json", fail)
+    monkeypatch.setattr("pipelines.result.Result.save_json", fail)
     assert main([str(media / "whole.mp4"), "--text", "red", "--out", str(tmp_path / "out")]) == status
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

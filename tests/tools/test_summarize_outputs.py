@@ -227,9 +227,9 @@ def test_names_that_begin_with_a_dash(several, tmp_path, monkeypatch):
 
 
 def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, capsys):
-    from pipelines.result import Summary
+    from pipelines.result import Result
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(Summary, "save_json", lambda self, path: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(Result, "save_json", lambda self, path: os.kill(os.getpid(), signal.SIGTERM))
     (tmp_path / "out").mkdir()
     assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
     assert list((tmp_path / "out").iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before
@@ -246,8 +246,8 @@ def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, c
 
 
 def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(several, tmp_path, capsys, quick, monkeypatch):
-    from pipelines.result import Summary
-    whole, seen = Summary.save_json, []
+    from pipelines.result import Result
+    whole, seen = Result.save_json, []
 
     def fail_once(self, path):
         seen.append(path)
@@ -255,7 +255,7 @@ def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(sever
             raise AssertionError("odd")
         whole(self, path)
 
-    monkeypatch.setattr(Summary, "save_json", fail_once)
+    monkeypatch.setattr(Result, "save_json", fail_once)
     assert main([several[0], several[2], "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err
     assert "Traceback" in printed and "AssertionError: odd" in printed

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.export.charts import chart_row
-from pipelines.export.writer import Form, write_outputs
+from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.features.encode import encode_video
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
@@ -32,7 +32,7 @@ def test_a_second_curve_stands_on_the_same_scale(summary):
 
 
 def test_files_may_call_the_video_otherwise_than_its_path(summary, tmp_path):
-    write_outputs(summary, tmp_path, Form(exports=("otio", "edl", "csv")), called="Mein Film.mp4")
+    write_outputs(summary, tmp_path, ExportOptions(edit_lists=("otio", "edl", "csv")), called="Mein Film.mp4")
     assert json.loads((tmp_path / "summary.json").read_text())["video"] == "Mein Film.mp4"
     assert '"Mein%20Film.mp4"' in (tmp_path / "summary.otio").read_text()
     for name in ("summary.json", "summary.otio", "summary.edl", "summary.csv", "report.html"):

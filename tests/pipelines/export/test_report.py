@@ -11,7 +11,7 @@ from pipelines.export.charts import spread, ticks
 from pipelines.export.report import report_html
 from pipelines.features.encode import EncodedVideo, encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.result import Summary, frame_range
+from pipelines.result import Result, frame_range
 from pipelines.scoring.relevance import Moment
 from pipelines.timecode import format_clock, format_timestamp
 from tests.pipelines.fakes import colour_encoders, write_video
@@ -50,14 +50,14 @@ def video(tmp_path_factory) -> EncodedVideo:
     return encode_video(path, colour_encoders(), progress=False)
 
 
-def make(video: EncodedVideo, texts=("red",), moments=None, cues=(), **scored_by) -> Summary:
+def make(video: EncodedVideo, texts=("red",), moments=None, cues=(), **provenance) -> Result:
     """Ten clips of two seconds, each its own shot; 2-4 s and 6-10 s are kept."""
     edges_s = [float(e) for e in video.edges_s]
     scores = np.linspace(0, 1, 10)
-    by = dict(kind="zero-shot, no training", visual="Eyes", text="Words", audio=None) | scored_by
+    by = dict(kind="zero-shot, no training", visual="Eyes", text="Words", audio=None) | provenance
     if moments is None:
         moments = [Moment(7, 9, 0.9, t) for t in texts] + [Moment(12.0, 16.0, 0.4, t) for t in texts]
-    return Summary(video, tuple(texts), 0.3, scores, np.tile(scores[::-1], (len(texts), 1)), moments,
+    return Result(video, tuple(texts), 0.3, scores, np.tile(scores[::-1], (len(texts), 1)), moments,
                    list(itertools.pairwise(edges_s)), [1, 3, 4], by, tuple(cues),
                    dict(encode=1.25, score=0.1))
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from pipelines.export.writer import Form, write_outputs
+from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
@@ -26,7 +26,7 @@ def pages(tmp_path_factory):
     for mode in ("moments", "shorts"):
         (folder / mode).mkdir()
         summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, Shorts(2, Fraction(6), Fraction(12)))
-        write_outputs(summary, folder / mode, Form(exports=("csv",)))
+        write_outputs(summary, folder / mode, ExportOptions(edit_lists=("csv",)))
     return folder
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.export.writer import Form, write_outputs
+from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.media.probe import probe
 from pipelines.options import Shorts
 from pipelines.shots import trim as borders
@@ -141,7 +141,7 @@ def test_a_cut_shows_no_other_shot_and_all_files_say_so(tmp_path, mode):
     assert summary.intervals_s == [(4, 10)]
     out = tmp_path / "out"
     out.mkdir()
-    write_outputs(summary, out, Form(exports=("csv",)))
+    write_outputs(summary, out, ExportOptions(edit_lists=("csv",)))
     found = json.loads((out / "summary.json").read_text())
     assert found["kept"] == 4.8 and found["summary"][0]["frame"] == [46, 93]
     assert (found["pieces"][0]["start"], found["pieces"][0]["end"]) == (4.6, 9.4)
@@ -155,7 +155,7 @@ def test_copies_and_shorts_keep_their_own_ends(tmp_path):
     path = write_video(tmp_path / "a.mp4", N_FRAMES, picture=shots, options={"crf": "20"})
     summarizer = Summarizer(fakes.colour_encoders())
     video = summarizer.encode(path, progress=False)
-    for form, mode in ((Form(copy=True), "summary"), (Form(), "shorts")):
+    for form, mode in ((ExportOptions(copy=True), "summary"), (ExportOptions(), "shorts")):
         summary = summarizer.summarize(video, ["red"], mode=mode, shorts=Shorts(1, Fraction(2), Fraction(6)))
         (tmp_path / mode).mkdir()
         write_outputs(summary, tmp_path / mode, form)
