@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     files = take_shard(find_sounds(Path(args.sounds)), parse_shard(args.shard))
     out = make_folder(args.out)
     cfg = {**ENCODERS[args.encoder], "clip_len_s": args.clip_len, **({"weights": args.weights} if args.weights else {})}
-    encoder = build(cfg, MODELS, where="encoder").eval().to(best_device())
+    encoder = build(cfg, MODELS, location="encoder").eval().to(best_device())
     todo = [path for path in files if not is_whole(out / f"{path.stem}.npy", encoder.dims)]
     failed = []
     for path in tqdm(todo, unit="file", disable=not todo):

@@ -17,7 +17,7 @@ from . import locks
 from .errors import InputError
 
 DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))   # The disk's fault, not the file's.
-MARK = ".unfinished-"   # in the names of what `atomic_path` writes
+TEMPORARY_MARKER = ".unfinished-"   # in the names of what `atomic_path` writes
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
     What a living process writes is locked, and stays; so does everything on file systems without locks.
     """
     with suppress(OSError), os.scandir(folder) as entries:
-        for path in [Path(entry.path) for entry in entries if MARK in entry.name]:
+        for path in [Path(entry.path) for entry in entries if TEMPORARY_MARKER in entry.name]:
             with suppress(OSError):   # gone by now, another user's, or a folder
                 handle = os.open(path, os.O_RDWR)
                 try:
@@ -67,7 +67,8 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 def _locked_file(path: Path) -> tuple[int | None, Path]:
     """A new file beside `path`, and the handle that locks it as long as it is open, where the system can lock."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}{MARK}", suffix=path.suffix, dir=path.parent)
+        prefix = f".{path.stem[:40]}{TEMPORARY_MARKER}"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         if not locks.AVAILABLE:   # Windows cannot rename an open file.
             os.close(handle)
             return None, Path(name)

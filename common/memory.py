@@ -12,7 +12,7 @@ LARGEST_MMAP_THRESHOLD = 32 << 20                        # glibc refuses more
 APART = 2 << 20                                          # blocks from this size on
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Lets this process keep what it frees, up to its peak, instead of giving it back to the system.
 
     Every training step asks for the same memory as the one before. glibc returns large blocks at
@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
         mallopt(ARENA_MAX, 1)   # the backward pass has a thread of its own, and with it an arena
 
 
-def give_back_memory() -> None:
+def trim_heap() -> None:
     """Gives freed memory back to the system, also such as lies between blocks in use.
 
     A stage of several threads leaves a lot of it, more in longer videos, on top of which the next one would
@@ -38,13 +38,13 @@ def give_back_memory() -> None:
 
 
 @contextmanager
-def large_blocks_apart() -> Iterator[None]:
+def mmap_large_blocks() -> Iterator[None]:
     """Within it, blocks of 2 MiB and more go back to the system as soon as they are freed.
 
     Else glibc learns to keep such blocks, and encoders and the indices of long files, coming and going in
     several threads, leave it with more and more holes. It is no good for networks, which ask for the same
     blocks again and again: fresh pages cost them time. It counts for the whole process; afterwards glibc
-    keeps what it would have learned to keep at most, also where `keep_freed_memory` asked for more. Where
+    keeps what it would have learned to keep at most, also where `retain_freed_memory` asked for more. Where
     malloc is not glibc's, nothing happens.
     """
     mallopt = _of_glibc("mallopt")

@@ -13,7 +13,7 @@ from torch import Tensor
 from models.blocks.attention import Attention
 from models.blocks.encoder_layer import EncoderLayer
 from models.blocks.frame_context import CHANNELS, FrameContext
-from models.cpu.dropout import Dropout
+from models.cpu.fast_dropout import Dropout
 
 from .distributed import world_mean, world_size, world_sum
 

@@ -19,7 +19,7 @@ def device_of(module: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def brought(data: dict, module: nn.Module) -> dict:
+def move_to_device(data: dict, module: nn.Module) -> dict:
     """A model's data with its tensors where the model is; the rest as it was."""
     device = device_of(module)
     return {key: value.to(device) if torch.is_tensor(value) else value for key, value in data.items()}

@@ -7,7 +7,7 @@ from nncore.nn import MODELS, xavier_init_
 from torch import Tensor
 
 from common.build import build
-from models.cpu.linear import use_onednn
+from models.cpu.onednn_linear import use_onednn_linear
 
 
 @MODELS.register()
@@ -39,18 +39,18 @@ class UMT(nn.Module):
         if (query_gen is None) != (query_dec is None):
             raise ValueError("UMT needs query_gen and query_dec together")
         heads = [pred_head] if isinstance(pred_head, dict) else list(pred_head or ())
-        self.video_enc = build(video_enc, MODELS, where="model.video_enc")
-        self.audio_enc = build(audio_enc, MODELS, where="model.audio_enc")
-        self.cross_enc = build(cross_enc, MODELS, where="model.cross_enc")
-        self.query_gen = build(query_gen, MODELS, where="model.query_gen")
-        self.query_dec = build(query_dec, MODELS, where="model.query_dec")
+        self.video_enc = build(video_enc, MODELS, location="model.video_enc")
+        self.audio_enc = build(audio_enc, MODELS, location="model.audio_enc")
+        self.cross_enc = build(cross_enc, MODELS, location="model.cross_enc")
+        self.query_gen = build(query_gen, MODELS, location="model.query_gen")
+        self.query_dec = build(query_dec, MODELS, location="model.query_dec")
         self.pred_head = nn.ModuleList(
-            build(cfg, MODELS, where=f"model.pred_head[{i}]") for i, cfg in enumerate(heads))
+            build(cfg, MODELS, location=f"model.pred_head[{i}]") for i, cfg in enumerate(heads))
         self.mask_padding = mask_padding
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 xavier_init_(module)
-        use_onednn(self)
+        use_onednn_linear(self)
 
     @property
     def accepts_text(self) -> bool:

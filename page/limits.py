@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from common.errors import InputError
-from common.texts import check_texts
+from common.queries import check_queries
 from pipelines.media.probe import VideoInfo
 
 NAME_BYTES = 120
@@ -83,7 +83,7 @@ class Limits:
             if len(line) > self.characters:
                 raise InputError(f"A sentence has {len(line):,} characters; at most {self.characters} are read. "
                                  "Say it more briefly")
-        return check_texts(lines)
+        return check_queries(lines)
 
 
 def check_film(path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from common.build import nearest
+from common.build import suggest
 from common.config import load_config
 from common.errors import InputError
 from common.paths import ROOT
@@ -86,7 +86,7 @@ class Catalogue:
         """
         model = self.models.get(key) if isinstance(key, str) else None
         if model is None:
-            raise InputError(f"There is no model {str(key)[:40]!r}; {nearest(str(key)[:40], self.models)}")
+            raise InputError(f"There is no model {str(key)[:40]!r}; {suggest(str(key)[:40], self.models)}")
         if model.problem:
             raise InputError(f"{model.name} cannot be used here: {model.problem}")
         return model

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files import atomic_path, write_json
-from common.memory import give_back_memory, large_blocks_apart
+from common.memory import mmap_large_blocks, trim_heap
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import Run, copy_cut
 from pipelines.export.edit_lists import Piece
@@ -189,9 +189,9 @@ class Result:
     def save_pieces(self, path: str | os.PathLike, intervals_s: Sequence[tuple[Fraction, Fraction]],
                     progress: bool | Callable[[float], None] = False) -> None:
         """Writes some of the pieces as one mp4, in the form that `copied` and `aspect` tell."""
-        give_back_memory()   # that scoring has freed: the encoder of pictures needs its own
+        trim_heap()   # that scoring has freed: the encoder of pictures needs its own
         info, extras = self.video.info, dict(titles=self.titles_of(intervals_s), cues=self.cues, progress=progress)
-        with large_blocks_apart():
+        with mmap_large_blocks():
             if self.copied:
                 copy_cut(info, [self.runs[piece] for piece in intervals_s], path, **extras)
             else:

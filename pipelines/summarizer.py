@@ -21,11 +21,11 @@ import numpy as np
 import torch.nn as nn
 from nncore.nn import MODELS
 
-from common.build import build, nearest
+from common.build import build, suggest
 from common.config import load_config
 from common.errors import InputError
 from common.paths import ROOT
-from common.texts import check_texts
+from common.queries import check_queries
 from models.checkpoint import load_checkpoint
 from models.device import best_device
 from models.encoders import Encoders, build_encoders
@@ -163,7 +163,7 @@ class Summarizer:
                 that scores NaN.
         """
         started_s = time.perf_counter()
-        texts, budget, mode = check_texts(texts), check_budget(budget), check_mode(mode)
+        texts, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
         captions = self._captions(video) if not texts else []
         sentences = asked(texts) if texts else self._from_video(video, subtitles, captions)
@@ -374,10 +374,10 @@ def build_summarizer(config: str | os.PathLike | None = None,
     known = [f.name for f in fields(Settings)]
     for key in settings:
         if key not in known:
-            raise InputError(f"{path}: summarizer: unknown key {key!r}; {nearest(key, known)}")
+            raise InputError(f"{path}: summarizer: unknown key {key!r}; {suggest(key, known)}")
     model, parts = None, []
     if checkpoint is not None:   # the model first: a wrong checkpoint should not wait for the encoders
-        model = build(cfg.model, MODELS, where="model").eval().to(best_device())
+        model = build(cfg.model, MODELS, location="model").eval().to(best_device())
         load_checkpoint(model, checkpoint)
     encoders = build_encoders(cfg.encoders)
     if model is not None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from models.encoders import CLIPText
-from models.encoders.bare_import import import_bare
+from models.encoders.import_without_init import import_without_init
 from tests.audio.test_unify_audio_name import write_sound
 from tests.models.conftest import random_clip
 from tests.paths import ROOT
@@ -50,7 +50,7 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     torch.save(random_clip(embed_dim=512, text_width=512).state_dict(), folder / "clip.pt")
     torch.manual_seed(11)
-    network = import_bare("panns_inference", "models", "panns-inference").Cnn14(32000, 1024, 320, 64, 50, 14000, 527)
+    network = import_without_init("panns_inference", "models", "panns-inference").Cnn14(32000, 1024, 320, 64, 50, 14000, 527)
     torch.save({"model": network.state_dict()}, folder / "cnn14.pth")
     return folder
 

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
 
 def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[str]]]:
     """The folds to write, before the first video is encoded; none where none are wanted."""
-    from common.build import nearest
+    from common.build import suggest
     from datasets.annotations.summarization_h5 import disjoint_folds, read_folds
 
     if not args.split:
@@ -92,7 +92,7 @@ def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[
         lacking = [name for key in ("train_keys", "test_keys") for name in fold[key] if name not in names]
         if lacking:
             raise InputError(f"{args.folds_of}: fold {number} names {lacking[0]!r}, which is none of the {len(names)} "
-                             f"videos; {nearest(lacking[0], names)}")
+                             f"videos; {suggest(lacking[0], names)}")
     return folds
 
 

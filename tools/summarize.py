@@ -78,7 +78,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def read_job(args: argparse.Namespace):
     """Checks what is quick to check, before torch is loaded."""
-    from common.texts import check_texts
+    from common.queries import check_queries
     from pipelines.batch import Job
     from pipelines.export.writer import ExportOptions, parse_aspect, parse_exports
     from pipelines.options import check_mode, parse_budget, parse_shorts
@@ -97,7 +97,7 @@ def read_job(args: argparse.Namespace):
                 () if args.export is None else parse_exports(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
     budget = parse_budget("0.15" if args.budget is None else args.budget)
-    return Job(check_texts(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
+    return Job(check_queries(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
                None if args.captions == "none" else args.captions, args.sampling, args.cache, args.quiet)
 
 

@@ -11,7 +11,7 @@ from nncore.engine import HOOKS
 from nncore.nn import MODELS
 from torch.utils.data import DataLoader
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 
 from . import hooks  # noqa: F401  registers them
@@ -59,7 +59,7 @@ def check_config(cfg: dict, path: str, needs: tuple[str, ...] = ("model", "data"
 def config_faults(cfg: dict, needs: tuple[str, ...] = ("model", "data", "stages")) -> list[str]:
     """As `check_config`, all the faults as a list; each begins with its place, e.g. `data.train`."""
     faults = [f"no {key!r}, which is {TOP_KEYS[key]}" for key in needs if key not in cfg]
-    faults += [f"unknown key {key!r}; {nearest(key, TOP_KEYS)}" for key in cfg if key not in TOP_KEYS]
+    faults += [f"unknown key {key!r}; {suggest(key, TOP_KEYS)}" for key in cfg if key not in TOP_KEYS]
     for key in ("model", "encoders", "data"):
         if key in cfg and not isinstance(cfg[key], dict):
             faults.append(f"{key}: {cfg[key]!r} is not a dict{'' if key == 'data' else ' with a type'}")
@@ -94,7 +94,7 @@ def _is_amp(value: object) -> bool:
 def _check_split(split: str, dataset: object, masks: bool) -> list[str]:
     where = f"data.{split}"
     if split not in SPLITS:
-        return [f"{where}: unknown split; {nearest(split, SPLITS)}"]
+        return [f"{where}: unknown split; {suggest(split, SPLITS)}"]
     if not isinstance(dataset, dict) or not isinstance(dataset.get("loader", {}), dict):
         return [f"{where}: {dataset!r} is not a dict with a type, its loader a dict"]
     own, loader = {k: v for k, v in dataset.items() if k != "loader"}, dataset.get("loader", {})
@@ -131,7 +131,7 @@ def _check_types(cfg: object, where: str, registry: Registry, module: object = N
         built = registry.get(name) or getattr(module, name, None)
         if built is None:
             known = registry.keys() or [n for n in dir(module) if inspect.isclass(getattr(module, n))]
-            faults.append(f"{where}: no {registry.name} is called {name!r}; {nearest(name, known)}")
+            faults.append(f"{where}: no {registry.name} is called {name!r}; {suggest(name, known)}")
         else:
             faults += _check_keys({k: v for k, v in cfg.items() if k != "type"}, f"{where}: {name}",
                                   inspect.signature(built).parameters)
@@ -143,4 +143,4 @@ def _check_types(cfg: object, where: str, registry: Registry, module: object = N
 def _check_keys(cfg: dict, where: str, known) -> list[str]:
     if any(getattr(p, "kind", None) is inspect.Parameter.VAR_KEYWORD for p in getattr(known, "values", tuple)()):
         return []
-    return [f"{where}: unknown key {key!r}; {nearest(key, known)}" for key in cfg if key not in known]
+    return [f"{where}: unknown key {key!r}; {suggest(key, known)}" for key in cfg if key not in known]

@@ -9,7 +9,7 @@ from nncore import CfgNode
 from nncore.engine.hooks.lr_updater import POLICIES
 from nncore.optim import build_optimizer
 
-from common.build import nearest
+from common.build import suggest
 
 TYPES = ("iter", "epoch")
 WARMUPS = ("linear", "exp", "constant")
@@ -95,7 +95,7 @@ def top_faults(cfg: dict) -> list[str]:
 def _dict_faults(value: object, where: str, known: tuple[str, ...] | list[str], needed: tuple[str, ...]) -> list[str]:
     if not isinstance(value, dict):
         return [f"{where}: {value!r} is not a dict of {', '.join(known)}"]
-    return [f"{where}: unknown key {key!r}; {nearest(key, known)}" for key in value if key not in known] + [
+    return [f"{where}: unknown key {key!r}; {suggest(key, known)}" for key in value if key not in known] + [
         f"{where}: no {key!r}" for key in needed if key not in value]
 
 
@@ -121,7 +121,7 @@ def _schedule_faults(cfg: object, where: str) -> list[str]:
                 f"{', '.join(sorted(POLICIES.keys()))}"]
     policy = POLICIES.get(cfg["policy"])
     known = [*TYPES, "type", "policy", *(k for k in inspect.signature(policy).parameters if k not in GIVEN)]
-    faults = [f"{where}: unknown key {key!r}; {nearest(key, known[2:])}" for key in cfg if key not in known[2:]]
+    faults = [f"{where}: unknown key {key!r}; {suggest(key, known[2:])}" for key in cfg if key not in known[2:]]
     try:
         rate = policy(0.1, **{k: v for k, v in cfg.items() if k in known}, progress=1, max_progress=10)
         faults += [] if isinstance(rate, (int, float)) else [f"{where}: gives no number"]

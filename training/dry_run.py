@@ -30,7 +30,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
         InputError: what the classes refuse, e.g. heads that do not divide a width.
     """
     try:
-        return build(cfg, MODELS, where="model")
+        return build(cfg, MODELS, location="model")
     except InputError:
         raise
     except REFUSALS as err:

@@ -23,7 +23,7 @@ import models  # noqa: F401  registers the models
 from common.config import load_config
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
-from common.memory import keep_freed_memory
+from common.memory import retain_freed_memory
 from models.checkpoint import load_checkpoint
 from models.encoders.base import cpu_has_bfloat16
 from training.hooks.best_checkpoint_hook import best, watched
@@ -74,7 +74,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     Raises:
         InputError: a fault in the config, the data, a checkpoint or the work dir.
     """
-    keep_freed_memory()
+    retain_freed_memory()
     cfg = load_config(config)
     datasets.register()
     if label and not evaluate:

@@ -84,7 +84,7 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
     cfg = dict(cfg)
     options = cfg.pop("loader", {})
     rank, world = comm.get_dist_info()
-    return make_loader(build(cfg, DATASETS, where="data"), options, seed, rank, world)
+    return make_loader(build(cfg, DATASETS, location="data"), options, seed, rank, world)
 
 
 def make_loader(dataset: Dataset, options: dict, seed: int, rank: int = 0, world: int = 1) -> DataLoader:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 from common.files import atomic_path
 from datasets.annotations.domain_splits import read_json
@@ -72,7 +72,7 @@ def compare_curves(work_dirs: Sequence[str | os.PathLike], out: str | os.PathLik
     known = {key.partition("/")[2] for curves, _ in runs.values() for key in curves if key.startswith("val/")}
     for metric in metrics:
         if metric not in known:
-            raise InputError(f"--metric {metric}: none of the runs has it; {nearest(metric, known)}")
+            raise InputError(f"--metric {metric}: none of the runs has it; {suggest(metric, known)}")
     chooses = watched.pop() if len(watched) == 1 else None   # that of all of them
     usual = [m for m in dict.fromkeys([*([chooses] if chooses else []), *SHOWN_METRICS]) if m in known]
     shown = metrics or usual[:1 if len(runs) > 1 else None]

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from nncore.nn import MODELS
 
-from common.build import build, nearest
+from common.build import build, suggest
 from common.config import load_config
 from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo
 from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from pipelines.scoring.captions import BLANK, UNNAMED, VocabularyCaptioner
 from pipelines.scoring.importance import embedded
 from pipelines.shots.segmentation import change_points, shots_from_points
@@ -29,7 +29,7 @@ SENTENCES = dict(own="the video's own", other="those of the next video of the fo
 def check_sentences(name: str) -> None:
     """Raises an InputError for a name that is none of `SENTENCES`."""
     if name not in SENTENCES:
-        raise InputError(f"--sentences {name!r}: no such choice; {nearest(name, SENTENCES)}")
+        raise InputError(f"--sentences {name!r}: no such choice; {suggest(name, SENTENCES)}")
 
 
 def rescored(folder: Path, videos: Mapping[str, SummarizedVideo], sentences: str) -> dict[str, np.ndarray]:
@@ -53,7 +53,7 @@ def rescored(folder: Path, videos: Mapping[str, SummarizedVideo], sentences: str
         if "encoders" not in cfg:
             raise InputError(f"--sentences captions: {folder / 'config.py'} has no encoders, whose names captions are")
         encoders = build_encoders({kind: cfg.encoders[kind] for kind in ("visual", "text")})
-    model = build(cfg.model, MODELS, where="model").eval()
+    model = build(cfg.model, MODELS, location="model").eval()
     load_checkpoint(model, folder / "best.pth")
     scores = {}
     for i, name in enumerate(names):
@@ -79,6 +79,6 @@ def captions(features: np.ndarray, encoders: Encoders) -> np.ndarray | None:
     columns = np.split(features, np.cumsum(list(parts.values()))[:-1], axis=1)
     video = SimpleNamespace(visual=dict(zip(parts, columns, strict=True)),
                             blank=lambda: np.zeros(len(features), dtype=bool))
-    shots = shots_from_points(change_points(unit_rows(columns[0])), len(features))
+    shots = shots_from_points(change_points(normalize_rows(columns[0])), len(features))
     told = {text for text in VocabularyCaptioner(encoders).sentences(video, shots) if text not in (UNNAMED, BLANK)}
     return embedded(encoders, list(told)) if told else None

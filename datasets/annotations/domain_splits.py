@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 
 SPLITS = Path(__file__).parents[1] / "splits"
@@ -44,9 +44,9 @@ def domain_videos(split_path: str | os.PathLike, domain: str, split: str) -> lis
     short = [name for name in splits if len(domain) == SHORT and name.startswith(domain)]
     domain = short[0] if domain not in splits and len(short) == 1 else domain
     if domain not in splits:
-        raise InputError(f"{split_path}: no domain {domain!r}; {nearest(domain, splits)}")
+        raise InputError(f"{split_path}: no domain {domain!r}; {suggest(domain, splits)}")
     if split not in splits[domain]:
-        raise InputError(f"{split_path}: {domain} has no split {split!r}; {nearest(split, splits[domain])}")
+        raise InputError(f"{split_path}: {domain} has no split {split!r}; {suggest(split, splits[domain])}")
     return list(splits[domain][split])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 
 PARTS = ("train", "test", "all")
@@ -74,7 +74,7 @@ def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
                 raise InputError(f"{path}: holds no video; it must have one group per video, make or fetch it again")
             lacking = [name for name in names or () if name not in known]
             if lacking:
-                raise InputError(f"{path}: holds no video {lacking[0]!r}; {nearest(lacking[0], known)}")
+                raise InputError(f"{path}: holds no video {lacking[0]!r}; {suggest(lacking[0], known)}")
             return {name: _read(path, name, file[name], features, text) for name in names or known}
     except InputError:
         raise
@@ -88,7 +88,7 @@ def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], 
         raise InputError(f"{where}: not a group; the file must hold one group per video")
     for key in (*features, "gtscore", *NEEDED, *([text] if text else [])):
         if key not in group:
-            raise InputError(f"{where}: has no {key!r}; {nearest(key, group)}")
+            raise InputError(f"{where}: has no {key!r}; {suggest(key, group)}")
     parts = [_numbers(where, key, _value(where, key, group), 2) for key in features]
     gtscore = _numbers(where, "gtscore", np.ravel(_value(where, "gtscore", group)), 1)
     picks = _whole(where, "picks", np.ravel(_value(where, "picks", group)), 1)
@@ -199,7 +199,7 @@ def fold_names(path: str | os.PathLike, fold: int, part: str) -> list[str] | Non
         InputError: from `read_folds`, no such fold or part.
     """
     if part not in PARTS:
-        raise InputError(f"{part!r} is no part of a split; {nearest(part, PARTS)}")
+        raise InputError(f"{part!r} is no part of a split; {suggest(part, PARTS)}")
     if part == "all":
         return None
     folds = read_folds(path)

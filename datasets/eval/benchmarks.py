@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 from datasets.annotations.charades_sta import read_charades
 from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
@@ -150,7 +150,7 @@ def summary(pred: str | os.PathLike, label: str | os.PathLike, select: Select, s
     names = labels if split is None else fold_names(split, fold, "test")
     lacking = [name for name in names if name not in labels]
     if lacking:
-        raise InputError(f"{label}: holds no video {lacking[0]!r}, which {split} names; {nearest(lacking[0], labels)}")
+        raise InputError(f"{label}: holds no video {lacking[0]!r}, which {split} names; {suggest(lacking[0], labels)}")
     videos = {name: labels[name] for name in names}
     scores = read_scores(pred, {name: len(video.picks) for name, video in videos.items()}, labels)
     by_video = {name: _rounded(row) for name, row in eval_summaries(scores, videos, select).items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.build import nearest
+from common.build import suggest
 from datasets.annotations.qvhighlights import read_jsonl, refuse
 
 NAMES = ("vid", "video")
@@ -45,7 +45,7 @@ def read_scores(path: str | os.PathLike, lengths: Mapping[str, int],
             fault, found[name] = _checked(value, lengths[name])
             faults += [f"video {name}: {fault}"] if fault else []
         elif name not in known:
-            faults.append(f"video {name} is not among the labels; {nearest(name, {*lengths, *known})}")
+            faults.append(f"video {name} is not among the labels; {suggest(name, {*lengths, *known})}")
     refuse(path, faults)
     return found
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from nncore.nn import MODELS
 from torch import Tensor
 
-from models.cpu.dropout import Dropout, drop
+from models.cpu.fast_dropout import Dropout, drop
 
 
 @MODELS.register()

@@ -37,11 +37,11 @@ class BoundaryHead(nn.Module):
                  window_loss: dict | None = None, offset_loss: dict | None = None,
                  context_cfg: dict | None = None):
         super().__init__()
-        self.context = build(context_cfg, MODELS, dims[0], where="context_cfg")
+        self.context = build(context_cfg, MODELS, dims[0], location="context_cfg")
         self.center_pred, self.window_pred, self.offset_pred = (build_linear_modules(list(dims)) for _ in range(3))
-        self.center_loss = build(center_loss or dict(type="GaussianFocalLoss"), LOSSES, where="center_loss")
-        self.window_loss = build(window_loss or dict(type="L1Loss", loss_weight=0.1), LOSSES, where="window_loss")
-        self.offset_loss = build(offset_loss or dict(type="L1Loss"), LOSSES, where="offset_loss")
+        self.center_loss = build(center_loss or dict(type="GaussianFocalLoss"), LOSSES, location="center_loss")
+        self.window_loss = build(window_loss or dict(type="L1Loss", loss_weight=0.1), LOSSES, location="window_loss")
+        self.offset_loss = build(offset_loss or dict(type="L1Loss"), LOSSES, location="offset_loss")
         self.radius_factor, self.sigma_factor = radius_factor, sigma_factor
         self.kernel, self.unit, self.max_num_moments = kernel, unit, max_num_moments
         self.pred_indices = tuple(pred_indices or (-1,))

@@ -21,8 +21,8 @@ class CrossModalEncoder(nn.Module):
 
     def __init__(self, dims: int, pos_cfg: dict | None = None, enc_cfg: dict | None = None):
         super().__init__()
-        self.pos_enc = build(pos_cfg, MODELS, dims, where="pos_cfg")
-        self.encoder = build(enc_cfg, MODELS, dims, where="enc_cfg")
+        self.pos_enc = build(pos_cfg, MODELS, dims, location="pos_cfg")
+        self.encoder = build(enc_cfg, MODELS, dims, location="enc_cfg")
         self.norm = nn.LayerNorm(dims)
 
     def forward(self, a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:

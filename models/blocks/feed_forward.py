@@ -6,7 +6,7 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from models.cpu.dropout import Dropout, ReluDropout
+from models.cpu.fast_dropout import Dropout, ReluDropout
 
 
 @MODELS.register()

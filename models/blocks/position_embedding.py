@@ -9,7 +9,7 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from models.cpu.dropout import Dropout
+from models.cpu.fast_dropout import Dropout
 
 
 @MODELS.register()

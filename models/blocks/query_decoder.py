@@ -24,9 +24,9 @@ class QueryDecoder(nn.Module):
     def __init__(self, dims: int, pos_cfg: dict | None = None, dec_cfg: dict | list[dict] | None = None):
         super().__init__()
         layers = [dec_cfg] if isinstance(dec_cfg, dict) else list(dec_cfg or ())
-        self.q_pos_enc = build(pos_cfg, MODELS, dims, where="pos_cfg")
-        self.k_pos_enc = build(pos_cfg, MODELS, dims, where="pos_cfg")
-        self.decoder = nn.ModuleList(build(copy.deepcopy(cfg), MODELS, dims, where="dec_cfg") for cfg in layers)
+        self.q_pos_enc = build(pos_cfg, MODELS, dims, location="pos_cfg")
+        self.k_pos_enc = build(pos_cfg, MODELS, dims, location="pos_cfg")
+        self.decoder = nn.ModuleList(build(copy.deepcopy(cfg), MODELS, dims, location="dec_cfg") for cfg in layers)
         self.norm = nn.LayerNorm(dims)
 
     def forward(self, x: Tensor, mem: Tensor, mask: Tensor | None = None) -> list[Tensor]:

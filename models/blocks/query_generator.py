@@ -7,7 +7,7 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-from models.cpu.dropout import Dropout
+from models.cpu.fast_dropout import Dropout
 
 NO_TEXT_TOKENS = 10   # how many zero tokens stand in for a text that was not given
 
@@ -28,7 +28,7 @@ class QueryGenerator(nn.Module):
         self.in_dims = dims[0] if dims else None
         self.dropout = Dropout(p)
         self.mapping = build_linear_modules(list(dims), last_norm=True, norm_cfg=dict(type="LN")) if dims else None
-        self.encoder = build(enc_cfg, MODELS, dims[-1], where="enc_cfg") if dims else None
+        self.encoder = build(enc_cfg, MODELS, dims[-1], location="enc_cfg") if dims else None
 
     def forward(self, x: Tensor, query: Tensor | None = None) -> Tensor:
         """Generates the moment queries.

@@ -25,7 +25,7 @@ class SaliencyHead(nn.Module):
                  loss_indices: list[int] | None = None):
         super().__init__()
         self.saliency_pred = build_linear_modules(list(dims))
-        self.saliency_loss = build(saliency_loss or dict(type="DynamicBCELoss"), LOSSES, where="saliency_loss")
+        self.saliency_loss = build(saliency_loss or dict(type="DynamicBCELoss"), LOSSES, location="saliency_loss")
         self.pred_indices = tuple(pred_indices or (-1,))
         self.loss_indices = tuple(loss_indices or self.pred_indices)
 

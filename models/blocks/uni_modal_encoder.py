@@ -8,7 +8,7 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-from models.cpu.dropout import Dropout
+from models.cpu.fast_dropout import Dropout
 
 from .standardize import Standardize
 
@@ -34,8 +34,8 @@ class UniModalEncoder(nn.Module):
         self.standardize = Standardize(dims[0], noise) if standardize else None
         self.dropout = Dropout(p)
         self.mapping = build_linear_modules(list(dims))
-        self.pos_enc = build(pos_cfg, MODELS, dims[-1], where="pos_cfg")
-        self.encoder = build(enc_cfg, MODELS, dims[-1], where="enc_cfg")
+        self.pos_enc = build(pos_cfg, MODELS, dims[-1], location="pos_cfg")
+        self.encoder = build(enc_cfg, MODELS, dims[-1], location="enc_cfg")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, features' width), mask (B, T) -> (B, T, C)."""

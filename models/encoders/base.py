@@ -12,7 +12,7 @@ from nncore.nn import MODELS
 from PIL import Image
 from torch import Tensor
 
-from common.build import build, nearest
+from common.build import build, suggest
 from common.errors import InputError
 from models.device import best_device, device_of
 
@@ -36,7 +36,7 @@ class VisualEncoder(nn.Module):
         size_px: side of the square pictures.
         clip_len_s: seconds in a clip.
         frames_per_clip: pictures a clip, evenly inside it; their features are averaged.
-        batch_pictures: how many to encode in a call; more need more memory and are not always faster.
+        batch_frames: how many to encode in a call; more need more memory and are not always faster.
     """
 
     parts: dict[str, int]
@@ -44,7 +44,7 @@ class VisualEncoder(nn.Module):
     size_px: int = 224
     clip_len_s: float = 2
     frames_per_clip: int = 1
-    batch_pictures: int = 4
+    batch_frames: int = 4
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
         """A picture (H, W, 3), uint8 RGB, of any size -> (3, size_px, size_px) as the network takes it."""
@@ -75,7 +75,7 @@ class VisualEncoder(nn.Module):
         raise NotImplementedError
 
 
-    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+    def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
         """What the encoder's vocabulary sees in a video's clips.
 
         Args:
@@ -153,13 +153,13 @@ def build_encoders(cfg: dict) -> Encoders:
     kinds = dict(visual=VisualEncoder, text=TextEncoder, audio=AudioEncoder)
     for kind in cfg:
         if kind not in kinds:
-            raise InputError(f"encoders: unknown {kind!r}; {nearest(kind, kinds)}")
+            raise InputError(f"encoders: unknown {kind!r}; {suggest(kind, kinds)}")
     for kind in ("visual", "text"):
         if cfg.get(kind) is None:
             raise InputError(f"encoders: no {kind!r}; give encoders=dict(visual=..., text=..., audio=...)")
     built = {}
     for kind, part in cfg.items():
-        built[kind] = build(part, MODELS, where=f"encoders.{kind}")
+        built[kind] = build(part, MODELS, location=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
             raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one")
     return Encoders(**{kind: None if encoder is None else encoder.eval().to(best_device())
@@ -206,7 +206,7 @@ def join_pieces(pieces: list[TextFeature]) -> TextFeature:
     return TextFeature(tokens, sentence.astype(np.float32))
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
+def normalize_rows(rows: np.ndarray) -> np.ndarray:
     """Rows scaled to unit norm; rows of zeros stay."""
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
@@ -231,7 +231,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
         InputError: another precision.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"encoders: precision={precision!r}; {nearest(precision, PRECISIONS)}")
+        raise InputError(f"encoders: precision={precision!r}; {suggest(precision, PRECISIONS)}")
     if precision == "float32" or (device.type == "cpu" and not cpu_has_bfloat16()):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if device.type == "cpu" else torch.float16)

@@ -9,7 +9,7 @@ import torch
 from nncore.nn import MODELS
 from torch import Tensor
 
-from models.cpu.half_vit import HalfViT
+from models.cpu.bfloat16_vit import BFloat16ViT
 
 from .base import (
     TextEncoder,
@@ -19,7 +19,7 @@ from .base import (
     check_space,
     cpu_has_bfloat16,
     crop_square,
-    unit_rows,
+    normalize_rows,
 )
 from .class_names import class_names
 from .clip_network import load_clip, short_name
@@ -50,7 +50,7 @@ class CLIPImage(VisualEncoder):
         self.size_px = self.network.visual.input_resolution
         self.rounded = None
         if precision == "auto" and cpu_has_bfloat16() and hasattr(self.network.visual, "transformer"):
-            self.rounded = HalfViT(self.network.visual)
+            self.rounded = BFloat16ViT(self.network.visual)
         self.shared_part = f"clip_{short_name(arch)}"
         self.parts = {self.shared_part: self.network.text_projection.shape[1]}
 
@@ -70,10 +70,10 @@ class CLIPImage(VisualEncoder):
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
         """See `VisualEncoder.similarity`."""
         clips, sentences = check_space(shared, sentences, type(self).__name__)
-        return unit_rows(clips) @ unit_rows(sentences).T
+        return normalize_rows(clips) @ normalize_rows(sentences).T
 
-    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
-        """See `VisualEncoder.name`: the softmax over ImageNet's class names, as CLIP classifies them."""
+    def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+        """See `VisualEncoder.classify`: the softmax over ImageNet's class names, as CLIP classifies them."""
         names = class_names()
         sentences = np.stack([f.pooler_output for f in text.encode([f"a photo of a {name}." for name in names])])
         logits = LOGIT_SCALE * self.similarity(features[self.shared_part], sentences)

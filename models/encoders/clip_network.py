@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 
-from .bare_import import import_bare
+from .import_without_init import import_without_init
 from .weights import CLIP, fetch, load_state, read_weights
 
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")   # plain numbers in OpenAI's files
@@ -34,7 +34,7 @@ def load_clip(arch: str = "ViT-B/32", weights: str | os.PathLike | None = None) 
         InputError: an unknown arch, weights not at hand or not CLIP's.
     """
     if arch not in CLIP:
-        raise InputError(f"encoders: no CLIP is called {arch!r}; {nearest(arch, CLIP)}")
+        raise InputError(f"encoders: no CLIP is called {arch!r}; {suggest(arch, CLIP)}")
     path = fetch(CLIP[arch]) if weights is None else Path(weights)
     if not path.is_file():
         raise InputError(f"{path}: no such weight file")
@@ -51,7 +51,7 @@ def _load(path: Path, changed_ns: int) -> nn.Module:
     del changed_ns   # part of the cache's key only
     state = {k: v for k, v in _read_state(path).items() if k not in NOT_WEIGHTS}
     try:
-        network = import_bare("clip", "model", "openai-clip").build_model(dict(state))
+        network = import_without_init("clip", "model", "openai-clip").build_model(dict(state))
     except (KeyError, AttributeError, IndexError, AssertionError, RuntimeError, ZeroDivisionError) as err:
         raise InputError(f"{path}: not a CLIP network's weights ({type(err).__name__}: {str(err)[:200]}); "
                          "give a state dict or archive with OpenAI's names") from err

@@ -8,11 +8,11 @@ import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
-from common.texts import check_texts
+from common.queries import check_queries
 
-from .bare_import import import_bare
 from .base import TextEncoder, TextFeature, join_pieces
 from .clip_network import load_clip, short_name
+from .import_without_init import import_without_init
 
 BATCH = 32
 
@@ -33,7 +33,7 @@ class CLIPText(TextEncoder):
     def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None):
         super().__init__()
         self.network = load_clip(arch, weights)
-        self.tokenizer = import_bare("clip", "simple_tokenizer", "openai-clip").SimpleTokenizer()
+        self.tokenizer = import_without_init("clip", "simple_tokenizer", "openai-clip").SimpleTokenizer()
         self.name = f"clip_text_{short_name(arch)}"
         self.dims = self.network.token_embedding.embedding_dim
         if self.network.vocab_size != len(self.tokenizer.encoder):
@@ -42,7 +42,7 @@ class CLIPText(TextEncoder):
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
         """See `TextEncoder.encode`."""
-        texts = check_texts(texts)
+        texts = check_queries(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
         features: list[list[TextFeature]] = [[] for _ in texts]
         for begin in range(0, len(pieces), BATCH):

@@ -9,10 +9,10 @@ from nncore.nn import MODELS
 from torch import Tensor
 
 from common.errors import InputError
-from models.cpu.fuse import fuse_norms
+from models.cpu.batch_norm_folding import fold_batch_norms
 
-from .bare_import import import_bare
 from .base import AudioEncoder, check_clips
+from .import_without_init import import_without_init
 from .log_mel_statistics import HIGH_HZ, HOP, LOW_HZ, MELS, WINDOW
 from .weights import CNN14, fetch, load_state, read_weights
 
@@ -38,10 +38,10 @@ class Cnn14(AudioEncoder):
         state = read_weights(path).get("model")
         if not isinstance(state, dict):
             raise InputError(f'{path}: no "model" in it; give a file of PANNs, {{"model": state dict}}')
-        network = import_bare("panns_inference", "models", "panns-inference").Cnn14
+        network = import_without_init("panns_inference", "models", "panns-inference").Cnn14
         self.network = network(self.rate_hz, WINDOW, HOP, MELS, LOW_HZ, HIGH_HZ, CLASSES)
         load_state(self.network.eval().requires_grad_(False), state, path)
-        fuse_norms(self.network, (("conv1", "bn1"), ("conv2", "bn2")))
+        fold_batch_norms(self.network, (("conv1", "bn1"), ("conv2", "bn2")))
         self.network.to(memory_format=torch.channels_last)   # both together take two thirds of the time
 
     def forward(self, clips: Tensor) -> Tensor:

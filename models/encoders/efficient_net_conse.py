@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.files import atomic_path
-from models.cpu.fuse import fuse_norms
+from models.cpu.batch_norm_folding import fold_batch_norms
 
 from .base import (
     TextEncoder,
@@ -22,7 +22,7 @@ from .base import (
     check_clips,
     check_space,
     crop_square,
-    unit_rows,
+    normalize_rows,
 )
 from .class_names import class_names
 from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
@@ -89,12 +89,12 @@ class EfficientNetConSE(VisualEncoder):
         clips, sentences = check_space(shared, sentences, type(self).__name__)
         if len(clips) > 1:
             clips = clips - clips.mean(axis=0)
-        return unit_rows(clips) @ unit_rows(sentences - self.class_mean.cpu().numpy()).T
+        return normalize_rows(clips) @ normalize_rows(sentences - self.class_mean.cpu().numpy()).T
 
 
     @torch.no_grad()
-    def name(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
-        """See `VisualEncoder.name`: the network's own probabilities of ImageNet's classes."""
+    def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
+        """See `VisualEncoder.classify`: the network's own probabilities of ImageNet's classes."""
         pooled = torch.from_numpy(features["efficientnet_lite0"]).float().to(self.classes.device)
         return class_names(), self.probabilities(pooled).cpu().numpy()
 
@@ -107,7 +107,7 @@ def simplify(network: nn.Module) -> nn.Module:
     """
     pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"),
              ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-    fuse_norms(network, pairs)
+    fold_batch_norms(network, pairs)
     for module in network.modules():
         if isinstance(module, nn.ReLU6):
             module.inplace = True

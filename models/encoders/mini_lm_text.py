@@ -10,8 +10,8 @@ import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
-from common.texts import check_texts
-from models.cpu.bert import Bert, rename_published
+from common.queries import check_queries
+from models.cpu.bert_encoder import Bert, rename_published
 
 from .base import TextEncoder, TextFeature, join_pieces
 from .weights import find_in_package, load_state
@@ -40,7 +40,7 @@ class MiniLMText(TextEncoder):
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
         """See `TextEncoder.encode`; an InputError, too, for a text without a visible character."""
-        texts = check_texts(texts)
+        texts = check_queries(texts)
         pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
         encoded: dict[int, TextFeature] = {}
         for batch in _batches([len(piece) for _, piece in pieces]):

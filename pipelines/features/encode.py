@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
-from common.memory import give_back_memory
+from common.memory import trim_heap
 from common.temporal import num_clips
 from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder
@@ -182,7 +182,7 @@ def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool | C
         stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
         features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage, progress)
         audio = sound()
-    give_back_memory()
+    trim_heap()
     if progress is True:
         _tell(reading, encoders.visual.clip_len_s)
     names = dict(visual=type(encoders.visual).__name__)
@@ -228,7 +228,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
                                            disable=progress is not True) as bar:
         frames = _alike(frames_at(info.path, times_s, reading=reading))
         prepared = ordered_map(pool, prepare, frames, number + 1)
-        for batch, encoded in ordered_map(pool, encode, batches(prepared, visual.batch_pictures), number + 1):
+        for batch, encoded in ordered_map(pool, encode, batches(prepared, visual.batch_frames), number + 1):
             rows = [index // per_clip for indices, _, _ in batch for index in indices]
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():
@@ -239,7 +239,7 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
             bar.update(len(ends) - 1 - bar.n)
             if len(ends) > given_back + CLIPS_BETWEEN:
                 given_back = len(ends)
-                give_back_memory()   # else what threads free in pieces adds up
+                trim_heap()   # else what threads free in pieces adds up
             if callable(progress):
                 progress((len(ends) - 1) / n_clips)
     if len(ends) - 1 < n_clips:

@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.files import atomic_path
 from models.device import device_of
 from models.encoders import Encoders
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
 from pipelines.media.video_reader import probe
 from pipelines.selection.knapsack import key_frames
@@ -107,7 +107,7 @@ def _write(group, name: str, path: str | os.PathLike, rated: Rated, encoders: En
                          "alike there")
     own, shared = main_part(encoders), encoders.visual.shared_part
     rows = video.visual[own]
-    shots = frame_shots(change_points(unit_rows(rows)), picks, n_frames)
+    shots = frame_shots(change_points(normalize_rows(rows)), picks, n_frames)
     text = encoders.text.encode([rated.title])[0].pooler_output
     values = dict(
         features=rows.astype(np.float16), **{SHARED: video.visual[shared], TEXT: text[None]},

@@ -24,7 +24,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from common.errors import InputError
-from common.memory import give_back_memory
+from common.memory import trim_heap
 
 from .frame_skipping import spared_before
 
@@ -120,7 +120,7 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
         raise InputError(f"{path}: not a video that can be read ({reason}); if it is one, it is damaged or cut "
                          "off: copy or convert it again") from err
     if sum(stream.frames for stream in container.streams) > LONG_INDEX:
-        give_back_memory()   # sorting a long file's index takes twice its size
+        trim_heap()   # sorting a long file's index takes twice its size
     with container, reading(path):
         yield container
 

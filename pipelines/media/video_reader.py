@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from common.build import nearest
+from common.build import suggest
 from common.errors import InputError
 from pipelines.editing.reencode import cut
 
@@ -54,7 +54,7 @@ class Reading:
 def check_sampling(sampling: str) -> str:
     """Gives it back; an InputError when there is no such sampling."""
     if sampling not in SAMPLINGS:
-        raise InputError(f"sampling {sampling!r} does not exist; {nearest(sampling, SAMPLINGS)}")
+        raise InputError(f"sampling {sampling!r} does not exist; {suggest(sampling, SAMPLINGS)}")
     return sampling
 
 

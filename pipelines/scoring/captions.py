@@ -84,7 +84,7 @@ class VocabularyCaptioner(Captioner):
 
     def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
         """See `Captioner.sentences`."""
-        names, likelihood = self.encoders.visual.name(video.visual, self.encoders.text)
+        names, likelihood = self.encoders.visual.classify(video.visual, self.encoders.text)
         blank = video.blank()
         return [BLANK if blank[first:last + 1].all() else
                 _sentence(names, likelihood[first:last + 1][~blank[first:last + 1]].mean(axis=0))

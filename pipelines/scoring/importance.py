@@ -15,9 +15,9 @@ from common.config import load_config
 from common.errors import InputError
 from common.paths import ROOT
 from models.checkpoint import load_checkpoint
-from models.device import best_device, brought
+from models.device import best_device, move_to_device
 from models.encoders import Encoders
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from pipelines.features.encode import EncodedVideo
 
 CONFIG = ROOT / "configs/tvsum/clip_it_offline_all.py"
@@ -31,7 +31,7 @@ def load_importance(checkpoint: str | os.PathLike = CHECKPOINT, config: str | os
     Raises:
         InputError: faults of the config or of the checkpoint.
     """
-    model = build(load_config(config).model, MODELS, where="model").eval().to(best_device())
+    model = build(load_config(config).model, MODELS, location="model").eval().to(best_device())
     load_checkpoint(model, checkpoint)
     return model
 
@@ -59,7 +59,7 @@ def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
         raise InputError(f"{video.info.path}: its features are {rows.shape[1]} wide ({', '.join(video.visual)}), but "
                          f"the model reads {width}; encode it with the encoders that the model was trained with")
     if getattr(model, "expects_unit_norm", False):
-        rows = unit_rows(rows)
+        rows = normalize_rows(rows)
     data = dict(video=torch.from_numpy(rows).float()[None], saliency=torch.ones(1, len(rows)), row_s=video.clip_len_s)
     if len(sentences):
         query = embedded(encoders, sentences)
@@ -68,7 +68,7 @@ def importance(model: nn.Module, video: EncodedVideo, encoders: Encoders,
                              "take the text encoder that the model was trained with")
         data["query"] = torch.from_numpy(query).float()[None]
     with torch.inference_mode():
-        return model(brought(data, model), mode="test")["_out"]["saliency"][0].double().numpy()
+        return model(move_to_device(data, model), mode="test")["_out"]["saliency"][0].double().numpy()
 
 
 def embedded(encoders: Encoders, sentences: Sequence[str] | np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from pipelines.media.subtitles import Cue
 
 from .captions import BLANK, UNNAMED, Caption
@@ -76,7 +76,7 @@ def central(rows: np.ndarray, sentences: Sequence[Sentence], edges_s: np.ndarray
         (T,) in [0, 1]: by the cosine of the sentence spoken then and the mean of all, 1 the nearest; 0 where nothing is
         said, and everywhere where all say the same.
     """
-    unit = unit_rows(np.asarray(rows, dtype=np.float64))
+    unit = normalize_rows(np.asarray(rows, dtype=np.float64))
     likeness = unit @ unit.mean(axis=0)
     low, high = likeness.min(), likeness.max()
     if high - low < 1e-6:

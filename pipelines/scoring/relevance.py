@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from common.temporal import temporal_iou
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from pipelines.media.subtitles import Cue
 
 SIGMA_CLIPS = 1.0        # spread of the smoothing over time
@@ -60,7 +60,7 @@ def varies(features: np.ndarray) -> bool:
     """Whether the clips (T, D) show more than one thing: their directions spread by over 0.001."""
     mean, squares = np.zeros(features.shape[1]), 0.0
     for begin in range(0, len(features), BLOCK):
-        unit = unit_rows(np.asarray(features[begin:begin + BLOCK], dtype=np.float64))
+        unit = normalize_rows(np.asarray(features[begin:begin + BLOCK], dtype=np.float64))
         mean += unit.sum(axis=0) / len(features)
         squares += float(np.square(unit).sum()) / len(features)
     return bool(squares - mean @ mean > MIN_SPREAD**2)
@@ -99,7 +99,7 @@ def cue_likeness(sentences: np.ndarray, lines: np.ndarray, unrelated: np.ndarray
     Returns:
         (Q, C) in [0, 1]: 0 as like as an unrelated sentence or less, 1 the same.
     """
-    sentences, lines, unrelated = unit_rows(sentences), unit_rows(lines), unit_rows(unrelated)
+    sentences, lines, unrelated = normalize_rows(sentences), normalize_rows(lines), normalize_rows(unrelated)
     floor = each_alone(lambda row: row @ unrelated.T, sentences).max(axis=1, keepdims=True).clip(0, 0.9)   # (Q, 1)
     return ((each_alone(lambda row: row @ lines.T, sentences) - floor) / (1 - floor)).clip(0, 1)
 
@@ -192,7 +192,7 @@ def suppress(moments: Sequence[Moment], max_iou: float = 0.5, max_moments: int =
 
 def _loneliness(features: np.ndarray) -> np.ndarray:
     """(T,), each row's mean of 1 - cosine to its nearest others; in blocks, so that no T x T is held."""
-    unit = unit_rows(features)
+    unit = normalize_rows(features)
     T = len(unit)
     k = min(NEIGHBOURS, T - 1)
     lonely = np.zeros(T)

@@ -7,7 +7,7 @@ import torch
 import torch.nn as nn
 
 from common.temporal import soft_nms
-from models.device import brought
+from models.device import move_to_device
 
 SIGMA = 0.4        # of soft-NMS; a moment found twice falls to 0.08 of its score, so that MIN_SHARE drops it
 MIN_SHARE = 0.1    # moments with less than this share of the best one's score are nothing
@@ -92,7 +92,7 @@ def _forward(model: nn.Module, visual: np.ndarray, audio: np.ndarray | None,
     if query is not None:
         data["query"] = _batch_of_one(query)
     with torch.inference_mode():
-        return model(brought(data, model), mode="test")["_out"]
+        return model(move_to_device(data, model), mode="test")["_out"]
 
 
 def _batch_of_one(rows: np.ndarray) -> torch.Tensor:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from models.encoders.base import unit_rows
+from models.encoders.base import normalize_rows
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
@@ -114,6 +114,6 @@ def _points(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
     kept_rows, points = video.memo.get("points", (None, None))
     if kept_rows is not rows:
         limit = min(300, max(120, len(rows) // 15))
-        points = change_points(unit_rows(rows), max_change_points=limit)
+        points = change_points(normalize_rows(rows), max_change_points=limit)
         video.memo["points"] = (rows, points)
     return points

@@ -9,9 +9,9 @@ from tests.paths import ROOT
 GIVEN_BACK = """
 from pathlib import Path
 import torch
-from common.memory import keep_freed_memory
+from common.memory import retain_freed_memory
 def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 // 1024
-keep_freed_memory()
+retain_freed_memory()
 blocks = [torch.ones(2**21) for _ in range(8)]   # 8 MiB each
 held = resident()
 del blocks
@@ -27,13 +27,13 @@ def test_what_was_freed_is_kept():
 
 LEFT_OVER = """
 from pathlib import Path
-from common.memory import give_back_memory
+from common.memory import trim_heap
 def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 // 1024
 blocks = [bytearray(b'x') * 100_000 for _ in range(1000)]   # too small to be mapped alone
 last = blocks.pop()                                        # and what is below it stays
 del blocks
 held = resident()
-give_back_memory()
+trim_heap()
 print(held - resident())
 """
 
@@ -48,7 +48,7 @@ HOLES = """
 from contextlib import nullcontext
 from pathlib import Path
 import torch
-from common.memory import large_blocks_apart
+from common.memory import mmap_large_blocks
 def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 // 1024
 torch.ones(2**22 + 2**21)                          # 24 MiB come and go: glibc learns to keep such
 with %s():
@@ -63,7 +63,7 @@ with %s():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
-@pytest.mark.parametrize(("within", "given_back"), [("nullcontext", False), ("large_blocks_apart", True)])
+@pytest.mark.parametrize(("within", "given_back"), [("nullcontext", False), ("mmap_large_blocks", True)])
 def test_large_blocks_leave_no_holes(within, given_back):
     done = subprocess.run([sys.executable, "-c", HOLES % within], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (int(done.stdout) >= 60) == given_back   # MiB of 64
@@ -72,9 +72,9 @@ def test_large_blocks_leave_no_holes(within, given_back):
 AFTERWARDS = """
 from pathlib import Path
 import torch
-from common.memory import large_blocks_apart
+from common.memory import mmap_large_blocks
 def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 // 1024
-with large_blocks_apart():
+with mmap_large_blocks():
     pass
 blocks = [torch.ones(2**21) for _ in range(4)]     # 8 MiB each
 held = resident()

@@ -5,14 +5,14 @@ import warnings
 import pytest
 import torch
 
-from models.encoders.bare_import import import_bare
+from models.encoders.import_without_init import import_without_init
 
 SIZE_PX, TOKENS = 64, 77
 
 
 def random_clip(seed: int = 11, embed_dim: int = 48, text_width: int = 64):
     """A CLIP network of two layers, in evaluation mode, every weight drawn."""
-    model = import_bare("clip", "model", "openai-clip")
+    model = import_without_init("clip", "model", "openai-clip")
     network = model.CLIP(embed_dim=embed_dim, image_resolution=SIZE_PX, vision_layers=2, vision_width=64,
                          vision_patch_size=16, context_length=TOKENS, vocab_size=49408, transformer_width=text_width,
                          transformer_heads=text_width // 64, transformer_layers=2).eval()

@@ -54,7 +54,7 @@ def golden_inputs(name):
 def case(request, tmp_path):
     """A stock config's model with the golden weights, loaded by the published key names."""
     expected = json.loads(GOLDEN.read_text())[request.param]
-    model = build(load_config(ROOT / CONFIGS[request.param]).model, MODELS, where="model").eval()
+    model = build(load_config(ROOT / CONFIGS[request.param]).model, MODELS, location="model").eval()
     torch.save(dict(state_dict=golden_weights(expected["keys"]), meta={}), tmp_path / "umt.pth")
     load_checkpoint(model, tmp_path / "umt.pth")
     return model, golden_inputs(request.param), expected

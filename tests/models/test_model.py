@@ -24,7 +24,7 @@ def small_umt(**changes):
         query_gen=dict(type="QueryGenerator", dims=[7, 16], enc_cfg=dict(type="Attention")),
         query_dec=dict(type="QueryDecoder", dims=16, pos_cfg=POS, dec_cfg=[dict(type="DecoderLayer")] * 2),
         pred_head=[dict(type="SaliencyHead", dims=[16, 1]), dict(type="BoundaryHead", dims=[16, 1])])
-    return build({**cfg, **changes}, MODELS, where="model").eval()
+    return build({**cfg, **changes}, MODELS, location="model").eval()
 
 
 def batch(lengths, words, seed=0):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.encoders.base import AudioEncoder, Encoders, TextEncoder, TextFeature, VisualEncoder, unit_rows
+from models.encoders.base import AudioEncoder, Encoders, TextEncoder, TextFeature, VisualEncoder, normalize_rows
 
 COLOURS = dict(red=(220, 30, 30), green=(30, 200, 30), blue=(30, 30, 220), grey=(120, 120, 120),
                black=(0, 0, 0))
@@ -30,7 +30,7 @@ class ColourEyes(VisualEncoder):
         return dict(colour=images.mean(dim=(2, 3)))
 
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
-        return unit_rows(shared - shared.mean(axis=0)) @ unit_rows(sentences).T
+        return normalize_rows(shared - shared.mean(axis=0)) @ normalize_rows(sentences).T
 
 
 class ColourWords(TextEncoder):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.files import MARK
+from common.files import TEMPORARY_MARKER
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut, plan_copy
 from pipelines.features.cache import cache_key, encode_cached
@@ -69,7 +69,7 @@ def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
     with subprocess.Popen([sys.executable, "-c", WRITES, tmp_path, *NAMES], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         for _ in range(3):
             os.kill(int(run.stdout.readline()), signal.SIGKILL)
-    assert [MARK in name for name in made(tmp_path)].count(True) == 3       # a video's, a query's and the cache's
+    assert [TEMPORARY_MARKER in name for name in made(tmp_path)].count(True) == 3       # a video's, a query's and the cache's
     whole = tmp_path / "f/colour/first.npz"
     before = whole.stat().st_mtime_ns
 
@@ -79,7 +79,7 @@ def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
     names = made(tmp_path)
     assert whole.stat().st_mtime_ns == before
     assert names[:4] == ["f/colour/first.npz", f"f/colour/{NAMES[1]}.npz", "f/words/qid1.npz", "f/words/qid2.npz"]
-    assert len(names) == 5 and not any(MARK in name for name in names)
+    assert len(names) == 5 and not any(TEMPORARY_MARKER in name for name in names)
     for name in names:
         with np.load(tmp_path / name) as data:
             assert all(np.isfinite(data[key]).all() for key in data.files if data[key].dtype.kind == "f")

@@ -180,7 +180,7 @@ def test_captions_are_of_the_shots(monkeypatch):
     class Eyes:
         parts = dict(a=2, b=1)   # noqa: RUF012
 
-        def name(self, features, text):
+        def classify(self, features, text):
             return ["dog", "cat"], features["a"]
 
     class Words:

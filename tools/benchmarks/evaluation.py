@@ -13,7 +13,7 @@ from nncore.parallel import NNDataParallel
 
 from common.build import build
 from common.config import load_config
-from common.memory import keep_freed_memory
+from common.memory import retain_freed_memory
 
 from . import Row, seconds
 from .synthetic import CLIPS, made_up_labels, made_up_set
@@ -32,7 +32,7 @@ def measure() -> list[Row]:
     from datasets.features.pack import pack_folder
 
     datasets.register()
-    keep_freed_memory()   # for the plain way, too
+    retain_freed_memory()   # for the plain way, too
     labels, predictions = made_up_labels(QUERIES), made_up_predictions(QUERIES)
     start = time.perf_counter()
     plain = plain_metrics(predictions, labels)

@@ -117,11 +117,11 @@ def drawn_clip(precision: str = "auto"):
     """OpenAI's ViT-B/32 for pictures, its weights drawn; they cost the same as trained ones."""
     import torch
 
-    from models.encoders.bare_import import import_bare
     from models.encoders.clip_image import CLIPImage
+    from models.encoders.import_without_init import import_without_init
 
     torch.manual_seed(0)
-    network = import_bare("clip", "model", "openai-clip").CLIP(
+    network = import_without_init("clip", "model", "openai-clip").CLIP(
         embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=32,
         context_length=77, vocab_size=49408, transformer_width=512, transformer_heads=8, transformer_layers=1)
     with patch("models.encoders.clip_image.load_clip", lambda *_: network.eval().requires_grad_(False)):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from common.build import build
 from common.config import load_config
-from common.memory import keep_freed_memory
+from common.memory import retain_freed_memory
 from common.paths import ROOT
 from models.encoders.base import cpu_has_bfloat16
 from training.loaders import build_loader, workers_here
@@ -40,7 +40,7 @@ def measure() -> list[Row]:
     from datasets.features.pack import pack_folder
 
     datasets.register()
-    keep_freed_memory()   # for the plain way, too
+    retain_freed_memory()   # for the plain way, too
 
     with tempfile.TemporaryDirectory() as folder:
         plain_set = made_up_set(Path(folder), VIDEOS)

@@ -13,7 +13,7 @@ from common.config import load_config
 from common.errors import InputError
 from common.temporal import num_clips
 from models.encoders import TextFeature, build_encoders
-from models.encoders.base import autocast, cpu_has_bfloat16, crop_square, join_pieces, unit_rows
+from models.encoders.base import autocast, cpu_has_bfloat16, crop_square, join_pieces, normalize_rows
 
 OFFLINE_SOUND = dict(type="LogMelStatistics")
 
@@ -54,7 +54,7 @@ def test_pieces_join_in_order_and_weigh_by_their_tokens():
 
 
 def test_unit_rows_keeps_zeros():
-    assert unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[0.6, 0.8], [0, 0]]
+    assert normalize_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[0.6, 0.8], [0, 0]]
 
 
 def test_auto_precision_is_what_the_machine_is_fast_at():

@@ -5,14 +5,14 @@ import torch
 
 from common.errors import InputError
 from models.encoders import Cnn14
-from models.encoders.bare_import import import_bare
+from models.encoders.import_without_init import import_without_init
 
 
 @pytest.fixture(scope="module")
 def network():
     """With norms as training leaves them."""
     torch.manual_seed(11)
-    network = import_bare("panns_inference", "models", "panns-inference").Cnn14(
+    network = import_without_init("panns_inference", "models", "panns-inference").Cnn14(
         sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000,
         classes_num=527).eval()
     for module in network.modules():

@@ -65,7 +65,7 @@ def test_a_picture_of_several_clips_is_encoded_once(path, tmp_path):
 def test_batches_change_nothing(path, monkeypatch):
     whole = encode_video(path, colour_encoders(with_sound=True), progress=False)
     monkeypatch.setattr(encode, "BATCH_CLIPS", 5)
-    monkeypatch.setattr(ColourEyes, "batch_pictures", 5)
+    monkeypatch.setattr(ColourEyes, "batch_frames", 5)
     parts = encode_video(path, colour_encoders(with_sound=True), progress=False)
     np.testing.assert_array_equal(parts.visual["colour"], whole.visual["colour"])
     np.testing.assert_array_equal(parts.audio, whole.audio)
@@ -172,11 +172,11 @@ def test_progress_is_told_and_may_end_the_work(tmp_path):
 def test_freed_memory_is_given_back_on_the_way(tmp_path, monkeypatch):
     """Else what the threads free in pieces would add up over a long video."""
     told = []
-    monkeypatch.setattr(encode, "give_back_memory", lambda: told.append(len(seen)))
+    monkeypatch.setattr(encode, "trim_heap", lambda: told.append(len(seen)))
     seen = []
 
     class Counting(ColourEyes):
-        batch_pictures = 4
+        batch_frames = 4
 
         def forward(self, images):
             seen.extend(images)

@@ -36,7 +36,7 @@ class Namer(VisualEncoder):
         super().__init__()
         self.likelihood = np.array(likelihood)
 
-    def name(self, features, text):
+    def classify(self, features, text):
         return ["cat", "apple", "dog"], self.likelihood
 
 
@@ -107,7 +107,7 @@ def test_the_embedded_captioner_names_a_cat_and_a_cup():
     encoders = build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
     pictures = torch.stack([encoders.visual.preprocess(picture) for picture in (data.chelsea(), data.coffee())])
     with torch.no_grad():
-        names, likelihood = encoders.visual.name(
+        names, likelihood = encoders.visual.classify(
             {part: rows.numpy() for part, rows in encoders.visual(pictures).items()}, encoders.text)
     np.testing.assert_allclose(likelihood.sum(axis=1), 1, atol=1e-5)
     assert [names[i] for i in likelihood.argmax(axis=1)] in (["Egyptian cat", "espresso"], ["tabby", "espresso"], ["tiger cat", "espresso"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .errors import InputError
 
 
-def check_texts(texts: Sequence[str]) -> tuple[str, ...]:
+def check_queries(texts: Sequence[str]) -> tuple[str, ...]:
     """The sentences without the spaces around them; a single string counts as one sentence.
 
     Raises:

@@ -56,7 +56,7 @@ class Linear(nn.Linear):
         return F.linear(x, self.weight, self.bias) if plain else _LinearFunction.apply(x, self.weight, self.bias)
 
 
-def use_onednn(module: nn.Module) -> None:
+def use_onednn_linear(module: nn.Module) -> None:
     """Makes every `torch.nn.Linear` inside a module one of these; weights and their names stay."""
     for part in module.modules():
         if type(part) is nn.Linear:

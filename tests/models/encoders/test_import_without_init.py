@@ -1,4 +1,4 @@
-"""models/encoders/bare_import.py: a package's module, without what the package does when imported."""
+"""models/encoders/import_without_init.py: a package's module, without what the package does when imported."""
 
 import os
 import subprocess
@@ -7,17 +7,17 @@ import sys
 import pytest
 
 from common.errors import InputError
-from models.encoders.bare_import import import_bare
+from models.encoders.import_without_init import import_without_init
 from tests.paths import ROOT
 
 PROBE = """
 import os, subprocess, sys
 import matplotlib.pyplot   # looks for fonts
-from models.encoders.bare_import import import_bare
+from models.encoders.import_without_init import import_without_init
 def forbidden(*args, **kwargs): raise AssertionError(f"ran {args}")
 os.system = subprocess.Popen = forbidden
-print(import_bare("panns_inference", "models", "panns-inference").Cnn14.__name__)
-print(import_bare("clip", "model", "openai-clip").CLIP.__name__)
+print(import_without_init("panns_inference", "models", "panns-inference").Cnn14.__name__)
+print(import_without_init("clip", "model", "openai-clip").CLIP.__name__)
 print([name for name in ("panns_inference", "clip", "pkg_resources") if name in sys.modules])
 """
 
@@ -36,10 +36,10 @@ def test_init_is_not_run_and_neighbours_are_found(tmp_path, monkeypatch):
     (package / "quiet.py").write_text("from .other import VALUE")
     (package / "other.py").write_text("VALUE = 7")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert import_bare("loudpackage", "quiet", "loud-package").VALUE == 7
+    assert import_without_init("loudpackage", "quiet", "loud-package").VALUE == 7
     assert "loudpackage" not in sys.modules
 
 
 def test_names_the_missing_package():
     with pytest.raises(InputError, match=r"the package no-such is not installed; pip install -r"):
-        import_bare("no_such_package", "models", "no-such")
+        import_without_init("no_such_package", "models", "no-such")

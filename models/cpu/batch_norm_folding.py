@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def fuse_norms(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
+def fold_batch_norms(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
     """Multiplies batch norms into the convolutions before them; outputs stay what they are, to float32's rounding.
 
     Args:

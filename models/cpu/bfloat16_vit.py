@@ -10,7 +10,7 @@ from torch import Tensor
 SWISH = 1.702   # of CLIP's activation, x * sigmoid(1.702 x)
 
 
-class HalfViT(nn.Module):
+class BFloat16ViT(nn.Module):
     """What OpenAI's `VisionTransformer` computes, its weights rounded to bfloat16 once and not at every call.
 
     Sums and norms are made in float32 inside their operations. The activation's factor is multiplied into

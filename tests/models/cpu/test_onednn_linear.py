@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn as nn
 
-from models.cpu import linear
-from models.cpu.linear import Linear, use_onednn
+from models.cpu import onednn_linear as linear
+from models.cpu.onednn_linear import Linear, use_onednn_linear
 
 needs_onednn = pytest.mark.skipif(linear.ONEDNN is None, reason="this torch has no oneDNN")
 
@@ -62,5 +62,5 @@ def test_only_plain_layers_are_changed_and_names_stay():
 
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4)), Own(4, 4))
     keys = list(model.state_dict())
-    use_onednn(model)
+    use_onednn_linear(model)
     assert [type(m) for m in (model[0], model[1][0], model[2])] == [Linear, Linear, Own] and list(model.state_dict()) == keys

@@ -10,7 +10,7 @@ from types import ModuleType
 from common.errors import InputError
 
 
-def import_bare(package: str, module: str, pip_name: str) -> ModuleType:
+def import_without_init(package: str, module: str, pip_name: str) -> ModuleType:
     """`package.module`, without `package/__init__.py`.
 
     `panns_inference` downloads a table with wget when it is imported, `clip` needs the pkg_resources of

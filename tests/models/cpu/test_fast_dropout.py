@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from models.blocks.attention import Attention
-from models.cpu.dropout import Dropout, ReluDropout, drop
+from models.cpu.fast_dropout import Dropout, ReluDropout, drop
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
