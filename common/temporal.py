@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
+Interval = tuple[Fraction, Fraction]   # A start and an end in seconds.
+
 MAX_JOINED_REST = Fraction(1, 4)   # A last piece of at most this share of a clip is joined to the clip before it.
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import InputError
+from common.temporal import Interval
 from models.encoders import Encoders
 from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.features.encode import encode_video
@@ -13,7 +14,6 @@ from pipelines.media.probe import probe
 from pipelines.media.subtitles import own_subtitles
 from pipelines.options import Shorts
 from pipelines.result import Result
-from pipelines.shots.boundaries import Span
 
 from .limits import Limits, check_film
 
@@ -47,7 +47,7 @@ def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limit
 
 
 def cut(summary: Result, wish: Shorts, folder: Path, form: ExportOptions, called: str,
-        told: Callable[[float], None]) -> tuple[list[str], list[Span]]:
+        told: Callable[[float], None]) -> tuple[list[str], list[Interval]]:
     """Writes a summary's files, after its pieces were made to begin and end with what they show.
 
     Args:

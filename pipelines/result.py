@@ -16,7 +16,7 @@ import numpy as np
 from common.files import atomic_path, write_json
 from common.memory import mmap_large_blocks, trim_heap
 from pipelines.editing.reencode import cut
-from pipelines.editing.stream_copy import Run, copy_cut
+from pipelines.editing.stream_copy import PacketRange, copy_cut
 from pipelines.export.edit_lists import Piece
 from pipelines.export.writer import JOINED, short_name
 from pipelines.features.encode import EncodedVideo
@@ -80,7 +80,7 @@ class Result:
     copied: bool = False
     files: list[str] = field(default_factory=list)
     aspect: Fraction | None = None
-    runs: dict[tuple[Fraction, Fraction], Run] = field(default_factory=dict)
+    runs: dict[tuple[Fraction, Fraction], PacketRange] = field(default_factory=dict)
     wish: Shorts | None = None
     captions: tuple[Caption, ...] = ()
     sentences: tuple[Sentence, ...] = ()
@@ -165,17 +165,17 @@ class Result:
     def keep_whole_shots(self) -> None:
         """Takes off what the chosen shots show of their neighbours, once and before they are cut; see `borders`."""
         if self.pieces_s is None:
-            from pipelines.shots.trim import without_flashes
+            from pipelines.shots.trim import trim_to_shots
             started_s = time.perf_counter()
             reach_s = Fraction(self.video.clip_len_s) / 2 + Fraction(self.video.farthest_s)
-            self.pieces_s = without_flashes(self.video.info, self.intervals_s, reach_s)
+            self.pieces_s = trim_to_shots(self.video.info, self.intervals_s, reach_s)
             self.timings_s["borders"] = time.perf_counter() - started_s
 
     def settle_shorts(self, wish: Shorts) -> None:
         """Moves the ends of shorts that were asked for without that to where shots begin and nobody speaks."""
-        from pipelines.selection.shorts import settle
+        from pipelines.selection.shorts import refine_shorts
         best_first = sorted(self.intervals_s, key=lambda piece: -self.score_of(*piece))
-        self.pieces_s = settle(self.video.info, best_first, wish, self.cues, self.video.clip_len_s)
+        self.pieces_s = refine_shorts(self.video.info, best_first, wish, self.cues, self.video.clip_len_s)
 
     def save_video(self, path: str | os.PathLike, progress: bool = False) -> None:
         """Writes all the pieces as one mp4, whole or not at all; with chapters and the subtitles of the pieces."""

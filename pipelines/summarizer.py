@@ -51,7 +51,7 @@ from pipelines.scoring.relevance import (
     varies,
 )
 from pipelines.scoring.sliding_window import score_windows
-from pipelines.selection.selector import Choice, Chooser, shots_by_looks
+from pipelines.selection.selector import Selection, Selector, visual_shots
 
 from .options import Shorts, budget_share, check_budget, check_mode
 from .result import ZERO_SHOT, Result
@@ -195,8 +195,8 @@ class Summarizer:
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
 
     def _choose(self, video: EncodedVideo, scores: np.ndarray, moments: list[Moment], share: Fraction,
-                cues: Sequence[Cue], mode: str, shorts: Shorts) -> Choice:
-        chooser = Chooser(video, self._main_part(video), scores, moments, self.settings.max_shot_s)
+                cues: Sequence[Cue], mode: str, shorts: Shorts) -> Selection:
+        chooser = Selector(video, self._main_part(video), scores, moments, self.settings.max_shot_s)
         if mode == "shorts":
             return chooser.shorts(shorts, cues)
         return chooser.moments(share) if mode == "moments" else chooser.summary(share)
@@ -259,7 +259,7 @@ class Summarizer:
         """What the shots show, which the video falls into by its looks alone; none without a captioner."""
         if self.captioner is None:
             return []
-        return self.captioner.captions(video, shots_by_looks(video, self._main_part(video)))
+        return self.captioner.captions(video, visual_shots(video, self._main_part(video)))
 
     def _from_video(self, video: EncodedVideo, cues: Sequence[Cue],
                     captions: Sequence[Caption]) -> tuple[Sentence, ...]:

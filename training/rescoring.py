@@ -19,7 +19,7 @@ from models.encoders import Encoders, build_encoders
 from models.encoders.base import normalize_rows
 from pipelines.scoring.captions import BLANK, UNNAMED, VocabularyCaptioner
 from pipelines.scoring.importance import embedded
-from pipelines.shots.segmentation import change_points, shots_from_points
+from pipelines.shots.segmentation import change_points, shots_from_change_points
 
 OWN = "own"
 SENTENCES = dict(own="the video's own", other="those of the next video of the fold, which tell nothing of it",
@@ -79,6 +79,6 @@ def captions(features: np.ndarray, encoders: Encoders) -> np.ndarray | None:
     columns = np.split(features, np.cumsum(list(parts.values()))[:-1], axis=1)
     video = SimpleNamespace(visual=dict(zip(parts, columns, strict=True)),
                             blank=lambda: np.zeros(len(features), dtype=bool))
-    shots = shots_from_points(change_points(normalize_rows(columns[0])), len(features))
+    shots = shots_from_change_points(change_points(normalize_rows(columns[0])), len(features))
     told = {text for text in VocabularyCaptioner(encoders).sentences(video, shots) if text not in (UNNAMED, BLANK)}
     return embedded(encoders, list(told)) if told else None

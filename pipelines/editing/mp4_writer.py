@@ -45,7 +45,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 Chapter = tuple[Fraction, Fraction, str]   # [start, end) in seconds of the result, and its title
 
 
-class Mp4:
+class Mp4Writer:
     """An mp4 being written; what goes wrong with its place names the output, all else the video.
 
     Attributes:
@@ -67,7 +67,7 @@ class Mp4:
         self.rate_hz, self.layout, self.heard = 0, "mono", 0
         self.video: VideoStream | None = None
 
-    def __enter__(self) -> Mp4:
+    def __enter__(self) -> Mp4Writer:
         with open_video(self.info.path) as (source, pictures):
             self.tick_s = tick_s(pictures.time_base)
             kept = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
@@ -147,7 +147,7 @@ class Mp4:
             raise InputError(f"{self.info.path}: its cut could not be written ({reason}); {self.hint}") from err
 
 
-class EncodedMp4(Mp4):
+class EncodingMp4Writer(Mp4Writer):
     """Pictures are encoded anew by H.264, every piece by an encoder of its own, so that several can work at once.
 
     Attributes:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
-from pipelines.interleave import in_turn
+from common.temporal import Interval
 from pipelines.media.audio_reader import read_samples
 from pipelines.media.container import (
     Display,
@@ -38,8 +38,9 @@ from pipelines.media.container import (
 from pipelines.media.deinterlace import progressive
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitles import Cue, cut_cues
+from pipelines.parallel import parallel_chain
 
-from .mp4_writer import Chapter, EncodedMp4
+from .mp4_writer import Chapter, EncodingMp4Writer
 from .reframe import Camera, plan_camera
 
 FADE_S = Fraction(5, 1000)         # of the sound at joins, against clicks
@@ -48,7 +49,6 @@ LONG_STANDING_S = Fraction(1, 5)   # a picture without a successor for so long i
 AT_ONCE = 4                        # pieces that are encoded side by side; each has an encoder and a decoder
 HELD_BYTES = 32 << 20              # of pieces whose turn has not come; half a minute of 720p
 
-Interval = tuple[Fraction, Fraction]
 Source = Callable[[Fraction], Frames]   # from some time before
 
 
@@ -82,7 +82,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
     intervals = checked(info, intervals_s)
     check_output(info.path, out)
     with atomic_path(out) as temporary, reporting(progress) as report:
-        with EncodedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
+        with EncodingMp4Writer(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
             _join(mp4, info, intervals, aspect, report)
         report(1.0)
 
@@ -150,7 +150,7 @@ def reporting(progress: bool | Callable[[float], None] | None) -> Iterator[Calla
         yield lambda share: bar.update(int(100 * share) - bar.n)
 
 
-def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: Fraction | None,
+def _join(mp4: EncodingMp4Writer, info: VideoInfo, intervals: list[Interval], aspect: Fraction | None,
           report: Callable[[float], None]) -> None:
     """Encodes several pieces at once, and writes their pictures and sound side by side."""
     total_s = sum(end - start for start, end in intervals)
@@ -160,7 +160,7 @@ def _join(mp4: EncodedMp4, info: VideoInfo, intervals: list[Interval], aspect: F
         mp4.threads = _share(sources.qsize())
         works = [partial(pieces.encode, interval, joined_s, interval == intervals[-1])
                  for interval, joined_s in zip(intervals, starts_s(intervals), strict=True)]
-        with closing(in_turn(works, sources.qsize(), HELD_BYTES, _bytes_of, pieces.stop)) as packets:
+        with closing(parallel_chain(works, sources.qsize(), HELD_BYTES, _bytes_of, pieces.stop)) as packets:
             for packet in packets:
                 mp4.add(packet)
                 while mp4.heard_s < mp4.seen_s and (samples := next(sound, None)) is not None:
@@ -188,7 +188,7 @@ class _Pieces:
         aspect: as for `cut`.
     """
 
-    def __init__(self, mp4: EncodedMp4, info: VideoInfo, sources: SimpleQueue[Source], aspect: Fraction | None):
+    def __init__(self, mp4: EncodingMp4Writer, info: VideoInfo, sources: SimpleQueue[Source], aspect: Fraction | None):
         self.mp4, self.info, self.sources, self.aspect = mp4, info, sources, aspect
         _, self.display = first_picture(info.path)
         self.stopped = Event()
@@ -199,7 +199,7 @@ class _Pieces:
         self.mp4.look.cancel()
 
     def encode(self, interval: Interval, joined_s: Fraction, last: bool) -> Iterator[VideoFrame | Packet]:
-        """A piece as `EncodedMp4.encode` gives it, read by a source that is free."""
+        """A piece as `EncodingMp4Writer.encode` gives it, read by a source that is free."""
         source = self.sources.get()
         try:
             pictures = self._pictures(self._until_stopped(source(interval[0])), interval)

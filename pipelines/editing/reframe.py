@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from pipelines.media.container import Display, Frames, to_rgb
-from pipelines.shots.boundaries import HARD, SMALL_PX, cut_places
+from pipelines.shots.boundaries import MIN_CUT_DIFFERENCE, find_cuts, mean_difference, thumbnail
 
 SHORT_SIDE_PX = 72       # saliency is measured at this size
 SAMPLES_PER_S = 4
@@ -176,19 +176,18 @@ def _shots(piece: Frames, display: Display, start_s: Fraction,
     """For each shot of a piece from `start_s` on: when it begins, its samples' times (T,) and profiles (T, N)."""
     times, changes, samples, small, before, next_s = [], [], [], None, None, start_s
     for time_s, frame in piece:
-        tiny = frame.to_ndarray(format="rgb24", width=SMALL_PX[0], height=SMALL_PX[1],
-                                interpolation="AREA").astype(np.int16)
-        changed = 0.0 if small is None else float(np.abs(tiny - small).mean())
+        tiny = thumbnail(frame)
+        changed = 0.0 if small is None else mean_difference(tiny, small)
         small = tiny
         times.append(time_s)
         changes.append(changed)
-        if changed >= HARD:
+        if changed >= MIN_CUT_DIFFERENCE:
             before, next_s = None, time_s     # perhaps a new shot: it gets samples of its own
         if time_s >= next_s:
             picture = to_rgb(frame, display, SHORT_SIDE_PX).astype(np.float32) @ TO_YCBCR.T
             samples.append((time_s, _profile(saliency(picture, before), along_x)))
             before, next_s = picture, time_s + Fraction(1, SAMPLES_PER_S)
-    begins = [*times[:1], *(times[i] for i in cut_places(np.array(changes)))]
+    begins = [*times[:1], *(times[i] for i in find_cuts(np.array(changes)))]
     for begin_s, until_s in itertools.zip_longest(begins, begins[1:]):
         inside = [(t, profile) for t, profile in samples if t >= begin_s and (until_s is None or t < until_s)]
         if inside:

@@ -16,12 +16,13 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 from common.files import atomic_path
+from common.temporal import Interval
 from pipelines.media.container import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, cut_cues
 
-from .mp4_writer import Mp4, before_showing
-from .reencode import Interval, chapters, check_output, checked, known, reporting, sound_of
+from .mp4_writer import Mp4Writer, before_showing
+from .reencode import chapters, check_output, checked, known, reporting, sound_of
 
 COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
 LEAST_SHARE = Fraction(1, 2)   # of a short is the piece's, or it is left out
@@ -29,7 +30,7 @@ LOOK_AHEAD_S = 2     # pictures are stored at most so long before they are shown
 
 
 @dataclass(frozen=True)
-class Run:
+class PacketRange:
     """Packets that are copied.
 
     Attributes:
@@ -64,7 +65,7 @@ def check_copy(info: VideoInfo) -> None:
 
 
 def plan_copy(path: str | os.PathLike | VideoInfo,
-              intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[Run]:
+              intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[PacketRange]:
     """What copying keeps of pieces: each from the key frame at or before its start to its end, or a little later.
 
     A piece ends before the first picture that what was copied can do without; with pictures stored out
@@ -81,7 +82,7 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
     intervals = checked(info, intervals_s)
     check_copy(info)
     with open_video(info.path) as (container, stream):
-        runs: list[Run] = []
+        runs: list[PacketRange] = []
         for start_s, end_s in intervals:
             run = _run(container, stream, info, start_s, end_s)
             if runs and run.start <= runs[-1].end:
@@ -91,7 +92,7 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
     return runs
 
 
-def plan_short(info: VideoInfo, piece_s: Interval, room_s: Interval, lengths_s: Interval) -> Run | None:
+def plan_short(info: VideoInfo, piece_s: Interval, room_s: Interval, lengths_s: Interval) -> PacketRange | None:
     """What copying keeps of a piece that stands alone, where its length and place are limited.
 
     It begins with the key frame at or before the piece's start or with a later one, and ends where the piece
@@ -130,14 +131,14 @@ def _until(packets: Iterator[Packet], stream: VideoStream, end_s: Fraction) -> I
     return itertools.takewhile(lambda packet: packet.pts * stream.time_base < end_s + LOOK_AHEAD_S, packets)
 
 
-def kept_intervals(info: VideoInfo, runs: Sequence[Run]) -> list[Interval]:
+def kept_intervals(info: VideoInfo, runs: Sequence[PacketRange]) -> list[Interval]:
     """What the runs show: [start, end) in seconds from the first picture."""
     with open_video(info.path) as (_, stream):
         tick_s = stream.time_base
     return [(run.start * tick_s - info.start_s, run.end * tick_s - info.start_s) for run in runs]
 
 
-def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[Run], out: str | os.PathLike, *,
+def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[PacketRange], out: str | os.PathLike, *,
              progress: bool | Callable[[float], None] | None = None, titles: Sequence[str] = (),
              cues: Sequence[Cue] = ()) -> None:
     """Joins pieces of a video into an mp4; pictures are copied, sound is encoded anew, exact to the sample.
@@ -156,12 +157,12 @@ def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[Run], out: str 
     check_output(info.path, out)
     intervals = kept_intervals(info, runs)
     with atomic_path(out) as temporary, reporting(progress) as report:
-        with CopiedMp4(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
+        with CopyingMp4Writer(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
             _join(mp4, info, runs, intervals, report)
         report(1.0)
 
 
-class CopiedMp4(Mp4):
+class CopyingMp4Writer(Mp4Writer):
     """Pictures are copied as they are stored.
 
     Attributes:
@@ -198,7 +199,7 @@ def decoding_times(shown: Sequence[int], step: int) -> Iterator[int]:
     return (heappushpop(times, time) for time in shown)
 
 
-def _joined(runs: Sequence[Run]) -> Iterator[int]:
+def _joined(runs: Sequence[PacketRange]) -> Iterator[int]:
     """When packets are shown in the result, in ticks, as stored."""
     joined = 0
     for run in runs:
@@ -206,7 +207,7 @@ def _joined(runs: Sequence[Run]) -> Iterator[int]:
         joined += run.end - run.start
 
 
-def _join(mp4: CopiedMp4, info: VideoInfo, runs: Sequence[Run], intervals: list[Interval],
+def _join(mp4: CopyingMp4Writer, info: VideoInfo, runs: Sequence[PacketRange], intervals: list[Interval],
           report: Callable[[float], None]) -> None:
     """Writes pictures and sound side by side, so that neither waits in memory for the other."""
     sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
@@ -230,7 +231,8 @@ def _join(mp4: CopiedMp4, info: VideoInfo, runs: Sequence[Run], intervals: list[
     mp4.finish()
 
 
-def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_s: Fraction, end_s: Fraction) -> Run:
+def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_s: Fraction,
+         end_s: Fraction) -> PacketRange:
     begin, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
     end += (info.start_s + end_s) % stream.time_base > 0   # times to whole ticks: pictures before the end count
     shown, ends = [], []
@@ -246,7 +248,8 @@ def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_
         wanted = max(i for i, pts in enumerate(shown) if pts < latest)
     rest, kept = shown[wanted + 1:], shown[:wanted + 1]
     first = int(info.start_s // stream.time_base)
-    return Run(max(key, first), min(rest) if rest else max(ends), len(kept), key, tuple(t for t in kept if t >= key))
+    return PacketRange(max(key, first), min(rest) if rest else max(ends), len(kept), key,
+                       tuple(t for t in kept if t >= key))
 
 
 def _shown(packets: Iterator[Packet], stream: VideoStream, info: VideoInfo) -> Iterator[Packet]:

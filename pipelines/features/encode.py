@@ -33,7 +33,7 @@ from models.encoders.base import AudioEncoder, VisualEncoder
 from pipelines.media.audio_reader import audio_clips
 from pipelines.media.hwaccel import find_device
 from pipelines.media.video_reader import Reading, VideoInfo, check_sampling, frames_at, probe
-from pipelines.parallel import batches, ordered_map, workers
+from pipelines.parallel import batched, inference_pool, ordered_map
 
 BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
 THUMBNAIL_PX = 192   # longer side
@@ -224,11 +224,11 @@ def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fract
     def encode(batch: list) -> tuple[list, dict[str, np.ndarray]]:
         return batch, visual.encode(torch.stack([picture for _, picture, _ in batch]))
 
-    with workers() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
+    with inference_pool() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
                                            disable=progress is not True) as bar:
         frames = _alike(frames_at(info.path, times_s, reading=reading))
         prepared = ordered_map(pool, prepare, frames, number + 1)
-        for batch, encoded in ordered_map(pool, encode, batches(prepared, visual.batch_frames), number + 1):
+        for batch, encoded in ordered_map(pool, encode, batched(prepared, visual.batch_frames), number + 1):
             rows = [index // per_clip for indices, _, _ in batch for index in indices]
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():
@@ -280,7 +280,7 @@ def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: t
     """(n_clips, dims) float32; None for a file without sound, or when stopped."""
     rows, done = np.empty((n_clips, audio.dims), dtype=np.float32), 0
     clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz, zero_s=info.start_s)
-    for batch in batches(clips, BATCH_CLIPS):
+    for batch in batched(clips, BATCH_CLIPS):
         if stopped.is_set():
             return None
         rows[done:done + len(batch)] = audio.encode(torch.from_numpy(np.stack(batch)))

@@ -21,7 +21,7 @@ from models.encoders.base import normalize_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
 from pipelines.media.video_reader import probe
 from pipelines.selection.knapsack import key_frames
-from pipelines.shots.segmentation import change_points, shots_from_points
+from pipelines.shots.segmentation import change_points, shots_from_change_points
 
 from .encode import encode_video
 
@@ -131,7 +131,7 @@ def main_part(encoders: Encoders) -> str:
 
 def frame_shots(points: np.ndarray, picks: np.ndarray, n_frames: int) -> np.ndarray:
     """Shots of rows -> shots (S, 2) of frames, first and last inclusive: one begins with its first row's pick."""
-    return shots_from_points(picks[np.asarray(points, dtype=np.int64)], n_frames)
+    return shots_from_change_points(picks[np.asarray(points, dtype=np.int64)], n_frames)
 
 
 def user_summary(shots: np.ndarray, scores: np.ndarray) -> np.ndarray:

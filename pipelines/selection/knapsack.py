@@ -94,18 +94,18 @@ def key_frames(shots: np.ndarray, scores: np.ndarray, picks: np.ndarray, n_frame
     room = max(1, int(budget * n_frames))
     first, last = map(int, kept[0])
     if last - first + 1 > room:
-        kept = np.array([best_part(first, last, frames, room)])
+        kept = np.array([best_window(first, last, frames, room)])
     return kept
 
 
-def best_part(first: int, last: int, frames: np.ndarray, length: int) -> tuple[int, int]:
+def best_window(first: int, last: int, frames: np.ndarray, length: int) -> tuple[int, int]:
     """The `length` frames inside [first, last] of the greatest sum, inclusive; the earliest of equals."""
     sums = np.concatenate([[0], np.cumsum(frames[first:last + 1])])
     start = first + int(np.argmax(sums[length:] - sums[:-length]))
     return start, start + length - 1
 
 
-def cut_weights(scores: np.ndarray, shots: np.ndarray, spans: Sequence[tuple[int, int]],
+def clip_weights(scores: np.ndarray, shots: np.ndarray, spans: Sequence[tuple[int, int]],
                 favoured: Sequence[bool]) -> np.ndarray:
     """How much the cut wants each clip: what was asked first, then some of every moment, then the rest.
 
@@ -133,7 +133,7 @@ def cut_weights(scores: np.ndarray, shots: np.ndarray, spans: Sequence[tuple[int
     return weights + inside + in_best + in_favoured
 
 
-def choose_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
+def select_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
                  budget: float | Fraction) -> np.ndarray:
     """The shots that a cut keeps: the greatest weight times duration that fits into the budget.
 
@@ -162,7 +162,7 @@ def choose_shots(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fract
     return chosen
 
 
-def choose_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s: Sequence[Fraction],
+def select_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s: Sequence[Fraction],
                    budget: float | Fraction) -> list[tuple[int, int]]:
     """The moments that a cut keeps whole: one after the other, each if it still fits into the budget.
 
@@ -181,7 +181,7 @@ def choose_moments(spans: Sequence[tuple[int, int]], scores: np.ndarray, edges_s
     room_s = _exact(budget) * edges_s[-1]
     kept: list[tuple[int, int]] = []
     if spans and edges_s[spans[0][1] + 1] - edges_s[spans[0][0]] > room_s:
-        return [best_part(*spans[0], scores, max(1, math.floor(room_s / (edges_s[1] - edges_s[0]))))]
+        return [best_window(*spans[0], scores, max(1, math.floor(room_s / (edges_s[1] - edges_s[0]))))]
     for span in spans:
         joined = _union([*kept, span])
         if sum(edges_s[last + 1] - edges_s[first] for first, last in joined) <= room_s:

@@ -8,20 +8,20 @@ from fractions import Fraction
 
 import numpy as np
 
+from common.temporal import Interval
 from models.encoders.base import normalize_rows
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
 from pipelines.scoring.relevance import Moment
-from pipelines.shots.boundaries import Span
-from pipelines.shots.segmentation import change_points, refine_shots, shots_from_points
+from pipelines.shots.segmentation import change_points, refine_shots, shots_from_change_points
 
-from .knapsack import choose_moments, choose_shots, cut_weights
-from .shorts import best_pieces, settle
+from .knapsack import clip_weights, select_moments, select_shots
+from .shorts import refine_shorts, select_pieces
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What was chosen.
 
     Attributes:
@@ -32,10 +32,10 @@ class Choice:
 
     shots: np.ndarray
     selected: np.ndarray
-    pieces_s: list[Span] | None = None
+    pieces_s: list[Interval] | None = None
 
 
-class Chooser:
+class Selector:
     """A scored video, ready to be chosen from.
 
     Args:
@@ -57,38 +57,38 @@ class Chooser:
         self.good = [m for m in moments if m.score >= best[m.text].score / 2
                      and not (frozen.any() and self._all_in(frozen, m))]   # a moment that stands still is none
         self.favoured = [m is best[m.text] for m in self.good]
-        self.shots = shots_by_looks(video, rows)
+        self.shots = visual_shots(video, rows)
 
-    def summary(self, share: Fraction) -> Choice:
+    def summary(self, share: Fraction) -> Selection:
         """Shots within a budget, which begin and end where the asked moments do, too, and are at most a third of it."""
         asked = [i for i, moment in enumerate(self.good) if moment.text]
         spans = [self._span(self.good[i]) for i in asked]
         longest_s = min(self.max_shot_s, share * self.edges_s[-1] / 3)
         shots = self._refined(spans, max(1, int(longest_s / self.video.clip_len_s)))
-        weights = cut_weights(self.scores, shots, spans, [self.favoured[i] for i in asked])
-        return Choice(shots, choose_shots(shots, weights, self.edges_s, share))
+        weights = clip_weights(self.scores, shots, spans, [self.favoured[i] for i in asked])
+        return Selection(shots, select_shots(shots, weights, self.edges_s, share))
 
-    def moments(self, share: Fraction) -> Choice:
+    def moments(self, share: Fraction) -> Selection:
         """Whole moments within a budget, the best first; shots where there is none."""
-        spans = choose_moments([self._span(m) for m in self.good], self.scores, self.edges_s, share)
+        spans = select_moments([self._span(m) for m in self.good], self.scores, self.edges_s, share)
         if not spans:
             return self.summary(share)
         shots = self._refined(spans, len(self.scores))
         inside = [any(first <= a and b <= last for first, last in spans) for a, b in shots]
-        return Choice(shots, np.flatnonzero(inside))
+        return Selection(shots, np.flatnonzero(inside))
 
-    def shorts(self, wish: Shorts, cues: Sequence[Cue]) -> Choice:
+    def shorts(self, wish: Shorts, cues: Sequence[Cue]) -> Selection:
         """The best pieces of a length, from the picture at which a shot begins, and off the words that are spoken."""
         spans = [self._span(m) for m in self.good]
-        weights = cut_weights(self.scores, self.shots, spans, self.favoured)
-        pieces = best_pieces(self.shots, weights, self.edges_s, wish)
+        weights = clip_weights(self.scores, self.shots, spans, self.favoured)
+        pieces = select_pieces(self.shots, weights, self.edges_s, wish)
         best_first = sorted(pieces, key=lambda piece: -self.scores[piece[0]:piece[1] + 1].mean())
         pieces_s = [(self.edges_s[a], self.edges_s[b + 1]) for a, b in best_first]
         if wish.settled:
-            pieces_s = settle(self.video.info, pieces_s, wish, cues, self.video.clip_len_s)
+            pieces_s = refine_shorts(self.video.info, pieces_s, wish, cues, self.video.clip_len_s)
         shots = self._refined(pieces, len(self.scores))
         inside = [any(first <= a and b <= last for first, last in pieces) for a, b in shots]
-        return Choice(shots, np.flatnonzero(inside), sorted(pieces_s))
+        return Selection(shots, np.flatnonzero(inside), sorted(pieces_s))
 
     def _span(self, moment: Moment) -> tuple[int, int]:
         """The first and last clip that a moment touches."""
@@ -104,9 +104,9 @@ class Chooser:
         return refine_shots(self.shots, [border for first, last in spans for border in (first, last + 1)], max_len)
 
 
-def shots_by_looks(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
+def visual_shots(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
     """Shots (S, 2) of clips, first and last inclusive, by the features (T, C) of the clips alone, whatever is asked."""
-    return shots_from_points(_points(video, rows), len(rows))
+    return shots_from_change_points(_points(video, rows), len(rows))
 
 
 def _points(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:

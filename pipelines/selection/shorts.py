@@ -8,10 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from common.temporal import Interval
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
-from pipelines.shots.boundaries import Span, calm_spans, hard_cuts
+from pipelines.shots.boundaries import hard_cuts
+
+from .speech_pauses import find_speech_pauses
 
 REACH_S = Fraction(5)         # an end moves at most so far
 INSIDE_S = Fraction(5)        # and rather so much farther than to the inside of a shot
@@ -20,7 +23,7 @@ N_STEPS = int(REACH_S / STEP_S)
 MARGIN_S = Fraction(8, 100)   # left of a pause on the far side of a border
 
 
-def best_pieces(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
+def select_pieces(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
                 wish: Shorts) -> list[tuple[int, int]]:
     """The pieces of whole shots that are worth most together, by dynamic programming over shot borders.
 
@@ -78,8 +81,8 @@ def _best_runs(borders: list[int], weights: np.ndarray, edges_s: Sequence[Fracti
     return found[::-1]
 
 
-def settle(info: VideoInfo, pieces_s: Sequence[Span], wish: Shorts, cues: Sequence[Cue],
-           clip_len_s: float) -> list[Span]:
+def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], wish: Shorts, cues: Sequence[Cue],
+           clip_len_s: float) -> list[Interval]:
     """Moves the ends of pieces to the exact pictures at which shots begin, and off the words that are spoken.
 
     Args:
@@ -93,7 +96,7 @@ def settle(info: VideoInfo, pieces_s: Sequence[Span], wish: Shorts, cues: Sequen
         The pieces, ascending and apart. Where no time nearby is free of words, the shot's border stays. A
         piece that a better one leaves too little room is left out.
     """
-    settled: list[Span] = []
+    settled: list[Interval] = []
     for start_s, end_s in pieces_s:
         earliest_s = max((b for a, b in settled if a + b < start_s + end_s), default=Fraction(0))
         latest_s = min((a for a, b in settled if a + b > start_s + end_s), default=info.duration_s)
@@ -114,7 +117,7 @@ def _places(info: VideoInfo, border_s: Fraction, cues: Sequence[Cue],
     exact_s = min(cuts, key=lambda t: abs(t - border_s), default=border_s)
     if abs(exact_s - border_s) > clip_len_s:
         exact_s = border_s                           # the shots change softly there
-    calm = calm_spans(info, from_s, until_s, cues)
+    calm = find_speech_pauses(info, from_s, until_s, cues)
     if calm is None:
         calm = [(from_s, until_s)]
     places = [] if calm else [(Fraction(0), exact_s)]
@@ -129,8 +132,8 @@ def _places(info: VideoInfo, border_s: Fraction, cues: Sequence[Cue],
     return places
 
 
-def _nearest(starts: list[tuple[Fraction, Fraction]], ends: list[tuple[Fraction, Fraction]], piece: Span,
-             room: Span, wish: Shorts) -> Span:
+def _nearest(starts: list[tuple[Fraction, Fraction]], ends: list[tuple[Fraction, Fraction]], piece: Interval,
+             room: Interval, wish: Shorts) -> Interval:
     """The pair of places that moves least, keeps the length and stays in the room; else the piece as it is."""
     pairs = [(moved + further, start_s, end_s) for moved, start_s in starts for further, end_s in ends
              if room[0] <= start_s and end_s <= room[1] and wish.shortest_s <= end_s - start_s <= wish.longest_s]

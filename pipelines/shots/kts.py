@@ -95,7 +95,7 @@ class Scatter:
         return out
 
 
-def best_points(rows: np.ndarray, price: np.ndarray) -> np.ndarray:
+def best_change_points(rows: np.ndarray, price: np.ndarray) -> np.ndarray:
     """The change points of the least scatter plus price, exactly.
 
     A price of `lam` for each change point makes the search one pass over the ends, in which a start that can
@@ -153,7 +153,7 @@ class _Search:
         """Draws lines until few numbers are left, or the lines come close to what is known."""
         lam = max(float(self.price[-1] - self.price[-2]), 1e-9) if self.limit else 1.0
         for _ in range(MAX_PASSES):
-            least, points, _ = penalised(self.scatter, lam)
+            least, points, _ = penalized_segmentation(self.scatter, lam)
             self.lines[lam] = least
             self.add(points, least - lam * len(points) if len(points) > self.limit else None)
             if len(points) > self.limit:
@@ -206,7 +206,7 @@ class _Search:
         if any(not self._settled(m) for m in left):
             lam = min(self.lines, key=lambda tried: self.gaps(tried)[left].max())
             slack = float(self.gaps(lam)[left].max()) + 2 * self.scatter.error
-            _, _, listed = penalised(self.scatter, lam, slack)
+            _, _, listed = penalized_segmentation(self.scatter, lam, slack)
             for points in table(self._with_costs(listed), self.T, int(left[-1])):
                 if len(points) in left:
                     self.add(points)
@@ -223,7 +223,8 @@ class _Search:
                 yield starts, costs[r, starts - column]
 
 
-def penalised(scatter: Scatter, lam: float, slack: float | None = None) -> tuple[float, np.ndarray, list[np.ndarray]]:
+def penalized_segmentation(scatter: Scatter, lam: float,
+                           slack: float | None = None) -> tuple[float, np.ndarray, list[np.ndarray]]:
     """Segments the rows at a price of `lam` for each change point (Jackson et al., 2005), with PELT's pruning.
 
     Args:

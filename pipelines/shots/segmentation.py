@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .kts import best_points
+from .kts import best_change_points
 
 MAX_CHANGE_POINTS = 120   # the limit that the published key-shots were made with
 
@@ -41,10 +41,10 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
     m = np.arange(min(limit, T - 1) + 1)
     price = np.zeros(len(m))   # T times the penalty
     price[1:] = vmax / 2 * m[1:] * (np.log(T / m[1:]) + 1)
-    return best_points(features, price)
+    return best_change_points(features, price)
 
 
-def shots_from_points(points: Iterable[int], n: int) -> np.ndarray:
+def shots_from_change_points(points: Iterable[int], n: int) -> np.ndarray:
     """Shots (S, 2), first and last row inclusive, that n rows fall into when new ones start at `points`.
 
     Points outside of 1..n-1 and repeated ones count for nothing.
@@ -71,7 +71,7 @@ def refine_shots(shots: np.ndarray, edges: Iterable[int], max_len: int) -> np.nd
     edges = {int(e) for e in edges if 0 < e < n}
     starts = edges | {int(s) for s in shots[1:, 0] if not edges & {int(s) - 1, int(s) + 1}}
     points = []
-    for first, last in shots_from_points(starts, n):
+    for first, last in shots_from_change_points(starts, n):
         pieces = -(-(last - first + 1) // max_len)
         points += [int(p) for p in np.linspace(first, last + 1, pieces + 1).round()[:-1]]
-    return shots_from_points(points, n)
+    return shots_from_change_points(points, n)

@@ -12,10 +12,11 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from common.temporal import Interval
 from pipelines.media.container import frame_rate, open_video, read_packets, seek
 from pipelines.media.probe import VideoInfo
 
-from .boundaries import Span, hard_cuts
+from .boundaries import hard_cuts
 
 BEFORE = 4, Fraction(1, 2)    # pictures, and seconds: looked at before what may be a cut, to know what usually changes,
 BEHIND = 2, Fraction(1, 4)    # and behind it, to see that it stands alone
@@ -24,10 +25,10 @@ LATE_S = Fraction(1)          # packets come at most so much earlier than their 
 LIKE_A_KEY = 0.25             # of the size of a key frame has the first picture of a shot at least,
 UNUSUAL = 3.0                 # or so many times that of nine in ten pictures around
 
-Ends = tuple[Span | None, Span | None]   # of a piece: its first and last seconds; None where the video ends too
+Ends = tuple[Interval | None, Interval | None]   # of a piece: its first and last seconds; None where the video ends too
 
 
-def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction) -> list[Span]:
+def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], reach_s: Fraction) -> list[Interval]:
     """Takes off what pieces show of the shots before and after them.
 
     Clips are judged by their middle, so up to a half of the first and the last one may belong to another
@@ -56,7 +57,7 @@ def without_flashes(info: VideoInfo, pieces_s: Sequence[Span], reach_s: Fraction
     return kept
 
 
-def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Span) -> Span | None:
+def _where_to_look(container: InputContainer, stream: VideoStream, info: VideoInfo, span: Interval) -> Interval | None:
     """Around all packets inside (from, until) that are as large as a new shot's.
 
     All of it if it holds a key frame that is smaller, which tells nothing of what is before it, or in AV1, whose
@@ -96,7 +97,7 @@ def _cuts_in_all(info: VideoInfo, ends: list[Ends]) -> list[list[list[Fraction]]
 
 
 def _cuts_in_some(info: VideoInfo, ends: list[Ends]) -> list[list[list[Fraction]]]:
-    def inside(span: Span | None) -> list[Fraction]:
+    def inside(span: Interval | None) -> list[Fraction]:
         looked = None if span is None else _where_to_look(*opened, info, span)
         cuts = [] if looked is None else hard_cuts(info, *looked, opened)
         return [time_s for time_s in cuts if span[0] < time_s < span[1]]

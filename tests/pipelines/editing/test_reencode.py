@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.editing.mp4_writer import EncodedMp4
+from pipelines.editing.mp4_writer import EncodingMp4Writer
 from pipelines.editing.reencode import AT_ONCE
 from pipelines.media import container as media
 from pipelines.media.audio_reader import read_audio
@@ -178,12 +178,12 @@ def test_sound_keeps_up_with_the_pictures(tmp_path, film, monkeypatch):
     """Neither piles up in memory while the other is written."""
     lags_s = []
 
-    def add(self, item, plain=EncodedMp4.add):
+    def add(self, item, plain=EncodingMp4Writer.add):
         plain(self, item)
         if isinstance(item, av.Packet):   # a first picture comes before them
             lags_s.append(float(self.seen_s - self.heard_s))
 
-    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodedMp4.add", add)
+    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodingMp4Writer.add", add)
     cut(film, [(0, 1), (1, 4)], tmp_path / "out.mp4")
     assert len(lags_s) == 100
     assert max(map(abs, lags_s)) < 0.2
@@ -193,11 +193,11 @@ def test_pieces_hold_no_pictures_until_their_turn(tmp_path, film, monkeypatch):
     """Raw ones are large, and there may be hundreds of pieces."""
     pictures = []
 
-    def add(self, item, plain=EncodedMp4.add):
+    def add(self, item, plain=EncodingMp4Writer.add):
         plain(self, item)
         pictures.extend([item] if isinstance(item, av.VideoFrame) else [])
 
-    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodedMp4.add", add)
+    monkeypatch.setattr("pipelines.editing.mp4_writer.EncodingMp4Writer.add", add)
     cut(film, [(Fraction(i, 10), Fraction(i + 1, 10)) for i in range(40)], tmp_path / "out.mp4")
     assert 1 <= len(pictures) <= AT_ONCE
 

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.editing.mp4_writer import EncodedMp4
+from pipelines.editing.mp4_writer import EncodingMp4Writer
 from pipelines.editing.reencode import cut
-from pipelines.editing.stream_copy import CopiedMp4, copy_cut, decoding_times, kept_intervals, plan_copy, plan_short
+from pipelines.editing.stream_copy import (
+    CopyingMp4Writer,
+    copy_cut,
+    decoding_times,
+    kept_intervals,
+    plan_copy,
+    plan_short,
+)
 from pipelines.media.audio_reader import read_audio
 from pipelines.media.subtitles import Cue, own_subtitles
 from pipelines.media.video_reader import probe
@@ -231,10 +238,10 @@ def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypa
     def refuse(self):
         raise errors[0]
 
-    monkeypatch.setattr(CopiedMp4, "add_other_streams", refuse)
+    monkeypatch.setattr(CopyingMp4Writer, "add_other_streams", refuse)
     with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); leave --copy out"):
         copy_cut(path, plan_copy(path, [(1, 2)]), tmp_path / "out.mp4")
-    monkeypatch.setattr(EncodedMp4, "add_other_streams", refuse)
+    monkeypatch.setattr(EncodingMp4Writer, "add_other_streams", refuse)
     with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); convert it"):
         cut(path, [(1, 2)], tmp_path / "out.mp4")
     del errors[0]

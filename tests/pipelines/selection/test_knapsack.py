@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from pipelines.selection.knapsack import (
-    best_part,
-    choose_moments,
-    choose_shots,
+    best_window,
     frame_scores,
     key_frames,
     key_shots,
     knapsack,
+    select_moments,
+    select_shots,
 )
 from tests.paths import EVALUATOR_GOLDENS
 
@@ -94,8 +94,8 @@ def test_a_summary_is_never_empty():
 
 
 def test_best_part_is_the_earliest_of_equals():
-    assert best_part(2, 8, np.array([9, 9, 0, 1, 1, 1, 1, 0, 0, 9]), 2) == (3, 4)
-    assert best_part(0, 3, np.array([1, 2, 3, 4]), 4) == (0, 3)
+    assert best_window(2, 8, np.array([9, 9, 0, 1, 1, 1, 1, 0, 0, 9]), 2) == (3, 4)
+    assert best_window(0, 3, np.array([1, 2, 3, 4]), 4) == (0, 3)
 
 
 @pytest.mark.parametrize("shots", [np.zeros((0, 2)), [[0, 10]], [[3, 2]], [[-1, 2]]])
@@ -113,7 +113,7 @@ def test_chosen_shots_fit_and_none_other_is_better(budget):
     r = np.random.default_rng(5)
     shots = np.array([[0, 1], [2, 2], [3, 6], [7, 8], [9, 9], [10, 12]])
     weights, times = r.random(13), edges(13, 1.3)
-    chosen = choose_shots(shots, weights, times, budget)
+    chosen = select_shots(shots, weights, times, budget)
     lengths = np.array([float(times[b + 1] - times[a]) for a, b in shots])
     clip_s = np.diff(np.array(times, dtype=float))
     values = np.array([(weights * clip_s)[a:b + 1].sum() for a, b in shots])
@@ -127,27 +127,27 @@ def test_chosen_shots_fit_and_none_other_is_better(budget):
 def test_a_long_shot_of_good_clips_beats_a_short_poor_one():
     shots = np.array([[0, 3], [4, 4], [5, 9]])
     weights = np.array([0.9] * 4 + [0.3] + [0.1] * 5)
-    assert choose_shots(shots, weights, edges(10), 0.4).tolist() == [0]
+    assert select_shots(shots, weights, edges(10), 0.4).tolist() == [0]
 
 
 def test_the_whole_budget_keeps_everything_and_a_tiny_one_the_best():
     shots = np.array([[0, 0], [1, 1], [2, 2]])
-    assert choose_shots(shots, np.zeros(3), edges(3), 1).tolist() == [0, 1, 2]
-    assert choose_shots(shots, np.array([0, 1, 0.5]), edges(3), 0.001).tolist() == [1]
-    assert choose_shots(shots, np.zeros(3), edges(3), 0.5).tolist() == [0]
+    assert select_shots(shots, np.zeros(3), edges(3), 1).tolist() == [0, 1, 2]
+    assert select_shots(shots, np.array([0, 1, 0.5]), edges(3), 0.001).tolist() == [1]
+    assert select_shots(shots, np.zeros(3), edges(3), 0.5).tolist() == [0]
 
 
 def test_moments_are_kept_whole_while_they_fit():
     spans = [(4, 6), (10, 19), (5, 8), (9, 9), (0, 1)]      # clips of 2 s, 20 of them
-    kept = choose_moments(spans, np.zeros(20), edges(20), Fraction(12, 40))
+    kept = select_moments(spans, np.zeros(20), edges(20), Fraction(12, 40))
     assert kept == [(4, 9)]                                  # 6 s; 20 s do not fit; 4 s more; 2 s more; no room
-    assert choose_moments(spans, np.zeros(20), edges(20), 1) == [(0, 1), (4, 19)]
-    assert choose_moments(spans, np.zeros(20), edges(20), Fraction(16, 40)) == [(0, 1), (4, 9)]
-    assert choose_moments([], np.zeros(20), edges(20), 0.5) == []
+    assert select_moments(spans, np.zeros(20), edges(20), 1) == [(0, 1), (4, 19)]
+    assert select_moments(spans, np.zeros(20), edges(20), Fraction(16, 40)) == [(0, 1), (4, 9)]
+    assert select_moments([], np.zeros(20), edges(20), 0.5) == []
 
 
 def test_of_a_moment_over_the_budget_the_best_part_is_kept():
     scores = np.zeros(20)
     scores[[13, 14]] = 1
-    assert choose_moments([(10, 19), (0, 1)], scores, edges(20), 0.1) == [(13, 14)]
-    assert choose_moments([(10, 19)], scores, edges(20), 0.001) == [(13, 13)]
+    assert select_moments([(10, 19), (0, 1)], scores, edges(20), 0.1) == [(13, 14)]
+    assert select_moments([(10, 19)], scores, edges(20), 0.001) == [(13, 13)]

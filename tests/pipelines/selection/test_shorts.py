@@ -9,7 +9,7 @@ import pytest
 from pipelines.media.subtitles import Cue
 from pipelines.media.video_reader import probe
 from pipelines.options import Shorts
-from pipelines.selection.shorts import _nearest, best_pieces, settle
+from pipelines.selection.shorts import _nearest, refine_shorts, select_pieces
 from tests.media import RATE_HZ, write_video
 
 STEP = 2   # seconds in a clip
@@ -42,7 +42,7 @@ def test_pieces_are_the_best_of_all(seed):
     weights, wish = rng.random(n) ** 3, Shorts(int(rng.integers(1, 4)), Fraction(6), Fraction(20))
     worth = (weights - weights.max() / 2) * STEP
     every = list(every_choice(borders, n, wish))
-    found = best_pieces(shots_of(borders, n), weights, edges(n), wish)
+    found = select_pieces(shots_of(borders, n), weights, edges(n), wish)
     assert tuple((a, b + 1) for a, b in found) in every
     most = max(map(len, every))
     best = max(sum(worth[a:b].sum() for a, b in c) for c in every if len(c) == most)
@@ -51,18 +51,18 @@ def test_pieces_are_the_best_of_all(seed):
 
 
 def test_a_video_shorter_than_a_piece_is_one_piece():
-    assert best_pieces(shots_of([0, 3], 7), np.ones(7), edges(7), Shorts()) == [(0, 6)]
+    assert select_pieces(shots_of([0, 3], 7), np.ones(7), edges(7), Shorts()) == [(0, 6)]
 
 
 def test_a_shot_that_is_too_long_is_divided_and_the_best_of_it_is_taken():
     weights = np.zeros(600)
     weights[400:415] = 1
-    (first, last), = best_pieces(shots_of([0], 600), weights, edges(600), Shorts(1))
+    (first, last), = select_pieces(shots_of([0], 600), weights, edges(600), Shorts(1))
     assert (first, last) == (400, 414)
 
 
 def test_where_no_run_of_shots_fits_clips_do():
-    (first, last), = best_pieces(shots_of([0, 5, 15], 20), np.ones(20), edges(20), Shorts(1, Fraction(14), Fraction(18)))
+    (first, last), = select_pieces(shots_of([0, 5, 15], 20), np.ones(20), edges(20), Shorts(1, Fraction(14), Fraction(18)))
     assert 14 <= STEP * (last - first + 1) <= 18
 
 
@@ -102,28 +102,28 @@ LIMITS = Shorts(1, Fraction(5), Fraction(18))
 
 
 def test_ends_move_to_the_pictures_at_which_shots_begin(silent):
-    assert settle(silent, [(Fraction(2), Fraction(10))], LIMITS, [], 2) == [(Fraction(53, 25), Fraction(260, 25))]
-    assert settle(silent, [(Fraction(0), Fraction(16))], LIMITS, [], 2) == [(Fraction(0), Fraction(413, 25))]
-    assert settle(silent, [(Fraction(6), Fraction(20))], LIMITS, [], 2) == [(Fraction(6), Fraction(20))]   # soft, and the end
+    assert refine_shorts(silent, [(Fraction(2), Fraction(10))], LIMITS, [], 2) == [(Fraction(53, 25), Fraction(260, 25))]
+    assert refine_shorts(silent, [(Fraction(0), Fraction(16))], LIMITS, [], 2) == [(Fraction(0), Fraction(413, 25))]
+    assert refine_shorts(silent, [(Fraction(6), Fraction(20))], LIMITS, [], 2) == [(Fraction(6), Fraction(20))]   # soft, and the end
 
 
 def test_a_piece_that_is_too_short_goes_on_to_the_next_shot(silent):
-    assert settle(silent, [(Fraction(10), Fraction(14))], LIMITS, [], 2) == [(Fraction(260, 25), Fraction(413, 25))]
+    assert refine_shorts(silent, [(Fraction(10), Fraction(14))], LIMITS, [], 2) == [(Fraction(260, 25), Fraction(413, 25))]
 
 
 def test_ends_keep_off_subtitles(silent):
     cues = [Cue(1.5, 3.2, "a"), Cue(3.2, 4, "b"), Cue(9.9, 10.6, "c"), Cue(12, 13, "d")]
-    (start, end), = settle(silent, [(Fraction(2), Fraction(10))], LIMITS, cues, 2)
+    (start, end), = refine_shorts(silent, [(Fraction(2), Fraction(10))], LIMITS, cues, 2)
     assert start == Fraction(3, 2)                # 2.12 s is in a line that begins at 1.5 and ends at 3.2
     assert end == Fraction(53, 5)                 # 10.4 s is nearer to 10.6 than to 9.9
     pieces = [(Fraction(2), Fraction(10)), (Fraction(10), Fraction(16))]
-    first, second = settle(silent, pieces, LIMITS, cues, 2)
+    first, second = refine_shorts(silent, pieces, LIMITS, cues, 2)
     assert first[1] <= second[0]
     assert not any(c.start_s < t < c.end_s for c in cues for t in (*first, *second))
 
 
 def test_ends_keep_off_words_that_are_heard(talk):
-    (start, end), = settle(talk, [(Fraction(2), Fraction(10))], LIMITS, [], 2)
+    (start, end), = refine_shorts(talk, [(Fraction(2), Fraction(10))], LIMITS, [], 2)
     assert start == Fraction(53, 25)                       # 2.12 s lies in the pause from 1.9 to 2.6
     assert 9.0 < end < 9.5                                 # 10.4 s in a word, and this pause is the nearest
     assert not any(a < t < b for a, b in WORDS for t in (start, end))
@@ -131,20 +131,20 @@ def test_ends_keep_off_words_that_are_heard(talk):
 
 def test_a_piece_keeps_its_length_whatever_is_said(talk, silent):
     cues = [Cue(0, 19.9, "without end")]
-    assert settle(silent, [(Fraction(6), Fraction(12))], LIMITS, cues, 2) == [(Fraction(6), Fraction(12))]
+    assert refine_shorts(silent, [(Fraction(6), Fraction(12))], LIMITS, cues, 2) == [(Fraction(6), Fraction(12))]
     narrow = Shorts(1, Fraction(8), Fraction(12))
-    (start, end), = settle(talk, [(Fraction(2), Fraction(10))], narrow, [], 2)
+    (start, end), = refine_shorts(talk, [(Fraction(2), Fraction(10))], narrow, [], 2)
     assert 8 <= end - start <= 12 and not any(a < t < b for a, b in WORDS for t in (start, end))
 
 
 def test_others_give_way_to_the_best(silent):
     cues = [Cue(5.2, 6.6, "a")]
     best, other = (Fraction(6), Fraction(14)), (Fraction(0), Fraction(6))
-    assert settle(silent, [best, other], Shorts(2, Fraction(5), Fraction(18)), cues, 2) == [
+    assert refine_shorts(silent, [best, other], Shorts(2, Fraction(5), Fraction(18)), cues, 2) == [
         (0, Fraction(33, 5)), (Fraction(33, 5), Fraction(14))]
-    assert settle(silent, [other, best], Shorts(2, Fraction(5), Fraction(18)), [Cue(5.6, 6.2, "a")], 2) == [
+    assert refine_shorts(silent, [other, best], Shorts(2, Fraction(5), Fraction(18)), [Cue(5.6, 6.2, "a")], 2) == [
         (0, Fraction(31, 5)), (Fraction(31, 5), Fraction(14))]
-    assert settle(silent, [best, other], Shorts(2, Fraction(11, 2), Fraction(18)), [Cue(5.4, 7, "a")], 2) == [
+    assert refine_shorts(silent, [best, other], Shorts(2, Fraction(11, 2), Fraction(18)), [Cue(5.4, 7, "a")], 2) == [
         (Fraction(27, 5), Fraction(14))]                   # 5.4 s are left for the other, too short
 
 

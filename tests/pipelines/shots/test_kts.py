@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.shots.kts import MAX_PASSES, Scatter, best_points, penalised
+from pipelines.shots.kts import MAX_PASSES, Scatter, best_change_points, penalized_segmentation
 
 
 def slow_points(rows, price):
@@ -44,18 +44,18 @@ def test_equals_the_table_that_tries_everything(monkeypatch, seed):
     T = int(r.integers(2, 60))
     rows = rows_in_shots(seed, T, int(r.integers(1, 12)), r.uniform(0.05, 1.5))
     price = kts_price(T, int(r.integers(0, T)), r.uniform(0, 1.2))
-    assert best_points(rows, price).tolist() == slow_points(rows, price)
+    assert best_change_points(rows, price).tolist() == slow_points(rows, price)
 
 
 @pytest.mark.parametrize("passes", [0, 1, 2])
 def test_few_lines_leave_more_to_the_table_and_change_nothing(monkeypatch, passes):
     rows = rows_in_shots(3, 50, 9, 0.3)
     price = kts_price(50, 4, 0.3)
-    whole = best_points(rows, price).tolist()
+    whole = best_change_points(rows, price).tolist()
     monkeypatch.setattr("pipelines.shots.kts.MAX_PASSES", max(1, passes))
     monkeypatch.setattr("pipelines.shots.kts.NARROW", passes)
     assert len(whole) == 4 and MAX_PASSES > 2
-    assert best_points(rows, price).tolist() == whole
+    assert best_change_points(rows, price).tolist() == whole
 
 
 @pytest.mark.parametrize("memory", [0, 1e9])
@@ -75,7 +75,7 @@ def test_scatters_are_those_of_the_rows(monkeypatch, memory):
 
 def test_a_price_for_each_change_point_gives_the_least_sum():
     rows = rows_in_shots(2, 40, 6, 0.4)
-    least, points, listed = penalised(Scatter(rows), 0.7, slack=np.inf)
+    least, points, listed = penalized_segmentation(Scatter(rows), 0.7, slack=np.inf)
     edges = [0, *points, 40]
     cost = sum(((rows[a:b] - rows[a:b].mean(axis=0)) ** 2).sum() for a, b in zip(edges, edges[1:], strict=False))
     assert least == pytest.approx(cost + 0.7 * len(points))

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from pipelines.shots.segmentation import change_points, refine_shots, shots_from_points
+from pipelines.shots.segmentation import change_points, refine_shots, shots_from_change_points
 from tests.paths import EVALUATOR_GOLDENS
 
 SEED = 11
@@ -96,20 +96,20 @@ def test_refuses_a_negative_limit():
 
 
 def test_shots_from_points():
-    assert shots_from_points([3, 7], 10).tolist() == [[0, 2], [3, 6], [7, 9]]
-    assert shots_from_points([], 4).tolist() == [[0, 3]]
-    assert shots_from_points([0, 2, 2, 4, 9], 4).tolist() == [[0, 1], [2, 3]]
+    assert shots_from_change_points([3, 7], 10).tolist() == [[0, 2], [3, 6], [7, 9]]
+    assert shots_from_change_points([], 4).tolist() == [[0, 3]]
+    assert shots_from_change_points([0, 2, 2, 4, 9], 4).tolist() == [[0, 1], [2, 3]]
 
 
 def test_refining_cuts_at_edges_and_drops_the_border_beside():
-    shots = shots_from_points([4, 10], 16)
+    shots = shots_from_change_points([4, 10], 16)
     assert refine_shots(shots, [5], 99).tolist() == [[0, 4], [5, 9], [10, 15]]    # 4 gives way to 5
     assert refine_shots(shots, [2, 10], 99).tolist() == [[0, 1], [2, 3], [4, 9], [10, 15]]
 
 
 @pytest.mark.parametrize("max_len", [1, 2, 3, 5, 100])
 def test_refined_shots_are_short_and_cover_everything(max_len):
-    shots = refine_shots(shots_from_points([4, 17, 18], 31), [0, 9, 31], max_len)
+    shots = refine_shots(shots_from_change_points([4, 17, 18], 31), [0, 9, 31], max_len)
     assert shots[0, 0] == 0 and shots[-1, 1] == 30
     assert (shots[1:, 0] == shots[:-1, 1] + 1).all()
     lengths = shots[:, 1] - shots[:, 0] + 1

@@ -11,7 +11,7 @@ from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.media.probe import probe
 from pipelines.options import Shorts
 from pipelines.shots import trim as borders
-from pipelines.shots.trim import without_flashes
+from pipelines.shots.trim import trim_to_shots
 from pipelines.summarizer import Summarizer
 from tests.media import write_video
 from tests.pipelines import fakes
@@ -29,7 +29,7 @@ def shots(index: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def kept(path, pieces=PIECES, reach_s=Fraction(1)):
-    return without_flashes(probe(path), [(Fraction(a), Fraction(b)) for a, b in pieces], reach_s)
+    return trim_to_shots(probe(path), [(Fraction(a), Fraction(b)) for a, b in pieces], reach_s)
 
 
 @pytest.mark.parametrize("x264", ["keyint=250", "keyint=100:scenecut=0", "keyint=25:scenecut=0:open-gop=1",
