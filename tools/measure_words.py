@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from pipelines.features.extract import find_videos
     from pipelines.media.subtitles import read_subtitles
     from pipelines.summarizer import build_summarizer
-    from training.query_sensitivity import steering
+    from training.query_sensitivity import measure_query_sensitivity
 
     labels = [label for path in args.labels for label in read_labels(path)]
     files = {path.stem: path for path in find_videos([args.videos])}
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
         if not cues:
             raise InputError(f"{args.subtitles}: holds no subtitles of a labelled video, e.g. {paths[vids[0]].name}")
     summarizer = build_summarizer(args.config, args.checkpoint, captioner=None)
-    result = steering(summarizer, labels, lambda vid: summarizer.encode(files[vid], False, cache_dir=args.cache), cues)
+    result = measure_query_sensitivity(
+        summarizer, labels, lambda vid: summarizer.encode(files[vid], False, cache_dir=args.cache), cues)
     head = f"{result['queries']} queries of {len(vids)} videos"
     print(f"{head:32}" + "".join(f"{key:>9}" for key in result["own"]))
     for row, name in dict(own="the own sentence", other="another video's", random="chance").items():

@@ -1,1 +1,1 @@
-"""Training and evaluation on nncore's Engine: configs checked, hooks, floors, curves."""
+"""Training and evaluation on nncore's Engine: config validation, hooks, checkpoints, baselines, plots."""

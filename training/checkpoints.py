@@ -1,4 +1,4 @@
-"""What a checkpoint holds beyond the weights, so that an interrupted training goes on as if it never was."""
+"""Checkpoints that hold everything a resumed training needs to end with exactly the same weights."""
 
 from __future__ import annotations
 
@@ -10,45 +10,52 @@ import numpy as np
 import torch
 import torch.nn as nn
 from nncore import CfgNode
-from nncore.engine import Engine, comm
-from nncore.optim import build_optimizer
+from nncore.engine import comm
 
 from common.errors import InputError
 from common.files import atomic_path
 from models.checkpoint import load_weights, read_checkpoint
 
-FREE = ("epochs", "validation")          # of a stage: what a resumed run may change
-FREE_LOADER = ("num_workers", "pin_memory", "prefetch_factor")   # shuffled pieces of videos differ with num_workers
+from .engine import TrainingEngine
+
+CHANGEABLE_STAGE_KEYS = ("epochs", "validation")   # A resumed run may change these keys of a stage.
+# A resumed run may change these options of a loader. With `reorder`, num_workers decides which random numbers a worker
+# draws, so a change gives other, equally valid weights.
+CHANGEABLE_LOADER_KEYS = ("num_workers", "pin_memory", "prefetch_factor")
 
 
-def keep_last(engine: Engine, epoch: int) -> None:
-    """Writes `last.pth`, and `epoch_N.pth` of every so many epochs, as the engine's `keep` says."""
-    if engine.keep["last"]:
-        save(engine, "last.pth", epoch=epoch, iteration=engine.iter, resumable=True)
-    if engine.keep["every"] and epoch % engine.keep["every"] == 0:
-        save(engine, f"epoch_{epoch}.pth", epoch=epoch, iteration=engine.iter, resumable=True)
-
-
-def save(engine: Engine, name: str, epoch: int, iteration: int, resumable: bool) -> None:
-    """Writes a checkpoint into the work dir, whole or not at all; all processes call it, the main one writes.
-
-    nncore's format: `state_dict`, `meta` with `epoch`, `iter`, `stages`; and what else a resume needs:
-    `optimizer`, `scaler`, `random` states of all processes, `meta.history` and `meta.config`.
+def save_epoch_checkpoints(engine: TrainingEngine, epoch: int) -> None:
+    """Write `last.pth` and `epoch_N.pth` according to the engine's checkpoint policy.
 
     Args:
-        engine: what trains.
-        name: of the file.
-        epoch: epochs done, counted from one.
-        iteration: iterations done.
-        resumable: whether more than weights and meta is kept.
+        engine: the engine that trains.
+        epoch: number of finished epochs.
     """
-    states = comm.gather(random_state()) if resumable else None
+    if engine.keep_last:
+        save_checkpoint(engine, "last.pth", epoch=epoch, iteration=engine.iter, resumable=True)
+    if engine.keep_every and epoch % engine.keep_every == 0:
+        save_checkpoint(engine, f"epoch_{epoch}.pth", epoch=epoch, iteration=engine.iter, resumable=True)
+
+
+def save_checkpoint(engine: TrainingEngine, name: str, epoch: int, iteration: int, resumable: bool) -> None:
+    """Write a checkpoint into the work dir atomically. All processes must call this; the main one writes.
+
+    The format is nncore's: `state_dict`, and `meta` with `epoch`, `iter` and `stages`. `meta` also has `history` and
+    `config`. A resumable checkpoint adds `optimizer`, `scaler` and the `random` states of all processes.
+
+    Args:
+        engine: the engine that trains.
+        name: file name.
+        epoch: number of finished epochs.
+        iteration: number of finished iterations.
+        resumable: save the state of the optimizer, the gradient scaler and the random generators too.
+    """
+    states = comm.gather(get_random_state()) if resumable else None
     if not comm.is_main_process():
         return
-    meta = dict(epoch=epoch, iter=iteration, stages=plain(engine.stages), history=getattr(engine, "history", []),
-                config=engine.identity)
-    model = getattr(engine.model, "module", engine.model)
-    checkpoint = dict(meta=meta, state_dict={k: v.cpu() for k, v in model.state_dict().items()})
+    meta = dict(epoch=epoch, iter=iteration, stages=to_builtins(engine.stages), history=engine.history,
+                config=engine.resume_config)
+    checkpoint = dict(meta=meta, state_dict={k: v.cpu() for k, v in engine.bare_model.state_dict().items()})
     if resumable:
         checkpoint.update(optimizer=engine.optimizer.state_dict(), random=states,
                           scaler=engine.hooks["OptimizerHook"].scaler.state_dict())
@@ -56,15 +63,15 @@ def save(engine: Engine, name: str, epoch: int, iteration: int, resumable: bool)
         torch.save(checkpoint, temporary)
 
 
-def random_state() -> dict:
-    """The states of all generators in this process, as plain values and tensors."""
-    kind, keys, place, has_gauss, gauss = np.random.get_state()
+def get_random_state() -> dict:
+    """Return the states of all random generators of this process as built-in types and tensors."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
     return dict(torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                python=list(random.getstate()[1]), numpy=[kind, keys.tolist(), place, has_gauss, gauss])
+                python=list(random.getstate()[1]), numpy=[kind, keys.tolist(), position, has_gauss, gauss])
 
 
 def set_random_state(state: dict) -> None:
-    """Puts all generators back where `random_state` found them."""
+    """Restore the states of all random generators that `get_random_state` returned."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -73,78 +80,84 @@ def set_random_state(state: dict) -> None:
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
 
 
-def identity(cfg: dict, seed: int | None) -> dict:
-    """The part of a config that a resumed run must share: all that shapes weights and choice but how long it trains.
+def resume_config(cfg: dict, seed: int | None) -> dict:
+    """Return the part of a config that a resumed run must share.
+
+    It holds everything that affects the weights and the selection of the best epoch, except the length of the
+    training.
 
     Args:
-        seed: the one that was asked for; None where each run draws another.
+        cfg: a config that trains.
+        seed: the requested seed; None if every run draws another one.
     """
-    cfg = json.loads(json.dumps(plain(cfg), default=str))
+    cfg = json.loads(json.dumps(to_builtins(cfg), default=str))
     stages = cfg.get("stages", [])
     stages = stages if isinstance(stages, list) else [stages]
     train = dict(cfg["data"].get("train", {}))
-    train["loader"] = {k: v for k, v in train.get("loader", {}).items() if k not in FREE_LOADER}
-    val = {k: v for k, v in cfg["data"].get("val", {}).items() if k != "loader"}   # batches change no prediction
+    train["loader"] = {k: v for k, v in train.get("loader", {}).items() if k not in CHANGEABLE_LOADER_KEYS}
+    val = {k: v for k, v in cfg["data"].get("val", {}).items() if k != "loader"}   # Batching changes no prediction.
     return dict(model=cfg["model"], train=train, val=val, amp=cfg.get("amp"), seed=seed, hooks=cfg.get("hooks"),
                 best_keys=cfg.get("best_keys"),
-                stages=[{k: v for k, v in stage.items() if k not in FREE} for stage in stages])
+                stages=[{k: v for k, v in stage.items() if k not in CHANGEABLE_STAGE_KEYS} for stage in stages])
 
 
-def plain(value: object) -> object:
-    """nncore's config nodes as dicts and lists, at any depth."""
+def to_builtins(value: object) -> object:
+    """Convert nncore's config nodes to dicts and lists, at any depth."""
     if isinstance(value, (CfgNode, dict)):
-        return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: to_builtins(v) for k, v in value.items()}
+    return [to_builtins(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def read_resumable(path: Path, model: nn.Module, identity: dict) -> dict:
-    """A checkpoint that a training with this model and config can go on from; its weights are then in the model.
+def read_resumable_checkpoint(path: Path, model: nn.Module, config: dict) -> dict:
+    """Read a checkpoint to resume from, and load its weights into the model.
+
+    Args:
+        path: a `last.pth` or `epoch_N.pth`.
+        model: the model that the config builds.
+        config: what `resume_config` returns for the config.
 
     Raises:
-        InputError: the file cannot be resumed from, or comes from a training with another config.
+        InputError: the file cannot be resumed from, or its training had another config or number of processes.
     """
     checkpoint = read_checkpoint(path)
     meta = checkpoint.get("meta") or {}
     missing = [key for key in ("optimizer", "random", "scaler") if key not in checkpoint]
     if missing or "epoch" not in meta:
-        raise InputError(f"{path}: no {', no '.join(missing or ['epoch'])}, so nothing can be resumed from it; "
-                         "name a last.pth, or begin anew from its weights with --checkpoint")
-    load_weights(model, checkpoint["state_dict"], path)   # names every key that does not fit
-    before = meta.get("config", {})
-    changed = sorted(differences(before, {key: value for key, value in identity.items() if key in before}))
+        raise InputError(path, f"cannot be resumed from, because it has no {', no '.join(missing or ['epoch'])}",
+                         "name a last.pth, or start a new training from its weights with --checkpoint")
+    load_weights(model, checkpoint["state_dict"], path)   # Its error names every key that does not fit.
+    saved = meta.get("config", {})
+    changed = sorted(config_differences(saved, {key: value for key, value in config.items() if key in saved}))
     if changed:
-        raise InputError(f"{path}: comes from a training with another config, different in {', '.join(changed[:10])}; "
-                         "name that config, or begin anew from its weights with --checkpoint")
-    world = comm.get_world_size()
-    if len(checkpoint["random"]) != world:
-        raise InputError(f"{path}: was trained by {len(checkpoint['random'])} processes, not {world}; start as many, "
-                         "or begin anew from its weights with --checkpoint")
+        raise InputError(path, f"was trained with another config, which differs in {', '.join(changed[:10])}",
+                         "name that config, or start a new training from its weights with --checkpoint")
+    world_size = comm.get_world_size()
+    if len(checkpoint["random"]) != world_size:
+        raise InputError(path, f"was trained by {len(checkpoint['random'])} processes, not {world_size}",
+                         "start the same number, or start a new training from its weights with --checkpoint")
     return checkpoint
 
 
-def resume(engine: Engine, path: Path, checkpoint: dict) -> None:
-    """Puts an engine where the training of a `read_resumable` checkpoint stood, at the end of an epoch."""
-    meta = checkpoint["meta"]
-    engine._epoch, engine._iter = meta["epoch"], meta["iter"]
-    engine._start_iter, engine.history = engine._iter, list(meta.get("history", []))
-    ends = np.cumsum([stage["epochs"] for stage in engine.stages])
-    engine._stage = int((ends <= engine._epoch).sum())
-    if engine._stage < len(engine.stages):
-        engine.optimizer = build_optimizer(engine.cur_stage["optimizer"],
-                                           params=[p for p in engine.model.parameters() if p.requires_grad])
-        if engine.epoch_in_stage:   # else the stage begins, with an optimizer of its own
-            engine.optimizer.load_state_dict(checkpoint["optimizer"])
-    engine.hooks["OptimizerHook"].resumed = checkpoint["scaler"]
-    engine.logger.info(f"Resumed from {path} after epoch {engine._epoch}")
+def resume_training(engine: TrainingEngine, path: Path, checkpoint: dict) -> None:
+    """Restore engine and random generators from a checkpoint that `read_resumable_checkpoint` returned.
+
+    Args:
+        engine: an engine that holds the checkpoint's weights.
+        path: the checkpoint's file, for the log.
+        checkpoint: its content.
+    """
+    engine.restore(checkpoint)
+    engine.logger.info(f"Resumed from {path} after epoch {engine.epoch}")
     set_random_state(checkpoint["random"][comm.get_rank()])
 
 
-def differences(old: object, new: object, where: str = "") -> set[str]:
-    """Where two nests of dicts and lists differ, as dotted paths."""
+def config_differences(old: object, new: object, location: str = "") -> set[str]:
+    """Return the dotted locations at which two nested structures of dicts and lists differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {d for key in old.keys() | new.keys() for d in (
-            differences(old[key], new[key], f"{where}.{key}".strip("."))
-            if key in old and key in new else {f"{where}.{key}".strip(".")})}
+            config_differences(old[key], new[key], f"{location}.{key}".strip("."))
+            if key in old and key in new else {f"{location}.{key}".strip(".")})}
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return {d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{where}[{i}]")}
-    return set() if old == new else {where}
+        return {d for i, (a, b) in enumerate(zip(old, new, strict=True))
+                for d in config_differences(a, b, f"{location}[{i}]")}
+    return set() if old == new else {location}

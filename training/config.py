@@ -1,8 +1,9 @@
-"""Checking a config before anything is built: unknown names and keys, each with the nearest known."""
+"""Validation of a config before anything is built. Errors for unknown names and keys suggest the closest known one."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 
 import torch
 from nncore import Registry
@@ -12,135 +13,173 @@ from nncore.nn import MODELS
 from torch.utils.data import DataLoader
 
 from common.build import suggest
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 
-from . import hooks  # noqa: F401  registers them
-from .config_schema import loader_faults, stage_faults, top_faults, validated
-from .loaders import OWN_KEYS
+from . import hooks  # noqa: F401  Registers the hooks.
+from .config_schema import has_validation, loader_errors, stage_errors, top_level_errors
+from .loaders import EXTRA_LOADER_KEYS
 
-TOP_KEYS = {
-    "model": "the model, built from MODELS",
-    "data": "datasets by split: train, val and perhaps test",
-    "stages": "one stage or a list: epochs, optimizer, lr_schedule, warmup, validation, grad_clip",
-    "hooks": "further nncore hooks",
+TOP_LEVEL_KEYS = {
+    "model": "the model, a dict with a type from MODELS",
+    "data": "datasets by split: train, val and optionally test",
+    "stages": "one stage or a list of stages: epochs, optimizer, lr_schedule, warmup, validation, grad_clip",
+    "hooks": "additional nncore hooks",
     "seed": "random seed",
-    "amp": "mixed precision: None, 'bf16', 'fp16', or 'auto': bf16 where the hardware computes in it",
-    "early_stop": "dict(patience=N): stop after N validations without a better one",
-    "best_keys": "metrics in order of preference; the first one present says which epoch is best",
-    "keep": "dict(last=True, every=0): whether last.pth is kept, and which epochs are kept besides the best",
-    "floors": "whether evaluation prints random, shuffled, zero-shot and oracle scores beside",
-    "encoders": "what makes the features: visual, text, audio",
+    "amp": "mixed precision: None, 'bf16', 'fp16', or 'auto' for bf16 on hardware that supports it",
+    "early_stop": "dict(patience=N): stop after N validations without improvement",
+    "best_keys": "metrics in order of preference; the first one present selects the best epoch",
+    "keep": "dict(last=True, every=0): write last.pth, and epoch_N.pth at this interval; 0 writes none",
+    "baselines": "evaluate random, shuffled-query, zero-shot and oracle baselines too",
+    "encoders": "encoders of the features: visual, text, audio",
     "summarizer": "options of the summarizer: sigma_clips, max_shot_s, max_iou, max_moments",
-    "window_clips": "clips that the model was trained on; longer videos are read in windows of it",
+    "window_clips": "number of clips the model was trained on; longer videos are processed in windows of this length",
 }
-WHY = dict(train="which is trained on", val="on which the best epoch is chosen")
-AMP = (None, "auto", "bf16", "bfloat16", "fp16", "float16")
+DEPRECATED_KEYS = {"floors": "baselines"}   # Old names of top-level keys, accepted for one release.
+SPLIT_PURPOSES = dict(train="to train on", val="to select the best epoch on")
+AMP_VALUES = (None, "auto", "bf16", "bfloat16", "fp16", "float16")
 SPLITS = ("train", "val", "test")
-REFUSED = ("dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "generator")   # made here
+# `make_loader` sets these arguments of DataLoader, so a config must not.
+RESERVED_LOADER_KEYS = ("dataset", "sampler", "batch_sampler", "collate_fn", "worker_init_fn", "generator")
 STAGE_KEYS = ("epochs", "optimizer", "lr_schedule", "warmup", "validation", "grad_clip", "loss")
+EVALUATION_KEYS = ("model", "data")
+TRAINING_KEYS = (*EVALUATION_KEYS, "stages")
 
 
-def check_config(cfg: dict, path: str, needs: tuple[str, ...] = ("model", "data", "stages")) -> None:
-    """Checks names, keys and values of a whole config.
+def check_config(cfg: dict, path: str, required: tuple[str, ...] = TRAINING_KEYS) -> None:
+    """Check names, keys and values of a complete config.
 
     Args:
-        cfg: as `common.config.load_config` gives it.
-        path: the config's file, for the message.
-        needs: top-level keys that must be there; with `stages` it must be fit to train.
+        cfg: the config that `common.config.load_config` returned.
+        path: its file, for the message.
+        required: top-level keys that must be present; with `stages`, the config must be able to train.
 
     Raises:
-        InputError: lists all the faults found, each with its place in the config.
+        InputError: lists all errors with their locations in the config.
     """
-    faults = config_faults(cfg, needs)
-    if faults:
-        raise InputError(f"{path}: " + "\n  ".join(faults))
+    errors = config_errors(cfg, required)
+    if errors:
+        raise InputError(path, format_errors(errors))
 
 
-def config_faults(cfg: dict, needs: tuple[str, ...] = ("model", "data", "stages")) -> list[str]:
-    """As `check_config`, all the faults as a list; each begins with its place, e.g. `data.train`."""
-    faults = [f"no {key!r}, which is {TOP_KEYS[key]}" for key in needs if key not in cfg]
-    faults += [f"unknown key {key!r}; {suggest(key, TOP_KEYS)}" for key in cfg if key not in TOP_KEYS]
+def format_errors(errors: Iterable[InputError]) -> str:
+    """Format errors as one message with a line for each."""
+    return "\n  ".join(map(str, errors))
+
+
+def uses_baselines(cfg: Mapping) -> bool:
+    """Return True if the evaluation computes baselines too.
+
+    The deprecated key takes precedence, since only a user's config can contain it, and its base may set the new one.
+    """
+    return bool(cfg.get("floors", cfg.get("baselines", False)))
+
+
+def is_within(error: ConfigError, location: str) -> bool:
+    """Return True if an error is at a location of the config or inside it."""
+    return error.location is not None and (
+        error.location == location or error.location.startswith((f"{location}.", f"{location}[")))
+
+
+def config_errors(cfg: dict, required: tuple[str, ...] = TRAINING_KEYS) -> list[ConfigError]:
+    """Return all errors of a config, see `check_config`."""
+    errors = [ConfigError(key, "missing", f"set it to {TOP_LEVEL_KEYS[key]}") for key in required if key not in cfg]
+    errors += [ConfigError(None, f"unknown key {key!r}", suggest(key, TOP_LEVEL_KEYS)) for key in cfg
+               if key not in TOP_LEVEL_KEYS and key not in DEPRECATED_KEYS]
     for key in ("model", "encoders", "data"):
         if key in cfg and not isinstance(cfg[key], dict):
-            faults.append(f"{key}: {cfg[key]!r} is not a dict{'' if key == 'data' else ' with a type'}")
-    faults += _check_types(cfg.get("model"), "model", MODELS, torch.nn)
-    faults += _check_types(cfg.get("encoders"), "encoders", MODELS)
-    faults += _check_types(cfg.get("hooks"), "hooks", HOOKS)
-    faults += top_faults(cfg)
+            errors.append(ConfigError(key, f"{cfg[key]!r} is not a dict{'' if key == 'data' else ' with a type'}"))
+    errors += _type_errors(cfg.get("model"), "model", MODELS, torch.nn)
+    errors += _type_errors(cfg.get("encoders"), "encoders", MODELS)
+    errors += _type_errors(cfg.get("hooks"), "hooks", HOOKS)
+    errors += top_level_errors(cfg)
     if not _is_amp(cfg.get("amp")):
-        faults.append(f"amp: {cfg['amp']!r} is none of {', '.join(map(repr, AMP))}")
-    masks = not isinstance(cfg.get("model"), dict) or cfg["model"].get("mask_padding", True)
-    data = cfg["data"] if isinstance(cfg.get("data"), dict) else {}
-    for split, dataset in data.items():
-        faults += _check_split(split, dataset, masks)
-    if "data" in needs and isinstance(cfg.get("data"), dict):
-        wanted = ("train", "val") if "stages" in needs else ()
-        faults += [f"data: no {split!r}, {WHY[split]}" for split in wanted if split not in data]
-        if not wanted and "val" not in data and "test" not in data:
-            faults.append("data: neither 'val' nor 'test', which are evaluated")
+        errors.append(ConfigError("amp", f"{cfg['amp']!r} is not one of {', '.join(map(repr, AMP_VALUES))}"))
+    errors += _data_errors(cfg, required)
     stages = cfg.get("stages", [])
     stages = list(stages) if isinstance(stages, (list, tuple)) else [stages]
     for i, stage in enumerate(stages):
-        faults += _check_stage(stage, f"stages[{i}]")
-    if "stages" in needs and "stages" in cfg and not validated([stage for stage in stages if isinstance(stage, dict)]):
-        faults.append("stages: no epoch is validated, so none would be the best; set validation=dict(interval=1)")
-    return faults
+        errors += _stage_errors(stage, f"stages[{i}]")
+    if "stages" in required and "stages" in cfg and not has_validation([s for s in stages if isinstance(s, dict)]):
+        errors.append(ConfigError("stages", "no epoch is validated, so no best epoch can be selected",
+                                  "set validation=dict(interval=1)"))
+    return errors
 
 
 def _is_amp(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value in AMP)
+    return value is None or (isinstance(value, str) and value in AMP_VALUES)
 
 
-def _check_split(split: str, dataset: object, masks: bool) -> list[str]:
-    where = f"data.{split}"
+def _data_errors(cfg: dict, required: tuple[str, ...]) -> list[ConfigError]:
+    if not isinstance(cfg.get("data"), dict):   # `config_errors` reports it.
+        return []
+    has_masks = not isinstance(cfg.get("model"), dict) or cfg["model"].get("mask_padding", True)
+    data = cfg["data"]
+    errors = [error for split, dataset in data.items() for error in _split_errors(split, dataset, has_masks)]
+    if "data" in required:
+        splits = ("train", "val") if "stages" in required else ()
+        errors += [ConfigError("data", f"no {split!r} split {SPLIT_PURPOSES[split]}") for split in splits
+                   if split not in data]
+        if not splits and "val" not in data and "test" not in data:
+            errors.append(ConfigError("data", "neither a 'val' nor a 'test' split to evaluate on"))
+    return errors
+
+
+def _split_errors(split: str, dataset: object, has_masks: bool) -> list[ConfigError]:
+    location = f"data.{split}"
     if split not in SPLITS:
-        return [f"{where}: unknown split; {suggest(split, SPLITS)}"]
+        return [ConfigError(location, "unknown split", suggest(split, SPLITS))]
     if not isinstance(dataset, dict) or not isinstance(dataset.get("loader", {}), dict):
-        return [f"{where}: {dataset!r} is not a dict with a type, its loader a dict"]
-    own, loader = {k: v for k, v in dataset.items() if k != "loader"}, dataset.get("loader", {})
-    faults = [] if "type" in own else [f"{where}: no 'type'; known: {', '.join(sorted(DATASETS.keys()))}"]
-    faults += _check_types(own, where, DATASETS)
-    loader_keys = [key for key in inspect.signature(DataLoader).parameters if key not in REFUSED]
-    faults += _check_keys(loader, f"{where}.loader", [*loader_keys, *OWN_KEYS])
-    faults += loader_faults(loader, f"{where}.loader", trains=split == "train")
-    if split != "train" and not masks and loader.get("batch_size", 1) != 1 and not loader.get("same_length"):
-        faults.append(f"{where}.loader: a model with mask_padding=False predicts otherwise in a padded batch; set "
-                      "same_length=True, or batch_size=1")
-    return faults
+        return [ConfigError(location, f"{dataset!r} is not a dict with a type, or its loader is not a dict")]
+    arguments, loader = {k: v for k, v in dataset.items() if k != "loader"}, dataset.get("loader", {})
+    errors = [] if "type" in arguments else [
+        ConfigError(location, "no 'type'", f"known: {', '.join(sorted(DATASETS.keys()))}")]
+    errors += _type_errors(arguments, location, DATASETS)
+    loader_keys = [key for key in inspect.signature(DataLoader).parameters if key not in RESERVED_LOADER_KEYS]
+    errors += _unknown_keys(loader, f"{location}.loader", [*loader_keys, *EXTRA_LOADER_KEYS])
+    errors += loader_errors(loader, f"{location}.loader", is_training=split == "train")
+    if split != "train" and not has_masks and loader.get("batch_size", 1) != 1 and not loader.get("same_length"):
+        errors.append(ConfigError(
+            f"{location}.loader", "padding in a batch changes the predictions of a model with mask_padding=False",
+            "set same_length=True, or batch_size=1"))
+    return errors
 
 
-def _check_stage(stage: object, where: str) -> list[str]:
+def _stage_errors(stage: object, location: str) -> list[ConfigError]:
     if not isinstance(stage, dict):
-        return [f"{where}: {stage!r} is not a dict of {', '.join(STAGE_KEYS)}"]
-    faults = _check_keys(stage, where, STAGE_KEYS)
-    faults += [f"{where}: no {key!r}" for key in ("epochs", "optimizer") if key not in stage]
+        return [ConfigError(location, f"{stage!r} is not a dict of {', '.join(STAGE_KEYS)}")]
+    errors = _unknown_keys(stage, location, STAGE_KEYS)
+    errors += [ConfigError(location, f"no {key!r}") for key in ("epochs", "optimizer") if key not in stage]
     if isinstance(stage.get("optimizer"), dict):
-        faults += _check_types(stage["optimizer"], f"{where}.optimizer", Registry("optimizer"), torch.optim)
-    return faults + stage_faults(stage, where)
+        errors += _type_errors(stage["optimizer"], f"{location}.optimizer", Registry("optimizer"), torch.optim)
+    return errors + stage_errors(stage, location)
 
 
-def _check_types(cfg: object, where: str, registry: Registry, module: object = None) -> list[str]:
-    """Faults of every dict with a `type`, at any depth: names in the registry (or module), keys in the signature."""
+def _type_errors(cfg: object, location: str, registry: Registry, module: object = None) -> list[ConfigError]:
+    """Check every dict with a `type`, at any depth: its name in the registry or module, its keys in the signature."""
     if isinstance(cfg, (list, tuple)):
-        return [f for i, item in enumerate(cfg) for f in _check_types(item, f"{where}[{i}]", registry, module)]
+        return [e for i, item in enumerate(cfg) for e in _type_errors(item, f"{location}[{i}]", registry, module)]
     if not isinstance(cfg, dict):
         return []
-    faults = []
+    errors = []
     if isinstance(cfg.get("type"), str):
         name = cfg["type"]
         built = registry.get(name) or getattr(module, name, None)
         if built is None:
             known = registry.keys() or [n for n in dir(module) if inspect.isclass(getattr(module, n))]
-            faults.append(f"{where}: no {registry.name} is called {name!r}; {suggest(name, known)}")
+            errors.append(ConfigError(location, f"no {registry.name} is called {name!r}", suggest(name, known)))
         else:
-            faults += _check_keys({k: v for k, v in cfg.items() if k != "type"}, f"{where}: {name}",
-                                  inspect.signature(built).parameters)
+            errors += _unknown_keys({k: v for k, v in cfg.items() if k != "type"}, location,
+                                    inspect.signature(built).parameters, name)
     for key, value in cfg.items():
-        faults += _check_types(value, f"{where}.{key}", registry, module)
-    return faults
+        errors += _type_errors(value, f"{location}.{key}", registry, module)
+    return errors
 
 
-def _check_keys(cfg: dict, where: str, known) -> list[str]:
-    if any(getattr(p, "kind", None) is inspect.Parameter.VAR_KEYWORD for p in getattr(known, "values", tuple)()):
+def _unknown_keys(cfg: dict, location: str, known: Iterable[str] | Mapping[str, inspect.Parameter],
+                  type_name: str = "") -> list[ConfigError]:
+    """Return an error for every key that is not known; a signature with **kwargs accepts any key."""
+    if isinstance(known, Mapping) and any(p.kind is p.VAR_KEYWORD for p in known.values()):
         return []
-    return [f"{where}: unknown key {key!r}; {suggest(key, known)}" for key in cfg if key not in known]
+    prefix = f"{type_name}: " if type_name else ""
+    return [ConfigError(location, f"{prefix}unknown key {key!r}", suggest(key, known)) for key in cfg
+            if key not in known]

@@ -1,8 +1,9 @@
-"""A model asked what it takes and gives, before it is trained on data that do not fit it."""
+"""A dry run of the model on a few items, which finds data that do not fit it before the training starts."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 import torch.nn as nn
@@ -12,73 +13,75 @@ from nncore.parallel import DataContainer
 from torch.utils.data import DataLoader, Dataset
 
 from common.build import build
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from models.blocks import PositionEmbedding
-from training.hooks.best_checkpoint_hook import watched
+from training.hooks.best_checkpoint_hook import monitored_metric
 
-from .checkpoints import random_state, set_random_state
+from .checkpoints import get_random_state, set_random_state
 from .loaders import collate
 
-REFUSALS = (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError, ZeroDivisionError)
-SHOWN_ITEMS = 8   # of a split, whose metrics are named
+# A model class or its forward pass may raise any of these on arguments or data that do not fit it.
+MODEL_ERRORS = (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError, ZeroDivisionError)
+NUM_METRIC_ITEMS = 8   # This many items usually show which metrics a validation computes.
 
 
 def build_model(cfg: CfgNode) -> nn.Module:
-    """The model of a config.
+    """Build the model of a config.
 
     Raises:
-        InputError: what the classes refuse, e.g. heads that do not divide a width.
+        InputError: the model's classes refuse the config, e.g. heads that do not divide a width.
     """
     try:
         return build(cfg, MODELS, location="model")
     except InputError:
         raise
-    except REFUSALS as err:
-        raise InputError(f"model: cannot be built ({type(err).__name__}: {err})") from err
+    except MODEL_ERRORS as err:
+        raise ConfigError("model", f"cannot be built ({type(err).__name__}: {err})") from err
 
 
-def trial_faults(model: nn.Module, loaders: dict[str, DataLoader], best_keys: list[str] | None) -> list[str]:
-    """What in the data does not fit the model; leaves model and random numbers as they are.
+def dry_run_errors(model: nn.Module, loaders: Mapping[str, DataLoader],
+                   best_keys: list[str] | None) -> list[ConfigError]:
+    """Run the model on a few items and return what does not fit; model and random generators are left unchanged.
 
     Args:
-        model: on the CPU.
-        loaders: by split; each was checked.
-        best_keys: of a config that trains, which validation must give one of; None where nothing is trained.
+        model: the model, on the CPU.
+        loaders: a loader per split, whose labels and features were already checked.
+        best_keys: metrics of which a validation must compute at least one; None if nothing is trained.
 
     Returns:
-        Faults by split: widths with their folders, a lacking stream, too many clips, answers that lack where the
-        model learns them, metrics that `best_keys` does not know.
+        Errors located at `data.<split>`: wrong feature widths, a missing stream, too many clips, labels without the
+        answers that the model learns, and metrics that `best_keys` does not name.
     """
-    state, training = random_state(), model.training
-    faults = []
+    state, was_training = get_random_state(), model.training
+    errors = []
     try:
         for split, loader in loaders.items():
-            found = _split_faults(model.eval(), loader.dataset, split, best_keys)
-            faults += [f"data.{split}: {fault}" for fault in found]
+            errors += _split_errors(model.eval(), loader.dataset, split, best_keys)
     finally:
-        model.train(training)
+        model.train(was_training)
         set_random_state(state)
-    return faults
+    return errors
 
 
-def _split_faults(model: nn.Module, dataset: Dataset, split: str, best_keys: list[str] | None) -> list[str]:
-    item = dataset[0]
-    faults = _width_faults(model, dataset, item) + _length_faults(model, dataset)
-    if faults:
-        return faults
+def _split_errors(model: nn.Module, dataset: Dataset, split: str, best_keys: list[str] | None) -> list[ConfigError]:
+    location = f"data.{split}"
+    errors = _width_errors(model, dataset, location) + _length_errors(model, dataset, location)
+    if errors:
+        return errors
     try:
         output = _outputs(model, dataset, 1)[0]
-    except REFUSALS as err:
-        return [f"the model cannot read its items ({err}); compare the widths in the config with those of the data"]
+    except MODEL_ERRORS as err:
+        return [ConfigError(location, f"the model cannot process its items ({err})",
+                            "compare the widths in the config with those of the features")]
     if best_keys is None or split not in ("train", "val"):
         return []
-    faults = _answer_faults(model, dataset, output)
-    return faults if faults or split == "train" else _metric_faults(model, dataset, best_keys)
+    errors = _label_errors(model, dataset, output, location)
+    return errors if errors or split == "train" else _metric_errors(model, dataset, best_keys, location)
 
 
-def _width_faults(model: nn.Module, dataset: Dataset, item: dict) -> list[str]:
-    """Of UMT's streams, which know their widths; those of other models are told by a trial."""
-    faults = []
+def _width_errors(model: nn.Module, dataset: Dataset, location: str) -> list[ConfigError]:
+    """Compare feature widths with those of UMT's streams; for other models, only a forward pass finds an error."""
+    errors, item = [], dataset[0]
     for stream, part, folders in (("video", "video_enc", "video_path"), ("audio", "audio_enc", "audio_path"),
                                   ("query", "query_gen", "query_path")):
         expected = getattr(getattr(model, part, None), "in_dims", None)
@@ -87,58 +90,62 @@ def _width_faults(model: nn.Module, dataset: Dataset, item: dict) -> list[str]:
         if expected is None or (stream == "query" and "query" not in item):
             continue
         if stream not in item:
-            faults.append(f"no {folders}, but model.{part} reads {stream} features {expected} wide; give it, or leave "
-                          f"{part} out")
+            errors.append(ConfigError(location, f"no {folders}, but model.{part} reads {stream} features of width "
+                                      f"{expected}", f"set {folders}, or remove {part}"))
         elif item[stream].data.shape[-1] != expected:
             found = " + ".join(str(path) for path in paths)
-            faults.append(f"{found}: {item[stream].data.shape[-1]} wide{' together' if len(paths) > 1 else ''}, but "
-                          f"model.{part} expects {expected}, its dims[0]; name the features that it was made for")
-    return faults
+            together = " together" if len(paths) > 1 else ""
+            errors.append(ConfigError(
+                location, f"{found}: features of width {item[stream].data.shape[-1]}{together}, but model.{part} "
+                f"expects {expected}, its dims[0]", "name the features that the model was made for"))
+    return errors
 
 
-def _length_faults(model: nn.Module, dataset: Dataset) -> list[str]:
-    """More clips than the model has positions for."""
-    most = min((m.pe.size(1) for m in model.modules() if isinstance(m, PositionEmbedding)), default=None)
-    if most is None:
+def _length_errors(model: nn.Module, dataset: Dataset, location: str) -> list[ConfigError]:
+    """Find a video with more clips than the model has position embeddings."""
+    limit = min((m.pe.size(1) for m in model.modules() if isinstance(m, PositionEmbedding)), default=None)
+    if limit is None:
         return []
     lengths = [dataset.expected_clips(label) for label in dataset.labels] if hasattr(dataset, "expected_clips") else []
     known = lengths if lengths and None not in lengths else [dataset.num_clips(dataset.labels[0])]
     longest = max(range(len(known)), key=known.__getitem__)
-    return [] if known[longest] <= most else [
-        f"{dataset.labels[longest]['vid']}: {known[longest]} clips, but the model has positions for {most}, its "
-        "max_len; set it higher, or cut the video"]
+    return [] if known[longest] <= limit else [ConfigError(
+        location, f"{dataset.labels[longest]['vid']}: {known[longest]} clips, but the model has positions for {limit}, "
+        "its max_len", "raise max_len, or cut the video")]
 
 
-def _outputs(model: nn.Module, dataset: Dataset, number: int) -> list[dict]:
-    """What the model gives for the first items, one by one."""
-    number = min(number, len(dataset))
+def _outputs(model: nn.Module, dataset: Dataset, num_items: int) -> list[dict]:
+    """Return the model's outputs for the first items, one by one."""
+    num_items = min(num_items, len(dataset))
     with torch.no_grad():
-        return [model(_unpacked(collate([dataset[i]])), mode="test")["_out"] for i in range(number)]
+        return [model(_unwrap(collate([dataset[i]])), mode="test")["_out"] for i in range(num_items)]
 
 
-def _unpacked(batch: dict) -> dict:
-    return {key: part.data[0] if isinstance(part, DataContainer) else part for key, part in batch.items()}
+def _unwrap(batch: dict) -> dict:
+    return {key: value.data[0] if isinstance(value, DataContainer) else value for key, value in batch.items()}
 
 
-def _answer_faults(model: nn.Module, dataset: Dataset, output: dict) -> list[str]:
-    lacking = dataset.lacking_answers() if hasattr(dataset, "lacking_answers") else []
-    rated = any(getattr(getattr(module, "saliency_loss", None), "_loss_weight", 0) for module in model.modules())
-    needed = [key for key, learns in (("relevant_windows", "boundary" in output), ("saliency_scores", rated))
-              if learns and key in lacking]
-    return [f"{dataset.label_path}: no line has {' and '.join(needed)}, which the model learns; name labels that "
-            "answer"] if needed else []
+def _label_errors(model: nn.Module, dataset: Dataset, output: dict, location: str) -> list[ConfigError]:
+    absent = dataset.lacking_answers() if hasattr(dataset, "lacking_answers") else []
+    learns_saliency = any(getattr(getattr(module, "saliency_loss", None), "_loss_weight", 0)
+                          for module in model.modules())
+    missing = [key for key, is_learned in (("relevant_windows", "boundary" in output),
+                                           ("saliency_scores", learns_saliency)) if is_learned and key in absent]
+    return [ConfigError(location, f"{dataset.label_path}: no line has {' and '.join(missing)}, which the model learns",
+                        "name a label file that has them")] if missing else []
 
 
-def _metric_faults(model: nn.Module, dataset: Dataset, best_keys: list[str]) -> list[str]:
-    """Whether validation gives a metric that is watched: asked of a few items, and of all only if they do not."""
-    for number in (SHOWN_ITEMS, len(dataset)):
-        few = copy.copy(dataset)
-        few.labels = dataset.labels[:number]
-        metrics = few.evaluate(_outputs(model, few, number))
+def _metric_errors(model: nn.Module, dataset: Dataset, best_keys: list[str], location: str) -> list[ConfigError]:
+    """Check that a validation computes one of the `best_keys`, on a few items first and on all only if necessary."""
+    for num_items in (NUM_METRIC_ITEMS, len(dataset)):
+        subset = copy.copy(dataset)
+        subset.labels = dataset.labels[:num_items]
+        metrics = subset.evaluate(_outputs(model, subset, num_items))
         try:
-            watched(metrics, best_keys)
+            monitored_metric(metrics, best_keys)
             return []
         except KeyError:
-            if number >= len(dataset):
+            if num_items >= len(dataset):
                 break
-    return [f"best_keys {best_keys}: none is among the metrics {', '.join(sorted(metrics))}; name one of these"]
+    return [ConfigError(location, f"best_keys {best_keys}: none is among the metrics {', '.join(sorted(metrics))}",
+                        "name one of these")]

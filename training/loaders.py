@@ -1,4 +1,4 @@
-"""Loaders whose order depends on seed and epoch alone, with one process or with several."""
+"""Data loaders whose order depends on seed and epoch only, with one process or several."""
 
 from __future__ import annotations
 
@@ -18,43 +18,46 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from common.build import build
 from datasets.feature_dataset import ABSENT
 
-OWN_KEYS = ("same_length",)   # of a config's `loader`, besides DataLoader's
-OF_WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")   # DataLoader takes none without
-WORKERS = 4            # as the published configs have
-CORES_PER_WORKER = 4   # without a GPU: fewer, and loading takes from the step more than it saves
+EXTRA_LOADER_KEYS = ("same_length",)   # Keys of a config's `loader` that DataLoader does not have.
+# DataLoader refuses these options if it has no worker processes.
+WORKER_OPTIONS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")
+MAX_WORKERS = 4        # The published configs use this number.
+CORES_PER_WORKER = 4   # Without a GPU, more workers take more time from the training step than they save.
 
 
-class GlobalBatches(Sampler):
-    """Deals the batches that one process would have to several: each gets its part of every batch.
+class GlobalBatchSampler(Sampler):
+    """A batch sampler that splits every global batch between the processes.
 
-    So losses and metrics of several processes are those of one with the whole batch, and all have as many
-    batches. Where a batch has fewer items than there are processes, some get an empty part, of which
-    `collate` makes an item that counts for nothing.
+    Losses and metrics of several processes therefore equal those of one process with the global batch, and all
+    processes have the same number of batches. If a batch has fewer items than there are processes, some parts are
+    empty; `collate` turns an empty part into a padding item that counts for nothing.
 
     Args:
-        number: of items.
-        batch_size: of the whole batch, at most.
-        seed: of the order.
-        shuffle: whether the order is another in each epoch; else it is that of the dataset.
-        length: clips of an item by its index, asked once for each: batches then hold items of one length, so
-            that nothing is padded, and a model that was trained without masking padded clips predicts as it
-            would one by one. None for batches as they come.
-        drop_last: whether a last batch that is not full is left out.
-        rank, world: which of how many processes this is.
+        num_items: number of items in the dataset.
+        batch_size: maximum size of the global batch.
+        seed: random seed of the order.
+        shuffle: draw another order in every epoch; False keeps the order of the dataset.
+        length: maps the index of an item to its number of clips, and is called once per item. Batches then hold items
+            of one length, so that nothing is padded, and a model that was trained without masking padded clips
+            predicts the same as one by one. None puts items of any length into a batch.
+        drop_last: leave out a last batch that is not full.
+        rank: index of this process.
+        world_size: number of processes.
     """
 
-    def __init__(self, number: int, batch_size: int, seed: int = 0, shuffle: bool = False,
-                 length: Callable[[int], int] | None = None, drop_last: bool = False, rank: int = 0, world: int = 1):
-        self.number, self.batch_size, self.seed, self.shuffle = number, batch_size, seed, shuffle
+    def __init__(self, num_items: int, batch_size: int, seed: int = 0, shuffle: bool = False,
+                 length: Callable[[int], int] | None = None, drop_last: bool = False, rank: int = 0,
+                 world_size: int = 1):
+        self.num_items, self.batch_size, self.seed, self.shuffle = num_items, batch_size, seed, shuffle
         self.drop_last = drop_last
         self.length = cache(length) if length is not None else None
-        self.rank, self.world, self.epoch = rank, world, 0
+        self.rank, self.world_size, self.epoch = rank, world_size, 0
 
-    def _batches(self) -> list[list[int]]:
-        order = list(range(self.number))
+    def _global_batches(self) -> list[list[int]]:
+        order = list(range(self.num_items))
         if self.shuffle:
-            drawn = torch.Generator().manual_seed(self.seed + self.epoch)
-            order = torch.randperm(self.number, generator=drawn).tolist()
+            generator = torch.Generator().manual_seed(self.seed + self.epoch)
+            order = torch.randperm(self.num_items, generator=generator).tolist()
         groups: dict[int | None, list[int]] = {}
         for index in order:
             groups.setdefault(None if self.length is None else self.length(index), []).append(index)
@@ -63,70 +66,71 @@ class GlobalBatches(Sampler):
                 if not self.drop_last or i + self.batch_size <= len(group)]
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Indices of this process's part of each batch; may be empty."""
-        return iter([batch[self.rank::self.world] for batch in self._batches()])
+        """Yield the indices of this process's part of each batch, which may be empty."""
+        return iter([batch[self.rank::self.world_size] for batch in self._global_batches()])
 
     def __len__(self) -> int:
-        return len(self._batches())
+        return len(self._global_batches())
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes the next round that of an epoch, counted from 0: each is shuffled in another order."""
+        """Set the epoch, counted from 0; a shuffling sampler has another order in each epoch."""
         self.epoch = epoch
 
 
 def build_loader(cfg: dict, seed: int) -> DataLoader:
-    """Builds a dataset and its loader, see `make_loader`; each process has its part of every batch.
+    """Build a dataset and its loader, see `make_loader`; each process gets its part of every batch.
 
     Args:
-        cfg: the dataset's config; its `loader` has the options.
-        seed: of the order.
+        cfg: config of the dataset, with the loader's options as `loader`.
+        seed: random seed of the order.
     """
     cfg = dict(cfg)
     options = cfg.pop("loader", {})
-    rank, world = comm.get_dist_info()
-    return make_loader(build(cfg, DATASETS, location="data"), options, seed, rank, world)
+    rank, world_size = comm.get_dist_info()
+    return make_loader(build(cfg, DATASETS, location="data"), options, seed, rank, world_size)
 
 
-def make_loader(dataset: Dataset, options: dict, seed: int, rank: int = 0, world: int = 1) -> DataLoader:
-    """A dataset's batches.
+def make_loader(dataset: Dataset, options: dict, seed: int, rank: int = 0, world_size: int = 1) -> DataLoader:
+    """Make a loader of a dataset's batches.
 
     Args:
-        dataset: items of nncore's containers; with `num_clips` and `labels` for `same_length`.
-        options: DataLoader's, and `same_length` for batches that need no padding. `num_workers="auto"` is what
-            `workers_here` says.
-        seed: of the order, and of the workers.
-        rank, world: which of how many processes this is; the batch size is that of one.
+        dataset: items in nncore's containers; `same_length` requires `num_clips` and `labels`.
+        options: options of DataLoader, and `same_length` for batches without padding. `num_workers="auto"` selects
+            `default_num_workers()`. The batch size is that of one process.
+        seed: random seed of the order and of the workers.
+        rank: index of this process.
+        world_size: number of processes.
 
     Returns:
-        A loader that `set_epoch` tells the epoch; its workers get seeds that depend on seed and epoch alone.
+        A loader for `set_epoch`, whose workers get seeds that depend on seed and epoch only.
     """
     options = dict(options)
     shuffle, same_length = options.pop("shuffle", False), options.pop("same_length", False)
-    sampler = GlobalBatches(
-        len(dataset), options.pop("batch_size", 1) * world, seed, shuffle,
+    sampler = GlobalBatchSampler(
+        len(dataset), options.pop("batch_size", 1) * world_size, seed, shuffle,
         (lambda i: dataset.num_clips(dataset.labels[i])) if same_length else None,
-        options.pop("drop_last", False), rank, world)
+        options.pop("drop_last", False), rank, world_size)
     if options.get("num_workers") == "auto":
-        options["num_workers"] = workers_here()
+        options["num_workers"] = default_num_workers()
     if not options.get("num_workers"):
-        options = {key: value for key, value in options.items() if key not in OF_WORKERS}
+        options = {key: value for key, value in options.items() if key not in WORKER_OPTIONS}
     elif not options.get("generator"):
-        options["generator"] = torch.Generator()   # of the seeds that workers get
+        options["generator"] = torch.Generator()   # The workers' seeds are drawn from it.
     loader = DataLoader(dataset, batch_sampler=sampler, **{
         "collate_fn": partial(collate, dataset=dataset), "worker_init_fn": seed_worker, **options})
     set_epoch(loader, 0)
     return loader
 
 
-def workers_here() -> int:
-    """Processes that load beside the step: four with a GPU, else one for every four cores, four at most."""
-    return WORKERS if torch.cuda.is_available() else min(WORKERS, (os.cpu_count() or 1) // CORES_PER_WORKER)
+def default_num_workers() -> int:
+    """Return the number of loader processes for this machine: 4 with a GPU, else one per four cores, up to 4."""
+    return MAX_WORKERS if torch.cuda.is_available() else min(MAX_WORKERS, (os.cpu_count() or 1) // CORES_PER_WORKER)
 
 
 def set_epoch(loader: DataLoader, epoch: int) -> None:
-    """Tells a loader's sampler and the seeds of its workers the epoch; other loaders are left alone."""
+    """Set the epoch of a loader's sampler and seed its workers for it; loaders of other kinds are left unchanged."""
     sampler = loader.batch_sampler
-    if isinstance(sampler, GlobalBatches):
+    if isinstance(sampler, GlobalBatchSampler):
         sampler.set_epoch(epoch)
         if loader.generator is not None:
             entropy = np.random.SeedSequence([sampler.seed, epoch, sampler.rank])
@@ -134,36 +138,37 @@ def set_epoch(loader: DataLoader, epoch: int) -> None:
 
 
 def collate(items: list[dict], dataset: Dataset | None = None) -> dict:
-    """A batch as nncore's `collate` makes it; where nothing is padded, without the copy that it makes to pad.
+    """Collate items like nncore's `collate`, but without its copy if nothing needs padding.
 
     Args:
-        items: of the dataset; none makes a batch of one item without clips, windows and label.
-        dataset: what says how such an item looks.
+        items: items of the dataset; an empty list makes a batch of one padding item.
+        dataset: the source of a template for the padding item; required if `items` may be empty.
     """
-    items = items or [_without_clips(dataset[0])]
-    return {key: _stacked([item[key] for item in items]) for key in items[0]}
+    items = items or [_padding_item(dataset[0])]
+    return {key: _collate_values([item[key] for item in items]) for key in items[0]}
 
 
-def _without_clips(item: dict) -> dict:
-    """The item with one row of each stream, so that it is no longer than others, which is padding."""
-    item = {key: DataContainer(part.data[:1]) if key in ("video", "audio") else part for key, part in item.items()}
+def _padding_item(template: dict) -> dict:
+    """Return an item of padding only: one row per stream, no valid clip, no window and no label."""
+    item = {key: DataContainer(value.data[:1]) if key in ("video", "audio") else value
+            for key, value in template.items()}
     item["saliency"] = DataContainer(torch.full((1,), -1.0), pad_value=-1)
     if "boundary" in item:
         item["boundary"] = DataContainer(torch.full((1, 2), -1.0), pad_value=-1)
     return {**item, "meta": DataContainer(ABSENT, cpu_only=True)}
 
 
-def _stacked(parts: list) -> object:
-    first = parts[0]
-    alike = isinstance(first, DataContainer) and first.stack and len({part.data.shape for part in parts}) == 1
-    if not alike:
-        return pad_and_collate(parts)
-    return DataContainer([default_collate([part.data for part in parts])], stack=True, pad_value=first.pad_value,
+def _collate_values(values: list) -> object:
+    first = values[0]
+    same_shape = isinstance(first, DataContainer) and first.stack and len({value.data.shape for value in values}) == 1
+    if not same_shape:
+        return pad_and_collate(values)
+    return DataContainer([default_collate([value.data for value in values])], stack=True, pad_value=first.pad_value,
                          pad_dims=first.pad_dims, cpu_only=first.cpu_only)
 
 
-def seed_worker(worker: int) -> None:
-    """Seeds numpy and random as torch has seeded this worker, differently in every epoch."""
+def seed_worker(worker_id: int) -> None:
+    """Seed numpy and random of a loader process from torch's seed, which differs in every epoch."""
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)

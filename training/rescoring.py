@@ -1,4 +1,4 @@
-"""A trained fold's videos scored with other sentences than their own."""
+"""Cross-validation rescoring: score a trained fold's test videos with other sentences than their own."""
 
 from __future__ import annotations
 
@@ -21,64 +21,80 @@ from pipelines.scoring.captions import BLANK, UNNAMED, VocabularyCaptioner
 from pipelines.scoring.importance import embedded
 from pipelines.shots.segmentation import change_points, shots_from_change_points
 
-OWN = "own"
-SENTENCES = dict(own="the video's own", other="those of the next video of the fold, which tell nothing of it",
-                 none="none", captions="what the embedded captioner says of its shots, as where nothing is asked")
+OWN_SENTENCES = "own"
+SENTENCE_SOURCES = dict(
+    own="the video's own sentences",
+    other="the sentences of the fold's next video, which are unrelated",
+    none="no sentences",
+    captions="captions of the video's shots, which the product uses when there is no query")
 
 
 def check_sentences(name: str) -> None:
-    """Raises an InputError for a name that is none of `SENTENCES`."""
-    if name not in SENTENCES:
-        raise InputError(f"--sentences {name!r}: no such choice; {suggest(name, SENTENCES)}")
-
-
-def rescored(folder: Path, videos: Mapping[str, SummarizedVideo], sentences: str) -> dict[str, np.ndarray]:
-    """Scores of the tested videos by a training's best weights.
-
-    Args:
-        folder: of the training: `config.py`, `best.pth`.
-        videos: the tested ones, with the features that the model reads and, but for `none` and `captions`, sentences.
-        sentences: of `SENTENCES`.
+    """Check the name of a sentence source.
 
     Raises:
-        InputError: the videos have no sentences, or the config no encoders that captions could be made with.
+        InputError: the name is not in `SENTENCE_SOURCES`.
+    """
+    if name not in SENTENCE_SOURCES:
+        raise InputError(None, f"--sentences {name!r}: unknown choice", suggest(name, SENTENCE_SOURCES))
+
+
+def rescore_videos(folder: Path, videos: Mapping[str, SummarizedVideo], sentences: str) -> dict[str, np.ndarray]:
+    """Score a fold's test videos with the best weights of its training.
+
+    Args:
+        folder: work dir of the training, with `config.py` and `best.pth`.
+        videos: the test videos with the features that the model reads; `own` and `other` also need their sentences.
+        sentences: a key of `SENTENCE_SOURCES`.
+
+    Returns:
+        (T,) scores by video, rounded to six decimals.
+
+    Raises:
+        InputError: the videos have no sentences, or the config has no encoders for captions.
     """
     cfg, names = load_config(folder / "config.py"), list(videos)
-    lacking = [name for name in names if videos[name].text is None]
-    if sentences in (OWN, "other") and lacking:
-        raise InputError(f"--sentences {sentences}: {lacking[0]} has no sentences in the h5 file; name their key in "
-                         "the config's data, text=")
+    without_text = [name for name in names if videos[name].text is None]
+    if sentences in (OWN_SENTENCES, "other") and without_text:
+        raise InputError(None, f"--sentences {sentences}: {without_text[0]} has no sentences in the h5 file",
+                         "name their key as `text` in the config's data")
     encoders = None
     if sentences == "captions":
         if "encoders" not in cfg:
-            raise InputError(f"--sentences captions: {folder / 'config.py'} has no encoders, whose names captions are")
+            raise InputError(folder / "config.py", "has no encoders, which --sentences captions needs",
+                             "add a base from configs/_base_/encoders")
         encoders = build_encoders({kind: cfg.encoders[kind] for kind in ("visual", "text")})
     model = build(cfg.model, MODELS, location="model").eval()
     load_checkpoint(model, folder / "best.pth")
     scores = {}
     for i, name in enumerate(names):
-        said = None if sentences == "none" else videos[names[(i + (sentences == "other")) % len(names)]].text
+        shift = 1 if sentences == "other" else 0
+        query = None if sentences == "none" else videos[names[(i + shift) % len(names)]].text
         if encoders is not None:
-            said = captions(videos[name].features, encoders)
+            query = caption_embeddings(videos[name].features, encoders)
         video = torch.from_numpy(videos[name].features)[None]
         data = dict(video=video, saliency=torch.ones(1, video.size(1)))
-        if said is not None:
-            data["query"] = torch.from_numpy(np.asarray(said, dtype=np.float32))[None]
+        if query is not None:
+            data["query"] = torch.from_numpy(np.asarray(query, dtype=np.float32))[None]
         with torch.inference_mode():
             scores[name] = model(data, mode="test")["_out"]["saliency"][0].numpy().astype(np.float64).round(6)
     return scores
 
 
-def captions(features: np.ndarray, encoders: Encoders) -> np.ndarray | None:
-    """(N, D) embeddings of what the embedded captioner says of a video's shots by KTS; None where it says nothing.
+def caption_embeddings(features: np.ndarray, encoders: Encoders) -> np.ndarray | None:
+    """Caption the shots of a video, which KTS finds, and embed the captions.
 
     Args:
-        features: (T, V), the encoders' parts side by side.
+        features: (T, V) visual features, the parts of the visual encoder concatenated.
+        encoders: visual and text encoder.
+
+    Returns:
+        (N, D), one row per different caption; None if no shot can be captioned.
     """
     parts = encoders.visual.parts
     columns = np.split(features, np.cumsum(list(parts.values()))[:-1], axis=1)
     video = SimpleNamespace(visual=dict(zip(parts, columns, strict=True)),
                             blank=lambda: np.zeros(len(features), dtype=bool))
     shots = shots_from_change_points(change_points(normalize_rows(columns[0])), len(features))
-    told = {text for text in VocabularyCaptioner(encoders).sentences(video, shots) if text not in (UNNAMED, BLANK)}
-    return embedded(encoders, list(told)) if told else None
+    captions = {text for text in VocabularyCaptioner(encoders).sentences(video, shots) if text not in (UNNAMED, BLANK)}
+    return embedded(encoders, list(captions)) if captions else None

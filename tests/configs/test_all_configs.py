@@ -17,7 +17,7 @@ from common.config import load_config
 from common.paths import CONFIGS
 from tests.paths import SHARED
 from training.config import check_config
-from training.dry_run import trial_faults
+from training.dry_run import dry_run_errors
 from training.loaders import build_loader
 
 LEAVES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
@@ -112,7 +112,7 @@ def test_the_stock_config_reads_public_features(tmp_path, name):
         data.audio_path = str(tmp_path)
     loader = build_loader(data, 0)
     model = build(cfg.model, MODELS).eval()
-    assert loader.dataset.check() == [] and trial_faults(model, {"val": loader}, ["MR-full-mAP"]) == []
+    assert loader.dataset.check() == [] and dry_run_errors(model, {"val": loader}, ["MR-full-mAP"]) == []
     with torch.no_grad():
         lines = loader.dataset.predictions([NNDataParallel(model)(batch, mode="test")["_out"] for batch in loader])
     assert [line["qid"] for line in lines] == [label["qid"]] and len(lines[0]["pred_saliency_scores"]) == 75

@@ -15,8 +15,9 @@ from tests.paths import ROOT, SHARED
 from tools.build_summarization_h5 import main as build
 from tools.cross_validate import main
 from tools.evaluate import main as evaluate
-from training.cross_validation import RIDGE_LAMBDA, cross_validate, floors, format_result, measure, ridge
-from training.rescoring import rescored
+from training.cross_validation import cross_validate, format_result
+from training.rescoring import rescore_videos
+from training.summarization_baselines import RIDGE_PENALTY, compute_baselines, measure, ridge_scores
 
 TVSUM = SHARED / "data" / "tvsum"
 T, FRAMES = 24, 240
@@ -87,7 +88,7 @@ def test_all_folds_and_seeds_are_trained_once_and_reported(root, monkeypatch):
     assert (result["trainings"], result["earlier"]) == (4, 0) and "earlier run" not in format_result(result)
     monkeypatch.setattr("training.cross_validation.launch", lambda *a, **k: pytest.fail("was trained already"))
     again = cross_validate(config(root), [1, 2], root / "work")
-    assert again["model"] == result["model"] and "taken from an earlier run: 4 of 4 trainings" in format_result(again)
+    assert again["model"] == result["model"] and "reused 4 of 4 trainings from an earlier run" in format_result(again)
     with pytest.raises(pytest.fail.Exception, match="was trained already"):
         cross_validate(config(root), [1, 2], root / "work", fresh=True)
 
@@ -103,7 +104,7 @@ def test_what_changed_since_is_trained_again(root, tmp_path, monkeypatch):
         (tmp_path / dump).write_text("".join(json.dumps(dict(vid=f"video_{i}", pred_saliency_scores=list(range(T)))) + "\n" for i in range(6)))
 
     monkeypatch.setattr("training.cross_validation.launch", pretend)
-    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})
+    monkeypatch.setattr("training.cross_validation.compute_baselines", lambda *args: {})
 
     def run(seeds=(1,), **options):
         trained.clear()
@@ -124,7 +125,7 @@ def test_what_changed_since_is_trained_again(root, tmp_path, monkeypatch):
 
 
 def test_settings_and_sentences_are_changed_by_options(root, monkeypatch, capsys):
-    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})   # which take long and are tested below
+    monkeypatch.setattr("training.cross_validation.compute_baselines", lambda *args: {})   # which take long and are tested below
     options = ["--seeds", "1", "--work-dir", str(root / "set"), "--set", "model.alike=0.5", "--set", "stages.epochs=2", "--set",
                "stages.validation.interval=2"]
     assert main([config(root), *options]) == 0
@@ -135,20 +136,20 @@ def test_settings_and_sentences_are_changed_by_options(root, monkeypatch, capsys
     found = {}
     for sentences in ("other", "none", "own"):
         assert main([config(root), *options, "--sentences", sentences]) == 0
-        assert "taken from an earlier run: 2 of 2 trainings" in capsys.readouterr().out
+        assert "reused 2 of 2 trainings from an earlier run" in capsys.readouterr().out
         found[sentences] = json.loads((root / "set" / "folds.json").read_text())["folds"]["1"]
     assert found["own"] == first["folds"]["1"]
     videos = read_summarized(root / "v.h5", None, ("features",), "features_text")
     names = json.loads((root / "s.json").read_text())[0]["test_keys"]
-    own = rescored(root / "set" / "fold0_seed1", {name: videos[name] for name in names}, "own")
+    own = rescore_videos(root / "set" / "fold0_seed1", {name: videos[name] for name in names}, "own")
     dumped = [json.loads(line) for line in (root / "set/fold0_seed1/scores.jsonl").read_text().splitlines()]
     for line in dumped:
         np.testing.assert_allclose(own[line["vid"]], line["pred_saliency_scores"], atol=2e-6)
-    other, none = (rescored(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, s)[names[0]] for s in ("other", "none"))
+    other, none = (rescore_videos(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, s)[names[0]] for s in ("other", "none"))
     assert min(np.abs(a - b).max() for a, b in ((own[names[0]], other), (other, none), (none, own[names[0]]))) > 1e-5
     turned = {name: replace(videos[name], text=videos[names[(i + 1) % 3]].text) for i, name in enumerate(names)}
-    for name, scores in rescored(root / "set" / "fold0_seed1", turned, "own").items():
-        np.testing.assert_array_equal(scores, rescored(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, "other")[name])
+    for name, scores in rescore_videos(root / "set" / "fold0_seed1", turned, "own").items():
+        np.testing.assert_array_equal(scores, rescore_videos(root / "set" / "fold0_seed1", {n: videos[n] for n in names}, "other")[name])
 
 
 @pytest.mark.parametrize("options, message", [
@@ -157,8 +158,8 @@ def test_settings_and_sentences_are_changed_by_options(root, monkeypatch, capsys
     (["--sentences", "captions"], "has no encoders"),
 ])
 def test_odd_options_are_one_error(root, tmp_path, capsys, monkeypatch, options, message):
-    monkeypatch.setattr("training.cross_validation._train", lambda leaf, work, *rest: (leaf.parent, False))
-    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})
+    monkeypatch.setattr("training.cross_validation._train_fold", lambda leaf, work, *rest: (leaf.parent, False))
+    monkeypatch.setattr("training.cross_validation.compute_baselines", lambda *args: {})
     assert main([config(root), "--seeds", "1", "--work-dir", str(tmp_path), *options]) == 2
     assert message in capsys.readouterr().err
 
@@ -175,7 +176,7 @@ def test_captions_are_of_the_shots(monkeypatch):
     """Two shots; the captioner names what each one's columns say, and the embeddings are of the sentences."""
     from types import SimpleNamespace
 
-    from training.rescoring import captions
+    from training.rescoring import caption_embeddings
 
     class Eyes:
         parts = dict(a=2, b=1)   # noqa: RUF012
@@ -189,7 +190,7 @@ def test_captions_are_of_the_shots(monkeypatch):
 
     features = np.zeros((40, 3), dtype=np.float32)
     features[:20, 0], features[20:, 1] = 1, 1
-    said = captions(features, SimpleNamespace(visual=Eyes(), text=Words()))
+    said = caption_embeddings(features, SimpleNamespace(visual=Eyes(), text=Words()))
     assert said.tolist() == [[2, 1], [2, 0]]   # "This shows a cat." comes before "This shows a dog."
 
 
@@ -235,15 +236,15 @@ def test_ridge_equals_its_definition(root):
     for shared in (0, 2):
         X = np.concatenate([rows(name, 5 - shared) for name in train]) / np.sqrt(T)
         y = np.concatenate([videos[name].gtscore - videos[name].gtscore.mean() for name in train]) / np.sqrt(T)
-        weights = np.linalg.solve(X.T @ X + RIDGE_LAMBDA * (X**2).sum() * np.eye(5 - shared), X.T @ y)
-        assert np.allclose(ridge(videos, train, ["video_0"], shared)["video_0"], rows("video_0", 5 - shared) @ weights)
-    own = ridge(videos, train, ["video_0"])["video_0"]
+        weights = np.linalg.solve(X.T @ X + RIDGE_PENALTY * (X**2).sum() * np.eye(5 - shared), X.T @ y)
+        assert np.allclose(ridge_scores(videos, train, ["video_0"], shared)["video_0"], rows("video_0", 5 - shared) @ weights)
+    own = ridge_scores(videos, train, ["video_0"])["video_0"]
     own, x = (own - own.mean()) / own.std(), rows("video_0")
     passed = np.array([sum(x[t] @ x[u] * own[u] for u in range(T)) for t in range(T)])
-    np.testing.assert_allclose(ridge(videos, train, ["video_0"], alike=0.75)["video_0"],
+    np.testing.assert_allclose(ridge_scores(videos, train, ["video_0"], similar_share=0.75)["video_0"],
                                0.25 * own + 0.75 * (passed - passed.mean()) / passed.std())
     smooth = np.convolve(videos["video_0"].features[:, 0], np.ones(5) / 5, "same")
-    assert np.corrcoef(ridge(videos, train, ["video_0"])["video_0"], smooth)[0, 1] > 0.8
+    assert np.corrcoef(ridge_scores(videos, train, ["video_0"])["video_0"], smooth)[0, 1] > 0.8
 
 
 def test_the_titles_floor_is_the_cosine_of_centred_frames_and_titles(root):
@@ -256,10 +257,10 @@ def test_the_titles_floor_is_the_cosine_of_centred_frames_and_titles(root):
 
     videos = read_summarized(write(root, "told", {f"video_{i}": told(i) for i in range(6)}), None, ("features",), "features_text")
     folds = json.loads((root / "s.json").read_text())
-    found = floors(videos, folds, shared=3)
+    found = compute_baselines(videos, folds, num_shared=3)
     best = np.mean([[measure({n: videos[n].features[:, 2 + int(n[-1]) % 3] * (1 if int(n[-1]) < 3 else -1)}, videos, [n])["spearman"]
                      for n in fold["test_keys"]] for fold in folds])
-    assert found["title"]["spearman"] > 0.8 * best > 0.5 and "title" not in floors(videos, folds)
+    assert found["title"]["spearman"] > 0.8 * best > 0.5 and "title" not in compute_baselines(videos, folds)
     assert set(found) == {"random", "ridge", "ridge, alike", "title", "human", "raters' mean", "other raters"}
     assert found["human"]["spearman"] > 0.8
     for name, mean in (("raters' mean", lambda users, i: users.mean(axis=0)), ("other raters", lambda users, i: np.delete(users, i, 0).mean(axis=0))):
@@ -282,7 +283,7 @@ def test_the_fields_usual_file_is_trained_on(root, tmp_path, monkeypatch, capsys
     shipped = str(ROOT / "configs/tvsum/clip_it_pool5.py")
     assert main([shipped, "--seeds", "1", "--work-dir", str(tmp_path / "w"), *options]) == 0
     printed = capsys.readouterr().out
-    assert "kendall and spearman are with the annotators' mean, gtscore" in printed
+    assert "Kendall and spearman compare with the annotators' mean (gtscore)" in printed
     found = json.loads((tmp_path / "w" / "folds.json").read_text())
     assert set(found["floors"]["human"]) == {"f1"} and found["model"]["mean"]["f1"] > 0 and not found["by_annotator"]
     assert load_config(tmp_path / "w" / "fold0_seed1" / "config.py").model.video_dims == 1024
@@ -293,7 +294,7 @@ def test_the_fields_usual_file_is_trained_on(root, tmp_path, monkeypatch, capsys
 @pytest.mark.skipif(not TVSUM.is_dir(), reason="../shared/data/tvsum is not at hand, so the figures for TVSum cannot be shown")
 def test_real_tvsum_is_ranked_better_than_by_the_ridge(tmp_path, monkeypatch):
     """One seed over the five folds, as the shipped config has it, against what the ridge regression gave."""
-    monkeypatch.setattr("training.cross_validation.floors", lambda *args: {})   # half of the time
+    monkeypatch.setattr("training.cross_validation.compute_baselines", lambda *args: {})   # half of the time
     options = ["--complete", str(TVSUM / "tvsum40_efficientnet_lite0_1fps.h5"), "--out", str(tmp_path / "v.h5"), "--split", str(tmp_path / "s.json"),
                "--folds-of", str(TVSUM / "tvsum40_splits.json")]
     assert build(options) == 0

@@ -93,7 +93,7 @@ def test_check_reads_the_checkpoints_too(tiny, tmp_path, capsys):
 def test_the_trial_leaves_the_training_as_it_is(tiny, tmp_path, monkeypatch):
     cfg = config(tiny, tmp_path / "c.py", epochs=1, change=lambda t: t.replace("train=dict(**parts", "train=dict(**parts, reorder=True"))
     assert main([cfg, "--work-dir", str(tmp_path / "with")]) == 0
-    monkeypatch.setattr("training.launcher.trial_faults", lambda *_: [])
+    monkeypatch.setattr("training.preflight.dry_run_errors", lambda *_: [])
     assert main([cfg, "--work-dir", str(tmp_path / "without")]) == 0
     one, other = (torch.load(tmp_path / name / "last.pth")["state_dict"] for name in ("with", "without"))
     assert all(torch.equal(value, other[key]) for key, value in one.items())

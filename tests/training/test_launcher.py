@@ -13,7 +13,7 @@ from datasets.annotations.qvhighlights import read_jsonl
 from datasets.eval import eval_qvhighlights
 from tools.launch import main
 from training import launcher
-from training.baselines import format_table, other_videos
+from training.baselines import draw_other_videos, format_table
 
 from .tiny import config
 
@@ -160,8 +160,8 @@ def test_check_trains_nothing_and_says_what_it_read(trained, tmp_path, capsys):
 def test_shuffled_queries_come_from_another_video():
     vids = ["a", "a", "b", "c"]
     for seed in range(20):
-        assert all(vids[j] != vids[i] for i, j in enumerate(other_videos(vids, seed)))
-    assert len({tuple(other_videos(vids, seed)) for seed in range(20)}) > 3
+        assert all(vids[j] != vids[i] for i, j in enumerate(draw_other_videos(vids, seed)))
+    assert len({tuple(draw_other_videos(vids, seed)) for seed in range(20)}) > 3
 
 
 def test_the_table_has_a_row_per_metric_and_a_column_per_comparison():
@@ -178,5 +178,5 @@ def test_half_precision_is_taken_where_it_is_fast(monkeypatch, caplog, asked, ha
     monkeypatch.setattr("training.launcher.cpu_has_bfloat16", lambda: hardware)
     monkeypatch.setattr("training.launcher.torch.cuda.is_available", lambda: False)
     logger = logging.getLogger("test_half_precision")
-    assert launcher._amp(asked, logger) == taken
+    assert launcher.select_amp(asked, logger) == taken
     assert said in caplog.text and bool(said) == bool(caplog.text)

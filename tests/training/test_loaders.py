@@ -9,13 +9,13 @@ from nncore.parallel import collate as nncore_collate
 from common.build import build
 from datasets import DATASETS
 from datasets.feature_dataset import outputs_by_item
-from training.loaders import GlobalBatches, build_loader, collate, seed_worker, set_epoch, workers_here
+from training.loaders import GlobalBatchSampler, build_loader, collate, default_num_workers, seed_worker, set_epoch
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]
 
 
 def batches(shuffle=False, size=2, epoch=0, rank=0, world=1, length=LENGTHS.__getitem__, **options):
-    sampler = GlobalBatches(7, size, 1, shuffle, length, rank=rank, world=world, **options)
+    sampler = GlobalBatchSampler(7, size, 1, shuffle, length, rank=rank, world_size=world, **options)
     sampler.set_epoch(epoch)
     assert len(sampler) == len(list(sampler))
     return list(sampler)
@@ -101,7 +101,7 @@ def test_batches_are_those_of_nncore(lengths):
 def test_workers_leave_the_cores_to_the_step(monkeypatch, gpu, cores, workers):
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    assert workers_here() == workers
+    assert default_num_workers() == workers
 
 
 def test_workers_draw_by_seed_and_epoch_alone(tiny):
@@ -121,11 +121,11 @@ def test_workers_draw_by_seed_and_epoch_alone(tiny):
 
 
 def test_auto_asks_the_machine(monkeypatch, tiny):
-    monkeypatch.setattr("training.loaders.workers_here", lambda: 1)
+    monkeypatch.setattr("training.loaders.default_num_workers", lambda: 1)
     cfg = dict(type="QVHighlights", label_path=str(tiny / "train.jsonl"), video_path=str(tiny / "video"),
                query_path=str(tiny / "text"))
     found = [build_loader({**cfg, "loader": dict(batch_size=4, num_workers=n)}, 0).num_workers for n in ("auto", 2)]
     assert found == [1, 2]
-    monkeypatch.setattr("training.loaders.workers_here", lambda: 0)
+    monkeypatch.setattr("training.loaders.default_num_workers", lambda: 0)
     loader = build_loader({**cfg, "loader": dict(num_workers="auto", persistent_workers=True, prefetch_factor=4)}, 0)
     assert loader.num_workers == 0

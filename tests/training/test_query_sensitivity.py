@@ -12,7 +12,7 @@ from pipelines.scoring.relevance import cue_likeness
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import ColourWords, colour_encoders, write_video
 from tools.measure_words import main
-from training.query_sensitivity import steering
+from training.query_sensitivity import measure_query_sensitivity
 
 SCENES = dict(a=["grey"] * 8 + ["red"] * 6 + ["grey"] * 10 + ["blue"] * 8 + ["grey"] * 8,
               b=["grey"] * 6 + ["green"] * 8 + ["grey"] * 16 + ["red"] * 6 + ["grey"] * 4)
@@ -27,7 +27,7 @@ def videos(tmp_path_factory):
 
 
 def test_who_sees_colours_follows_the_words(videos):
-    found = steering(Summarizer(colour_encoders()), LABELS, videos.__getitem__)
+    found = measure_query_sensitivity(Summarizer(colour_encoders()), LABELS, videos.__getitem__)
     assert found["own"] == {"R1@0.5": 100, "R1@0.7": 100, "mAP": 100} and found["queries"] == 4
     assert found["other"]["R1@0.5"] <= 50 and found["random"]["R1@0.5"] < 20   # `red` is in both videos
     assert found["repeated"] and found["permuted"]
@@ -39,7 +39,7 @@ def test_who_ignores_the_words_scores_alike_with_any(videos):
             return super().encode(["red"] * len(texts))
 
     encoders = colour_encoders()
-    found = steering(Summarizer(dataclasses.replace(encoders, text=Deaf().eval())), LABELS, videos.__getitem__)
+    found = measure_query_sensitivity(Summarizer(dataclasses.replace(encoders, text=Deaf().eval())), LABELS, videos.__getitem__)
     assert found["own"] == found["other"] and found["own"]["R1@0.5"] == 50
 
 
@@ -56,13 +56,13 @@ def test_what_changes_from_call_to_call_or_with_the_order_is_told(videos):
             return [dataclasses.replace(f, pooler_output=f.pooler_output + 1e-3 * i * np.arange(3)) for i, f in enumerate(super().encode(texts))]
 
     for words, repeated in ((Moody, False), (First, True)):
-        found = steering(Summarizer(dataclasses.replace(colour_encoders(), text=words().eval())), LABELS, videos.__getitem__)
+        found = measure_query_sensitivity(Summarizer(dataclasses.replace(colour_encoders(), text=words().eval())), LABELS, videos.__getitem__)
         assert (found["repeated"], found["permuted"]) == (repeated, False)
 
 
 def test_spoken_words_count(videos):
     cues = dict(a=[Cue(24, 32, "red")], b=[])
-    found = steering(Summarizer(colour_encoders()), LABELS[:1], videos.__getitem__, cues)
+    found = measure_query_sensitivity(Summarizer(colour_encoders()), LABELS[:1], videos.__getitem__, cues)
     assert found["own"]["R1@0.5"] == 0   # somebody says it elsewhere, which outweighs what is seen
 
 
@@ -160,6 +160,6 @@ def test_words_find_at_least_twice_what_other_words_find(offline, tmp_path, vide
     from sample_set.script import Setting
     make_sample(tmp_path / "s", Setting(seed=5, videos=videos, min_duration_s=length_s, max_duration_s=length_s), workers=2, progress=False)
     labels = [label for split in ("train", "val", "test") for label in read_labels(tmp_path / "s" / f"{split}.jsonl")]
-    found = steering(offline, labels, lambda vid: offline.encode(tmp_path / "s" / "videos" / f"{vid}.mp4", False))
+    found = measure_query_sensitivity(offline, labels, lambda vid: offline.encode(tmp_path / "s" / "videos" / f"{vid}.mp4", False))
     assert found["own"]["R1@0.5"] >= 2 * max(found["other"]["R1@0.5"], 2 * found["random"]["R1@0.5"])
     assert found["own"]["mAP"] >= 2 * found["other"]["mAP"] and found["repeated"] and found["permuted"]

@@ -36,12 +36,12 @@ class Killer(Hook):
             die()
 
 from training import launcher
-made = launcher._build_engine
+made = launcher.build_engine
 def with_killer(*args):
     engine = made(*args)
     engine.register_hook(Killer())
     return engine
-launcher._build_engine = with_killer
+launcher.build_engine = with_killer
 place = sys.argv.pop(1)
 save = checkpoints.torch.save
 def dying_save(checkpoint, path):

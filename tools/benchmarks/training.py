@@ -21,7 +21,7 @@ from common.config import load_config
 from common.memory import retain_freed_memory
 from common.paths import ROOT
 from models.encoders.base import cpu_has_bfloat16
-from training.loaders import build_loader, workers_here
+from training.loaders import build_loader, default_num_workers
 
 from . import Row
 from .memory import memory_row
@@ -107,7 +107,8 @@ def steps_in_turn(ways: list[tuple]) -> list[tuple[float, float]]:
     Returns:
         Per way the median seconds of a step with loading, and the share spent waiting for data.
     """
-    made = [make(data, workers_here(), dropout=True, fused=context is not plain_way) for data, context, _ in ways]
+    made = [make(data, default_num_workers(), dropout=True, fused=context is not plain_way)
+            for data, context, _ in ways]
     streams = [batches(loader) for _, _, loader in made]
     times, waits = [[] for _ in ways], [[] for _ in ways]
     for i in range(WARM_UP + STEPS):

@@ -1,4 +1,4 @@
-"""Hooks for nncore's Engine; importing this registers them in HOOKS."""
+"""Hooks for the training engine. Importing this package registers them in nncore's HOOKS."""
 
 from .best_checkpoint_hook import BestCheckpointHook, StopTraining
 from .last_checkpoint_hook import LastCheckpointHook

@@ -1,37 +1,42 @@
-"""Keeps the newest checkpoint, to resume from."""
+"""The hook that keeps the newest checkpoint, from which a training resumes."""
 
 from __future__ import annotations
 
-from nncore.engine import HOOKS, Engine, Hook
+from nncore.engine import HOOKS, Hook
 
-from training.checkpoints import keep_last
+from training.checkpoints import save_epoch_checkpoints
+from training.engine import TrainingEngine
 from training.loaders import set_epoch
 
 
 @HOOKS.register()
 class LastCheckpointHook(Hook):
-    """Writes `last.pth` after every epoch, in place of nncore's one file per epoch (CheckpointHook), as `keep` says.
+    """A hook that writes the checkpoints of the engine's policy after every epoch; it replaces CheckpointHook.
 
-    An epoch that is validated is saved after its validation, with the metrics in the history: what is
-    killed in between does the epoch again.
+    An epoch with a validation is saved after the validation, so that the checkpoint's history has its metrics. A
+    process that is killed in between repeats the epoch when it resumes.
     """
 
     def __init__(self):
         super().__init__(name="CheckpointHook")
 
-    def before_train_epoch(self, engine: Engine) -> None:
-        """Tells the loader the epoch, for its order and its workers' seeds; nncore 0.4.7 calls no `before_epoch`."""
+    def before_train_epoch(self, engine: TrainingEngine) -> None:
+        """Set the loader's epoch, which decides its order and its workers' seeds.
+
+        nncore 0.4.7 never calls `before_epoch`.
+        """
         set_epoch(engine.data_loader, engine.epoch)
 
-    def after_train_epoch(self, engine: Engine) -> None:
-        """Writes the checkpoint, unless the epoch is validated first."""
-        if not validates(engine):
-            keep_last(engine, engine.epoch + 1)
+    def after_train_epoch(self, engine: TrainingEngine) -> None:
+        """Write the checkpoints, unless a validation of this epoch follows."""
+        if not will_validate(engine):
+            save_epoch_checkpoints(engine, engine.epoch + 1)
 
 
-def validates(engine: Engine) -> bool:
-    """Whether a validation follows the epoch that ends now, as nncore's Engine decides it."""
+def will_validate(engine: TrainingEngine) -> bool:
+    """Return True if nncore's Engine runs a validation after the epoch that ends now."""
     cfg = engine.cur_stage.get("validation") or {}
-    done = engine.epoch_in_stage + 1
+    finished = engine.epoch_in_stage + 1
     interval = cfg.get("interval", 0)
-    return "val" in engine.data_loaders and interval > 0 and done > cfg.get("offset", 0) and done % interval == 0
+    return ("val" in engine.data_loaders and interval > 0 and finished > cfg.get("offset", 0)
+            and finished % interval == 0)

@@ -1,54 +1,58 @@
-"""The optimizer's step: with a scaler for float16 only, and never on a loss that is no number."""
+"""The optimizer step, with a gradient scaler for float16 and an abort on NaN or infinite losses."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from nncore.engine import HOOKS, Engine, OptimizerHook, comm
+from nncore.engine import HOOKS, OptimizerHook, comm
 
 from common.errors import InputError
 from common.files import write_json
 from datasets.feature_dataset import labels_of
 from models.distributed import world_sum
+from training.engine import TrainingEngine
 
 
 @HOOKS.register()
 class StepHook(OptimizerHook):
-    """nncore's OptimizerHook, whose place it takes, but for three things.
+    """An optimizer step that replaces nncore's OptimizerHook and differs from it in three points.
 
-    The gradient scaler works on CPUs too, is on with float16 alone, and its state comes back with a
-    resume. A loss that is not finite stops the training, in all processes. Outputs of training steps,
-    which nobody reads, are not kept.
+    - The gradient scaler is active for float16 only, also works on CPUs, and is restored by a resume.
+    - A NaN or infinite loss aborts the training in all processes.
+    - The outputs of training steps, which are never read, are discarded.
+
+    Attributes:
+        scaler_state: state of the gradient scaler of a resumed training; None for a new training.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self._name = "OptimizerHook"
-        self.resumed: dict | None = None
+        self.scaler_state: dict | None = None
 
-    def before_launch(self, engine: Engine) -> None:
-        """Makes the scaler, as it stood where a training is resumed."""
+    def before_launch(self, engine: TrainingEngine) -> None:
+        """Create the gradient scaler, and restore its state in a resumed training."""
         device = next(engine.model.parameters()).device.type
         self.scaler = torch.amp.GradScaler(device, enabled=engine.get_amp_type() == "fp16")
-        if self.resumed:
-            self.scaler.load_state_dict(self.resumed)
+        if self.scaler_state:
+            self.scaler.load_state_dict(self.scaler_state)
 
-    def after_train_iter(self, engine: Engine) -> None:
-        """Does the step.
+    def after_train_iter(self, engine: TrainingEngine) -> None:
+        """Run the optimizer step.
 
         Raises:
-            InputError: a loss that is no number, of this process or another.
+            InputError: a loss is NaN or infinite, in this process or another.
         """
         outputs = engine.buffer.pop("_out", None)
         if comm.is_distributed():
-            _log_whole_batch(engine)
+            _log_global_batch(engine)
         if not torch.isfinite(engine.buffer.latest(engine.cur_stage.get("loss", "loss"))):
-            self._stop(engine, outputs[-1].get("meta") if outputs else None)
+            self._abort(engine, outputs[-1].get("meta") if outputs else None)
         super().after_train_iter(engine)
 
     @staticmethod
-    def _stop(engine: Engine, meta: object) -> None:
+    def _abort(engine: TrainingEngine, meta: object) -> None:
         labels = labels_of(meta) if meta is not None else []
         name = f"bad_batch_{comm.get_rank()}.json" if comm.is_distributed() else "bad_batch.json"
         path = Path(engine.work_dir) / name
@@ -56,17 +60,18 @@ class StepHook(OptimizerHook):
         write_json(path, dict(epoch=engine.epoch + 1, iteration=engine.iter + 1, losses=losses, batch=[
             {key: label[key] for key in ("qid", "vid") if key in label} for label in labels]))
         bad = ", ".join(key for key, value in engine.losses.items() if not torch.isfinite(value))
-        raise InputError(f"{bad} is not a number at epoch {engine.epoch + 1}, iteration {engine.iter + 1}; the batch "
-                         f"stands in {path}. Look at its features, lower the learning rate, or train without amp")
+        raise InputError(None, f"{bad} is NaN or infinite at epoch {engine.epoch + 1}, iteration {engine.iter + 1}",
+                         f"check the features of the batch that {path} lists, lower the learning rate, or train "
+                         "without amp")
 
 
-def _log_whole_batch(engine: Engine) -> None:
-    """Puts the losses and the number of items of all processes' batches in the place of this one's."""
+def _log_global_batch(engine: TrainingEngine) -> None:
+    """Replace this process's losses and number of items in the buffer by those of all processes together."""
     keys = list(engine.losses)
     device = engine.losses[keys[0]].device
     items = engine.buffer.get("_avg_factor")
-    *losses, number = world_sum(torch.stack(
+    *losses, total_items = world_sum(torch.stack(
         [*(engine.losses[key].detach().double() for key in keys), torch.tensor(items[-1], device=device)])).tolist()
     for key, total in zip(keys, losses, strict=True):
         engine.buffer.get(key)[-1] = torch.tensor(total / comm.get_world_size())
-    items[-1] = number
+    items[-1] = total_items
