@@ -123,7 +123,7 @@ def read_resumable_checkpoint(path: Path, model: nn.Module, config: dict) -> dic
     meta = checkpoint.get("meta") or {}
     missing = [key for key in ("optimizer", "random", "scaler") if key not in checkpoint]
     if missing or "epoch" not in meta:
-        raise InputError(path, f"cannot be resumed from, because it has no {', no '.join(missing or ['epoch'])}",
+        raise InputError(path, f"cannot be resumed, because it lacks {', '.join(missing or ['epoch'])}",
                          "name a last.pth, or start a new training from its weights with --checkpoint")
     load_weights(model, checkpoint["state_dict"], path)   # Its error names every key that does not fit.
     saved = meta.get("config", {})

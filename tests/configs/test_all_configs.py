@@ -41,7 +41,7 @@ def test_all_published_configs_are_there():
 def test_names_and_keys_are_known(path):
     datasets.register()
     cfg = load_config(path)
-    check_config(cfg, str(path), needs=("model", "data", "stages") if "model" in cfg else ("encoders",))
+    check_config(cfg, str(path), required=("model", "data", "stages") if "model" in cfg else ("encoders",))
     assert len(path.read_text().splitlines()) <= 30 and path.read_text().startswith("# ")
 
 

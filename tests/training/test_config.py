@@ -116,12 +116,12 @@ def test_what_trains_on_no_masks_is_validated_without_padding():
 
 def test_evaluation_needs_no_training_data():
     cfg = dict(model=GOOD["model"], data=dict(test=GOOD["data"]["val"]))
-    check_config(cfg, "c.py", needs=("model", "data"))
+    check_config(cfg, "c.py", required=("model", "data"))
     with pytest.raises(InputError, match="no 'stages'.*\n  data: no 'train'.*\n  data: no 'val'"):
         check_config(cfg, "c.py")
     cfg["data"] = dict(train=GOOD["data"]["train"])
     with pytest.raises(InputError, match="data: neither 'val' nor 'test'"):
-        check_config(cfg, "c.py", needs=("model", "data"))
+        check_config(cfg, "c.py", required=("model", "data"))
 
 
 def test_all_faults_are_listed_at_once():
