@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.paths import ROOT
 from models.encoders import Encoders, build_encoders
 from models.encoders.weights import CLIP, CNN14, cache_folder
-from pipelines.scoring.importance import load_importance
+from pipelines.scoring.importance import load_importance_model
 from pipelines.summarizer import BY_HEAD, DEFAULT_CONFIG, Summarizer, build_summarizer
 
 CLIP_CONFIG = ROOT / "configs/zeroshot/clip.py"
@@ -195,5 +195,5 @@ def headless(config: str) -> Summarizer:
 def importance_alone() -> Summarizer:
     """The shipped head with the embedded encoders."""
     summarizer = build_summarizer()
-    summarizer.head, summarizer.names = load_importance(), summarizer.names | dict(kind=BY_HEAD)
+    summarizer.head, summarizer.names = load_importance_model(), summarizer.names | dict(kind=BY_HEAD)
     return summarizer

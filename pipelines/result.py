@@ -22,8 +22,8 @@ from pipelines.export.writer import JOINED, short_name
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.captions import Caption
-from pipelines.scoring.queries import Sentence
-from pipelines.scoring.relevance import Moment
+from pipelines.scoring.moments import Moment
+from pipelines.scoring.queries import Query
 
 from .options import Shorts
 from .timecode import format_clock, format_timestamp
@@ -83,7 +83,7 @@ class Result:
     runs: dict[tuple[Fraction, Fraction], PacketRange] = field(default_factory=dict)
     wish: Shorts | None = None
     captions: tuple[Caption, ...] = ()
-    sentences: tuple[Sentence, ...] = ()
+    sentences: tuple[Query, ...] = ()
 
     @property
     def intervals_s(self) -> list[tuple[Fraction, Fraction]]:

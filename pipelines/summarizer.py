@@ -33,24 +33,16 @@ from pipelines.features.cache import encode_cached
 from pipelines.features.encode import EncodedVideo, encode_video
 from pipelines.media.subtitles import Cue, own_subtitles
 from pipelines.scoring.captions import Caption, Captioner, build_captioner
-from pipelines.scoring.importance import embedded, importance, load_importance, trust
+from pipelines.scoring.clip_it import run_clip_it
+from pipelines.scoring.curves import SIGMA_CLIPS
+from pipelines.scoring.importance import VISUAL_PARTS, domain_familiarity, load_importance_model
 from pipelines.scoring.model_inputs import check_asked, parts_read, reads_sentences
-from pipelines.scoring.queries import SUBTITLES, Sentence, asked, central, from_video
-from pipelines.scoring.relevance import (
-    MAX_MOMENTS,
-    SIGMA_CLIPS,
-    UNRELATED,
-    Moment,
-    cue_likeness,
-    each_alone,
-    find_moments,
-    likeness_by_clip,
-    sentence_scores,
-    standing_out,
-    suppress,
-    varies,
-)
+from pipelines.scoring.moments import MAX_MOMENTS, Moment, find_moments, suppress_overlaps
+from pipelines.scoring.novelty import has_variation, novelty
+from pipelines.scoring.queries import SUBTITLES, Query, embed_texts, user_queries, video_queries
+from pipelines.scoring.relevance import map_rows, query_scores
 from pipelines.scoring.sliding_window import score_windows
+from pipelines.scoring.subtitle_evidence import UNRELATED_SENTENCES, centrality, cue_similarity, max_over_cues
 from pipelines.selection.selector import Selection, Selector, visual_shots
 
 from .options import Shorts, budget_share, check_budget, check_mode
@@ -60,7 +52,6 @@ DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
 WORDS_SHARE = 0.8   # of a clip's score when something is asked; the rest is what matters in the video
 SAID_SHARE = 0.1    # of a clip's score when nothing is asked: how central to all that is said what is said then is
-HEAD_PARTS = dict(efficientnet_lite0=1280, conse=384)   # what the shipped head reads
 HEARD = 0.5   # from this likeness on a spoken line is a moment of its own, beside a trained model's
 
 
@@ -166,7 +157,7 @@ class Summarizer:
         texts, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
         self._check(video, texts)
         captions = self._captions(video) if not texts else []
-        sentences = asked(texts) if texts else self._from_video(video, subtitles, captions)
+        sentences = user_queries(texts) if texts else self._from_video(video, subtitles, captions)
         if texts:
             scores, curves, moments = self._score(video, texts, subtitles)
         else:
@@ -229,8 +220,8 @@ class Summarizer:
         """Scores (T,), those by sentence (Q, T), all in [0, 1], and the moments of all sentences by falling score."""
         heard = self._heard(video, texts, cues) if cues else None
         if reads_sentences(self.model):
-            curves = np.stack([importance(self.model, video, self.encoders, [text]) for text in texts])
-            scores = curves[0] if len(texts) == 1 else importance(self.model, video, self.encoders, texts)
+            curves = np.stack([run_clip_it(self.model, video, self.encoders, [text]) for text in texts])
+            scores = curves[0] if len(texts) == 1 else run_clip_it(self.model, video, self.encoders, texts)
             if heard is not None:
                 scores, curves = np.maximum(scores, heard.max(axis=0)), np.maximum(curves, heard)
             return scores, curves, self._found([self._moments_in(video, curve, text)
@@ -238,7 +229,7 @@ class Summarizer:
         features = self.encoders.text.encode(list(texts))
         if self.model is None:
             curves = self._cosines(video, np.stack([f.pooler_output for f in features]))
-            curves = sentence_scores(curves, heard, self.settings.sigma_clips)
+            curves = query_scores(curves, heard, self.settings.sigma_clips)
             found = [self._moments_in(video, curve, text) for curve, text in zip(curves, texts, strict=True)]
         else:
             scored = [self._run_model(video, feature.last_hidden_state, text)
@@ -262,26 +253,26 @@ class Summarizer:
         return self.captioner.captions(video, visual_shots(video, self._main_part(video)))
 
     def _from_video(self, video: EncodedVideo, cues: Sequence[Cue],
-                    captions: Sequence[Caption]) -> tuple[Sentence, ...]:
+                    captions: Sequence[Caption]) -> tuple[Query, ...]:
         """The video's own sentences, as far as anything that scores reads them."""
         if self.model is not None:
-            return from_video(cues, captions) if reads_sentences(self.model) else ()
-        return from_video(cues, captions if self._trust(video) > 0 else ())
+            return video_queries(cues, captions) if reads_sentences(self.model) else ()
+        return video_queries(cues, captions if self._trust(video) > 0 else ())
 
-    def _score_unasked(self, video: EncodedVideo, sentences: tuple[Sentence, ...]) -> tuple[np.ndarray, list[Moment]]:
+    def _score_unasked(self, video: EncodedVideo, sentences: tuple[Query, ...]) -> tuple[np.ndarray, list[Moment]]:
         """Scores (T,) in [0, 1] by the video's own sentences, and moments."""
         if self.model is not None and not reads_sentences(self.model):
             curve, moments = self._run_model(video, None, "")
             return curve, self._best(moments)
         texts = sorted({sentence.text for sentence in sentences})
-        rows = embedded(self.encoders, texts) if texts else np.empty((0, 0))
+        rows = embed_texts(self.encoders, texts) if texts else np.empty((0, 0))
         if self.model is not None:
-            curve = importance(self.model, video, self.encoders, rows)
+            curve = run_clip_it(self.model, video, self.encoders, rows)
         else:
             curve = self._what_matters(video, rows)
             if sentences and sentences[0].source == SUBTITLES:
                 said = rows[[texts.index(sentence.text) for sentence in sentences]]
-                curve = (1 - SAID_SHARE) * curve + SAID_SHARE * central(said, sentences, video.float_edges_s)
+                curve = (1 - SAID_SHARE) * curve + SAID_SHARE * centrality(said, sentences, video.float_edges_s)
         return curve, self._best(self._moments_in(video, curve, ""))
 
     def _by(self, video: EncodedVideo) -> str | None:
@@ -290,37 +281,37 @@ class Summarizer:
         return None if share == 0 else BY_HEAD if share == 1 else f"{BY_HEAD}, and what stands out"
 
     def _trust(self, video: EncodedVideo) -> float:
-        return 0.0 if self.head is None else trust(self._main_part(video))
+        return 0.0 if self.head is None else domain_familiarity(self._main_part(video))
 
     def _what_matters(self, video: EncodedVideo, sentences: np.ndarray | Sequence[str] = ()) -> np.ndarray:
         """(T,) in [0, 1]: the head's scores as far as it is trusted, by its own sentences, then what stands out."""
         share, curve = self._trust(video), np.zeros(video.n_clips)
         if share < 1:
-            curve += (1 - share) * standing_out(self._main_part(video), video.audio, video.blank(),
+            curve += (1 - share) * novelty(self._main_part(video), video.audio, video.blank(),
                                                 self.settings.sigma_clips)
         if share > 0:
-            curve += share * np.where(video.blank(), 0, importance(self.head, video, self.encoders, sentences))
+            curve += share * np.where(video.blank(), 0, run_clip_it(self.head, video, self.encoders, sentences))
         return curve
 
     def _best(self, moments: list[Moment]) -> list[Moment]:
-        return suppress(moments, self.settings.max_iou, self.settings.max_moments)
+        return suppress_overlaps(moments, self.settings.max_iou, self.settings.max_moments)
 
     def _cosines(self, video: EncodedVideo, sentences: np.ndarray) -> np.ndarray:
         """(T, Q); zeros for a video that shows one thing all the time, where differences are noise."""
         shared = video.visual[self.encoders.visual.shared_part]
-        if not varies(shared):
+        if not has_variation(shared):
             return np.zeros((len(shared), len(sentences)))
-        return each_alone(lambda sentence: self.encoders.visual.similarity(shared, sentence).T, sentences).T
+        return map_rows(lambda sentence: self.encoders.visual.similarity(shared, sentence).T, sentences).T
 
     def _heard(self, video: EncodedVideo, texts: tuple[str, ...], cues: Sequence[Cue]) -> np.ndarray:
         cues = [cue for cue in cues if cue.text.strip()]
         if not cues:
             return np.zeros((len(texts), video.n_clips))
-        encoded = self.encoders.text.encode([*texts, *UNRELATED, *(cue.text for cue in cues)])
+        encoded = self.encoders.text.encode([*texts, *UNRELATED_SENTENCES, *(cue.text for cue in cues)])
         rows = np.stack([f.pooler_output for f in encoded])
-        sentences, unrelated, lines = np.split(rows, [len(texts), len(texts) + len(UNRELATED)])
-        likeness = cue_likeness(sentences, lines, unrelated)
-        return likeness_by_clip(likeness, cues, video.float_edges_s)
+        sentences, unrelated, lines = np.split(rows, [len(texts), len(texts) + len(UNRELATED_SENTENCES)])
+        likeness = cue_similarity(sentences, lines, unrelated)
+        return max_over_cues(likeness, cues, video.float_edges_s)
 
     def _run_model(self, video: EncodedVideo, query: np.ndarray | None,
                    text: str) -> tuple[np.ndarray, list[Moment]]:
@@ -384,7 +375,7 @@ def build_summarizer(config: str | os.PathLike | None = None,
         parts = parts_read(model, cfg, encoders, path)
     names = dict(kind=ZERO_SHOT if model is None else type(model).__name__, config=_from_root(path),
                  checkpoint=None if checkpoint is None else str(checkpoint))
-    head = load_importance() if model is None and dict(encoders.visual.parts) == HEAD_PARTS else None
+    head = load_importance_model() if model is None and dict(encoders.visual.parts) == VISUAL_PARTS else None
     return Summarizer(encoders, model, parts, cfg.get("window_clips", 75), Settings(**settings), names,
                       None if captioner is None else build_captioner(captioner, encoders), head)
 

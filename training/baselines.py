@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from datasets.eval import eval_qvhighlights
 from datasets.features.folder import read_array, read_matrix
 from models.encoders import build_encoders
-from pipelines.scoring.relevance import find_moments, sentence_scores
+from pipelines.scoring.moments import find_moments
+from pipelines.scoring.relevance import query_scores
 
 from .evaluation import predict
 from .loaders import make_loader
@@ -98,7 +99,7 @@ def _zero_shot_metrics(cfg: dict, dataset: Dataset) -> dict[str, dict[str, float
     predictions = []
     for label in dataset.labels:
         query = read_array(Path(dataset.query_path) / f"qid{label['qid']}.npz", "pooler_output")
-        scores = sentence_scores(encoders.visual.similarity(clips(label["vid"]), query[None]))[0]
+        scores = query_scores(encoders.visual.similarity(clips(label["vid"]), query[None]))[0]
         windows = [[first * dataset.clip_len_s, min((last + 1) * dataset.clip_len_s, label["duration"]), score]
                    for first, last, score in find_moments(scores)]
         predictions.append(dict(qid=label["qid"], pred_saliency_scores=scores.tolist(),

@@ -18,7 +18,7 @@ from models.checkpoint import load_checkpoint
 from models.encoders import Encoders, build_encoders
 from models.encoders.base import normalize_rows
 from pipelines.scoring.captions import BLANK, UNNAMED, VocabularyCaptioner
-from pipelines.scoring.importance import embedded
+from pipelines.scoring.queries import embed_texts
 from pipelines.shots.segmentation import change_points, shots_from_change_points
 
 OWN_SENTENCES = "own"
@@ -97,4 +97,4 @@ def caption_embeddings(features: np.ndarray, encoders: Encoders) -> np.ndarray |
                             blank=lambda: np.zeros(len(features), dtype=bool))
     shots = shots_from_change_points(change_points(normalize_rows(columns[0])), len(features))
     captions = {text for text in VocabularyCaptioner(encoders).sentences(video, shots) if text not in (UNNAMED, BLANK)}
-    return embedded(encoders, list(captions)) if captions else None
+    return embed_texts(encoders, list(captions)) if captions else None

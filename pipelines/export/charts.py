@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from pipelines.result import ZERO_SHOT, Result
-from pipelines.scoring.relevance import Moment
+from pipelines.scoring.moments import Moment
 from pipelines.timecode import format_clock
 
 COLOURS = 6            # --c0 .. --c5 of the page

@@ -11,7 +11,6 @@ from pathlib import Path
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.result import ZERO_SHOT, Result, readable
 from pipelines.scoring.queries import SUBTITLES
-from pipelines.scoring.relevance import Moment
 from pipelines.timecode import format_clock
 
 from .charts import (

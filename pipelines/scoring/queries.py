@@ -1,4 +1,4 @@
-"""The sentences that a video is scored by: those that were asked, or else what is said or seen in it."""
+"""Queries that a video is scored by: the user's, or else sentences from its subtitles or captions."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.encoders.base import normalize_rows
+from models.encoders import Encoders
 from pipelines.media.subtitles import Cue
 
 from .captions import BLANK, UNNAMED, Caption
-from .relevance import likeness_by_clip
 
-ASKED, SUBTITLES, CAPTIONS = "asked", "subtitles", "captions"
-MOST = 48   # sentences of a video's own; more lines are joined to so many passages, of more captions so many are taken
+USER, SUBTITLES, CAPTIONS = "asked", "subtitles", "captions"   # Values of `source` in summary.json.
+MAX_VIDEO_QUERIES = 48   # Subtitles are joined into at most this many passages; captions are subsampled.
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """What a video was scored by.
+class Query:
+    """A sentence that a video is scored by.
 
     Attributes:
-        text: as asked, said or seen.
-        source: `asked`, `subtitles` or `captions`.
-        start_s: from when on it is said or seen; None for what was asked, which is of the whole video.
-        end_s: until when, exclusive, likewise.
+        text: the sentence.
+        source: `USER`, `SUBTITLES` or `CAPTIONS`.
+        start_s: start in seconds of the subtitle or captioned shot; None for a user's query, which has no time.
+        end_s: its end in seconds, exclusive, or None.
     """
 
     text: str
@@ -34,52 +33,67 @@ class Sentence:
     end_s: float | None = None
 
     def to_json(self) -> dict[str, str | float | None]:
-        """As `sentences` in summary.json has it, times in seconds."""
+        """Return the entry of `sentences` in summary.json; times are in seconds."""
         start, end = (None if t is None else round(t, 3) for t in (self.start_s, self.end_s))
         return dict(text=self.text, source=self.source, start=start, end=end)
 
 
-def asked(texts: Sequence[str]) -> tuple[Sentence, ...]:
-    """Sentences that somebody gave."""
-    return tuple(Sentence(text, ASKED) for text in texts)
+def user_queries(texts: Sequence[str]) -> tuple[Query, ...]:
+    """Return queries from a user's sentences."""
+    return tuple(Query(text, USER) for text in texts)
 
 
-def from_video(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Sentence, ...]:
-    """The video's own sentences: what is said in it, else what its shots show; at most 48.
+def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Query, ...]:
+    """Return queries that describe a video by itself: its subtitles, or without any its captions; at most 48.
 
-    More lines than that are joined, so many neighbours to a passage that none is left out; of more captions, which are
-    likely to repeat themselves, 48 are taken evenly. Captions that name nothing tell nothing and are left out.
+    Consecutive subtitles are joined into passages if there are more, so that no text is lost. Captions repeat
+    themselves, so they are subsampled evenly. Captions that name nothing are skipped.
     """
     lines = [cue for cue in cues if cue.text.strip()]
     if lines:
-        together = -(-len(lines) // MOST)
-        return tuple(_passage(lines[i:i + together]) for i in range(0, len(lines), together))
-    told = [caption for caption in captions if caption.text not in (UNNAMED, BLANK)]
-    chosen = np.unique(np.linspace(0, len(told) - 1, min(len(told), MOST)).round().astype(int)) if told else []
-    return tuple(Sentence(told[i].text, CAPTIONS, float(told[i].start_s), float(told[i].end_s)) for i in chosen)
+        per_passage = -(-len(lines) // MAX_VIDEO_QUERIES)
+        return tuple(_passage(lines[i:i + per_passage]) for i in range(0, len(lines), per_passage))
+    named = [caption for caption in captions if caption.text not in (UNNAMED, BLANK)]
+    if not named:
+        return ()
+    indices = np.unique(np.linspace(0, len(named) - 1, min(len(named), MAX_VIDEO_QUERIES)).round().astype(int))
+    return tuple(Query(named[i].text, CAPTIONS, float(named[i].start_s), float(named[i].end_s)) for i in indices)
 
 
-def _passage(lines: Sequence[Cue]) -> Sentence:
-    return Sentence(" ".join(line.text.strip() for line in lines), SUBTITLES, min(line.start_s for line in lines),
-                    max(line.end_s for line in lines))
+def embed_texts(encoders: Encoders, texts: Sequence[str]) -> np.ndarray:
+    """Return the sentence embeddings (N, D) of texts in sorted order.
 
-
-def central(rows: np.ndarray, sentences: Sequence[Sentence], edges_s: np.ndarray) -> np.ndarray:
-    """How much of what the whole video says is said in each clip (centroids of texts: Radev et al., 2004).
-
-    Args:
-        rows: (N, D) embeddings of the sentences.
-        sentences: N of them, with times.
-        edges_s: (T + 1,), clip i is [edges_s[i], edges_s[i + 1]).
-
-    Returns:
-        (T,) in [0, 1]: by the cosine of the sentence spoken then and the mean of all, 1 the nearest; 0 where nothing is
-        said, and everywhere where all say the same.
+    A model sums over its queries, and sums round differently in another order. Sorting makes the result
+    independent of the order of the texts.
     """
-    unit = normalize_rows(np.asarray(rows, dtype=np.float64))
-    likeness = unit @ unit.mean(axis=0)
-    low, high = likeness.min(), likeness.max()
-    if high - low < 1e-6:
-        return np.zeros(len(edges_s) - 1)
-    cues = [Cue(sentence.start_s, sentence.end_s, sentence.text) for sentence in sentences]
-    return likeness_by_clip((likeness - low)[None] / (high - low), cues, edges_s)[0]
+    return np.stack([feature.pooler_output for feature in encoders.text.encode(sorted(texts))])
+
+
+@dataclass(frozen=True)
+class EmbeddedQueries:
+    """Queries with their sentence embeddings.
+
+    Attributes:
+        queries: N queries.
+        distinct_rows: (M, D) embeddings of the distinct texts in sorted order; (0, 0) without queries.
+        rows: (N, D) embeddings, one row per query; (0, 0) without queries.
+    """
+
+    queries: tuple[Query, ...]
+    distinct_rows: np.ndarray
+    rows: np.ndarray
+
+
+def embed_queries(encoders: Encoders, queries: Sequence[Query]) -> EmbeddedQueries:
+    """Embed queries; each distinct text is encoded once."""
+    if not queries:
+        return EmbeddedQueries((), np.empty((0, 0)), np.empty((0, 0)))
+    texts = sorted({query.text for query in queries})
+    rows = embed_texts(encoders, texts)
+    return EmbeddedQueries(tuple(queries), rows, rows[[texts.index(query.text) for query in queries]])
+
+
+def _passage(lines: Sequence[Cue]) -> Query:
+    """Join subtitles into one query, from the first start to the last end."""
+    return Query(" ".join(line.text.strip() for line in lines), SUBTITLES, min(line.start_s for line in lines),
+                 max(line.end_s for line in lines))

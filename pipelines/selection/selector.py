@@ -13,7 +13,7 @@ from models.encoders.base import normalize_rows
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
-from pipelines.scoring.relevance import Moment
+from pipelines.scoring.moments import Moment
 from pipelines.shots.segmentation import change_points, refine_shots, shots_from_change_points
 
 from .knapsack import clip_weights, select_moments, select_shots

@@ -13,7 +13,7 @@ from models import device
 from models.device import best_device, device_of
 from models.encoders import CLIPImage, EfficientNetConSE, LogMelStatistics
 from models.encoders.base import AudioEncoder, VisualEncoder
-from pipelines.scoring.importance import load_importance
+from pipelines.scoring.importance import load_importance_model
 from tests.models.conftest import random_clip
 
 
@@ -91,7 +91,7 @@ def test_clip_computes_on_a_gpu(tmp_path):
 
 @pytest.mark.parametrize("sentences", [0, 2])
 def test_the_shipped_head_computes_on_a_gpu(sentences):
-    head = load_importance()
+    head = load_importance_model()
     with FakeTensorMode(allow_non_fake_inputs=True):
         data = dict(video=torch.zeros(1, 9, 1664, device="cuda"), saliency=torch.ones(1, 9, device="cuda"))
         if sentences:

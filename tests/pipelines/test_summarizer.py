@@ -323,10 +323,10 @@ def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the
         return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
 
     def by(trusted, texts=()):
-        monkeypatch.setattr("pipelines.summarizer.trust", lambda visual: trusted)
+        monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: trusted)
         return Summarizer(encoders, head="head").summarize(encoded, texts)
 
-    monkeypatch.setattr("pipelines.summarizer.importance", likes_blue)
+    monkeypatch.setattr("pipelines.summarizer.run_clip_it", likes_blue)
     plain = Summarizer(encoders)
     encoded = plain.encode(video, progress=False)
     alone, likes = by(1.0), np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # black shows nothing

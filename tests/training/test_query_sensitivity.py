@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.scoring.relevance import cue_likeness
+from pipelines.scoring.subtitle_evidence import cue_similarity
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import ColourWords, colour_encoders, write_video
 from tools.measure_words import main
@@ -107,10 +107,10 @@ def test_many_sentences_do_not_round_each_other(offline, number):
     sentences = r.normal(size=(number, 384)).astype(np.float32)
     clips = SimpleNamespace(visual=dict(conse=r.normal(size=(301, 384)).astype(np.float32)))
     lines, unrelated = r.normal(size=(211, 384)).astype(np.float32), r.normal(size=(8, 384)).astype(np.float32)
-    seen, said = offline._cosines(clips, sentences), cue_likeness(sentences, lines, unrelated)
+    seen, said = offline._cosines(clips, sentences), cue_similarity(sentences, lines, unrelated)
     for order in (np.arange(number)[::-1], r.permutation(number), np.array([number - 1])):
         assert np.array_equal(offline._cosines(clips, sentences[order]), seen[:, order])
-        assert np.array_equal(cue_likeness(sentences[order], lines, unrelated), said[order])
+        assert np.array_equal(cue_similarity(sentences[order], lines, unrelated), said[order])
     unit = sentences / np.linalg.norm(sentences, axis=1, keepdims=True)
     np.testing.assert_allclose(seen, offline.encoders.visual.similarity(clips.visual["conse"], sentences), atol=1e-6)
     floor = (unit @ (unrelated / np.linalg.norm(unrelated, axis=1, keepdims=True)).T).max(axis=1, keepdims=True).clip(0, 0.9)

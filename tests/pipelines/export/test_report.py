@@ -12,7 +12,7 @@ from pipelines.export.report import report_html
 from pipelines.features.encode import EncodedVideo, encode_video
 from pipelines.media.subtitles import Cue
 from pipelines.result import Result, frame_range
-from pipelines.scoring.relevance import Moment
+from pipelines.scoring.moments import Moment
 from pipelines.timecode import format_clock, format_timestamp
 from tests.pipelines.fakes import colour_encoders, write_video
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from common.errors import InputError
-from pipelines.scoring.importance import CHECKPOINT, importance, load_importance, trust
+from pipelines.scoring.clip_it import run_clip_it
+from pipelines.scoring.importance import CHECKPOINT, domain_familiarity, load_importance_model
 
 
 class Words:
@@ -28,22 +29,22 @@ def video(rows, parts=PARTS):
 @pytest.fixture(scope="module")
 def model():
     assert CHECKPOINT.stat().st_size < 8e6
-    return load_importance()
+    return load_importance_model()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 75, 3000])
 def test_any_length_is_scored_alike_in_every_call(model, rows):
-    scores = importance(model, video(rows), ENCODERS)
+    scores = run_clip_it(model, video(rows), ENCODERS)
     assert scores.shape == (rows,) and ((scores > 0) & (scores < 1)).all()
     assert rows < 3 or scores.std() > 0.05
-    assert np.array_equal(importance(model, video(rows), ENCODERS), scores)
+    assert np.array_equal(run_clip_it(model, video(rows), ENCODERS), scores)
 
 
 def test_sentences_count_and_their_order_does_not(model):
-    silent = importance(model, video(90), ENCODERS)
-    said = importance(model, video(90), ENCODERS, ["a dog", "two bikes", "the train"])
+    silent = run_clip_it(model, video(90), ENCODERS)
+    said = run_clip_it(model, video(90), ENCODERS, ["a dog", "two bikes", "the train"])
     for order in (["the train", "a dog", "two bikes"], ["two bikes", "the train", "a dog"]):
-        assert np.array_equal(importance(model, video(90), ENCODERS, order), said)
+        assert np.array_equal(run_clip_it(model, video(90), ENCODERS, order), said)
     assert np.abs(said - silent).max() > 0.01
 
 
@@ -58,11 +59,11 @@ def test_the_model_reads_what_the_encoders_made_in_their_order(model):
 
     spy, seen = Spy(), video(9)
     turned = SimpleNamespace(**{**vars(seen), "visual": dict(reversed(seen.visual.items())), "clip_len_s": 4})
-    scores = importance(spy, turned, ENCODERS, ["a dog", "two bikes"])
+    scores = run_clip_it(spy, turned, ENCODERS, ["a dog", "two bikes"])
     assert np.array_equal(scores, (torch.arange(9.0) / 9).double().numpy()) and spy.mode == "test"
     assert torch.equal(spy.data["video"][0], torch.from_numpy(np.concatenate([seen.visual[part] for part in PARTS], axis=1)))
     assert spy.data["row_s"] == 4 and spy.data["query"].shape == (1, 2, 384) and (spy.data["saliency"] >= 0).all()
-    importance(spy, seen, ENCODERS)
+    run_clip_it(spy, seen, ENCODERS)
     assert spy.data["row_s"] == 2 and "query" not in spy.data
 
 
@@ -70,8 +71,8 @@ def test_the_order_of_rows_matters_only_by_time(model):
     """The same film at rows of 1 s and of 2 s is scored alike, and otherwise when it is told wrongly."""
     slow = video(240)
     half = {part: (rows[::2] + rows[1::2]) / 2 for part, rows in slow.visual.items()}
-    fine = importance(model, SimpleNamespace(**{**vars(slow), "clip_len_s": 1}), ENCODERS)
-    coarse, wrong = (importance(model, SimpleNamespace(**{**vars(slow), "visual": half, "clip_len_s": s}), ENCODERS) for s in (2, 1))
+    fine = run_clip_it(model, SimpleNamespace(**{**vars(slow), "clip_len_s": 1}), ENCODERS)
+    coarse, wrong = (run_clip_it(model, SimpleNamespace(**{**vars(slow), "visual": half, "clip_len_s": s}), ENCODERS) for s in (2, 1))
     between = (fine[::2] + fine[1::2]) / 2
     assert np.abs(coarse - between).mean() < np.abs(wrong - between).mean()
 
@@ -79,12 +80,12 @@ def test_the_order_of_rows_matters_only_by_time(model):
 def test_features_of_other_encoders_are_named(model):
     other = video(9, dict(clip_image=512))
     with pytest.raises(InputError, match=r"v.mp4: its features are 512 wide \(clip_image\), but the model reads 1664"):
-        importance(model, other, SimpleNamespace(visual=SimpleNamespace(parts=dict(clip_image=512)), text=Words()))
+        run_clip_it(model, other, SimpleNamespace(visual=SimpleNamespace(parts=dict(clip_image=512)), text=Words()))
 
 
 def test_sentences_of_another_encoder_are_named(model):
     with pytest.raises(InputError, match="sentences are embedded 5 wide, but the model reads 384"):
-        importance(model, video(9), ENCODERS, np.ones((2, 5)))
+        run_clip_it(model, video(9), ENCODERS, np.ones((2, 5)))
 
 
 def test_the_weights_were_trained(model):
@@ -97,4 +98,4 @@ def test_a_video_that_looks_alike_all_the_time_is_not_the_models_to_judge(self_l
     rows[:, 0] = self_like   # the mean's direction
     rows[[0, 1], 1], rows[[2, 3], 2] = [1, -1], [1, -1]
     rows[:, 1:] *= (1 - self_like**2)**0.5
-    assert trust(7 * rows) == pytest.approx(expected)
+    assert domain_familiarity(7 * rows) == pytest.approx(expected)

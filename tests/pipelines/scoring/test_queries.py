@@ -15,8 +15,8 @@ from pipelines.export.report import report_html
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.captions import BLANK, UNNAMED, Caption, Captioner
-from pipelines.scoring.importance import importance
-from pipelines.scoring.queries import MOST, Sentence, central, from_video
+from pipelines.scoring.clip_it import run_clip_it
+from pipelines.scoring.queries import MAX_VIDEO_QUERIES, Query, video_queries
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import colour_encoders, write_video
 
@@ -53,13 +53,13 @@ def trained(request, tmp_path, monkeypatch):
 def test_a_trained_one_scores_the_whole_video_and_all_sentences_in_one_call(trained, video):
     summarizer, model = trained
     assert video.n_clips == 80
-    silent = importance(model, video, colour_encoders())
+    silent = run_clip_it(model, video, colour_encoders())
     assert np.array_equal(summarizer.summarize(video).scores, silent) and silent.std() > 0
-    said = importance(model, video, colour_encoders(), TEXTS)
+    said = run_clip_it(model, video, colour_encoders(), TEXTS)
     found = summarizer.summarize(video, TEXTS)
     assert np.array_equal(found.scores, said) and np.abs(said - silent).max() > 1e-4
     for text, curve in zip(TEXTS, found.scores_by_text, strict=True):
-        assert np.array_equal(curve, importance(model, video, colour_encoders(), [text]))
+        assert np.array_equal(curve, run_clip_it(model, video, colour_encoders(), [text]))
     assert {m.text for m in found.moments} == set(TEXTS) and found.to_json()["sentences"] == [
         dict(text=text, source="asked", start=None, end=None) for text in TEXTS]
     for order in (TEXTS, TEXTS[::-1], [TEXTS[i] for i in (1, 2, 0)]):
@@ -92,7 +92,7 @@ def test_modelscopes_frames_come_with_unit_norm(video):
             return dict(_out=dict(saliency=torch.zeros(1, 80)))
 
     assert CLIPItModelScope.expects_unit_norm
-    importance(Spy(), video, colour_encoders())
+    run_clip_it(Spy(), video, colour_encoders())
 
 
 @pytest.mark.parametrize("odd, message", [("video_dims=3", "model.video_dims takes features 5 wide, the config's encoders make 3"),
@@ -129,8 +129,8 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
         read.append(np.array(sentences))
         return np.linspace(0.2, 0.8, 80)
 
-    monkeypatch.setattr("pipelines.summarizer.trust", lambda visual: 1.0)
-    monkeypatch.setattr("pipelines.summarizer.importance", head)
+    monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 1.0)
+    monkeypatch.setattr("pipelines.summarizer.run_clip_it", head)
     encoders = colour_encoders()
     summarizer = Summarizer(encoders, captioner=Teller(), head="head")
     seen, told = summarizer.summarize(video), summarizer.summarize(video, subtitles=CUES)
@@ -154,7 +154,7 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
 
 
 def test_captions_have_no_say_where_the_head_has_none(video, monkeypatch):
-    monkeypatch.setattr("pipelines.summarizer.trust", lambda visual: 0.0)
+    monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 0.0)
     summarizer = Summarizer(colour_encoders(), captioner=Teller(), head="head")
     found = summarizer.summarize(video)
     assert found.sentences == () and len(found.captions) == 5
@@ -164,26 +164,18 @@ def test_a_trained_one_reads_the_videos_own_sentences_too(trained, video):
     summarizer, model = trained
     summarizer.captioner = Teller()
     own = ["This shows red.", "This shows blue."]
-    np.testing.assert_allclose(summarizer.summarize(video).scores, importance(model, video, colour_encoders(), own), atol=1e-6)
+    np.testing.assert_allclose(summarizer.summarize(video).scores, run_clip_it(model, video, colour_encoders(), own), atol=1e-6)
 
 
 def test_many_lines_are_joined_and_many_captions_are_thinned():
     lines = [Cue(i, i + 2, f"line {i}") for i in range(100)]
-    passages = from_video(lines, [])
-    assert len(passages) == 34 and passages[0] == Sentence("line 0 line 1 line 2", "subtitles", 0, 4)
+    passages = video_queries(lines, [])
+    assert len(passages) == 34 and passages[0] == Query("line 0 line 1 line 2", "subtitles", 0, 4)
     assert " ".join(p.text for p in passages) == " ".join(c.text for c in lines)   # nothing is dropped
     captions = [Caption(Fraction(i), Fraction(i + 1), f"shot {i}") for i in range(500)]
-    chosen = from_video([], captions)
-    assert len(chosen) == MOST and (chosen[0].text, chosen[-1].text) == ("shot 0", "shot 499")
-    assert from_video([], [Caption(Fraction(0), Fraction(1), UNNAMED)]) == from_video([Cue(0, 1, " ")], []) == ()
-
-
-def test_central_is_nearness_to_what_all_say():
-    sentences = [Sentence(t, "subtitles", s, s + 2) for t, s in (("a", 0), ("b", 4), ("c", 4.5))]
-    rows = np.array([[1.0, 0], [0, 1], [0, 1]])
-    edges = np.arange(0, 11, 2.0)
-    assert central(rows, sentences, edges).tolist() == [0, 0, 1, 1, 0]
-    assert central(rows[[0, 0, 0]], sentences, edges).tolist() == [0] * 5
+    chosen = video_queries([], captions)
+    assert len(chosen) == MAX_VIDEO_QUERIES and (chosen[0].text, chosen[-1].text) == ("shot 0", "shot 499")
+    assert video_queries([], [Caption(Fraction(0), Fraction(1), UNNAMED)]) == video_queries([Cue(0, 1, " ")], []) == ()
 
 
 def test_the_page_lets_a_trained_one_be_asked_or_not(video):
