@@ -79,12 +79,12 @@ def test_the_order_of_rows_matters_only_by_time(model):
 
 def test_features_of_other_encoders_are_named(model):
     other = video(9, dict(clip_image=512))
-    with pytest.raises(InputError, match=r"v.mp4: its features are 512 wide \(clip_image\), but the model reads 1664"):
+    with pytest.raises(InputError, match=r"v.mp4: its visual features have 512 dimensions \(clip_image\), but the model expects 1664"):
         run_clip_it(model, other, SimpleNamespace(visual=SimpleNamespace(parts=dict(clip_image=512)), text=Words()))
 
 
 def test_sentences_of_another_encoder_are_named(model):
-    with pytest.raises(InputError, match="sentences are embedded 5 wide, but the model reads 384"):
+    with pytest.raises(InputError, match="the sentence embeddings have 5 dimensions, but the model expects 384"):
         run_clip_it(model, video(9), ENCODERS, np.ones((2, 5)))
 
 
