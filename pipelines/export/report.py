@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.result import ZERO_SHOT, Result, readable
+from pipelines.scoring.moments import Moment
 from pipelines.scoring.queries import SUBTITLES
 from pipelines.timecode import format_clock
 
