@@ -13,11 +13,12 @@ from torch import Tensor
 
 from common.errors import InputError
 from datasets.annotations.charades_sta import read_charades
-from datasets.annotations.qvhighlights import LabelFaults, positive_length, read_sound, refuse
+from datasets.annotations.qvhighlights import LabelErrors, check_clip_len, raise_errors, read_valid
 from datasets.eval.benchmarks import charades_scores
 
+from .batches import outputs_by_item
 from .eval import eval_charades
-from .feature_dataset import FeatureDataset, outputs_by_item
+from .feature_dataset import FeatureDataset
 
 PUNCTUATION = ".,;:!?\"'"
 MAX_BEYOND_S = 10   # that a moment's end may lie after that of the features: some public ones do
@@ -44,8 +45,8 @@ class CharadesSTA(FeatureDataset):
                  cache: bool = False):
         if (query_path is None) == (glove_path is None):
             raise InputError("CharadesSTA: give query_path, a folder of text features, or glove_path, not both")
-        positive_length(clip_len_s)
-        numbered, faults = read_sound(read_charades, label_path)
+        check_clip_len(clip_len_s)
+        numbered, faults = read_valid(read_charades, label_path)
         super().__init__([label for _, label in numbered], [f"line {line}" for line, _ in numbered], label_path,
                          video_path, audio_path, query_path, query_key=query_key, clip_len_s=clip_len_s,
                          video_dims=video_dims, normalize=normalize, cache=cache)
@@ -54,7 +55,7 @@ class CharadesSTA(FeatureDataset):
             if glove_path is not None:
                 self.words = read_glove(glove_path, {w for label in self.labels for w in words(label["query"])})
         except InputError as err:   # the features may have faults, too
-            faults = LabelFaults("\n  ".join(str(e) for e in (faults, err) if e is not None), numbered)
+            faults = LabelErrors("\n  ".join(str(e) for e in (faults, err) if e is not None), numbered)
         if faults is not None:
             faults.dataset = self
             raise faults
@@ -78,7 +79,7 @@ class CharadesSTA(FeatureDataset):
     def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
         """See `FeatureDataset.check`; windows that begin after the features end, or end far after, too."""
         faults = super().check(progress)
-        for place, label in zip(self.places, self.labels, strict=True):
+        for place, label in zip(self.locations, self.labels, strict=True):
             try:
                 end = self.num_clips(label) * self.clip_len_s
             except InputError:
@@ -99,8 +100,8 @@ class CharadesSTA(FeatureDataset):
                 pred_relevant_windows=windows.round(4).tolist()))
         return list(lines.values())
 
-    def floors(self) -> dict[str, dict[str, float]]:
-        """See `FeatureDataset.floors`; windows before the end of a video's last labelled moment, mean of 20 seeds."""
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.baselines`; windows end before a video's last labeled moment does, mean of 20 seeds."""
         nothing = [dict(qid=label["qid"], pred_relevant_windows=[]) for label in self.labels]
         scores = charades_scores(nothing, self.labels)
         return dict(random=scores.random(), oracle=scores.oracle())
@@ -141,7 +142,7 @@ def read_glove(path: str | os.PathLike, wanted: set[str]) -> dict[str, np.ndarra
                          "glove.6B.300d.txt there, or give text features as query_path") from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(f"{path}: not GloVe's text format ({err})") from err
-    refuse(path, [f"not GloVe's text format, {fault}" for fault in faults])
+    raise_errors(path, [f"not GloVe's text format, {fault}" for fault in faults])
     if not found:
         raise InputError(f"{path}: holds none of the {len(wanted)} words of the labels; name glove.6B.300d.txt")
     return found

@@ -7,9 +7,10 @@ import os
 
 from common.errors import InputError
 from datasets.annotations.domain_splits import domain_videos
-from datasets.annotations.qvhighlights import read_sound
+from datasets.annotations.qvhighlights import read_valid
 
-from .feature_dataset import FeatureDataset, outputs_by_item
+from .batches import outputs_by_item
+from .feature_dataset import FeatureDataset
 
 
 class DomainDataset(FeatureDataset):
@@ -28,7 +29,7 @@ class DomainDataset(FeatureDataset):
 
     def __init__(self, domain: str, split: str, label_path: str, split_path: str | os.PathLike, **options):
         wanted = domain_videos(split_path, domain, split)
-        known, faults = read_sound(self.labels_by_vid, label_path)
+        known, faults = read_valid(self.labels_by_vid, label_path)
         vids = [vid for vid in wanted if vid in known]
         if not vids and faults is not None:
             raise faults

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from nncore.parallel import DataContainer
@@ -16,7 +15,6 @@ from common.errors import InputError
 from datasets.features.source import FeatureSource
 
 MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
-ABSENT = dict(qid=None, vid=None)   # the label of an item that is none: a process's part of a batch was empty
 
 
 class FeatureDataset(Dataset):
@@ -45,11 +43,11 @@ class FeatureDataset(Dataset):
             two clips longer or shorter than the label's video, or four than the other stream's.
     """
 
-    def __init__(self, labels: list[dict], places: list[str], label_path: str, video_path: str | list[str],
+    def __init__(self, labels: list[dict], locations: list[str], label_path: str, video_path: str | list[str],
                  audio_path: str | None = None, query_path: str | None = None, *,
                  query_key: str = "last_hidden_state", clip_len_s: float = 2,
                  video_dims: int | list[int] | None = None, normalize: bool = False, cache: bool = False):
-        self.labels, self.places, self.label_path = labels, places, label_path
+        self.labels, self.locations, self.label_path = labels, locations, label_path
         self.video_path = [video_path] if isinstance(video_path, (str, os.PathLike)) else list(video_path)
         self.query_path, self.audio_path = query_path, audio_path
         self._video_sources = [FeatureSource(path, "{vid}.npz", "features") for path in self.video_path]
@@ -110,11 +108,11 @@ class FeatureDataset(Dataset):
         """Clips that the labels know of; None where they do not say."""
         raise NotImplementedError
 
-    def floors(self) -> dict[str, dict[str, float]]:
+    def baselines(self) -> dict[str, dict[str, float]]:
         """The metrics of `random` predictions and of the labels themselves, `oracle`; empty where nobody wrote them."""
         return {}
 
-    def lacking_answers(self) -> list[str]:
+    def missing_annotations(self) -> list[str]:
         """What the labels do not answer, `relevant_windows` or `saliency_scores`, as those of a test split may not."""
         return []
 
@@ -175,7 +173,7 @@ class FeatureDataset(Dataset):
         """
         sources = [*self._video_sources, self._audio_source, self._query_source]
         faults, seen = [fault for source in sources if source is not None for fault in source.faults()], set()
-        for place, label in progress(list(zip(self.places, self.labels, strict=True))):
+        for place, label in progress(list(zip(self.locations, self.labels, strict=True))):
             needs = [(("video", label["vid"], self.expected_clips(label)), self._streams)]
             if self._query_source is not None:
                 needs.append((("query", label["qid"]), self._query))
@@ -188,46 +186,3 @@ class FeatureDataset(Dataset):
                 seen.add(key)
         return faults
 
-
-def labels_of(meta: DataContainer | dict | list) -> list[dict]:
-    """Labels of a batch, however deep nncore's containers have nested them."""
-    if isinstance(meta, dict):
-        return [meta]
-    if isinstance(meta, DataContainer):
-        meta = meta.data
-    return [label for part in meta for label in labels_of(part)]
-
-
-def outputs_by_item(blob: list[dict], clip_len_s: float = 2) -> list[tuple[dict, dict[str, np.ndarray]]]:
-    """Takes the model's collected batches apart, so that it does not show what was batched with what.
-
-    Args:
-        blob: per batch `meta`, and `saliency` (B, T), `boundary` (B, N, 3) or both; `clips` (B,), how many clips each
-            item has, if the model says so: what is predicted beyond them is left out.
-        clip_len_s: seconds in a clip.
-
-    Returns:
-        Label and outputs of every item, without the batch dimension, float64; windows have a length.
-    """
-    items = []
-    for batch in blob:
-        arrays = {key: batch[key].double().numpy() for key in ("saliency", "boundary") if key in batch}
-        clips = batch["clips"].tolist() if "clips" in batch else None
-        for i, label in enumerate(labels_of(batch["meta"])):
-            if label == ABSENT:
-                continue
-            outputs = {key: array[i] for key, array in arrays.items()}
-            if clips is not None and "saliency" in outputs:
-                outputs["saliency"] = outputs["saliency"][:clips[i]]
-            if clips is not None and "boundary" in outputs:
-                outputs["boundary"] = _inside(outputs["boundary"], clips[i], clip_len_s)
-            items.append((label, outputs))
-    return items
-
-
-
-def _inside(windows: np.ndarray, clips: int, clip_len_s: float) -> np.ndarray:
-    """Windows (N, 3) as they would be of the item alone: begun in its last clip at the latest, ended with it."""
-    begun, ended = (clips - 1) * clip_len_s, clips * clip_len_s
-    windows = np.column_stack([windows[:, 0].clip(max=begun), windows[:, 1].clip(max=ended), windows[:, 2]])
-    return windows[windows[:, 1] > windows[:, 0]]

@@ -29,14 +29,14 @@ class HotstarHighlight865(QVHighlights):
         """See `FeatureDataset.check`; labels without `positive`, `rating` or `video`, too."""
         return super().check(progress) + [
             f"{self.label_path}, {place}: no {key!r}, {what}; make it with tools/process_feature_and_label.py"
-            for place, label in zip(self.places, self.labels, strict=True)
+            for place, label in zip(self.locations, self.labels, strict=True)
             for key, (kind, what) in KEYS.items()
             if not isinstance(label.get(key), kind)]
 
-    def floors(self) -> dict[str, dict[str, float]]:
-        """See `FeatureDataset.floors`; the oracle's score of a clip is its rating."""
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.baselines`; the oracle's score of a clip is its rating."""
         draws = [self._scored(np.random.default_rng(seed).random(len(self.labels))) for seed in range(SEEDS)]
-        found = super().floors()
+        found = super().baselines()
         return dict(random={**{key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]},
                             **_moments(found["random"])},
                     oracle={**self._scored(np.array([label["rating"] for label in self.labels])),

@@ -11,11 +11,12 @@ from nncore.dataset import DATASETS
 from torch import Tensor
 
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import MAX_SALIENCY, positive_length, read_numbered_labels, read_sound
-from datasets.eval.baselines import oracle, random_floor
+from datasets.annotations.qvhighlights import MAX_SALIENCY, check_clip_len, read_numbered_labels, read_valid
+from datasets.eval.baselines import oracle, random_baseline
 
+from .batches import outputs_by_item
 from .eval import eval_qvhighlights
-from .feature_dataset import FeatureDataset, outputs_by_item
+from .feature_dataset import FeatureDataset
 
 MAX_PIECES = 8     # of a reordered video
 
@@ -39,8 +40,8 @@ class QVHighlights(FeatureDataset):
     def __init__(self, label_path: str, video_path: str | list[str], query_path: str, audio_path: str | None = None,
                  clip_len_s: float = 2, video_dims: int | list[int] | None = None, normalize: bool = False,
                  cache: bool = False, reorder: bool = False):
-        positive_length(clip_len_s)
-        numbered, faults = read_sound(read_numbered_labels, label_path, clip_len_s)
+        check_clip_len(clip_len_s)
+        numbered, faults = read_valid(read_numbered_labels, label_path, clip_len_s)
         super().__init__([label for _, label in numbered], [f"line {line}" for line, _ in numbered], label_path,
                          video_path, audio_path, query_path, clip_len_s=clip_len_s, video_dims=video_dims,
                          normalize=normalize, cache=cache)
@@ -73,8 +74,8 @@ class QVHighlights(FeatureDataset):
         """Clips of a labelled video; a last piece shorter than a clip does not count."""
         return num_complete_clips(label["duration"], self.clip_len_s)
 
-    def lacking_answers(self) -> list[str]:
-        """See `FeatureDataset.lacking_answers`; a file has them in all lines or in none."""
+    def missing_annotations(self) -> list[str]:
+        """See `FeatureDataset.missing_annotations`; a file has them in all lines or in none."""
         return [key for key in ("relevant_windows", "saliency_scores") if self.labels and key not in self.labels[0]]
 
     def predictions(self, blob: list[dict]) -> list[dict]:
@@ -102,9 +103,9 @@ class QVHighlights(FeatureDataset):
             lines.setdefault(label["qid"], line)
         return list(lines.values())
 
-    def floors(self) -> dict[str, dict[str, float]]:
-        """See `FeatureDataset.floors`; random is the mean of 20 seeds."""
-        return dict(random=random_floor(self.labels, clip_len_s=self.clip_len_s),
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.baselines`; random is the mean of 20 seeds."""
+        return dict(random=random_baseline(self.labels, clip_len_s=self.clip_len_s),
                     oracle=oracle(self.labels, self.clip_len_s))
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
@@ -129,8 +130,8 @@ def random_order(windows: Tensor, num_clips: int) -> Tensor:
         if start >= 0:
             free[math.floor(start) + 1:math.ceil(end)] = False
     free[0] = free[num_clips] = False
-    places = torch.nonzero(free).squeeze(-1)
-    chosen = places[torch.randperm(len(places))[:int(torch.randint(2, MAX_PIECES + 1, ())) - 1]]
+    locations = torch.nonzero(free).squeeze(-1)
+    chosen = locations[torch.randperm(len(locations))[:int(torch.randint(2, MAX_PIECES + 1, ())) - 1]]
     bounds = [0, *sorted(chosen.tolist()), num_clips]
     pieces = [torch.arange(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
     return torch.cat([pieces[i] for i in torch.randperm(len(pieces)).tolist()])

@@ -11,11 +11,11 @@ from nncore.parallel import DataContainer
 from torch.utils.data import Dataset
 
 from common.errors import InputError
-from datasets.annotations.summarization_h5 import SummarizedVideo, fold_names, read_summarized
+from datasets.annotations.summarization_h5 import SummarizedVideo, fold_names, read_summarization_h5
 from datasets.eval.agreement import rank_correlation
-from datasets.eval.summarization import REDUCED, annotators
+from datasets.eval.summarization import REDUCTIONS, annotator_scores
 
-from .feature_dataset import outputs_by_item
+from .batches import outputs_by_item
 
 TARGETS = ("ranks", "gtscore")
 
@@ -37,7 +37,7 @@ class SummarizationH5(Dataset):
             `max`, the nearest one, as on SumMe.
 
     Raises:
-        InputError: see `read_summarized` and `fold_names`; another target or `f1`.
+        InputError: see `read_summarization_h5` and `fold_names`; another target or `f1`.
     """
 
     def __init__(self, h5_path: str, split_path: str | None = None, fold: int = 0, part: str = "all",
@@ -45,13 +45,13 @@ class SummarizationH5(Dataset):
                  f1: str = "avg"):
         if target not in TARGETS:
             raise InputError(f"target={target!r}; it must be one of {', '.join(TARGETS)}")
-        if f1 not in REDUCED:
-            raise InputError(f"f1={f1!r}; it must be one of {', '.join(REDUCED)}")
+        if f1 not in REDUCTIONS:
+            raise InputError(f"f1={f1!r}; it must be one of {', '.join(REDUCTIONS)}")
         if part != "all" and split_path is None:
             raise InputError(f"part={part!r} needs split_path, a JSON list of train_keys and test_keys")
         names = fold_names(split_path or "", fold, part)
         keys = (features,) if isinstance(features, str) else tuple(features)
-        self.videos = read_summarized(h5_path, names, keys, text)
+        self.videos = read_summarization_h5(h5_path, names, keys, text)
         self.labels = [dict(vid=name, qid=name, query=video.title) for name, video in self.videos.items()]
         self.targets = {name: rank_target(video) if target == "ranks" and video.user_scores is not None
                         else scaled(video.gtscore) for name, video in self.videos.items()}
@@ -92,7 +92,7 @@ class SummarizationH5(Dataset):
             video = self.videos[line["vid"]]
             if video.user_scores is None:
                 (logger or logging.getLogger(__name__)).warning(f"{line['vid']}: no user_scores, so gtscore counts")
-            pairs.append(rank_correlation(np.array(line["pred_saliency_scores"]), annotators(video)))
+            pairs.append(rank_correlation(np.array(line["pred_saliency_scores"]), annotator_scores(video)))
         tau, rho = np.mean(pairs, axis=0)
         return dict(kendall=round(float(tau), 4), spearman=round(float(rho), 4))
 

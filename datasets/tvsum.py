@@ -50,8 +50,8 @@ class TVSum(DomainDataset):
     def expected_clips(self, label: dict) -> int:
         return len(label["anno"])
 
-    def floors(self) -> dict[str, dict[str, float]]:
-        """See `FeatureDataset.floors`; mean of 20 seeds, and the mean rating as a predictor."""
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.baselines`; mean of 20 seeds, and the mean rating as a predictor."""
         ratings = {label["vid"]: np.array(label["anno"]) for label in self.labels}
         scores = tvsum_scores({vid: np.zeros(len(rows)) for vid, rows in ratings.items()}, ratings)
         return dict(random=scores.random(), oracle=scores.oracle())

@@ -48,8 +48,8 @@ class YouTubeHighlights(DomainDataset):
     def expected_clips(self, label: dict) -> int:
         return len(label["match"])
 
-    def floors(self) -> dict[str, dict[str, float]]:
-        """See `FeatureDataset.floors`; of the clips that the features hold, mean of 20 seeds."""
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """See `FeatureDataset.baselines`; of the clips that the features hold, mean of 20 seeds."""
         matches = {label["vid"]: label["match"][:self.num_clips(label)] for label in self.labels}
         scores = youtube_scores({vid: [0] * len(match) for vid, match in matches.items()}, matches)
         return dict(random=scores.random(), oracle=scores.oracle())

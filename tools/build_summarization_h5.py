@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> None:
 
     from common.config import load_config
     from common.files import write_json
-    from datasets.annotations.summarization_h5 import read_summarized
+    from datasets.annotations.summarization_h5 import read_summarization_h5
     from models.encoders import build_encoders
     from pipelines.features.h5_builder import build_h5, complete_h5
 
     config = args.encoders if args.encoders.endswith(".py") else ROOT / f"configs/_base_/encoders/{args.encoders}.py"
     parts = load_config(config).encoders
     if args.complete:
-        folds = split_of(list(read_summarized(args.complete, None, ())), args) if args.split else []
+        folds = split_of(list(read_summarization_h5(args.complete, None, ())), args) if args.split else []
         encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
         number = complete_h5(args.complete, encoders, args.out)
     else:
@@ -99,18 +99,18 @@ def split_of(names: list[str], args: argparse.Namespace) -> list[dict[str, list[
 def find_labelled(videos: str, labels: str) -> tuple[dict, dict[str, Path]]:
     """What people said of every video, and the files of those that are there; what is on one side alone is told."""
     from datasets.annotations.summe import read_summe
-    from datasets.annotations.tvsum import read_released
+    from datasets.annotations.tvsum import read_tvsum_release
     from pipelines.features.extract import find_videos
     from pipelines.features.h5_builder import Rated
 
     if not Path(videos).is_dir():
         raise InputError(f"{videos}: no such folder of videos")
     if Path(labels).is_dir():
-        ratings = {name: Rated(video.title, video.seconds, user_summary=video.kept)
+        ratings = {name: Rated(video.title, video.duration_s, user_summary=video.user_summary)
                    for name, video in read_summe(labels).items()}
     else:
-        ratings = {name: Rated(video.title, video.seconds, user_scores=video.ratings)
-                   for name, video in read_released(labels).items()}
+        ratings = {name: Rated(video.title, video.duration_s, user_scores=video.ratings)
+                   for name, video in read_tvsum_release(labels).items()}
     found = {path.stem: path for path in find_videos([videos])}
     files = {name: found[name] for name in ratings if name in found}
     if not files:

@@ -69,7 +69,7 @@ def compute_baselines(engine: Engine, cfg: dict, split: str) -> dict[str, dict[s
     columns = {}
     if dataset.query_path is not None:
         columns["shuffled"] = _mismatched_query_metrics(engine, dataset, cfg.data[split].get("loader", {}))
-    dataset_baselines = dataset.floors()
+    dataset_baselines = dataset.baselines()
     if "random" in dataset_baselines:
         columns["random"] = dataset_baselines["random"]
     if "encoders" in cfg:

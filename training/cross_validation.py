@@ -16,7 +16,7 @@ from common.config import load_config
 from common.errors import ConfigError, InputError
 from common.files import make_folder, write_json
 from common.paths import ROOT
-from datasets.annotations.summarization_h5 import SummarizedVideo, read_folds, read_summarized
+from datasets.annotations.summarization_h5 import SummarizedVideo, read_folds, read_summarization_h5
 
 from .checkpoints import to_builtins
 from .config import check_config
@@ -67,7 +67,7 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
     folds = read_folds(data["split_path"])
     features = data.get("features", "features")
     features = [features] if isinstance(features, str) else list(features)
-    videos = read_summarized(data["h5_path"], None, tuple(features), data.get("text"))
+    videos = read_summarization_h5(data["h5_path"], None, tuple(features), data.get("text"))
     reduce = data.get("f1", "avg")
     fingerprint = _input_fingerprint(data)
     was_trained: list[bool] = []
@@ -182,7 +182,7 @@ def _shared_width(data: dict, key: str) -> int:
     """Return the number of a feature key's columns in the sentences' embedding space; the name identifies it."""
     if key != "features_shared":
         return 0
-    first: SummarizedVideo = next(iter(read_summarized(data["h5_path"], None, (key,)).values()))
+    first: SummarizedVideo = next(iter(read_summarization_h5(data["h5_path"], None, (key,)).values()))
     return first.features.shape[1]
 
 

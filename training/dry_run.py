@@ -126,7 +126,7 @@ def _unwrap(batch: dict) -> dict:
 
 
 def _label_errors(model: nn.Module, dataset: Dataset, output: dict, location: str) -> list[ConfigError]:
-    absent = dataset.lacking_answers() if hasattr(dataset, "lacking_answers") else []
+    absent = dataset.missing_annotations() if hasattr(dataset, "missing_annotations") else []
     learns_saliency = any(getattr(getattr(module, "saliency_loss", None), "_loss_weight", 0)
                           for module in model.modules())
     missing = [key for key, is_learned in (("relevant_windows", "boundary" in output),

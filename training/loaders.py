@@ -16,7 +16,7 @@ from nncore.parallel import collate as pad_and_collate
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from common.build import build
-from datasets.feature_dataset import ABSENT
+from datasets.batches import PLACEHOLDER_LABEL
 
 EXTRA_LOADER_KEYS = ("same_length",)   # Keys of a config's `loader` that DataLoader does not have.
 # DataLoader refuses these options if it has no worker processes.
@@ -155,7 +155,7 @@ def _padding_item(template: dict) -> dict:
     item["saliency"] = DataContainer(torch.full((1,), -1.0), pad_value=-1)
     if "boundary" in item:
         item["boundary"] = DataContainer(torch.full((1, 2), -1.0), pad_value=-1)
-    return {**item, "meta": DataContainer(ABSENT, cpu_only=True)}
+    return {**item, "meta": DataContainer(PLACEHOLDER_LABEL, cpu_only=True)}
 
 
 def _collate_values(values: list) -> object:

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from datasets.eval import eval_qvhighlights
-from datasets.eval.baselines import random_floor
+from datasets.eval.baselines import random_baseline
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.summarizer import Summarizer
@@ -53,7 +53,7 @@ def measure_query_sensitivity(summarizer: Summarizer, labels: Sequence[dict], en
     queries = [label["query"] for label in labels]
     draws = [metrics([queries[i] for i in draw_other_videos([label["vid"] for label in labels], seed)])
              for seed in range(NUM_QUERY_DRAWS)]
-    chance = random_floor([_without_saliency(label) for label in labels], NUM_RANDOM_SEEDS)
+    chance = random_baseline([_without_saliency(label) for label in labels], NUM_RANDOM_SEEDS)
     repeated, permuted = _check_determinism(summarize, labels)
     other = {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}
     return dict(own=metrics(queries), other=other,

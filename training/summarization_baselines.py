@@ -8,7 +8,7 @@ import numpy as np
 
 from datasets.annotations.summarization_h5 import SummarizedVideo
 from datasets.eval import rank_correlation
-from datasets.eval.summarization import annotators, eval_summaries, human_metrics, mean_metrics
+from datasets.eval.summarization import annotator_scores, eval_summaries, human_metrics, mean_metrics
 from pipelines.selection.knapsack import key_frames
 
 METRICS = ("kendall", "spearman", "f1")
@@ -68,7 +68,7 @@ def compute_baselines(videos: Mapping[str, SummarizedVideo], folds: Sequence[dic
         mean = np.mean([video.text.mean(axis=0) for video in videos.values()], axis=0)
         columns["title"] = over_folds(lambda video: _title_scores(video, num_shared, mean))
     if all(video.user_scores is not None for video in videos.values()):
-        columns["raters' mean"] = over_folds(lambda video: annotators(video).mean(axis=0))
+        columns["raters' mean"] = over_folds(lambda video: annotator_scores(video).mean(axis=0))
         columns["other raters"] = _mean([_other_raters([videos[name] for name in fold["test_keys"]])
                                          for fold in folds])
     agreement = [human_metrics({name: videos[name] for name in fold["test_keys"]}) for fold in folds]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import InputError
 
-from .qvhighlights import is_name, refuse
+from .qvhighlights import is_valid_name, raise_errors
 
 
 def read_charades(path: str | os.PathLike) -> list[tuple[int, dict]]:
@@ -36,11 +36,11 @@ def read_charades(path: str | os.PathLike) -> list[tuple[int, dict]]:
         try:
             vid, *window = where.split()
             start, end = sorted(map(float, window))
-            if not found or not query.strip() or not is_name(vid) or not 0 <= start <= end < 1e9:
+            if not found or not query.strip() or not is_valid_name(vid) or not 0 <= start <= end < 1e9:
                 raise ValueError
         except ValueError:
             faults.append(f"line {number}: {line.strip()[:60]!r} is not 'vid start end##sentence', in seconds from 0")
             continue
         labels.append((number, dict(qid=number, vid=vid, query=query.strip(), relevant_windows=[[start, end]])))
-    refuse(path, faults if labels or faults else ["holds no label"], labels)
+    raise_errors(path, faults if labels or faults else ["holds no label"], labels)
     return labels

@@ -14,7 +14,7 @@ MAX_SALIENCY = 4   # an annotator's highest score
 SHOWN_FAULTS = 20
 
 
-class LabelFaults(InputError):
+class LabelErrors(InputError):
     """Faulty labels, with what is sound beside them, so that other faults can be looked for.
 
     Attributes:
@@ -27,15 +27,15 @@ class LabelFaults(InputError):
         self.sound, self.dataset = sound, None
 
 
-def read_sound(read: Callable, *args: object) -> tuple[object, LabelFaults | None]:
+def read_valid(read: Callable, *args: object) -> tuple[object, LabelErrors | None]:
     """What `read(*args)` gives; of a file with faults what is sound in it, and the error to raise later."""
     try:
         return read(*args), None
-    except LabelFaults as err:
+    except LabelErrors as err:
         return err.sound, err
 
 
-def positive_length(clip_len_s: object) -> None:
+def check_clip_len(clip_len_s: object) -> None:
     """Refuses what is no length of a clip in seconds."""
     if isinstance(clip_len_s, bool) or not isinstance(clip_len_s, (int, float)) or not 1e-3 <= clip_len_s < 1e6:
         raise InputError(f"clip_len_s={clip_len_s!r}: is not a clip's length in seconds, at least 0.001")
@@ -53,7 +53,7 @@ def read_jsonl(path: str | os.PathLike) -> list[dict]:
 def read_numbered(path: str | os.PathLike) -> list[tuple[int, dict]]:
     """As `read_jsonl`, each object with the number of its line, from 1."""
     entries, faults = _read_lines(path)
-    refuse(path, [fault for _, fault in faults])
+    raise_errors(path, [fault for _, fault in faults])
     return entries
 
 
@@ -114,17 +114,17 @@ def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list
     if not numbered and not faults:
         faults.append((0, "holds no label"))
     faulty = {number for number, _ in faults}
-    refuse(path, [fault for _, fault in sorted(faults, key=lambda fault: fault[0])],
+    raise_errors(path, [fault for _, fault in sorted(faults, key=lambda fault: fault[0])],
            [(number, label) for number, label in numbered if number not in faulty])
     return numbered
 
 
-def refuse(path: str | os.PathLike, faults: list[str], sound: object = None) -> None:
+def raise_errors(path: str | os.PathLike, faults: list[str], sound: object = None) -> None:
     """Raises an InputError that lists a file's faults, if it has any: LabelFaults where something is sound."""
     if faults:
         more = [f"and {len(faults) - SHOWN_FAULTS} more"] if len(faults) > SHOWN_FAULTS else []
         message = f"{path}: " + "\n  ".join(faults[:SHOWN_FAULTS] + more)
-        raise LabelFaults(message, sound) if sound else InputError(message)
+        raise LabelErrors(message, sound) if sound else InputError(message)
 
 
 def _lacking_answers(numbered: list[tuple[int, dict]]) -> list[tuple[int, str]]:
@@ -149,7 +149,7 @@ def _faults(label: dict, clip_len_s: float) -> list[str]:
         return [f"lacks {', '.join(lacking)}"]
     faults = []
     for key in ("qid", "vid"):
-        if not is_name(label[key]):
+        if not is_valid_name(label[key]):
             faults.append(f"{key} {label[key]!r} is not a number or a name that a file can have")
     if not isinstance(label["query"], str):
         faults.append(f"query {label['query']!r} is not text")
@@ -198,7 +198,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
 
 
-def is_name(value: object) -> bool:
+def is_valid_name(value: object) -> bool:
     """Whether a video or query may be called so: a whole number, or text that a file can be named by."""
     if isinstance(value, str):
         return bool(value.strip()) and value not in (".", "..") and not set(value) & set("/\\\0")

@@ -49,7 +49,7 @@ class SummarizedVideo:
     title: str
 
 
-def read_summarized(path: str | os.PathLike, names: list[str] | None = None,
+def read_summarization_h5(path: str | os.PathLike, names: list[str] | None = None,
                     features: tuple[str, ...] = ("features",), text: str | None = None) -> dict[str, SummarizedVideo]:
     """Reads videos of an h5 file, by the names of their groups.
 

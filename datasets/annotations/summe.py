@@ -12,21 +12,21 @@ from common.errors import InputError
 
 
 @dataclass(frozen=True)
-class KeptVideo:
+class SumMeVideo:
     """What people kept of a video.
 
     Attributes:
         title: the file's name in words, which is all that SumMe says of a video.
-        seconds: its length.
-        kept: (U, frames) int8, 0 or 1.
+        duration_s: its length.
+        user_summary: (U, frames) int8, 0 or 1.
     """
 
     title: str
-    seconds: float
-    kept: np.ndarray
+    duration_s: float
+    user_summary: np.ndarray
 
 
-def read_summe(folder: str | os.PathLike) -> dict[str, KeptVideo]:
+def read_summe(folder: str | os.PathLike) -> dict[str, SumMeVideo]:
     """Every video of SumMe's folder `GT` (Gygli et al., ECCV 2014), by the files' names.
 
     Of each `.mat` (MATLAB 5) `user_score` (frames, people) is read, above 0 where a person kept a frame, and
@@ -50,7 +50,7 @@ def read_summe(folder: str | os.PathLike) -> dict[str, KeptVideo]:
     return videos
 
 
-def _read(path: Path) -> KeptVideo:
+def _read(path: Path) -> SumMeVideo:
     from scipy.io import loadmat
 
     try:
@@ -62,4 +62,4 @@ def _read(path: Path) -> KeptVideo:
     if scores.ndim != 2 or len(scores) != frames or not np.isfinite(scores).all():
         raise InputError(f"{path}: user_score is {scores.shape} with nFrames {frames}; it must be (frames, people), "
                          "finite")
-    return KeptVideo(path.stem.replace("_", " "), seconds, (scores.T > 0).astype(np.int8))
+    return SumMeVideo(path.stem.replace("_", " "), seconds, (scores.T > 0).astype(np.int8))

@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.temporal import num_complete_clips
 
 from .domain_splits import read_json
-from .qvhighlights import refuse
+from .qvhighlights import raise_errors
 
 LOWEST, HIGHEST = 1, 5
 RELEASED = (".mat", ".tsv")
@@ -21,17 +21,17 @@ INFO = "ydata-tvsum50-info.tsv"   # released beside the .tsv; it knows the lengt
 
 
 @dataclass(frozen=True)
-class ReleasedVideo:
+class TVSumVideo:
     """A video of the released ratings.
 
     Attributes:
         title: as it stands in the file.
-        seconds: its length.
+        duration_s: its length.
         ratings: (annotators, frames), 1 to 5.
     """
 
     title: str
-    seconds: float
+    duration_s: float
     ratings: np.ndarray
 
 
@@ -53,14 +53,14 @@ def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.n
     if not path.is_file():
         raise InputError(f"{path}: no such file; name TVSum's ratings")
     ratings = _read_json(path) if path.suffix == ".json" else {
-        vid: _at_clips(video.ratings, video.seconds, clip_len_s) for vid, video in read_released(path).items()}
+        vid: _at_clips(video.ratings, video.duration_s, clip_len_s) for vid, video in read_tvsum_release(path).items()}
     faults = {vid: fault for vid, rows in ratings.items() if (fault := _fault(rows))}
     sound = {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items() if vid not in faults}
-    refuse(path, [f"{vid}: {fault}" for vid, fault in faults.items()] if ratings else ["holds no video"], sound)
+    raise_errors(path, [f"{vid}: {fault}" for vid, fault in faults.items()] if ratings else ["holds no video"], sound)
     return sound
 
 
-def read_released(path: str | os.PathLike) -> dict[str, ReleasedVideo]:
+def read_tvsum_release(path: str | os.PathLike) -> dict[str, TVSumVideo]:
     """Every video of `ydata-tvsum50.mat` (MATLAB v7.3) or `ydata-tvsum50-anno.tsv`, its ratings frame by frame.
 
     Raises:
@@ -93,7 +93,7 @@ def _read_json(path: Path) -> dict:
     return {vid: label.get("anno") if isinstance(label, dict) else None for vid, label in labels.items()}
 
 
-def _read_mat(path: Path) -> dict[str, ReleasedVideo]:
+def _read_mat(path: Path) -> dict[str, TVSumVideo]:
     import h5py
 
     try:
@@ -104,7 +104,7 @@ def _read_mat(path: Path) -> dict[str, ReleasedVideo]:
                 vid, title, frames, seconds, users = (file[table[key][i, 0]][()] for key in (
                     "video", "title", "nframes", "length", "user_anno"))
                 rows = users if users.shape[1] == int(frames.item()) else users.T   # (annotators, frames)
-                released[_text(vid)] = ReleasedVideo(_text(title), float(seconds.item()), rows.astype(np.float64))
+                released[_text(vid)] = TVSumVideo(_text(title), float(seconds.item()), rows.astype(np.float64))
             return released
     except (OSError, KeyError, IndexError, ValueError, AttributeError) as err:
         raise InputError(f"{path}: not TVSum's .mat as released ({type(err).__name__}: {err})") from err
@@ -115,7 +115,7 @@ def _text(codes: np.ndarray) -> str:
     return codes.astype("<u2").tobytes().decode("utf-16-le")
 
 
-def _read_tsv(path: Path) -> dict[str, ReleasedVideo]:
+def _read_tsv(path: Path) -> dict[str, TVSumVideo]:
     info = path.with_name(INFO)
     if not info.is_file():
         raise InputError(f"{path}: needs {INFO} beside it, which knows the videos' lengths; or name the .mat")
@@ -127,8 +127,8 @@ def _read_tsv(path: Path) -> dict[str, ReleasedVideo]:
             faults.append(f"line {number} is not video, category, comma-separated ratings")
     faults += [f"{vid} is not in {info.name}, which knows the lengths" for vid in users if vid not in about]
     faults += [f"{vid} has ratings of different lengths" for vid, rows in users.items() if len(set(map(len, rows))) > 1]
-    refuse(path, faults)
-    return {vid: ReleasedVideo(*about[vid], np.array(rows)) for vid, rows in users.items()}
+    raise_errors(path, faults)
+    return {vid: TVSumVideo(*about[vid], np.array(rows)) for vid, rows in users.items()}
 
 
 def _read_info(path: Path) -> dict[str, tuple[str, float]]:
@@ -145,7 +145,7 @@ def _read_info(path: Path) -> dict[str, tuple[str, float]]:
             about[entry["video_id"]] = (entry.get("title") or "", seconds)
         except (KeyError, ValueError):
             faults.append(f"line {number}: length {entry.get('length')!r} is not minutes:seconds above 0")
-    refuse(path, faults)
+    raise_errors(path, faults)
     return about
 
 

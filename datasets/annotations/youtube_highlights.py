@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .domain_splits import read_json
-from .qvhighlights import refuse
+from .qvhighlights import raise_errors
 
 
 def read_youtube(path: str | os.PathLike) -> dict[str, list[float]]:
@@ -16,7 +16,7 @@ def read_youtube(path: str | os.PathLike) -> dict[str, list[float]]:
     """
     labels = read_json(path)
     sound = {vid: label["match"] for vid, label in labels.items() if _is_sound(label)}
-    refuse(path, [f"video {vid}: no 'match', a list of numbers" for vid in labels if vid not in sound]
+    raise_errors(path, [f"video {vid}: no 'match', a list of numbers" for vid in labels if vid not in sound]
            if labels else ["holds no video"], sound)
     return sound
 

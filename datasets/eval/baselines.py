@@ -9,7 +9,7 @@ from common.temporal import num_complete_clips
 from .qvhighlights import CLIP_LEN_S, MAX_PREDICTIONS, eval_qvhighlights
 
 
-def random_floor(labels: list[dict], seeds: int = 20, clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
+def random_baseline(labels: list[dict], seeds: int = 20, clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
     """The mean over seeds of the main metrics for random scores and windows.
 
     A query gets uniform scores, and ten windows: of two uniform times in the video the first is

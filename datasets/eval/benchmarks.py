@@ -13,12 +13,12 @@ from common.build import suggest
 from common.errors import InputError
 from datasets.annotations.charades_sta import read_charades
 from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
-from datasets.annotations.qvhighlights import positive_length, read_jsonl, read_labels, refuse
-from datasets.annotations.summarization_h5 import fold_names, read_folds, read_summarized
+from datasets.annotations.qvhighlights import check_clip_len, raise_errors, read_jsonl, read_labels
+from datasets.annotations.summarization_h5 import fold_names, read_folds, read_summarization_h5
 from datasets.annotations.tvsum import read_tvsum
 from datasets.annotations.youtube_highlights import read_youtube
 
-from .baselines import oracle, random_floor
+from .baselines import oracle, random_baseline
 from .charades_sta import eval_charades
 from .prediction_files import read_scores
 from .qvhighlights import eval_qvhighlights
@@ -60,17 +60,17 @@ def qvhighlights(pred: str | os.PathLike, label: str | os.PathLike, clip_len_s: 
     Raises:
         InputError: as all here: faults in the files, each with its line; queries that lack or come twice.
     """
-    positive_length(clip_len_s)
+    check_clip_len(clip_len_s)
     labels = read_labels(label, clip_len_s)
     full = eval_qvhighlights(read_jsonl(pred), labels, clip_len_s)
-    return Scores(full["brief"], full, lambda: random_floor(labels, SEEDS, clip_len_s),
+    return Scores(full["brief"], full, lambda: random_baseline(labels, SEEDS, clip_len_s),
                   lambda: oracle(labels, clip_len_s))
 
 
 def tvsum(pred: str | os.PathLike, label: str | os.PathLike, domain: str | None = None,
           clip_len_s: float = 2) -> Scores:
     """TVSum's top-5 mAP, of a domain's validation videos or of all that are labelled."""
-    positive_length(clip_len_s)
+    check_clip_len(clip_len_s)
     labels = read_tvsum(label, clip_len_s)
     ratings = _of_domain(labels, domain, SPLITS / "tvsum.json", label)
     given = _saliency_by_vid(pred, ratings, labels)
@@ -137,7 +137,7 @@ def summary(pred: str | os.PathLike, label: str | os.PathLike, select: Select, s
 
     Args:
         pred: see `read_scores`.
-        label: see `read_summarized`.
+        label: see `read_summarization_h5`.
         select: chooses the key-shots, see `eval_summaries`.
         split: the field's split file; None for all videos of the labels.
         fold: whose tested videos count.
@@ -146,7 +146,7 @@ def summary(pred: str | os.PathLike, label: str | os.PathLike, select: Select, s
         raise InputError(f"{split}: needs --fold, from 0 to {len(read_folds(split)) - 1}")
     if split is None and fold is not None:
         raise InputError(f"--fold {fold} needs --split, the file that divides the videos")
-    labels = read_summarized(label, None, ())
+    labels = read_summarization_h5(label, None, ())
     names = labels if split is None else fold_names(split, fold, "test")
     lacking = [name for name in names if name not in labels]
     if lacking:
@@ -218,5 +218,5 @@ def _saliency_by_vid(path: str | os.PathLike, labels: dict, known: dict) -> dict
             if abs(short) > MAX_ROWS_OFF:
                 faults.append(f"video {line['vid']}: {len(values)} scores for {len(labels[line['vid']])} clips")
             scores[line["vid"]] = list(values)[:len(labels[line["vid"]])]
-    refuse(path, faults)
+    raise_errors(path, faults)
     return scores

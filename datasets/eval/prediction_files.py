@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.build import suggest
-from datasets.annotations.qvhighlights import read_jsonl, refuse
+from datasets.annotations.qvhighlights import raise_errors, read_jsonl
 
 NAMES = ("vid", "video")
 VALUES = ("scores", "pred_saliency_scores")   # the second as tools/launch.py --dump writes
@@ -46,7 +46,7 @@ def read_scores(path: str | os.PathLike, lengths: Mapping[str, int],
             faults += [f"video {name}: {fault}"] if fault else []
         elif name not in known:
             faults.append(f"video {name} is not among the labels; {suggest(name, {*lengths, *known})}")
-    refuse(path, faults)
+    raise_errors(path, faults)
     return found
 
 

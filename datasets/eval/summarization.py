@@ -11,7 +11,7 @@ from datasets.annotations.summarization_h5 import SummarizedVideo
 
 from .agreement import f_score, rank_correlation
 
-REDUCED = ("avg", "max")   # over users, as on TVSum and as on SumMe
+REDUCTIONS = ("avg", "max")   # over users, as on TVSum and as on SumMe
 Scores = Mapping[str, np.ndarray]
 Videos = Mapping[str, SummarizedVideo]
 Select = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]   # such as `key_frames`
@@ -42,20 +42,20 @@ def video_metrics(scores: np.ndarray, video: SummarizedVideo, select: Select) ->
         `rank_correlation`; and where the labels have summaries `f1_avg` (as on TVSum) and `f1_max` (as on
         SumMe) of the key-shots, in per cent.
     """
-    tau, rho = rank_correlation(scores, annotators(video))
+    tau, rho = rank_correlation(scores, annotator_scores(video))
     metrics = dict(kendall=tau, spearman=rho)
     if video.user_summary is not None:
-        kept = kept_frames(scores, video, select)
-        metrics.update({f"f1_{reduce}": f_score(kept, video.user_summary, reduce) for reduce in REDUCED})
+        kept = selected_frames(scores, video, select)
+        metrics.update({f"f1_{reduce}": f_score(kept, video.user_summary, reduce) for reduce in REDUCTIONS})
     return metrics
 
 
-def annotators(video: SummarizedVideo) -> np.ndarray:
+def annotator_scores(video: SummarizedVideo) -> np.ndarray:
     """(U, T) scores that an order is compared with; without `user_scores` gtscore is the one annotator."""
     return video.gtscore[None] if video.user_scores is None else video.user_scores
 
 
-def kept_frames(scores: np.ndarray, video: SummarizedVideo, select: Select) -> np.ndarray:
+def selected_frames(scores: np.ndarray, video: SummarizedVideo, select: Select) -> np.ndarray:
     """(n_frames,) of 0 and 1: the key-shots that the scores select, or the part of the best one that fits.
 
     Where some are below 0, which a knapsack never takes, all are lifted until none is; others count as they are.
@@ -85,7 +85,7 @@ def random_metrics(videos: Videos, select: Select, seeds: int) -> dict[str, floa
 
 def oracle_metrics(videos: Videos, select: Select) -> dict[str, float]:
     """What the annotators' mean score gives, as a prediction: no machine can agree with all of them."""
-    return mean_metrics(eval_summaries({name: annotators(video).mean(axis=0) for name, video in videos.items()},
+    return mean_metrics(eval_summaries({name: annotator_scores(video).mean(axis=0) for name, video in videos.items()},
                                        videos, select))
 
 
@@ -107,7 +107,7 @@ def human(video: SummarizedVideo) -> dict[str, float]:
             pairs = [rank_correlation(own, np.delete(scores, i, axis=0)) for i, own in enumerate(scores)]
             metrics.update(zip(("kendall", "spearman"), map(float, np.mean(pairs, axis=0)), strict=True))
     if summaries is not None and len(summaries) > 1:
-        for reduce in REDUCED:
+        for reduce in REDUCTIONS:
             metrics[f"f1_{reduce}"] = float(np.mean([
                 f_score(own, np.delete(summaries, i, axis=0), reduce) for i, own in enumerate(summaries)]))
     return metrics

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
-from datasets.annotations.qvhighlights import refuse
+from datasets.annotations.qvhighlights import raise_errors
 
 from .folder import DTYPES, PACK_SUFFIX, read_matrix, stored_dtype
 
@@ -224,7 +224,7 @@ def _survey(files: dict[str, Path], key: str | None, dtype: str,
         else:
             items[name] = [start, len(matrix), stat.st_size, stat.st_mtime_ns]
             start += len(matrix)
-    refuse(next(iter(files.values())).parent, faults)
+    raise_errors(next(iter(files.values())).parent, faults)
     return items, width
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_npy
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import refuse
+from datasets.annotations.qvhighlights import raise_errors
 from datasets.features.folder import read_matrix
 
 from .ratings import HIGHEST, LOWEST, POSITIVE_OVER, RatedClip, describe, make_label, split_by_video
@@ -89,10 +89,10 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
     texts = {clip.clip: clip.text or texts.get(clip.clip, "") for clip in clips}
     folders = [(name, Path(folder), ".npz", "features") for name, folder in visual.items()]
     folders += [(name, Path(folder), ".npy", None) for name, folder in audio.items()]
-    places, dropped = _look(clips, texts, folders, clip_len_s, progress)
+    locations, dropped = _look(clips, texts, folders, clip_len_s, progress)
     if dropped and not drop:
         by_clip = {clip.clip: clip for clip in clips}
-        refuse("ratings", [f"line {by_clip[c].line}: clip {c}: {reason}" for c, reason in dropped.items()]
+        raise_errors("ratings", [f"line {by_clip[c].line}: clip {c}: {reason}" for c, reason in dropped.items()]
                + ["leave such clips out with --drop"])
     used = [clip for clip in clips if clip.clip not in dropped]
     if not used:
@@ -102,7 +102,7 @@ def prepare(clips: Sequence[RatedClip], texts: Mapping[str, str], visual: Mappin
     out = make_folder(out)
     for clip in progress(used):
         for name, _, suffix, key in folders:
-            source, rows = places[clip.clip, name]
+            source, rows = locations[clip.clip, name]
             _place(source, rows, key, make_folder(out / name) / f"{clip.clip}{suffix}", way)
     numbers = {clip.clip: qid for qid, clip in enumerate(clips, 1)}   # of the table, whatever is left out
     files = {f"{name}.jsonl": "".join(
@@ -119,17 +119,17 @@ def _look(clips: Sequence[RatedClip], texts: Mapping[str, str], folders: Sequenc
           clip_len_s: float, progress: Callable[[Iterable], Iterable],
           ) -> tuple[dict[tuple[str, str], tuple[Path, slice]], dict[str, str]]:
     """Where every clip's rows are, by clip and folder's name; and why others cannot be used."""
-    places, dropped = {}, {}
+    locations, dropped = {}, {}
     for clip in progress(clips):
         for name, folder, suffix, key in folders:
             found = find_features(clip, folder, suffix, key, clip_len_s)
             if isinstance(found, str):
                 dropped.setdefault(clip.clip, found)
             else:
-                places[clip.clip, name] = found
+                locations[clip.clip, name] = found
         if not texts[clip.clip].strip():
             dropped.setdefault(clip.clip, "no text")
-    return places, dropped
+    return locations, dropped
 
 
 def _place(source: Path, rows: slice, key: str | None, target: Path, way: str) -> None:

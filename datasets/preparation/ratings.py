@@ -15,7 +15,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import MAX_SALIENCY, is_name, refuse
+from datasets.annotations.qvhighlights import MAX_SALIENCY, is_valid_name, raise_errors
 
 LOWEST, HIGHEST = 1, 5
 POSITIVE_OVER = 3
@@ -89,7 +89,7 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
     rows = _rows(text, delimiter, path)
     _, names = next(rows, (1, []))
     columns = _columns(names, path)
-    clips, faults, seen, places = [], [], {}, {}
+    clips, faults, seen, locations = [], [], {}, {}
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
@@ -103,12 +103,12 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
             continue
         if seen.setdefault(clip.clip, line) != line:
             faults.append(f"line {line}: clip {clip.clip} stands in line {seen[clip.clip]} too")
-        other = places.setdefault((clip.video, clip.start_s, clip.end_s), clip)
+        other = locations.setdefault((clip.video, clip.start_s, clip.end_s), clip)
         if other.clip != clip.clip:
             faults.append(f"line {line}: clip {clip.clip} is {clip.video} from {clip.start_s} to {clip.end_s} s as "
                           f"clip {other.clip} in line {other.line} is; keep one of them")
         clips.append(clip)
-    refuse(path, faults if faults or clips else ["holds no clip"])
+    raise_errors(path, faults if faults or clips else ["holds no clip"])
     return clips
 
 
@@ -156,7 +156,7 @@ def _clip(row: list[str], columns: dict[str, list[int]], line: int, decimal_comm
 
     clip, video = cell("clip"), cell("video")
     for key, name in (("clip", clip), ("video", video)):
-        if not is_name(name):
+        if not is_valid_name(name):
             raise ValueError(f"{key} {name!r} is not a name that a file can have")
     start_s, end_s = (_seconds(cell(key), key, decimal_comma) for key in ("start", "end"))
     if start_s < 0:

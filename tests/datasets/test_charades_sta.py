@@ -6,7 +6,7 @@ from common.errors import InputError
 from common.temporal import soft_nms, temporal_iou
 from datasets import CharadesSTA
 from datasets.annotations.charades_sta import read_charades
-from datasets.annotations.qvhighlights import LabelFaults
+from datasets.annotations.qvhighlights import LabelErrors
 from datasets.charades_sta import read_glove, words
 from datasets.eval import eval_charades
 
@@ -115,7 +115,7 @@ def test_streams_of_other_lengths_are_named(folder):
 
 def test_faulty_lines_hide_no_faulty_features_and_words(folder, tmp_path):
     (folder / "l.txt").write_text("A1 0##no end\ngone 0 1##a person")
-    with pytest.raises(LabelFaults, match="line 1: .*\n.*glove.txt: no such file") as err:
+    with pytest.raises(LabelErrors, match="line 1: .*\n.*glove.txt: no such file") as err:
         dataset(folder, glove_path=str(tmp_path / "glove.txt"))
     assert any("gone" in fault and "no such feature file" in fault for fault in err.value.dataset.check())
 
@@ -154,5 +154,5 @@ def test_no_window_is_a_miss():
 
 
 def test_floors_stand_beside(folder):
-    floors = dataset(folder).floors()
-    assert set(floors["oracle"].values()) == {1} and 0 < floors["random"]["Rank5@0.5"] < 1
+    baselines = dataset(folder).baselines()
+    assert set(baselines["oracle"].values()) == {1} and 0 < baselines["random"]["Rank5@0.5"] < 1

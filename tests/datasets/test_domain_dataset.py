@@ -9,7 +9,7 @@ import torch
 from common.errors import InputError
 from datasets import TVSum, YouTubeHighlights
 from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
-from datasets.annotations.qvhighlights import LabelFaults
+from datasets.annotations.qvhighlights import LabelErrors
 from datasets.annotations.tvsum import read_tvsum
 from datasets.eval import tvsum_top5_map, youtube_map
 from tests.paths import SHARED
@@ -118,7 +118,7 @@ def test_faulty_tvsum_labels_are_named(tmp_path, text, message):
 def test_faulty_youtube_labels_are_named(tmp_path):
     for match in (3, [], ["x"], [True], None):
         (tmp_path / "l.json").write_text(json.dumps({"a": dict(match=match), "b": 3, "c": dict(match=[1])}))
-        with pytest.raises(LabelFaults, match="l.json: video a: no 'match', a list of numbers\n  video b: no 'match'") as err:
+        with pytest.raises(LabelErrors, match="l.json: video a: no 'match', a list of numbers\n  video b: no 'match'") as err:
             YouTubeHighlights.labels_by_vid(tmp_path / "l.json")
         assert err.value.sound == {"c": [1]}
     (tmp_path / "l.json").write_text("{}")
@@ -188,8 +188,8 @@ def test_padding_scores_below_all_others():
 
 def test_floors_of_a_domain_are_those_of_the_command(tvsum, tmp_path):
     data = TVSum(split="val", **tvsum)
-    floors = data.floors()
+    baselines = data.baselines()
     ratings = {BK_VAL: np.array(data.labels[0]["anno"])}
-    assert floors["oracle"] == dict(mAP=round(tvsum_top5_map({BK_VAL: ratings[BK_VAL].mean(axis=1)}, ratings), 5))
+    assert baselines["oracle"] == dict(mAP=round(tvsum_top5_map({BK_VAL: ratings[BK_VAL].mean(axis=1)}, ratings), 5))
     draws = [tvsum_top5_map({BK_VAL: np.random.default_rng(seed).random(T)}, ratings) for seed in range(20)]
-    assert floors["random"]["mAP"] == pytest.approx(np.mean(draws), abs=2e-5)
+    assert baselines["random"]["mAP"] == pytest.approx(np.mean(draws), abs=2e-5)

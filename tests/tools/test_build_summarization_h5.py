@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from datasets.annotations.summarization_h5 import disjoint_folds, read_folds, read_summarized
+from datasets.annotations.summarization_h5 import disjoint_folds, read_folds, read_summarization_h5
 from models.encoders import build_encoders
 from pipelines.features.h5_builder import frame_shots, user_summary
 from pipelines.shots.segmentation import change_points
@@ -143,7 +143,7 @@ def test_every_value_is_what_plain_computation_gives(root, tvsum, encoders, name
     np.testing.assert_allclose(group["features"], seen["efficientnet_lite0"], atol=2e-3, rtol=2e-3)   # float16
     np.testing.assert_allclose(group["features_shared"], seen["conse"], atol=1e-5)
     np.testing.assert_allclose(group["features_text"], [encoders.text.encode([TITLES[name]])[0].pooler_output], atol=1e-6)
-    assert group["features"].dtype == np.float16 and read_summarized(tvsum)[name].n_frames == frames
+    assert group["features"].dtype == np.float16 and read_summarization_h5(tvsum)[name].n_frames == frames
 
 
 def same(a, b, *but):
@@ -175,7 +175,7 @@ def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, caps
 def test_summe_keeps_what_people_kept_and_cross_validates(root, tvsum):
     assert main([str(root / "videos"), "--ratings", str(root / "GT"), "--out", str(root / "summe.h5"),
                  "--split", str(root / "splits.json"), "--folds", "2"]) == 0
-    for name, video in read_summarized(root / "summe.h5").items():
+    for name, video in read_summarization_h5(root / "summe.h5").items():
         kept = ratings(name) >= 4
         np.testing.assert_array_equal(video.user_summary, kept)
         per_second = rated_frames(name) / seconds(name)
@@ -301,7 +301,7 @@ def test_a_file_of_pooled_features_is_completed_with_its_split(tmp_path, capsys)
     assert "o.h5: 2 videos" in capsys.readouterr().out
     assert read_folds(tmp_path / "s.json") == [dict(train_keys=["video_1"], test_keys=["video_2"])]
     encoders = build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
-    videos = read_summarized(tmp_path / "o.h5", None, ("features", "features_shared"), "features_text")
+    videos = read_summarization_h5(tmp_path / "o.h5", None, ("features", "features_shared"), "features_text")
     for name, video in videos.items():
         assert video.features.shape == (len(video.picks), 1664)
         np.testing.assert_allclose(video.text[0], encoders.text.encode([f"How to {name}"])[0].pooler_output, atol=1e-6)

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 
 from common.config import load_config
 from common.errors import InputError
-from datasets.annotations.summarization_h5 import read_summarized
+from datasets.annotations.summarization_h5 import read_summarization_h5
 from tests.paths import ROOT, SHARED
 from tools.build_summarization_h5 import main as build
 from tools.cross_validate import main
@@ -139,7 +139,7 @@ def test_settings_and_sentences_are_changed_by_options(root, monkeypatch, capsys
         assert "reused 2 of 2 trainings from an earlier run" in capsys.readouterr().out
         found[sentences] = json.loads((root / "set" / "folds.json").read_text())["folds"]["1"]
     assert found["own"] == first["folds"]["1"]
-    videos = read_summarized(root / "v.h5", None, ("features",), "features_text")
+    videos = read_summarization_h5(root / "v.h5", None, ("features",), "features_text")
     names = json.loads((root / "s.json").read_text())[0]["test_keys"]
     own = rescore_videos(root / "set" / "fold0_seed1", {name: videos[name] for name in names}, "own")
     dumped = [json.loads(line) for line in (root / "set/fold0_seed1/scores.jsonl").read_text().splitlines()]
@@ -215,7 +215,7 @@ def test_f1_is_over_users_as_the_dataset_says(root):
 
 
 def test_measures_the_named_videos_alone_and_their_mean(root):
-    videos = read_summarized(root / "v.h5")
+    videos = read_summarization_h5(root / "v.h5")
     scores = {name: video.user_scores[0] for name, video in videos.items()}
     each = [measure(scores, videos, [name]) for name in ("video_1", "video_4")]
     assert measure(scores, videos, ["video_1", "video_4"])["f1"] == pytest.approx(np.mean([row["f1"] for row in each]), abs=1e-3)
@@ -226,7 +226,7 @@ def test_measures_the_named_videos_alone_and_their_mean(root):
 
 def test_ridge_equals_its_definition(root):
     """Smoothed over five rows, centred by video; each video weighs alike; the penalty is a share of the variance."""
-    videos, train = read_summarized(root / "v.h5"), ["video_1", "video_3", "video_5"]
+    videos, train = read_summarization_h5(root / "v.h5"), ["video_1", "video_3", "video_5"]
 
     def rows(name, columns=5):
         x = videos[name].features[:, :columns].astype(float)
@@ -255,7 +255,7 @@ def test_the_titles_floor_is_the_cosine_of_centred_frames_and_titles(root):
         points = target[:, None] * way + r.normal(0, 0.1, (T, 3)) + [0, 40, 0]
         return made | dict(features=np.concatenate([made["features"][:, :2], points], axis=1), features_text=(way + np.array([9.0, 0, 0]))[None])
 
-    videos = read_summarized(write(root, "told", {f"video_{i}": told(i) for i in range(6)}), None, ("features",), "features_text")
+    videos = read_summarization_h5(write(root, "told", {f"video_{i}": told(i) for i in range(6)}), None, ("features",), "features_text")
     folds = json.loads((root / "s.json").read_text())
     found = compute_baselines(videos, folds, num_shared=3)
     best = np.mean([[measure({n: videos[n].features[:, 2 + int(n[-1]) % 3] * (1 if int(n[-1]) < 3 else -1)}, videos, [n])["spearman"]

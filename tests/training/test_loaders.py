@@ -8,7 +8,7 @@ from nncore.parallel import collate as nncore_collate
 
 from common.build import build
 from datasets import DATASETS
-from datasets.feature_dataset import outputs_by_item
+from datasets.batches import outputs_by_item
 from training.loaders import GlobalBatchSampler, build_loader, collate, default_num_workers, seed_worker, set_epoch
 
 LENGTHS = [5, 3, 5, 5, 3, 9, 5]

@@ -9,7 +9,7 @@ from nncore.engine import HOOKS, OptimizerHook, comm
 
 from common.errors import InputError
 from common.files import write_json
-from datasets.feature_dataset import labels_of
+from datasets.batches import unpack_labels
 from models.distributed import world_sum
 from training.engine import TrainingEngine
 
@@ -53,7 +53,7 @@ class StepHook(OptimizerHook):
 
     @staticmethod
     def _abort(engine: TrainingEngine, meta: object) -> None:
-        labels = labels_of(meta) if meta is not None else []
+        labels = unpack_labels(meta) if meta is not None else []
         name = f"bad_batch_{comm.get_rank()}.json" if comm.is_distributed() else "bad_batch.json"
         path = Path(engine.work_dir) / name
         losses = {key: str(value.item()) for key, value in engine.losses.items()}

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import LabelFaults, read_jsonl, read_labels, read_numbered_labels
+from datasets.annotations.qvhighlights import LabelErrors, read_jsonl, read_labels, read_numbered_labels
 from tests.paths import SHARED
 
 VAL = SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl"
@@ -87,7 +87,7 @@ def test_one_key_of_two_that_belong_together(tmp_path):
                                   ("relevant_windows", "relevant_clip_ids", "saliency_scores")])
 def test_answers_that_others_have_may_not_lack(tmp_path, keys):
     bare = {k: v for k, v in LABEL.items() if k not in keys} | dict(qid=2)
-    with pytest.raises(LabelFaults, match=f"l.jsonl: line 2: lacks {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
+    with pytest.raises(LabelErrors, match=f"l.jsonl: line 2: lacks {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
         read_labels(write(tmp_path / "l.jsonl", LABEL, bare))
     assert err.value.sound == [(1, LABEL)]
     assert read_labels(write(tmp_path / "l.jsonl", bare, bare | dict(qid=3))) == [bare, bare | dict(qid=3)]

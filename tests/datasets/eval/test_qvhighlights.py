@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
-from datasets.eval.baselines import oracle, random_floor
+from datasets.eval.baselines import oracle, random_baseline
 from tests.paths import ROOT, SHARED
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
@@ -245,18 +245,18 @@ def test_floors_and_oracle_on_known_labels():
                    saliency_scores=[[4, 4, 4]] * 4) for q in range(400)]
     top = oracle(labels)
     assert top["MR-full-mAP"] == top["MR-full-R1@0.7"] == top["HL-min-VeryGood-mAP"] == 100
-    chance = random_floor(labels, seeds=5)
+    chance = random_baseline(labels, seeds=5)
     assert chance["HL-min-VeryGood-Hit1"] == pytest.approx(40, abs=4)   # four of ten clips
-    assert random_floor(labels, seeds=5) == chance
+    assert random_baseline(labels, seeds=5) == chance
     bare = [{k: d[k] for k in ("qid", "duration", "relevant_windows")} for d in labels]
     assert oracle(bare) == {k: v for k, v in top.items() if k.startswith("MR")}
-    assert set(random_floor(bare, seeds=1)) == set(oracle(bare))
+    assert set(random_baseline(bare, seeds=1)) == set(oracle(bare))
 
 
 @needs_shared
 def test_floors_and_oracle_on_the_validation_split_are_what_the_labels_imply():
     labels = read_jsonl(SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl")
-    top, chance = oracle(labels), random_floor(labels, seeds=4)
+    top, chance = oracle(labels), random_baseline(labels, seeds=4)
     ten_at_most = np.mean([min(len(d["relevant_windows"]), 10) / len(d["relevant_windows"]) for d in labels])
     assert top["MR-full-mAP"] == pytest.approx(100 * ten_at_most, abs=0.0051)
     assert (top["HL-min-VeryGood-mAP"], top["HL-min-VeryGood-Hit1"]) == pytest.approx((60.6, 96.4), abs=1)   # as published

@@ -13,10 +13,10 @@ from datasets.eval.summarization import (
     eval_summaries,
     human,
     human_metrics,
-    kept_frames,
     mean_metrics,
     oracle_metrics,
     random_metrics,
+    selected_frames,
     video_metrics,
 )
 from pipelines.features.h5_builder import user_summary
@@ -48,7 +48,7 @@ def test_a_summary_is_never_over_the_budget(n_frames, cuts):
     scores = np.where(np.arange(n_frames) // 10 == 2, 0.9, 0.1) + np.arange(n_frames) * 1e-6
     room = max(1, int(0.15 * n_frames))
     video = made_video(None, None, shots, np.arange(n_frames), n_frames, scores)
-    kept = kept_frames(scores, video, key_frames)
+    kept = selected_frames(scores, video, key_frames)
     assert kept.sum() == room and (n_frames < 100 or kept[20:30].all())
     people = user_summary(shots, scores)
     assert people.sum() == room and people.dtype == np.int8
@@ -85,10 +85,10 @@ def test_scores_below_zero_are_lifted_and_others_are_not():
     shots = np.array([[0, 4], [5, 9], [10, 14], [15, 29], [30, 99]])
     video = made_video(shots=shots, picks=np.array([0, 5, 10, 15, 30]))
     scores = np.array([0.5, 0.5, 0.45, 0.9, 0.4])
-    assert np.flatnonzero(kept_frames(scores, video, key_frames)).tolist() == list(range(15))
-    assert np.flatnonzero(kept_frames(scores - 1, video, key_frames)).tolist() == list(range(15, 30))
+    assert np.flatnonzero(selected_frames(scores, video, key_frames)).tolist() == list(range(15))
+    assert np.flatnonzero(selected_frames(scores - 1, video, key_frames)).tolist() == list(range(15, 30))
     below = np.array([-0.3, -0.2, -0.5, -0.9, -1])   # unlifted, a knapsack would take none of them
-    assert np.flatnonzero(kept_frames(below, video, key_frames)).tolist() == list(range(15))
+    assert np.flatnonzero(selected_frames(below, video, key_frames)).tolist() == list(range(15))
 
 
 def test_without_people_gtscore_is_the_order_and_there_is_no_f1():

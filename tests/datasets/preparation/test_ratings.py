@@ -291,13 +291,13 @@ def told(dataset, scores):
 
 def test_metrics_and_floors_tell_good_models_from_bad(tmp_path):
     dataset = rated_set(tmp_path, rated(12, 30))
-    floors, ratings = dataset.floors(), np.array([label["rating"] for label in dataset.labels])
+    baselines, ratings = dataset.baselines(), np.array([label["rating"] for label in dataset.labels])
     good, bad = told(dataset, ratings), told(dataset, -ratings)
     for key in ("AP", "ROC-AUC", "HD-mAP-by-video", "HD-HIT@1-by-video"):
-        assert good[key] == floors["oracle"][key] == 100.0
-        assert bad[key] + 5 < floors["random"][key] < 70, key
+        assert good[key] == baselines["oracle"][key] == 100.0
+        assert bad[key] + 5 < baselines["random"][key] < 70, key
     assert good["HD-videos"] + good["HD-videos-left-out"] == 12
-    assert not [key for name in (good, *floors.values()) for key in name if key.startswith("HL-")]   # all parts of a clip are graded alike
+    assert not [key for name in (good, *baselines.values()) for key in name if key.startswith("HL-")]   # all parts of a clip are graded alike
 
 
 def test_labels_of_rated_clips_name_their_source_video(tmp_path):
