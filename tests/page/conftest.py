@@ -14,7 +14,7 @@ from page.model_catalog import Catalogue, Model
 from page.service import Service
 from pipelines.media.subtitles import Cue
 from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 from .slow_encoder import slow_encoders
 
@@ -28,8 +28,8 @@ def colour_models(held: Path) -> list[Model]:
         return Model(key, f"The <b>{key}</b> model", "Knows colours.", "Measured by hand.", key, encoders,
                      lambda: Summarizer(encoders()), **keys)
     slow = model("slow", partial(slow_encoders, held))
-    return [model("colours", colour_encoders), model("wordless", colour_encoders, wordless=True), slow,
-            model("missing", colour_encoders, problem="it is not there.")]
+    return [model("colours", color_encoders), model("wordless", color_encoders, wordless=True), slow,
+            model("missing", color_encoders, problem="it is not there.")]
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 from models.encoders.base import Encoders
-from tests.pipelines.fakes import ColourEyes, ColourWords
+from tests.pipelines.fakes import ColorTextEncoder, ColorVisualEncoder
 
 LONGEST_S = 120
 
 
-class SlowEyes(ColourEyes):
+class SlowEyes(ColorVisualEncoder):
     def __init__(self, held: Path):
         super().__init__()
         self.held = held
@@ -22,4 +22,4 @@ class SlowEyes(ColourEyes):
 
 
 def slow_encoders(held: Path) -> Encoders:
-    return Encoders(SlowEyes(held).eval(), ColourWords().eval(), None)
+    return Encoders(SlowEyes(held).eval(), ColorTextEncoder().eval(), None)

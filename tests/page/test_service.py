@@ -13,7 +13,7 @@ from page.limits import Limits
 from page.requests import read_question
 from page.tasks import watch
 from page.worker import Stopped, Work
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 from .conftest import LIMITS
 
@@ -213,8 +213,8 @@ def test_watching_refuses_by_name_not_by_folder(tmp_path):
     path = write_video(tmp_path / "long.mp4", ["red"] * 3)
     out = tmp_path / "out.npz"
     with pytest.raises(InputError, match="lasts 3 seconds; at most 2 seconds"):
-        watch(path, colour_encoders, out, Limits(video_s=2), lambda share: None)
+        watch(path, color_encoders, out, Limits(video_s=2), lambda share: None)
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError) as caught:
-        watch(path, colour_encoders, out, Limits(), lambda share: None)
+        watch(path, color_encoders, out, Limits(), lambda share: None)
     assert str(tmp_path) not in str(caught.value) and not out.exists()

@@ -18,11 +18,11 @@ from pipelines.editing.stream_copy import copy_cut, plan_copy
 from pipelines.features.cache import cache_key, encode_cached
 from pipelines.features.extract import extract_queries, extract_videos
 from pipelines.media.probe import probe
-from tests.media import clicks, grainy_picture
+from tests.media import clicks, noisy_frame
 from tests.media import write_video as write_small_video
 from tests.paths import ROOT
 
-from .fakes import colour_encoders, write_video
+from .fakes import color_encoders, write_video
 
 LABELS = [dict(qid=1, query="red"), dict(qid=2, query="blue")]
 NAMES = ("first", "second " + "x" * 45)
@@ -70,15 +70,15 @@ def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
         for _ in range(3):
             os.kill(int(run.stdout.readline()), signal.SIGKILL)
     assert [TEMPORARY_MARKER in name for name in made(tmp_path)].count(True) == 3       # a video's, a query's and the cache's
-    whole = tmp_path / "f/colour/first.npz"
+    whole = tmp_path / "f/color/first.npz"
     before = whole.stat().st_mtime_ns
 
-    assert extract_videos(videos, colour_encoders(), tmp_path / "f") == (1, {})
-    assert extract_queries(LABELS, colour_encoders(), tmp_path / "f") == (1, 0)
-    encode_cached(videos[0], colour_encoders(), tmp_path / "kept", progress=False)
+    assert extract_videos(videos, color_encoders(), tmp_path / "f") == (1, {})
+    assert extract_queries(LABELS, color_encoders(), tmp_path / "f") == (1, 0)
+    encode_cached(videos[0], color_encoders(), tmp_path / "kept", progress=False)
     names = made(tmp_path)
     assert whole.stat().st_mtime_ns == before
-    assert names[:4] == ["f/colour/first.npz", f"f/colour/{NAMES[1]}.npz", "f/words/qid1.npz", "f/words/qid2.npz"]
+    assert names[:4] == ["f/color/first.npz", f"f/color/{NAMES[1]}.npz", "f/color_text/qid1.npz", "f/color_text/qid2.npz"]
     assert len(names) == 5 and not any(TEMPORARY_MARKER in name for name in names)
     for name in names:
         with np.load(tmp_path / name) as data:
@@ -99,7 +99,7 @@ def full_disk(tmp_path):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    return write_small_video(tmp_path_factory.mktemp("faults") / "large.mp4", 50, picture=grainy_picture, sound=clicks([1], 2),
+    return write_small_video(tmp_path_factory.mktemp("faults") / "large.mp4", 50, render=noisy_frame, audio=clicks([1], 2),
                              options=dict(crf="1", preset="ultrafast", g="10"))
 
 
@@ -128,7 +128,7 @@ def from_forbidden(use) -> str:
 
 
 @pytest.mark.parametrize("use", [probe, lambda path: cut(path, [(0, 1)], "/dev/null/out.mp4"),
-                                 lambda path: cache_key(path, colour_encoders(), "exact")])
+                                 lambda path: cache_key(path, color_encoders(), "exact")])
 def test_a_file_that_may_not_be_read(use):
     said = from_forbidden(use)
     assert said.startswith("/a.mp4: ") and ("may not be read; change its rights" in said or "check its name and rights" in said)
@@ -145,12 +145,12 @@ def test_a_cut_on_a_full_disk(full_disk, large):
 def test_features_on_a_full_disk(full_disk, large):
     (full_disk / "others").write_bytes(bytes(64 * 1024))
     with pytest.raises(InputError, match=r"full: cannot be written \(No space left on device\); make room and run it again"):
-        extract_videos([large], colour_encoders(), full_disk)
+        extract_videos([large], color_encoders(), full_disk)
     assert [path.name for path in full_disk.rglob("*") if path.is_file()] == ["others"]
 
 
 def test_a_cache_on_a_full_disk_is_done_without(full_disk, large, capsys):
-    encoders = colour_encoders()
+    encoders = color_encoders()
     encoders.visual.clip_len_s = 0.02
     video = encode_cached(large, encoders, full_disk)
     assert video.n_clips == 100

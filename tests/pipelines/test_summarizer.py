@@ -15,7 +15,7 @@ from pipelines.options import Shorts
 from pipelines.selection import selector as choose
 from pipelines.summarizer import Settings, Summarizer, build_summarizer
 
-from .fakes import ColourEyes, colour_encoders, write_video
+from .fakes import ColorVisualEncoder, color_encoders, write_video
 
 SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
 
@@ -27,12 +27,12 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def video(path):
-    return encode_video(path, colour_encoders(), progress=False)
+    return encode_video(path, color_encoders(), progress=False)
 
 
 @pytest.fixture
-def colour_summarizer():
-    return Summarizer(colour_encoders())
+def color_summarizer():
+    return Summarizer(color_encoders())
 
 
 def seconds_kept(summary) -> set[int]:
@@ -40,8 +40,8 @@ def seconds_kept(summary) -> set[int]:
 
 
 @pytest.mark.parametrize("text, first_s, last_s", [("red", 20, 28), ("something blue", 40, 46)])
-def test_finds_what_was_asked(colour_summarizer, video, text, first_s, last_s):
-    summary = colour_summarizer.summarize(video, [text])
+def test_finds_what_was_asked(color_summarizer, video, text, first_s, last_s):
+    summary = color_summarizer.summarize(video, [text])
     best = summary.moments[0]
     assert (best.start_s, best.end_s, best.text) == (first_s, last_s, text)
     assert first_s / 2 <= summary.scores.argmax() < last_s / 2
@@ -50,8 +50,8 @@ def test_finds_what_was_asked(colour_summarizer, video, text, first_s, last_s):
     assert summary.scores.min() == 0 and summary.scores.max() == 1
 
 
-def test_every_sentence_is_scored_and_gets_its_share(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video, ["red", "blue"])
+def test_every_sentence_is_scored_and_gets_its_share(color_summarizer, video):
+    summary = color_summarizer.summarize(video, ["red", "blue"])
     assert summary.scores_by_text.shape == (2, 30)
     np.testing.assert_array_equal(summary.scores, summary.scores_by_text.max(axis=0))
     assert 10 <= summary.scores_by_text[0].argmax() < 14 and 20 <= summary.scores_by_text[1].argmax() < 23
@@ -60,8 +60,8 @@ def test_every_sentence_is_scored_and_gets_its_share(colour_summarizer, video):
     assert kept & set(range(20, 28)) and kept & set(range(40, 46))
 
 
-def test_shots_cover_the_video_and_the_cut_is_made_of_them(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video, ["red"])
+def test_shots_cover_the_video_and_the_cut_is_made_of_them(color_summarizer, video):
+    summary = color_summarizer.summarize(video, ["red"])
     ends = [end for _, end in summary.shots]
     assert summary.shots[0][0] == 0 and ends[-1] == pytest.approx(60, abs=0.1)
     assert ends[:-1] == [start for start, _ in summary.shots[1:]]
@@ -71,8 +71,8 @@ def test_shots_cover_the_video_and_the_cut_is_made_of_them(colour_summarizer, vi
     assert summary.duration_s == pytest.approx(total)
 
 
-def test_without_words_it_keeps_what_stands_out(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video)
+def test_without_words_it_keeps_what_stands_out(color_summarizer, video):
+    summary = color_summarizer.summarize(video)
     assert summary.scores_by_text.shape == (0, 30) and summary.texts == ()
     assert seconds_kept(summary) <= {*range(18, 30), *range(38, 48)}
     assert {m.text for m in summary.moments} == {""}
@@ -80,113 +80,113 @@ def test_without_words_it_keeps_what_stands_out(colour_summarizer, video):
 
 def test_says_what_had_a_part_in_the_scores(tmp_path):
     path = write_video(tmp_path / "loud.mp4", SECONDS, loud_s=[3])
-    loud = encode_video(path, colour_encoders(with_sound=True), progress=False)
-    summarizer = Summarizer(colour_encoders(with_sound=True))
+    loud = encode_video(path, color_encoders(with_audio=True), progress=False)
+    summarizer = Summarizer(color_encoders(with_audio=True))
     asked, unasked = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
     assert asked.provenance == dict(kind="zero-shot, no training", config=None, checkpoint=None,
-                                   visual="ColourEyes", text="ColourWords", audio=None)
-    assert unasked.provenance["audio"] == "LoudEars"
+                                   visual="ColorVisualEncoder", text="ColorTextEncoder", audio=None)
+    assert unasked.provenance["audio"] == "LoudnessEncoder"
     assert unasked.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
 
 
-def test_a_spoken_line_is_found_though_nothing_shows_it(colour_summarizer, video):
+def test_a_spoken_line_is_found_though_nothing_shows_it(color_summarizer, video):
     cues = [Cue(4.2, 7, "We need green, green, green!"), Cue(50, 52, "Look at red"), Cue(55, 56, " ")]
-    seen = colour_summarizer.summarize(video, ["green"])
-    heard = colour_summarizer.summarize(video, ["green"], subtitles=cues)
+    seen = color_summarizer.summarize(video, ["green"])
+    heard = color_summarizer.summarize(video, ["green"], subtitles=cues)
     assert heard.scores[2:4].min() > seen.scores[2:4].max() - 1e-9
     assert heard.scores.argmax() in (2, 3)
     assert any(m.start_s <= 4.2 and m.end_s >= 7 for m in heard.moments)
     assert len(heard.cues) == 3
-    whole = colour_summarizer.summarize(video, ["green"], 1, cues)
+    whole = color_summarizer.summarize(video, ["green"], 1, cues)
     assert {4, 8} <= {end for _, end in whole.shots}     # a moment's borders, where no picture changes
-    empty = colour_summarizer.summarize(video, ["green"], subtitles=[Cue(1, 2, "\n")])
+    empty = color_summarizer.summarize(video, ["green"], subtitles=[Cue(1, 2, "\n")])
     np.testing.assert_array_equal(empty.scores, seen.scores)
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.15, 0.5, 0.9])
 @pytest.mark.parametrize("texts", [[], ["red"], ["red", "green", "blue"]])
-def test_the_cut_stays_within_the_budget_and_uses_it(colour_summarizer, video, budget, texts):
-    summary = colour_summarizer.summarize(video, texts, budget)
+def test_the_cut_stays_within_the_budget_and_uses_it(color_summarizer, video, budget, texts):
+    summary = color_summarizer.summarize(video, texts, budget)
     assert summary.duration_s <= budget * float(video.info.duration_s) + 1e-6
     assert summary.duration_s >= budget * 60 - 4.5
 
 
-def test_a_budget_in_seconds(colour_summarizer, video):
+def test_a_budget_in_seconds(color_summarizer, video):
     for budget, most_s in (("12s", 12), (timedelta(seconds=5), 5), ("1h", 60)):
-        summary = colour_summarizer.summarize(video, ["red"], budget)
+        summary = color_summarizer.summarize(video, ["red"], budget)
         assert most_s - 4.5 < summary.duration_s <= most_s
         assert summary.budget == pytest.approx(most_s / 60)
 
 
-def test_moments_are_kept_whole(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video, ["red", "blue"], "14s", mode="moments")
+def test_moments_are_kept_whole(color_summarizer, video):
+    summary = color_summarizer.summarize(video, ["red", "blue"], "14s", mode="moments")
     assert summary.intervals_s == [(20, 28), (40, 46)] and summary.mode == "moments"
-    summary = colour_summarizer.summarize(video, ["red", "blue"], "12s", mode="moments")
+    summary = color_summarizer.summarize(video, ["red", "blue"], "12s", mode="moments")
     assert summary.intervals_s in ([(20, 28)], [(40, 46)])
-    summary = colour_summarizer.summarize(video, ["red"], "4s", mode="moments")
+    summary = color_summarizer.summarize(video, ["red"], "4s", mode="moments")
     (start, end), = summary.intervals_s
     assert 20 <= start < end <= 28 and end - start == 4
-    assert colour_summarizer.summarize(video, mode="moments").duration_s <= 9
+    assert color_summarizer.summarize(video, mode="moments").duration_s <= 9
 
 
-def test_shorts_are_whole_shots_around_what_was_asked(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=Shorts(2, 6, 18))
+def test_shorts_are_whole_shots_around_what_was_asked(color_summarizer, video):
+    summary = color_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=Shorts(2, 6, 18))
     assert summary.intervals_s == [(20, 28), (40, 46)]
     assert [summary.shots[i] for i in summary.selected] == [(20, 28), (40, 46)]
     cues = [Cue(19, 21.5, "so"), Cue(27.5, 28.25, "it is")]
-    summary = colour_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=Shorts(1, 6, 18))
+    summary = color_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=Shorts(1, 6, 18))
     assert summary.intervals_s == [(19, 28.25)]
     assert summary.frames == [[190, 282]]
-    (whole,) = colour_summarizer.summarize(video, mode="shorts", shorts=Shorts(1, 90, 99)).intervals_s
+    (whole,) = color_summarizer.summarize(video, mode="shorts", shorts=Shorts(1, 90, 99)).intervals_s
     assert whole == (0, video.info.duration_s)
 
 
-def test_modes_that_do_not_exist(colour_summarizer, video):
+def test_modes_that_do_not_exist(color_summarizer, video):
     with pytest.raises(InputError, match="mode 'short' does not exist"):
-        colour_summarizer.summarize(video, mode="short")
+        color_summarizer.summarize(video, mode="short")
 
 
-def test_the_whole_budget_keeps_everything(colour_summarizer, video):
-    summary = colour_summarizer.summarize(video, ["red"], 1)
+def test_the_whole_budget_keeps_everything(color_summarizer, video):
+    summary = color_summarizer.summarize(video, ["red"], 1)
     assert summary.intervals_s == [(0, video.info.duration_s)]
     assert summary.frames == [[0, 599]]
 
 
 @pytest.mark.parametrize("texts", [[], ["red"]])
-def test_a_constant_video_is_scored_evenly(colour_summarizer, tmp_path, texts):
+def test_a_constant_video_is_scored_evenly(color_summarizer, tmp_path, texts):
     path = write_video(tmp_path / "grey.mp4", ["grey"] * 20)
-    summary = colour_summarizer.summarize(encode_video(path, colour_encoders(), progress=False), texts)
+    summary = color_summarizer.summarize(encode_video(path, color_encoders(), progress=False), texts)
     assert summary.scores.tolist() == [0.5] * 10 and summary.moments == []
     assert summary.duration_s == 2
 
 
-def test_noise_is_no_evidence(colour_summarizer, video):
+def test_noise_is_no_evidence(color_summarizer, video):
     noise = 1e-6 * np.random.default_rng(0).random((30, 3)).astype(np.float32)
-    still = dataclasses.replace(video, visual=dict(colour=0.5 + noise))
+    still = dataclasses.replace(video, visual=dict(color=0.5 + noise))
     for texts in ([], ["red"]):
-        assert colour_summarizer.summarize(still, texts).scores.tolist() == [0.5] * 30
+        assert color_summarizer.summarize(still, texts).scores.tolist() == [0.5] * 30
 
 
 @pytest.mark.parametrize("n_frames", [1, 10])
 @pytest.mark.parametrize("texts", [[], ["red"]])
-def test_very_short_videos_are_kept_whole(colour_summarizer, tmp_path, n_frames, texts):
+def test_very_short_videos_are_kept_whole(color_summarizer, tmp_path, n_frames, texts):
     path = write_video(tmp_path / "short.mp4", ["red"], n_frames=n_frames)
-    summary = colour_summarizer.summarize(encode_video(path, colour_encoders(), progress=False), texts)
+    summary = color_summarizer.summarize(encode_video(path, color_encoders(), progress=False), texts)
     assert summary.scores.tolist() == [0.5] and summary.selected == [0]
     assert summary.frames == [[0, n_frames - 1]]
 
 
-def test_refuses_a_video_of_other_encoders(colour_summarizer, video):
-    class OtherEyes(ColourEyes):
+def test_refuses_a_video_of_other_encoders(color_summarizer, video):
+    class OtherEyes(ColorVisualEncoder):
         pass
 
-    other = Summarizer(Encoders(OtherEyes(), colour_encoders().text))
-    with pytest.raises(InputError, match=r"encoded by .*ColourEyes.*OtherEyes"):
+    other = Summarizer(Encoders(OtherEyes(), color_encoders().text))
+    with pytest.raises(InputError, match=r"encoded by .*ColorVisualEncoder.*OtherEyes"):
         other.summarize(video, ["red"])
     with pytest.raises(InputError, match="sound in clips of 2 s, pictures of 4 s"):
-        eyes = ColourEyes()
+        eyes = ColorVisualEncoder()
         eyes.clip_len_s = 4
-        Summarizer(Encoders(eyes, colour_encoders().text, colour_encoders(with_sound=True).audio))
+        Summarizer(Encoders(eyes, color_encoders().text, color_encoders(with_audio=True).audio))
 
 
 class RedWatcher(torch.nn.Module):
@@ -202,7 +202,7 @@ class RedWatcher(torch.nn.Module):
 
 
 def test_a_trained_model_gives_the_scores_and_the_moments(video):
-    summary = Summarizer(colour_encoders(), RedWatcher(), ["colour"]).summarize(video, ["red car"])
+    summary = Summarizer(color_encoders(), RedWatcher(), ["color"]).summarize(video, ["red car"])
     assert summary.scores[10:14].min() > 0.5 > np.delete(summary.scores, range(10, 14)).max()
     found = [(m.start_s, m.end_s, round(m.score, 2)) for m in summary.moments]
     assert found[0] == (20, 28, 0.9)
@@ -210,12 +210,12 @@ def test_a_trained_model_gives_the_scores_and_the_moments(video):
     assert len(found) == 2                                             # the copy is suppressed
     assert summary.provenance["kind"] == "RedWatcher"
     assert seconds_kept(summary) <= set(range(20, 28)) | {18, 19, 28, 29}
-    loose = Summarizer(colour_encoders(), RedWatcher(), ["colour"], settings=Settings(max_iou=0.9))
+    loose = Summarizer(color_encoders(), RedWatcher(), ["color"], settings=Settings(max_iou=0.9))
     assert len(loose.summarize(video, ["red car"]).moments) == 3
 
 
 def test_a_trained_model_hears_too(video):
-    summarizer = Summarizer(colour_encoders(), RedWatcher(), ["colour"])
+    summarizer = Summarizer(color_encoders(), RedWatcher(), ["color"])
     cues = [Cue(30, 33, "a blue car"), Cue(3, 4, "hm")]
     summary = summarizer.summarize(video, ["blue car"], subtitles=cues)
     assert (30, 34) in [(m.start_s, m.end_s) for m in summary.moments]
@@ -224,7 +224,7 @@ def test_a_trained_model_hears_too(video):
 
 def test_models_are_asked_only_in_their_way(video):
     with pytest.raises(InputError, match="give a sentence"):
-        Summarizer(colour_encoders(), RedWatcher(), ["colour"]).summarize(video)
+        Summarizer(color_encoders(), RedWatcher(), ["color"]).summarize(video)
 
     class Mute(RedWatcher):
         accepts_text = requires_text = False
@@ -233,7 +233,7 @@ def test_models_are_asked_only_in_their_way(video):
             assert "query" not in data
             return dict(_out=dict(saliency=data["video"][..., 0]))
 
-    mute = Summarizer(colour_encoders(), Mute(), ["colour"])
+    mute = Summarizer(color_encoders(), Mute(), ["color"])
     with pytest.raises(InputError, match="leave the sentences out"):
         mute.summarize(video, ["red"])
     summary = mute.summarize(video)
@@ -256,7 +256,7 @@ window_clips = 12
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A config and a checkpoint of a small UMT on colours."""
-    monkeypatch.setattr(module, "build_encoders", lambda cfg: colour_encoders())
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: color_encoders())
     (tmp_path / "config.py").write_text(MODEL.format(width=3))
     (tmp_path / "wide.py").write_text(MODEL.format(width=5))
     for name in ("config", "wide"):
@@ -269,7 +269,7 @@ def trained(tmp_path, monkeypatch):
 
 def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     summarizer = build_summarizer(trained / "config.py", trained / "config.pth")
-    assert summarizer.window_clips == 12 and not summarizer.model.training and summarizer.parts == ("colour",)
+    assert summarizer.window_clips == 12 and not summarizer.model.training and summarizer.parts == ("color",)
     summary = summarizer.summarize(video, ["a red car"])
     assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
     end_s = float(video.info.duration_s)
@@ -303,19 +303,19 @@ def test_settings_come_from_the_config(trained, video):
 
 
 def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypatch):
-    class TwoParts(ColourEyes):
-        parts = dict(colour=3, light=1)   # noqa: RUF012
+    class TwoParts(ColorVisualEncoder):
+        parts = dict(color=3, light=1)   # noqa: RUF012
 
-    monkeypatch.setattr(module, "build_encoders", lambda cfg: Encoders(TwoParts(), colour_encoders().text))
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: Encoders(TwoParts(), color_encoders().text))
     (trained / "two.py").write_text(MODEL.format(width=4) + (
-        'data = dict(val=dict(video_path=["x/features/light", "x/features/colour"]))\n'))
+        'data = dict(val=dict(video_path=["x/features/light", "x/features/color"]))\n'))
     monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
-    assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "colour")
+    assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "color")
 
 
 def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the_say_beside_words(tmp_path, monkeypatch):
     video = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
-    encoders, asked = colour_encoders(), []
+    encoders, asked = color_encoders(), []
 
     def likes_blue(head, video, encoders, sentences):
         assert not len(sentences)
@@ -346,7 +346,7 @@ def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the
 def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
     calls, real = [], choose.change_points
     monkeypatch.setattr(choose, "change_points", lambda *args, **keys: (calls.append(1), real(*args, **keys))[1])
-    summarizer = Summarizer(colour_encoders())
+    summarizer = Summarizer(color_encoders())
     video = summarizer.encode(write_video(tmp_path / "a.mp4", ["red"] * 6 + ["black"] * 6 + ["blue"] * 6), progress=False)
     fresh = dataclasses.replace(video, visual={part: rows.copy() for part, rows in video.visual.items()})
     for texts in (["red"], ["blue"], []):

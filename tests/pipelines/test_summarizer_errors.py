@@ -16,19 +16,19 @@ from pipelines.summarizer import Summarizer
 from tools.build_summarization_h5 import main as build_h5
 from tools.summarize import main as summarize
 
-from .fakes import colour_encoders, write_video
+from .fakes import color_encoders, write_video
 
 SECONDS = ["grey"] * 10 + ["red"] * 6 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 6
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    return encode_video(write_video(tmp_path_factory.mktemp("v") / "v.mp4", SECONDS), colour_encoders(), progress=False)
+    return encode_video(write_video(tmp_path_factory.mktemp("v") / "v.mp4", SECONDS), color_encoders(), progress=False)
 
 
 @pytest.fixture
 def summarizer():
-    return Summarizer(colour_encoders())
+    return Summarizer(color_encoders())
 
 
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
@@ -122,13 +122,13 @@ class Odd(torch.nn.Module):
 
 
 def test_a_model_that_scores_nan_is_named(video):
-    summarizer = Summarizer(colour_encoders(), Odd(float("nan")), ["colour"], names=dict(kind="Odd", checkpoint="work/best.pth"))
+    summarizer = Summarizer(color_encoders(), Odd(float("nan")), ["color"], names=dict(kind="Odd", checkpoint="work/best.pth"))
     with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are no finite numbers; what scores them \(work/best.pth\) is damaged"):
         summarizer.summarize(video)
 
 
 def test_constant_scores_give_a_cut_within_the_budget(video):
-    summary = Summarizer(colour_encoders(), Odd(0.5), ["colour"]).summarize(video, budget=0.3)
+    summary = Summarizer(color_encoders(), Odd(0.5), ["color"]).summarize(video, budget=0.3)
     assert len(set(summary.scores)) == 1 and 0 < summary.duration_s <= 0.3 * 40 and summary.moments == []
     kept = key_frames(np.array([[0, 4], [5, 9], [10, 99]]), np.ones(10), np.arange(0, 100, 10), 100)
     assert kept.tolist() == [[0, 4], [5, 9]]
@@ -143,7 +143,7 @@ def test_key_shots_of_scores_that_are_no_numbers_are_refused(bad):
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
 @pytest.mark.parametrize("n_frames", [1, 7, 19])
 def test_a_video_shorter_than_a_shot_is_kept_whole(summarizer, tmp_path, n_frames, mode):
-    short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), colour_encoders(), progress=False)
+    short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), color_encoders(), progress=False)
     for texts in ([], ["red"]):
         summary = summarizer.summarize(short, texts, mode=mode)
         assert summary.frames == [[0, n_frames - 1]] and len(summary.shots) == 1

@@ -9,7 +9,7 @@ import pytest
 from pipelines import summarizer as module
 from pipelines.summarizer import Summarizer
 from tests.media import write_video as write_small_video
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12
 
@@ -39,5 +39,5 @@ def media(tmp_path_factory) -> Path:
 @pytest.fixture
 def quick(monkeypatch):
     """The real command with encoders that only know colours."""
-    colours = Summarizer(colour_encoders(with_sound=True))
+    colours = Summarizer(color_encoders(with_audio=True))
     monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint, captioner: colours)

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.features.encode import encode_video
 from pipelines.media.video_reader import probe
-from tests.pipelines.fakes import colour_encoders
+from tests.pipelines.fakes import color_encoders
 from tools.benchmarks import film as filming
 from tools.benchmarks.features import likeness, plain_way
 from tools.benchmarks.film import decode_all, encode_all, first_pictures, make_film
@@ -39,9 +39,9 @@ def test_the_encoder_alone_gets_every_picture_decoded(film):
 
 
 def test_the_plain_way_gives_our_features(film):
-    encoders = colour_encoders(with_sound=True)
+    encoders = color_encoders(with_audio=True)
     plain = plain_way(film, encoders, [2.0 * i + 1 for i in range(64)])
     ours = encode_video(film, encoders, progress=False).visual
-    np.testing.assert_allclose(plain["colour"], ours["colour"], atol=0.01)
-    assert plain["colour"].std() > 0.05 and likeness(plain, ours) > 0.999
-    assert likeness(plain, dict(colour=np.roll(ours["colour"], 1, axis=1))) < 0.999
+    np.testing.assert_allclose(plain["color"], ours["color"], atol=0.01)
+    assert plain["color"].std() > 0.05 and likeness(plain, ours) > 0.999
+    assert likeness(plain, dict(color=np.roll(ours["color"], 1, axis=1))) < 0.999

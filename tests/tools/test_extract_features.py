@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from models import encoders as package
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 from tools.extract_features import main
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Three videos and a bad one, with encoders that see colours in clips of four seconds."""
-    eyes = colour_encoders()
+    eyes = color_encoders()
     eyes.visual.clip_len_s = 4
     monkeypatch.setattr(package, "build_encoders", lambda cfg: eyes)
     (tmp_path / "v").mkdir()
@@ -30,10 +30,10 @@ def test_all_that_can_be_is_extracted_and_the_status_tells(folder, capsys):
     printed = capsys.readouterr().err
     assert "3 videos extracted, 0 were there, 1 failed" in printed and "bad.mp4: not a video" in printed.splitlines()[-1]
     assert names(folder) == ["a.npz", "b.npz", "c.npz"]
-    stored = np.load(folder / "f" / "colour" / "a.npz")["features"]
+    stored = np.load(folder / "f" / "color" / "a.npz")["features"]
     assert stored.dtype == np.float16 and stored.shape == (2, 3)
     (folder / "v" / "bad.mp4").unlink()
-    (folder / "f" / "colour" / "b.npz").write_bytes(b"PK")
+    (folder / "f" / "color" / "b.npz").write_bytes(b"PK")
     assert main([str(folder / "v"), "--out", str(folder / "f"), "--dtype", "float32"]) == 0
     assert "1 videos extracted, 2 were there, 0 failed" in capsys.readouterr().err
 
@@ -72,7 +72,7 @@ def test_text_alone_needs_no_video(folder, capsys):
 @pytest.mark.parametrize("more, ears", [([], True), (["--no-sound"], False)])
 def test_sound_is_left_out_when_asked(folder, monkeypatch, more, ears):
     built = []
-    monkeypatch.setattr(package, "build_encoders", lambda cfg: built.append(cfg) or colour_encoders())
+    monkeypatch.setattr(package, "build_encoders", lambda cfg: built.append(cfg) or color_encoders())
     assert main([str(folder / "v/a.mp4"), "--out", str(folder / "f"), *more]) == 0
     assert (built[0]["audio"] is not None) == ears
 

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.media.subtitles import Cue, own_subtitles, read_subtitles
 from pipelines.media.video_reader import probe
-from tests.media import grainy_picture, write_subtitled
+from tests.media import noisy_frame, write_subtitled_video
 from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
 from tools.summarize import main
@@ -96,7 +96,7 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     def colours(index, size):
         return np.full((size[1], size[0], 3), (220, 30, 30) if index // 70 % 2 else (120, 120, 120 + index // 10), np.uint8)
 
-    path = write_small_video(tmp_path / "a.mp4", 600, fps=10, picture=colours,
+    path = write_small_video(tmp_path / "a.mp4", 600, fps=10, render=colours,
                              options=dict(g="80", bf="2", sc_threshold="0", preset="ultrafast"))
     args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--out", str(tmp_path / "out")]
     assert main([str(path), *args, "--count", "9"]) == 0
@@ -130,7 +130,7 @@ def test_edit_lists(media, tmp_path):
 
 @pytest.mark.usefixtures("quick")
 def test_the_videos_own_subtitles_are_cut_along(tmp_path):
-    path = write_subtitled(tmp_path / "a.mkv", [(0, 400, "one"), (500, 1500, "two")], n_frames=100)
+    path = write_subtitled_video(tmp_path / "a.mkv", [(0, 400, "one"), (500, 1500, "two")], n_frames=100)
     assert main([str(path), "--budget", "1", "--out", str(tmp_path / "out")]) == 0
     assert own_subtitles(tmp_path / "out/summary.mp4") == [Cue(0, 0.4, "one"), Cue(0.5, 1.5, "two")]
     assert [c.text for c in read_subtitles(tmp_path / "out/summary.srt")] == ["one", "two"]
@@ -193,7 +193,7 @@ def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
     def colours(index, size):
         return np.full((size[1], size[0], 3), (220, 30, 30) if 100 <= index < 120 else (120, 120, 120 + index // 10), np.uint8)
 
-    path = write_small_video(tmp_path / "a.mp4", 240, fps=10, picture=colours, pts=[*range(120), *range(10120, 10240)],
+    path = write_small_video(tmp_path / "a.mp4", 240, fps=10, render=colours, pts=[*range(120), *range(10120, 10240)],
                              time_base=Fraction(1, 10))
     args = ["--text", "red", "--mode", mode, "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "kept")]
     args += ["--length", "4-10"] if mode == "shorts" else ["--budget", "8s"]
@@ -207,7 +207,7 @@ def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
 
 @pytest.mark.usefixtures("quick")
 def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
-    path = write_small_video(tmp_path / "a.mp4", 100, container_options=dict(movflags="+faststart"), picture=grainy_picture)
+    path = write_small_video(tmp_path / "a.mp4", 100, container_options=dict(movflags="+faststart"), render=noisy_frame)
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     found = load(tmp_path / "out")

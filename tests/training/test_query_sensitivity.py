@@ -10,7 +10,7 @@ from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.subtitle_evidence import cue_similarity
 from pipelines.summarizer import Summarizer, build_summarizer
-from tests.pipelines.fakes import ColourWords, colour_encoders, write_video
+from tests.pipelines.fakes import ColorTextEncoder, color_encoders, write_video
 from tools.measure_words import main
 from training.query_sensitivity import measure_query_sensitivity
 
@@ -23,46 +23,46 @@ LABELS = [dict(qid=i, query=query, vid=vid, duration=40, relevant_windows=[windo
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     root = tmp_path_factory.mktemp("v")
-    return {vid: encode_video(write_video(root / f"{vid}.mp4", colours), colour_encoders(), progress=False) for vid, colours in SCENES.items()}
+    return {vid: encode_video(write_video(root / f"{vid}.mp4", colours), color_encoders(), progress=False) for vid, colours in SCENES.items()}
 
 
 def test_who_sees_colours_follows_the_words(videos):
-    found = measure_query_sensitivity(Summarizer(colour_encoders()), LABELS, videos.__getitem__)
+    found = measure_query_sensitivity(Summarizer(color_encoders()), LABELS, videos.__getitem__)
     assert found["own"] == {"R1@0.5": 100, "R1@0.7": 100, "mAP": 100} and found["queries"] == 4
     assert found["other"]["R1@0.5"] <= 50 and found["random"]["R1@0.5"] < 20   # `red` is in both videos
     assert found["repeated"] and found["permuted"]
 
 
 def test_who_ignores_the_words_scores_alike_with_any(videos):
-    class Deaf(ColourWords):
+    class Deaf(ColorTextEncoder):
         def encode(self, texts):
             return super().encode(["red"] * len(texts))
 
-    encoders = colour_encoders()
+    encoders = color_encoders()
     found = measure_query_sensitivity(Summarizer(dataclasses.replace(encoders, text=Deaf().eval())), LABELS, videos.__getitem__)
     assert found["own"] == found["other"] and found["own"]["R1@0.5"] == 50
 
 
 def test_what_changes_from_call_to_call_or_with_the_order_is_told(videos):
-    class Moody(ColourWords):
+    class Moody(ColorTextEncoder):
         calls = 0
 
         def encode(self, texts):
             Moody.calls += 1
             return [dataclasses.replace(f, pooler_output=f.pooler_output + 1e-6 * Moody.calls * np.arange(3)) for f in super().encode(texts)]
 
-    class First(ColourWords):
+    class First(ColorTextEncoder):
         def encode(self, texts):
             return [dataclasses.replace(f, pooler_output=f.pooler_output + 1e-3 * i * np.arange(3)) for i, f in enumerate(super().encode(texts))]
 
     for words, repeated in ((Moody, False), (First, True)):
-        found = measure_query_sensitivity(Summarizer(dataclasses.replace(colour_encoders(), text=words().eval())), LABELS, videos.__getitem__)
+        found = measure_query_sensitivity(Summarizer(dataclasses.replace(color_encoders(), text=words().eval())), LABELS, videos.__getitem__)
         assert (found["repeated"], found["permuted"]) == (repeated, False)
 
 
 def test_spoken_words_count(videos):
     cues = dict(a=[Cue(24, 32, "red")], b=[])
-    found = measure_query_sensitivity(Summarizer(colour_encoders()), LABELS[:1], videos.__getitem__, cues)
+    found = measure_query_sensitivity(Summarizer(color_encoders()), LABELS[:1], videos.__getitem__, cues)
     assert found["own"]["R1@0.5"] == 0   # somebody says it elsewhere, which outweighs what is seen
 
 
@@ -120,11 +120,11 @@ def test_many_sentences_do_not_round_each_other(offline, number):
 
 def test_moments_of_one_score_come_in_one_order(videos):
     """`red` and `crimson` are one colour to the eyes, so their moments tie."""
-    class Crimson(ColourWords):
+    class Crimson(ColorTextEncoder):
         def encode(self, texts):
             return super().encode([text.replace("crimson", "red") for text in texts])
 
-    summarizer = Summarizer(dataclasses.replace(colour_encoders(), text=Crimson().eval()))
+    summarizer = Summarizer(dataclasses.replace(color_encoders(), text=Crimson().eval()))
     for mode in ("summary", "moments", "shorts"):
         one, other = (summarizer.summarize(videos["a"], texts, mode=mode) for texts in (["red", "crimson"], ["crimson", "red"]))
         assert one.moments == other.moments and one.intervals_s == other.intervals_s

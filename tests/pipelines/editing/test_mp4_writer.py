@@ -9,14 +9,14 @@ from pipelines.editing.mp4_writer import tick_s
 from pipelines.editing.reencode import cut
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import Cue, own_subtitles
-from tests.media import chapters, decoded, read_number, write_film
+from tests.media import chapters, decoded, read_number, write_numbered_video
 
 THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fraction(29, 10), Fraction(71, 20))]
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    return write_film(tmp_path_factory.mktemp("cut") / "film.mp4")
+    return write_numbered_video(tmp_path_factory.mktemp("cut") / "film.mp4")
 
 
 def test_chapters_and_subtitles_go_along(tmp_path, film):

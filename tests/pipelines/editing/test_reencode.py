@@ -17,13 +17,13 @@ from tests.media import (
     RATE_HZ,
     click_times,
     clicks,
+    corner_frame,
     corner_names,
-    corner_picture,
     decoded,
-    grainy_picture,
-    numbered_picture,
+    noisy_frame,
+    numbered_frame,
     read_number,
-    write_film,
+    write_numbered_video,
     write_video,
 )
 from tests.paths import VIDEOS
@@ -33,7 +33,7 @@ THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fractio
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    return write_film(tmp_path_factory.mktemp("cut") / "film.mp4")
+    return write_numbered_video(tmp_path_factory.mktemp("cut") / "film.mp4")
 
 
 def expected_cut(stamps_s, intervals_s):
@@ -77,7 +77,7 @@ def test_pictures_and_times_are_exact(tmp_path, film, intervals_s):
     (".mkv", dict(options=B_FRAMES)), (".ts", dict(options=B_FRAMES)),
     (".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"})),
     (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
-    (".mpg", dict(codec="mpeg2video", picture=grainy_picture,
+    (".mpg", dict(codec="mpeg2video", render=noisy_frame,
                   options=dict(bf="2", g="12", b="6M", minrate="6M", maxrate="6M", bufsize="2M"))),
     (".ts", dict(codec="mpeg2video", options=dict(bf="2", g="12", qscale="2"))),
     (".ts", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
@@ -133,7 +133,7 @@ def test_flash_and_click_coincide(tmp_path, suffix, first_s, sound_start_s):
     n_frames, rate = 300, 25
     flashes_s = [Fraction(i, rate) + first_s for i in range(n_frames) if i % 20 == 7]
     sound = clicks([t - sound_start_s for t in flashes_s if t >= sound_start_s], n_frames / rate + first_s - sound_start_s)
-    path = write_video(tmp_path / f"a{suffix}", n_frames, picture=flashing, sound=sound, sound_start_s=sound_start_s,
+    path = write_video(tmp_path / f"a{suffix}", n_frames, render=flashing, audio=sound, audio_start_s=sound_start_s,
                        pts=[i + first_s * rate for i in range(n_frames)], time_base=Fraction(1, rate),
                        options=dict(g="30", crf="10"))
     intervals_s = [(Fraction(2 * i, 3), Fraction(2 * i, 3) + Fraction(41, 100)) for i in range(18)]
@@ -152,7 +152,7 @@ def test_sound_is_exact_to_the_sample_over_many_pieces(tmp_path):
     length_s, n = Fraction(1001, 9973), 40
     starts_s = [Fraction(i, 4) + Fraction(1, 7) for i in range(n)]
     sound = clicks([start + length_s / 2 for start in starts_s], 11)
-    path = write_video(tmp_path / "a.mov", 260, sound=sound, sound_codec="pcm_s16le")
+    path = write_video(tmp_path / "a.mov", 260, audio=sound, audio_codec="pcm_s16le")
     cut(path, [(start, start + length_s) for start in starts_s], tmp_path / "out.mp4")
     found = click_times(sound_of(tmp_path / "out.mp4"))
     assert found == pytest.approx([float(length_s * (i + Fraction(1, 2))) for i in range(n)], abs=4 / RATE_HZ)
@@ -160,7 +160,7 @@ def test_sound_is_exact_to_the_sample_over_many_pieces(tmp_path):
 
 def test_sound_fades_at_joins(tmp_path):
     sound = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(4 * RATE_HZ) / RATE_HZ)
-    path = write_video(tmp_path / "a.mov", 100, sound=sound, sound_codec="pcm_s16le")
+    path = write_video(tmp_path / "a.mov", 100, audio=sound, audio_codec="pcm_s16le")
     cut(path, [(0.5, 1.5), (2, 3)], tmp_path / "out.mp4")
     found = sound_of(tmp_path / "out.mp4")
     ms = RATE_HZ // 1000
@@ -212,7 +212,7 @@ def test_encoders_share_the_processor(tmp_path, film, monkeypatch, cores, pieces
 
 
 def test_pieces_without_sound_are_silent(tmp_path):
-    path = write_video(tmp_path / "a.mkv", 100, sound=clicks([0.5], 1), sound_start_s=Fraction(1), sound_codec="flac")
+    path = write_video(tmp_path / "a.mkv", 100, audio=clicks([0.5], 1), audio_start_s=Fraction(1), audio_codec="flac")
     cut(path, [(0.2, 0.7), (1.25, 1.75), (2.5, 3.5)], tmp_path / "out.mp4")
     assert click_times(sound_of(tmp_path / "out.mp4")) == pytest.approx([0.75], abs=0.001)
     assert len(sound_of(tmp_path / "out.mp4")) >= 1.99 * RATE_HZ
@@ -221,7 +221,7 @@ def test_pieces_without_sound_are_silent(tmp_path):
 @pytest.mark.parametrize(("rate_hz", "out_hz"), [(8000, 8000), (44100, 44100), (96000, 48000), (37800, 44100)])
 def test_sound_rates_and_stereo(tmp_path, rate_hz, out_hz):
     left, right = clicks([0.5], 2, rate_hz), clicks([1.0], 2, rate_hz)
-    path = write_video(tmp_path / "a.mov", 50, sound=np.stack([left, right]), sound_codec="pcm_s16le", rate_hz=rate_hz)
+    path = write_video(tmp_path / "a.mov", 50, audio=np.stack([left, right]), audio_codec="pcm_s16le", rate_hz=rate_hz)
     cut(path, [(0.25, 1.5)], tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         context = container.streams.audio[0].codec_context
@@ -238,7 +238,7 @@ def test_video_without_sound(tmp_path):
 
 
 def test_one_picture(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 1, sound=clicks([], 0.04))
+    path = write_video(tmp_path / "a.mp4", 1, audio=clicks([], 0.04))
     cut(path, [(0, 9)], tmp_path / "out.mp4")
     info = probe(tmp_path / "out.mp4")
     assert (info.n_frames, info.duration_s, info.has_audio) == (1, Fraction(1, 25), True)
@@ -247,7 +247,7 @@ def test_one_picture(tmp_path):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
 def test_orientation_is_baked_in(tmp_path, rotation_deg, mirrored):
-    path = write_video(tmp_path / "a.mp4", 3, size=(96, 66), picture=corner_picture, rotation_deg=rotation_deg,
+    path = write_video(tmp_path / "a.mp4", 3, size=(96, 66), render=corner_frame, rotation_deg=rotation_deg,
                        mirrored=mirrored)
     cut(path, [(0, 1)], tmp_path / "out.mp4")
     info = probe(tmp_path / "out.mp4")
@@ -267,7 +267,7 @@ def test_odd_sizes_lose_a_line(tmp_path, size, shown):
     if size[0] > 1:
         after = decoded(tmp_path / "out.mp4")
         assert [read_number(picture) for _, picture in after] == [1, 2, 3, 4]
-        assert np.abs(after[0][1].astype(int) - numbered_picture(1, size)[:shown[1], :shown[0]]).max() < 60
+        assert np.abs(after[0][1].astype(int) - numbered_frame(1, size)[:shown[1], :shown[0]]).max() < 60
 
 
 @pytest.mark.parametrize(("aspect", "shown"), [(Fraction(16, 15), (84, 48)), (Fraction(8, 9), (80, 54))])
@@ -283,7 +283,7 @@ def test_samples_become_square(tmp_path, aspect, shown):
     ("libx264", ".mp4", "yuvj420p"), ("libx264", ".mp4", "yuv420p10le"), ("libx264", ".mp4", "yuv444p"),
     ("ffv1", ".mkv", "bgr0"), ("ffv1", ".mkv", "gray")])
 def test_every_kind_of_pixel_becomes_8_bit_420(tmp_path, codec, suffix, pix_fmt):
-    path = write_video(tmp_path / f"a{suffix}", 3, size=(96, 64), picture=corner_picture, codec=codec, pix_fmt=pix_fmt,
+    path = write_video(tmp_path / f"a{suffix}", 3, size=(96, 64), render=corner_frame, codec=codec, pix_fmt=pix_fmt,
                        options={} if codec == "ffv1" else None)
     cut(path, [(0, 1)], tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -299,7 +299,7 @@ def test_every_kind_of_pixel_becomes_8_bit_420(tmp_path, codec, suffix, pix_fmt)
 
 
 def test_full_range_becomes_the_usual_one(tmp_path):
-    path = write_video(tmp_path / "a.webm", 2, size=(96, 64), picture=corner_picture, codec="libvpx-vp9", full_range=True,
+    path = write_video(tmp_path / "a.webm", 2, size=(96, 64), render=corner_frame, codec="libvpx-vp9", full_range=True,
                        options=dict(lossless="1"))
     cut(path, [(0, 1)], tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -307,7 +307,7 @@ def test_full_range_becomes_the_usual_one(tmp_path):
         assert frame.color_range in (0, 1)   # unsaid, or said to be limited
         assert np.frombuffer(frame.planes[0], np.uint8).max() <= 240
     (_, picture), = frames_at(tmp_path / "out.mp4", [0])
-    assert np.median(np.abs(picture.astype(int) - corner_picture(0))) <= 3
+    assert np.median(np.abs(picture.astype(int) - corner_frame(0))) <= 3
 
 
 @pytest.mark.parametrize("rotation_deg", [0, 180])
@@ -319,7 +319,7 @@ def test_colour_tags_are_kept(tmp_path, rotation_deg):
         stream.codec_context.colorspace = stream.codec_context.color_primaries = 1
         stream.codec_context.color_trc = 1   # all three BT.709
         stream.set_display_rotation(rotation_deg)
-        frame = av.VideoFrame.from_ndarray(corner_picture(0), "rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
+        frame = av.VideoFrame.from_ndarray(corner_frame(0), "rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
         for i in range(3):
             frame.pts, frame.time_base = i, Fraction(1, 25)
             container.mux(stream.encode(frame))
@@ -329,7 +329,7 @@ def test_colour_tags_are_kept(tmp_path, rotation_deg):
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 1, 1, 1)
     (_, picture), = frames_at(tmp_path / "out.mp4", [0])
-    assert np.median(np.abs(picture.astype(int) - np.rot90(corner_picture(0), rotation_deg // 90))) <= 3
+    assert np.median(np.abs(picture.astype(int) - np.rot90(corner_frame(0), rotation_deg // 90))) <= 3
 
 
 def test_what_a_player_needs(tmp_path, film):
@@ -435,7 +435,7 @@ def test_packets_of_many_pieces_are_decoded_at_rising_times(tmp_path, stamps):
 
 
 def test_a_piece_shorter_than_a_tick_hides_nothing(tmp_path):
-    path = write_film(tmp_path / "a.mp4")
+    path = write_numbered_video(tmp_path / "a.mp4")
     cut(path, [(0, 1), (1, 1 + Fraction(1, 10**6)), (2, 3)], tmp_path / "out.mp4")
     found = [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")]
     assert found == [*range(25), *range(50, 75)]

@@ -16,13 +16,13 @@ from common.errors import InputError
 from pipelines.editing import reencode as module
 from pipelines.media import container as media
 from pipelines.media.video_reader import cut, probe
-from tests.media import clicks, write_film, write_video
+from tests.media import clicks, write_numbered_video, write_video
 from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    return write_film(tmp_path_factory.mktemp("cut") / "film.mp4")
+    return write_numbered_video(tmp_path_factory.mktemp("cut") / "film.mp4")
 
 
 @pytest.mark.parametrize("name", ["-i.mp4", "a:b.mp4", "quo'te\".mp4", "two\nlines.mp4", "%03d.mp4", os.fsdecode(b"\xff.mp4")])
@@ -73,8 +73,8 @@ def test_bad_outputs(tmp_path, film):
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory):
     noise = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
-    return write_video(tmp_path_factory.mktemp("heavy") / "heavy.mp4", 50, size=(192, 128), sound=clicks([1], 2),
-                       picture=lambda i, _: np.roll(noise, 5 * i, axis=1), options=dict(crf="20"))
+    return write_video(tmp_path_factory.mktemp("heavy") / "heavy.mp4", 50, size=(192, 128), audio=clicks([1], 2),
+                       render=lambda i, _: np.roll(noise, 5 * i, axis=1), options=dict(crf="20"))
 
 
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9, 0.999])

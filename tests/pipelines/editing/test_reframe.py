@@ -88,7 +88,7 @@ def scene(index, size):
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    return write_video(tmp_path_factory.mktemp("crop") / "film.mp4", 150, size=SIZE, picture=scene, options=dict(crf="10", preset="ultrafast", bf="2"))
+    return write_video(tmp_path_factory.mktemp("crop") / "film.mp4", 150, size=SIZE, render=scene, options=dict(crf="10", preset="ultrafast", bf="2"))
 
 
 def camera_of(path, start_s, end_s, aspect):
@@ -134,7 +134,7 @@ def test_the_crop_is_the_sources_own_pixels():
 
 
 def test_up_and_down_turned_and_whole(tmp_path):
-    turned = write_video(tmp_path / "a.mp4", 30, size=SIZE, picture=scene, rotation_deg=90)
+    turned = write_video(tmp_path / "a.mp4", 30, size=SIZE, render=scene, rotation_deg=90)
     camera = camera_of(turned, Fraction(0), Fraction(1), Fraction(1))
     assert camera.size == (180, 180) and camera.room == (0, 140)
     subject = 320 - 40                      # anticlockwise: the left becomes the bottom
@@ -144,11 +144,11 @@ def test_up_and_down_turned_and_whole(tmp_path):
 
 
 def test_a_slide_that_stands_and_one_picture(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 3, size=SIZE, picture=scene, pts=[0, 10, 20], time_base=Fraction(1))
+    path = write_video(tmp_path / "a.mp4", 3, size=SIZE, render=scene, pts=[0, 10, 20], time_base=Fraction(1))
     cut(path, [(2, 4), (12, 13)], tmp_path / "out.mp4", aspect=TALL)
     assert [subject_of(picture) >= 38 for _, picture in decoded(tmp_path / "out.mp4")] == [True, True]
     camera = camera_of(path, Fraction(8), Fraction(11), TALL)
     assert camera.segments[0][0] == 8 and camera.segments[0][1].tolist() == [8, 10]
-    one = write_video(tmp_path / "b.mp4", 1, size=SIZE, picture=scene)
+    one = write_video(tmp_path / "b.mp4", 1, size=SIZE, render=scene)
     cut(one, [(0, 1)], tmp_path / "one.mp4", aspect=TALL)
     assert probe(tmp_path / "one.mp4").n_frames == 1

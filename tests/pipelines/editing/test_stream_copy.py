@@ -28,12 +28,12 @@ from tests.media import (
     chapters,
     click_times,
     clicks,
+    corner_frame,
     corner_names,
-    corner_picture,
     decoded,
-    hide_beginning,
     read_number,
-    write_film,
+    skip_beginning,
+    write_numbered_video,
     write_video,
 )
 
@@ -110,7 +110,7 @@ def test_pieces_that_come_to_touch_are_joined(tmp_path):
 @pytest.mark.parametrize("hidden", [7, 13, 40])
 def test_what_an_edit_list_hides_stays_hidden(tmp_path, hidden, pieces):
     """Key frames at 0, 12, 24 ... of which the first ones lie before the edit list's beginning."""
-    path = hide_beginning(write_video(tmp_path / "a.mp4", 130, sound=clicks([1], 5.2), **SCENES), Fraction(hidden, 25))
+    path = skip_beginning(write_video(tmp_path / "a.mp4", 130, audio=clicks([1], 5.2), **SCENES), Fraction(hidden, 25))
     runs = plan_copy(path, pieces)
     kept = kept_intervals(probe(path), runs)
     assert kept[0][0] >= 0 and all(a <= begin < b for begin, (a, b) in zip([p[0] for p in pieces][:len(kept)], kept, strict=True))
@@ -199,7 +199,7 @@ def test_sound_stays_beside_the_pictures(tmp_path):
         return np.full((size[1], size[0], 3), 230 if index % 20 == 7 else 20, dtype=np.uint8)
 
     sound = clicks([Fraction(i, 25) for i in range(300) if i % 20 == 7], 12)
-    path = write_video(tmp_path / "a.mp4", 300, picture=flashing, sound=sound, options=dict(g="30", crf="10", bf="2"))
+    path = write_video(tmp_path / "a.mp4", 300, render=flashing, audio=sound, options=dict(g="30", crf="10", bf="2"))
     copy_cut(path, plan_copy(path, [(1.5, 3), (4, 5.5), (8, 11)]), tmp_path / "out.mp4")
     bright = [float(time_s) for time_s, picture in decoded(tmp_path / "out.mp4") if picture.mean() > 120]
     heard = click_times(np.concatenate(list(read_audio(tmp_path / "out.mp4", rate_hz=RATE_HZ))))
@@ -208,12 +208,12 @@ def test_sound_stays_beside_the_pictures(tmp_path):
 
 
 def test_orientation_chapters_subtitles_and_titles_stay(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 50, size=(96, 64), picture=corner_picture, rotation_deg=90,
+    path = write_video(tmp_path / "a.mp4", 50, size=(96, 64), render=corner_frame, rotation_deg=90,
                        options=dict(g="10", bf="0"), metadata=dict(title="Film"))
     copy_cut(path, plan_copy(path, [(0.5, 1), (1.5, 2)]), tmp_path / "out.mp4", titles=["a", "b"], cues=[Cue(1.5, 1.9, "hi")])
     info = probe(tmp_path / "out.mp4")
     assert (info.width, info.height, info.rotation_deg) == (64, 96, 90)
-    assert corner_names(decoded(tmp_path / "out.mp4")[0][1]) == corner_names(corner_picture(0))
+    assert corner_names(decoded(tmp_path / "out.mp4")[0][1]) == corner_names(corner_frame(0))
     assert chapters(tmp_path / "out.mp4") == [(0, Fraction(3, 5), "a"), (Fraction(3, 5), Fraction(7, 5), "b")]
     assert own_subtitles(tmp_path / "out.mp4") == [Cue(0.9, 1.3, "hi")]
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -231,7 +231,7 @@ def test_what_cannot_be_copied(tmp_path, suffix, codec, message):
 
 
 def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypatch):
-    path = write_film(tmp_path / "film.mp4")
+    path = write_numbered_video(tmp_path / "film.mp4")
 
     errors = [av.error.ArgumentError(22, "Invalid argument"), OSError(errno.ENOSPC, "No space left on device")]
 
@@ -251,7 +251,7 @@ def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypa
 
 
 def test_bad_outputs_and_what_fails_leave_nothing(tmp_path):
-    path = write_film(tmp_path / "film.mp4")
+    path = write_numbered_video(tmp_path / "film.mp4")
     runs = plan_copy(path, [(1, 2)])
     with pytest.raises(InputError, match="is the video itself"):
         copy_cut(path, runs, path)

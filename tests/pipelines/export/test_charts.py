@@ -8,14 +8,14 @@ from pipelines.export.charts import chart_row
 from pipelines.export.writer import ExportOptions, write_outputs
 from pipelines.features.encode import encode_video
 from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory):
     path = write_video(tmp_path_factory.mktemp("chart") / "a film.mp4", ["grey"] * 4 + ["red"] * 4 + ["grey"] * 4)
-    video = encode_video(path, colour_encoders(), progress=False)
-    return Summarizer(colour_encoders()).summarize(video, ["red"], 0.5)
+    video = encode_video(path, color_encoders(), progress=False)
+    return Summarizer(color_encoders()).summarize(video, ["red"], 0.5)
 
 
 def heights(svg: str) -> list[list[float]]:

@@ -14,7 +14,7 @@ from pipelines.media.subtitles import Cue
 from pipelines.result import Result, frame_range
 from pipelines.scoring.moments import Moment
 from pipelines.timecode import format_clock, format_timestamp
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(2)> {{data}} & \'quoted\''
 
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory) -> EncodedVideo:
     path = write_video(tmp_path_factory.mktemp("v") / "a \"b\" & <i>c #1.mp4", ["red"] * 10 + ["blue"] * 10)
-    return encode_video(path, colour_encoders(), progress=False)
+    return encode_video(path, color_encoders(), progress=False)
 
 
 def make(video: EncodedVideo, texts=("red",), moments=None, cues=(), **provenance) -> Result:

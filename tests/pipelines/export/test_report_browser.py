@@ -10,7 +10,7 @@ from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
 from pipelines.summarizer import Summarizer
 from tests.chromium import NEEDS_CHROMIUM
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 pytestmark = NEEDS_CHROMIUM
 SECONDS = ["grey"] * 10 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
@@ -21,8 +21,8 @@ CUES = [Cue(3, 5, "nobody hears this"), Cue(11, 13, "it is <red> & hot"), Cue(31
 def pages(tmp_path_factory):
     """Folders of a summary and of shorts."""
     folder = tmp_path_factory.mktemp("pages #1")
-    summarizer = Summarizer(colour_encoders())
-    video = encode_video(write_video(folder / "a film.mp4", SECONDS), colour_encoders(), progress=False)
+    summarizer = Summarizer(color_encoders())
+    video = encode_video(write_video(folder / "a film.mp4", SECONDS), color_encoders(), progress=False)
     for mode in ("moments", "shorts"):
         (folder / mode).mkdir()
         summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, Shorts(2, Fraction(6), Fraction(12)))

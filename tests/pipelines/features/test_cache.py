@@ -11,7 +11,7 @@ from models.encoders.base import Encoders
 from pipelines.features import cache
 from pipelines.features.cache import cache_key, encode_cached
 from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import ColourEyes, ColourWords, LoudEars, colour_encoders, write_video
+from tests.pipelines.fakes import ColorTextEncoder, ColorVisualEncoder, LoudnessEncoder, color_encoders, write_video
 
 
 @pytest.fixture
@@ -29,34 +29,34 @@ def runs(monkeypatch):
 
 
 def test_asked_again_it_is_the_same_and_not_encoded(path, tmp_path, runs, capsys):
-    encoders, folder = colour_encoders(with_sound=True), tmp_path / "deep" / "cache"
+    encoders, folder = color_encoders(with_audio=True), tmp_path / "deep" / "cache"
     first = encode_cached(path, encoders, folder)
     assert "a.mp4: kept as" in capsys.readouterr().err
     second = Summarizer(encoders).encode(path, progress=True, cache_dir=folder)
     assert runs == ["a.mp4"]
     assert capsys.readouterr().err.count("encoded before") == 1
-    np.testing.assert_array_equal(second.visual["colour"], first.visual["colour"])
+    np.testing.assert_array_equal(second.visual["color"], first.visual["color"])
     np.testing.assert_array_equal(second.audio, first.audio)
     assert dataclasses.replace(second, visual={}, audio=None, encoding_s=0) == dataclasses.replace(
         first, visual={}, audio=None, encoding_s=0)
 
 
 def test_a_moved_file_is_known_by_its_content(path, tmp_path, runs):
-    encode_cached(path, colour_encoders(), tmp_path / "c", progress=False)
+    encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
     moved = tmp_path / "other name.mp4"
     path.rename(moved)
-    assert encode_cached(moved, colour_encoders(), tmp_path / "c", progress=False).info.path == moved
+    assert encode_cached(moved, color_encoders(), tmp_path / "c", progress=False).info.path == moved
     assert runs == ["a.mp4"]
 
 
 def test_other_content_under_the_same_name_is_encoded(path, tmp_path, runs):
-    encode_cached(path, colour_encoders(), tmp_path / "c", progress=False)
+    encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
     write_video(path, ["green"] * 4)
-    again = encode_cached(path, colour_encoders(), tmp_path / "c", progress=False)
+    again = encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
     assert len(runs) == 2 and again.n_clips == 2
 
 
-class TaughtEyes(ColourEyes):
+class TaughtEyes(ColorVisualEncoder):
     def __init__(self, weight: float = 1.0):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
@@ -65,14 +65,14 @@ class TaughtEyes(ColourEyes):
 
 def test_the_key_changes_with_whatever_changes_the_features(path, monkeypatch):
     def key(eyes, sampling="exact", ears=None):
-        return cache_key(path, Encoders(eyes, ColourWords(), ears), sampling)
+        return cache_key(path, Encoders(eyes, ColorTextEncoder(), ears), sampling)
 
     two = TaughtEyes()
     two.frames_per_clip = 2
     shifted = TaughtEyes()
     shifted.offset += 1
-    keys = [key(TaughtEyes()), key(TaughtEyes(1.5)), key(ColourEyes()), key(two), key(shifted),
-            key(TaughtEyes(), "keyframes"), key(TaughtEyes(), ears=LoudEars())]
+    keys = [key(TaughtEyes()), key(TaughtEyes(1.5)), key(ColorVisualEncoder()), key(two), key(shifted),
+            key(TaughtEyes(), "keyframes"), key(TaughtEyes(), ears=LoudnessEncoder())]
     assert keys[0] == key(TaughtEyes().eval())
     monkeypatch.setattr(cache, "FEATURE_VERSION", 99)
     assert len({*keys, key(TaughtEyes())}) == len(keys) + 1
@@ -81,17 +81,17 @@ def test_the_key_changes_with_whatever_changes_the_features(path, monkeypatch):
 @pytest.mark.parametrize("damage", ["cut off", "flipped", "text", "empty"])
 def test_a_damaged_entry_is_made_again(path, tmp_path, runs, capsys, damage):
     folder = tmp_path / "c"
-    first = encode_cached(path, colour_encoders(), folder)
+    first = encode_cached(path, color_encoders(), folder)
     entry, = folder.iterdir()
     data = bytearray(entry.read_bytes())
-    at = data.find(first.visual["colour"].tobytes())
+    at = data.find(first.visual["color"].tobytes())
     assert at > 0
     data[at] ^= 1
     entry.write_bytes({"cut off": data[:-40], "flipped": data, "text": b"hello", "empty": b""}[damage])
-    again = encode_cached(path, colour_encoders(), folder)
-    np.testing.assert_array_equal(again.visual["colour"], first.visual["colour"])
+    again = encode_cached(path, color_encoders(), folder)
+    np.testing.assert_array_equal(again.visual["color"], first.visual["color"])
     assert len(runs) == 2 and "was damaged, encoded anew" in capsys.readouterr().err
-    encode_cached(path, colour_encoders(), folder)
+    encode_cached(path, color_encoders(), folder)
     assert len(runs) == 2 and list(folder.iterdir()) == [entry]
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_costs_the_entry_only(path, tmp_path, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    assert encode_cached(path, colour_encoders(), tmp_path / "c").n_clips == 4
+    assert encode_cached(path, color_encoders(), tmp_path / "c").n_clips == 4
     assert "not kept in" in capsys.readouterr().err
     assert list((tmp_path / "c").iterdir()) == []
 
@@ -109,7 +109,7 @@ def test_what_changes_meanwhile_is_not_kept(path, tmp_path, monkeypatch, capsys)
     encode = cache.encode_video
     monkeypatch.setattr(cache, "encode_video", lambda path, *rest, **more: (
         encode(path, *rest, **more), os.utime(path, ns=(1, 1)))[0])
-    encode_cached(path, colour_encoders(), tmp_path / "c")
+    encode_cached(path, color_encoders(), tmp_path / "c")
     assert "changed meanwhile" in capsys.readouterr().err and not list((tmp_path / "c").iterdir())
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_encoded_is_named(path, tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.mp4").write_text("hello")
     with pytest.raises(InputError, match=message):
-        encode_cached(tmp_path / name, colour_encoders(), tmp_path / "c", progress=False)
+        encode_cached(tmp_path / name, color_encoders(), tmp_path / "c", progress=False)
     shutil.copy(path, tmp_path / "file")
     with pytest.raises(InputError, match="cannot write to this folder"):
-        encode_cached(path, colour_encoders(), tmp_path / "file", progress=False)
+        encode_cached(path, color_encoders(), tmp_path / "file", progress=False)

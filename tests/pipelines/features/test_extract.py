@@ -17,7 +17,7 @@ from pipelines.features.extract import (
     parse_shard,
     take_shard,
 )
-from tests.pipelines.fakes import COLOURS, colour_encoders, write_video
+from tests.pipelines.fakes import COLORS, color_encoders, write_video
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def video(tmp_path):
 
 
 def test_files_hold_what_the_pipeline_sees(video, tmp_path):
-    encoders = colour_encoders(with_sound=True)
+    encoders = color_encoders(with_audio=True)
     assert extract_video(video, encoders, tmp_path / "f")
     seen = encode_video(video, encoders, progress=False)
-    stored = np.load(tmp_path / "f" / "colour" / "a.npz")["features"]
+    stored = np.load(tmp_path / "f" / "color" / "a.npz")["features"]
     assert stored.dtype == np.float16 and stored.shape == (4, 3)
-    np.testing.assert_array_equal(stored, seen.visual["colour"].astype(np.float16))
+    np.testing.assert_array_equal(stored, seen.visual["color"].astype(np.float16))
     sound = np.load(tmp_path / "f" / "loudness" / "a.npy")
     assert sound.dtype == np.float16 and sound.shape == (4, 1) and sound[0] > 0 and not sound[2:].any()
 
 
 def test_what_is_there_is_skipped_and_what_lacks_is_made(video, tmp_path):
-    encoders = colour_encoders(with_sound=True)
+    encoders = color_encoders(with_audio=True)
     assert extract_video(video, encoders, tmp_path / "f") and not extract_video(video, encoders, tmp_path / "f")
     (tmp_path / "f" / "loudness" / "a.npy").unlink()
     assert extract_video(video, encoders, tmp_path / "f")
@@ -46,7 +46,7 @@ def test_what_is_there_is_skipped_and_what_lacks_is_made(video, tmp_path):
 
 def test_a_video_without_sound_gets_zeros(tmp_path):
     silent = write_video(tmp_path / "s.mp4", ["red"] * 6)
-    extract_video(silent, colour_encoders(with_sound=True), tmp_path / "f", "float32")
+    extract_video(silent, color_encoders(with_audio=True), tmp_path / "f", "float32")
     sound = np.load(tmp_path / "f" / "loudness" / "s.npy")
     assert sound.dtype == np.float32 and sound.shape == (3, 1) and not sound.any()
 
@@ -55,35 +55,35 @@ def test_sound_features_that_are_there_are_not_replaced_by_zeros(tmp_path):
     silent = write_video(tmp_path / "s.mp4", ["red"] * 6)
     (tmp_path / "f/loudness").mkdir(parents=True)
     np.save(tmp_path / "f/loudness/s.npy", np.full((3, 1), 0.5, np.float32))
-    assert extract_video(silent, colour_encoders(with_sound=True), tmp_path / "f")
+    assert extract_video(silent, color_encoders(with_audio=True), tmp_path / "f")
     np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.full((3, 1), 0.5))
-    assert np.load(tmp_path / "f/colour/s.npz")["features"].shape == (3, 3)
+    assert np.load(tmp_path / "f/color/s.npz")["features"].shape == (3, 3)
     for other in (np.full((3, 2), 0.5), np.zeros((9, 1))):   # not of this encoder; zeros, of another length
         np.save(tmp_path / "f/loudness/s.npy", other)
-        extract_video(silent, colour_encoders(with_sound=True), tmp_path / "f")
+        extract_video(silent, color_encoders(with_audio=True), tmp_path / "f")
         np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.zeros((3, 1)))
 
 
 def test_without_an_ear_there_is_no_sound_file(video, tmp_path):
-    extract_video(video, colour_encoders(), tmp_path / "f")
-    assert {p.name for p in (tmp_path / "f").iterdir()} == {"colour"}
+    extract_video(video, color_encoders(), tmp_path / "f")
+    assert {p.name for p in (tmp_path / "f").iterdir()} == {"color"}
 
 
 def test_a_failed_video_leaves_nothing(tmp_path):
     (tmp_path / "v.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"v\.mp4"):
-        extract_video(tmp_path / "v.mp4", colour_encoders(with_sound=True), tmp_path / "f")
+        extract_video(tmp_path / "v.mp4", color_encoders(with_audio=True), tmp_path / "f")
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
 
 @pytest.mark.parametrize("kind", ["cut off", "half", "empty", "text", "narrow", "longer", "no rows"])
-@pytest.mark.parametrize("part", ["colour/a.npz", "loudness/a.npy"])
+@pytest.mark.parametrize("part", ["color/a.npz", "loudness/a.npy"])
 def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
-    encoders, file = colour_encoders(with_sound=True), tmp_path / "f" / part
+    encoders, file = color_encoders(with_audio=True), tmp_path / "f" / part
     extract_video(video, encoders, tmp_path / "f")
     assert is_done("a", encoders, tmp_path / "f")
     data = file.read_bytes()
-    shape = dict(narrow=(4, 2), longer=(5, 3 if "colour" in part else 1)).get(kind, (0, 3 if "colour" in part else 1))
+    shape = dict(narrow=(4, 2), longer=(5, 3 if "color" in part else 1)).get(kind, (0, 3 if "color" in part else 1))
     if kind in ("narrow", "longer", "no rows"):
         np.savez(file, features=np.ones(shape)) if file.suffix == ".npz" else np.save(file, np.ones(shape))
     else:
@@ -94,20 +94,20 @@ def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
 
 
 def test_what_a_killed_run_left_is_removed(video, tmp_path):
-    folder = tmp_path / "f" / "colour"
+    folder = tmp_path / "f" / "color"
     folder.mkdir(parents=True)
     for name in (".a.unfinished-x1y2z3_w.npz", f".{'b' * 40}.unfinished-x1y2z3_w.npz", ".a.npz", ".a.settings.npz"):
         (folder / name).touch()
     with atomic_path(folder / "c.npz") as living:
-        extract_video(video, colour_encoders(), tmp_path / "f")
+        extract_video(video, color_encoders(), tmp_path / "f")
         assert sorted(p.name for p in folder.iterdir()) == sorted([".a.npz", ".a.settings.npz", "a.npz", living.name])
 
 
 def test_what_a_killed_run_left_of_queries_is_removed(tmp_path):
-    (tmp_path / "words").mkdir()
-    (tmp_path / "words/.qid1.unfinished-x1y2z3_w.npz").touch()
-    extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path)
-    assert [p.name for p in (tmp_path / "words").iterdir()] == ["qid1.npz"]
+    (tmp_path / "color_text").mkdir()
+    (tmp_path / "color_text/.qid1.unfinished-x1y2z3_w.npz").touch()
+    extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path)
+    assert [p.name for p in (tmp_path / "color_text").iterdir()] == ["qid1.npz"]
 
 
 def test_one_bad_video_does_not_stop_the_rest(video, tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_one_bad_video_does_not_stop_the_rest(video, tmp_path, monkeypatch):
     real = extract.encode_video
     monkeypatch.setattr(extract, "encode_video", lambda path, *a, **k: 1 / 0 if path == odd else real(path, *a, **k))
     told = []
-    written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], colour_encoders(), tmp_path / "f",
+    written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], color_encoders(), tmp_path / "f",
                                      report=told.append)
     assert written == 1 and list(failed) == [bad, odd, tmp_path / "none.mp4"] and told == [*failed, video]
     assert "not a video" in failed[bad] and "ZeroDivisionError" in failed[odd]
@@ -137,7 +137,7 @@ def test_a_full_disk_stops_and_says_so(video, tmp_path, monkeypatch, wrapped):
 
     monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); make room"):
-        extract_videos([video, video], colour_encoders(), tmp_path / "f")
+        extract_videos([video, video], color_encoders(), tmp_path / "f")
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
 
@@ -172,46 +172,46 @@ def test_patterns_and_lists(tmp_path, monkeypatch):
 
 
 def test_queries_have_a_file_each_and_are_encoded_once(tmp_path, monkeypatch):
-    encoders, asked = colour_encoders(with_sound=True), []
+    encoders, asked = color_encoders(with_audio=True), []
     encode = encoders.text.encode
     monkeypatch.setattr(encoders.text, "encode", lambda texts: (asked.extend(texts), encode(texts))[1])
     labels = [dict(qid=1, query="red dog"), dict(qid="x2", query="blue"), dict(qid=3, query="red dog")]
     assert extract_queries(labels, encoders, tmp_path) == (3, 0) and asked == ["red dog", "blue"]
-    with np.load(tmp_path / "words" / "qid3.npz") as stored:
+    with np.load(tmp_path / "color_text" / "qid3.npz") as stored:
         assert stored["last_hidden_state"].shape == (2, 3) and stored["pooler_output"].shape == (3,)
-        np.testing.assert_allclose(stored["last_hidden_state"][0], np.array(COLOURS["red"]) / 255, atol=1e-3)
-    assert read_matrix(tmp_path / "words" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
-    (tmp_path / "words" / "qid1.npz").unlink()
-    (tmp_path / "words" / "qidx2.npz").write_bytes(b"PK")
+        np.testing.assert_allclose(stored["last_hidden_state"][0], np.array(COLORS["red"]) / 255, atol=1e-3)
+    assert read_matrix(tmp_path / "color_text" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
+    (tmp_path / "color_text" / "qid1.npz").unlink()
+    (tmp_path / "color_text" / "qidx2.npz").write_bytes(b"PK")
     assert extract_queries(labels, encoders, tmp_path) == (2, 0) and extract_queries(labels, encoders, tmp_path) == (0, 0)
 
 
 def test_a_line_inserted_above_gives_every_query_its_own_text_again(tmp_path, caplog):
     """Numbers of queries are lines of a table, so a line more moves them all."""
-    encoders = colour_encoders()
+    encoders = color_encoders()
     before = [dict(qid=1, query="red"), dict(qid=2, query="blue "), dict(qid=3, query="blue ")]
     assert extract_queries(before, encoders, tmp_path) == (3, 0)
-    stamp = (tmp_path / "words/qid3.npz").stat().st_mtime_ns
+    stamp = (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns
     after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "), dict(qid=4, query="blue ")]
     assert extract_queries(after, encoders, tmp_path) == (3, 2) and extract_queries(after, encoders, tmp_path) == (0, 0)
     for label in after:
-        with np.load(tmp_path / f"words/qid{label['qid']}.npz") as stored:
-            np.testing.assert_allclose(stored["pooler_output"], np.array(COLOURS[label["query"].strip()]) / 255, atol=1e-3)
+        with np.load(tmp_path / f"color_text/qid{label['qid']}.npz") as stored:
+            np.testing.assert_allclose(stored["pooler_output"], np.array(COLORS[label["query"].strip()]) / 255, atol=1e-3)
             assert str(stored["text"]) == label["query"]
-    assert (tmp_path / "words/qid3.npz").stat().st_mtime_ns == stamp
+    assert (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns == stamp
 
 
 def test_text_features_of_others_tell_no_text_and_are_taken_as_they_are(tmp_path):
-    (tmp_path / "words").mkdir()
-    np.savez(tmp_path / "words/qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
-    assert extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path) == (0, 0)
-    np.savez(tmp_path / "words/qid1.npz", last_hidden_state=np.ones((2, 3)))
-    assert extract_queries([dict(qid=1, query="red")], colour_encoders(), tmp_path) == (1, 0)
+    (tmp_path / "color_text").mkdir()
+    np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
+    assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (0, 0)
+    np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((2, 3)))
+    assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (1, 0)
 
 
 def test_one_number_of_two_queries_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="qid 1 asks 'red' in one place and 'blue' in another"):
-        extract_queries([dict(qid=1, query="red"), dict(qid=1, query="red"), dict(qid="1", query="blue")], colour_encoders(), tmp_path)
+        extract_queries([dict(qid=1, query="red"), dict(qid=1, query="red"), dict(qid="1", query="blue")], color_encoders(), tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 
 

@@ -46,7 +46,7 @@ def write_pcm(path, blocks, *, rate_hz=RATE_HZ, n_frames=100):
     (".mp4", "libmp3lame"), (".webm", "libopus")])
 def test_clicks_are_where_they_were(tmp_path, suffix, codec):
     pictures = {".webm": dict(codec="libvpx", options={}), ".avi": dict(codec="ffv1", options={})}.get(suffix, {})
-    path = write_video(tmp_path / f"a{suffix}", 75, sound=clicks(CLICKS_S, 3), sound_codec=codec, **pictures)
+    path = write_video(tmp_path / f"a{suffix}", 75, audio=clicks(CLICKS_S, 3), audio_codec=codec, **pictures)
     found = click_times(whole(path), 32000)
     assert found == pytest.approx(CLICKS_S, abs=0.002)   # lossy coding smears a click's onset
 
@@ -73,9 +73,9 @@ def test_resampling_keeps_pitch_and_place(tmp_path, source_hz):
 
 def test_stereo_is_averaged_and_stays_in_range(tmp_path):
     left, right = clicks([0.5], 2), clicks([1.0], 2)
-    path = write_video(tmp_path / "a.mov", 50, sound=np.stack([left, right]), sound_codec="pcm_s16le")
+    path = write_video(tmp_path / "a.mov", 50, audio=np.stack([left, right]), audio_codec="pcm_s16le")
     assert np.abs(whole(path, RATE_HZ) - (left + right) / 2).max() < 0.001
-    around = write_video(tmp_path / "around.mov", 50, sound=np.stack([left] * 6), sound_codec="pcm_s16le")
+    around = write_video(tmp_path / "around.mov", 50, audio=np.stack([left] * 6), audio_codec="pcm_s16le")
     assert click_times(whole(around, RATE_HZ)) == pytest.approx([0.5], abs=TOLERANCE_S)
     assert 0.85 < np.abs(whole(around, RATE_HZ)).max() <= 0.95
     loud = write_pcm(tmp_path / "loud.mov", [(0, np.array([3.0, -3.0] * 5000))])
@@ -92,7 +92,7 @@ def test_what_is_no_number_becomes_silence(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_sound_that_starts_late(tmp_path, suffix):
-    path = write_video(tmp_path / f"a{suffix}", 75, sound=clicks([0, 0.5], 1), sound_start_s=Fraction(3, 2))
+    path = write_video(tmp_path / f"a{suffix}", 75, audio=clicks([0, 0.5], 1), audio_start_s=Fraction(3, 2))
     found = whole(path)
     assert click_times(found, 32000) == pytest.approx([1.5, 2.0], abs=0.002)
     assert np.abs(found[:int(1.45 * 32000)]).max() < 0.01
@@ -101,7 +101,7 @@ def test_sound_that_starts_late(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_pictures_that_start_late(tmp_path, suffix):
     path = write_video(tmp_path / f"a{suffix}", 50, pts=[1000 + 40 * i for i in range(50)],
-                       time_base=Fraction(1, 1000), sound=clicks([0.5, 1.25, 2.5], 3))
+                       time_base=Fraction(1, 1000), audio=clicks([0.5, 1.25, 2.5], 3))
     assert click_times(whole(path), 32000) == pytest.approx([0.25, 1.5], abs=0.002)
 
 
@@ -154,8 +154,8 @@ def test_sound_that_changes_its_kind_goes_on(monkeypatch):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".mpg"])
 def test_reading_from_a_time_is_the_same_as_reading_all(tmp_path, suffix):
     sound = clicks(np.arange(0.5, 20, 0.75), 20) + 0.1 * np.sin(np.arange(20 * RATE_HZ) / 30).astype(np.float32)
-    path = write_video(tmp_path / f"a{suffix}", 500, options=dict(crf="40", g="50"), sound=sound,
-                       sound_codec="mp2" if suffix == ".mpg" else "aac")
+    path = write_video(tmp_path / f"a{suffix}", 500, options=dict(crf="40", g="50"), audio=sound,
+                       audio_codec="mp2" if suffix == ".mpg" else "aac")
     zero_s = probe(path).start_s
     everything = np.concatenate(list(read_samples(path, zero_s, Fraction(0), RATE_HZ, "mono")), axis=1)[0]
     for from_s in (Fraction(1, 3), Fraction(5), Fraction(1234, 100), Fraction(199, 10)):
@@ -181,7 +181,7 @@ def test_clips_are_the_sound_in_pieces(tmp_path, clip_len_s):
 
 
 def test_no_more_clips_than_asked(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 75, sound=clicks([2.5], 3))
+    path = write_video(tmp_path / "a.mp4", 75, audio=clicks([2.5], 3))
     assert [float(np.abs(clip).max() > 0.3) for clip in audio_clips(path, 2, 1)] == [0, 0]
     assert [float(np.abs(clip).max() > 0.3) for clip in audio_clips(path, 4, 1)] == [0, 0, 1, 0]
 
@@ -194,7 +194,7 @@ def test_video_without_sound(tmp_path):
 
 def test_sound_that_is_all_before_the_first_picture(tmp_path):
     path = write_video(tmp_path / "a.mkv", 5, pts=[2000 + i for i in range(5)], time_base=Fraction(1, 1000),
-                       sound=clicks([0.5], 1))
+                       audio=clicks([0.5], 1))
     assert len(whole(path)) == 0
     assert [clip.any() for clip in audio_clips(path, 2, 1)] == [False, False]
 

@@ -35,8 +35,8 @@ def combing(picture: np.ndarray) -> float:
     return float(np.abs(np.diff(lines, axis=0)).mean() - np.abs(lines[2:] - lines[:-2]).mean())
 
 
-def film(path, picture=interlaced, flags="tff=1:bframes=2:keyint=12"):
-    return write_video(path, 60, picture=picture, size=SIZE, options={"crf": "8", "preset": "veryfast", "x264-params": flags})
+def film(path, render=interlaced, flags="tff=1:bframes=2:keyint=12"):
+    return write_video(path, 60, render=render, size=SIZE, options={"crf": "8", "preset": "veryfast", "x264-params": flags})
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
@@ -70,7 +70,7 @@ def test_frames_of_both_kinds_and_sizes_keep_their_order(tmp_path):
         def coloured(index, size):
             return np.full((size[1], size[0], 3), 20 * index + 20, dtype=np.uint8)
 
-        path = write_video(tmp_path / name, 10, picture=coloured, size=size,
+        path = write_video(tmp_path / name, 10, render=coloured, size=size,
                            options={"crf": "1", "preset": "ultrafast", "x264-params": flags})
         with av.open(str(path)) as container:
             return list(container.decode(video=0))

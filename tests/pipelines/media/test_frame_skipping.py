@@ -10,7 +10,7 @@ from pipelines.media import video_reader as video
 from pipelines.media.container import first_picture, frames_from, open_video
 from pipelines.media.frame_skipping import has_settings, starts_afresh
 from pipelines.media.video_reader import frames_at
-from tests.media import grainy_picture, write_video
+from tests.media import noisy_frame, write_video
 
 N_FRAMES, FPS = 120, 25
 TIMES = [[1, 3], [0.1, 0.1, 2.5], [i * 0.5 + 0.25 for i in range(9)], [0.99, 1, 1.01, 2.39, 2.4]]
@@ -50,7 +50,7 @@ def check(path, given):
 @pytest.mark.parametrize("x264", ["keyint=40:bframes=3", "keyint=40:bframes=0:slices=3", "keyint=30:bframes=3:open-gop=1",
                                   "keyint=12:bframes=8:b-pyramid=strict", "keyint=40:bframes=2:interlaced=1"])
 def test_h264(tmp_path, given, suffix, x264):
-    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), picture=grainy_picture, options={
+    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), render=noisy_frame, options={
         "preset": "veryfast", "crf": "20", "x264-params": f"{x264}:scenecut=0:b-adapt=0"})
     needed = check(path, given)
     if "open-gop" in x264:   # its later key frames are no fresh starts
@@ -62,7 +62,7 @@ def test_h264(tmp_path, given, suffix, x264):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("x264", ["keyint=40:bframes=3", "keyint=40:bframes=3:interlaced=1", "keyint=40:bframes=8:b-pyramid=strict"])
 def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, suffix, x264):
-    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), picture=grainy_picture, options={
+    path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), render=noisy_frame, options={
         "preset": "veryfast", "crf": "20", "x264-params": f"{x264}:scenecut=0:b-adapt=0"})
     zero_s, _ = first_picture(path)
     with open_video(path) as opened:
@@ -80,7 +80,7 @@ def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, 
 
 
 def test_av1_is_whole_too_though_its_decoder_keeps_to_what_it_is_opened_with(tmp_path):
-    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), picture=grainy_picture, codec="libsvtav1",
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), render=noisy_frame, codec="libsvtav1",
                        options={"preset": "10", "crf": "30", "svtav1-params": "keyint=40:lp=1"})
     zero_s, _ = first_picture(path)
     whole, spare = ([time_s for time_s, _ in frames_from(path, zero_s, Fraction(2), sparing=sparing) if time_s >= 2]
@@ -89,14 +89,14 @@ def test_av1_is_whole_too_though_its_decoder_keeps_to_what_it_is_opened_with(tmp
 
 
 def test_packets_of_whole_groups_are_left_out_where_each_is_a_fresh_start(tmp_path, given):
-    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), picture=grainy_picture,
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), render=noisy_frame,
                        options={"preset": "veryfast", "x264-params": "keyint=1"})
     assert check(path, given)[0] < 12
 
 
 @pytest.mark.parametrize("x265", ["keyint=40:open-gop=0:bframes=4", "keyint=40:open-gop=1:bframes=4"])
 def test_hevc(tmp_path, given, x265):
-    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), codec="libx265", picture=grainy_picture, options={
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), codec="libx265", render=noisy_frame, options={
         "preset": "ultrafast", "x265-params": f"{x265}:scenecut=0:log-level=none"})
     assert (check(path, given)[0] < 75) == ("open-gop=0" in x265)
 
@@ -129,7 +129,7 @@ def test_damaged_packets_are_no_fresh_starts():
 
 def test_a_stream_whose_packets_have_settings_of_their_own_is_given_whole_groups(tmp_path, given):
     """In MPEG-TS a key frame repeats them; it may not be left out itself."""
-    path = write_video(tmp_path / "a.ts", N_FRAMES, size=(96, 64), picture=grainy_picture,
+    path = write_video(tmp_path / "a.ts", N_FRAMES, size=(96, 64), render=noisy_frame,
                        options={"preset": "veryfast", "x264-params": "keyint=1"})
     with av.open(str(path)) as container:
         assert all(has_settings(bytes(p), "h264") for p in container.demux(video=0) if p.size)

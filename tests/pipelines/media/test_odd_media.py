@@ -13,8 +13,8 @@ from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut, kept_intervals, plan_copy
 from pipelines.features.encode import encode_video
 from pipelines.media.video_reader import Reading, frames_at, probe
-from tests.media import B_FRAMES, clicks, decoded, hide_beginning, numbered_picture, read_number, write_video
-from tests.pipelines.fakes import colour_encoders
+from tests.media import B_FRAMES, clicks, decoded, numbered_frame, read_number, skip_beginning, write_video
+from tests.pipelines.fakes import color_encoders
 
 
 def numbers(path, times_s, sampling="exact"):
@@ -58,8 +58,8 @@ def check(path, n_frames=50, duration_s=2.0, copied=True):
     assert numbers(path, [0.02, 0.5, 1.0, 1.94]) == [0, 12, 25, 48]
     assert numbers(path, [0], "keyframes") == [0]
     for sampling in ("exact", "keyframes"):
-        video = encode_video(path, colour_encoders(with_sound=True), progress=False, sampling=sampling)
-        assert video.n_clips == 1 and np.isfinite(video.visual["colour"]).all()
+        video = encode_video(path, color_encoders(with_audio=True), progress=False, sampling=sampling)
+        assert video.n_clips == 1 and np.isfinite(video.visual["color"]).all()
         assert (video.audio is not None) == info.has_audio
     assert check_cuts(path, per_second) is copied
 
@@ -78,7 +78,7 @@ def test_codecs(tmp_path, codec, suffix, options, sound):
         pytest.skip(f"this FFmpeg has no {codec}")
     size = (128, 96)
     check(write_video(tmp_path / f"a{suffix}", 50, codec=codec, options=options, size=size,
-                      sound=clicks([1], 2) if sound else None, sound_codec=dict([(".webm", "libopus"), (".mpg", "mp2")]
+                      audio=clicks([1], 2) if sound else None, audio_codec=dict([(".webm", "libopus"), (".mpg", "mp2")]
                                                                                  ).get(suffix, "aac")),
           copied=suffix != ".mpg")
 
@@ -103,7 +103,7 @@ def test_an_mp4_header_that_claims_ten_hours(tmp_path, box):
 
 
 def test_a_matroska_header_that_claims_ten_hours(tmp_path):
-    path = write_video(tmp_path / "a.mkv", 50, options=B_FRAMES, sound=clicks([1], 2))
+    path = write_video(tmp_path / "a.mkv", 50, options=B_FRAMES, audio=clicks([1], 2))
     data = bytearray(path.read_bytes())
     at = data.index(b"\x44\x89\x88") + 3               # Duration, a double in milliseconds
     data[at:at + 8] = struct.pack(">d", 36e6)
@@ -114,10 +114,10 @@ def test_a_matroska_header_that_claims_ten_hours(tmp_path):
 
 
 def test_an_edit_list_that_begins_between_b_frames(tmp_path):
-    path = hide_beginning(write_video(tmp_path / "a.mp4", 50, options=B_FRAMES), Fraction(7, 25))
+    path = skip_beginning(write_video(tmp_path / "a.mp4", 50, options=B_FRAMES), Fraction(7, 25))
     info = probe(path)
     assert info.n_frames == 43 and numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
-    assert encode_video(path, colour_encoders(), progress=False).n_clips == 1
+    assert encode_video(path, color_encoders(), progress=False).n_clips == 1
     assert check_cuts(path, lambda start_s, end_s: [7 + i for i in per_second(start_s, end_s) if i < 43])
 
 
@@ -133,7 +133,7 @@ def test_of_two_video_streams_the_main_one(tmp_path):
         for i in range(50):
             for stream, size in streams:
                 number = i if size == (160, 96) else 700
-                frame = av.VideoFrame.from_ndarray(numbered_picture(number, size)).reformat(format="yuv420p")
+                frame = av.VideoFrame.from_ndarray(numbered_frame(number, size)).reformat(format="yuv420p")
                 frame.pts, frame.time_base = i, Fraction(1, 25)
                 container.mux(stream.encode(frame))
         for stream, _ in streams:
@@ -149,12 +149,12 @@ def test_cover_art_in_an_mp3_is_no_video(tmp_path):
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        picture = av.VideoFrame.from_ndarray(numbered_picture(3, (64, 48))).reformat(format="yuvj420p")
+        picture = av.VideoFrame.from_ndarray(numbered_frame(3, (64, 48))).reformat(format="yuvj420p")
         container.mux([*cover.encode(picture), *cover.encode(None)])
         frame = av.AudioFrame.from_ndarray(clicks([0.1], 1, 44100)[None], "fltp", "mono")
         frame.sample_rate = 44100
         container.mux([*sound.encode(frame), *sound.encode(None)])
-    for use in (probe, lambda p: encode_video(p, colour_encoders(), progress=False)):
+    for use in (probe, lambda p: encode_video(p, color_encoders(), progress=False)):
         with pytest.raises(InputError, match="only sound in it, no video stream"):
             use(path)
 
@@ -164,7 +164,7 @@ def test_time_stamps_that_jump_ahead(tmp_path):
     path = write_video(tmp_path / "a.mp4", 50, pts=pts, options=B_FRAMES)
     assert float(probe(path).duration_s) == 42
     assert numbers(path, [0.5, 20, 41.02, 41.5]) == [12, 24, 25, 37]
-    assert encode_video(path, colour_encoders(), progress=False).n_clips == 21
+    assert encode_video(path, color_encoders(), progress=False).n_clips == 21
     cut(path, [(0.8, 1.2), (41.5, 42)], tmp_path / "cut.mp4")
     assert shown(tmp_path / "cut.mp4") == [*range(20, 25), *range(38, 50)]
     copy_cut(path, plan_copy(path, [(0.8, 0.9), (41.5, 42)]), tmp_path / "cut.mp4")

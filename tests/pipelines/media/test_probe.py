@@ -11,7 +11,7 @@ from av.codec.context import Flags
 from pipelines.editing.reencode import cut
 from pipelines.media.container import in_order
 from pipelines.media.probe import probe
-from tests.media import clicks, decoded, grainy_picture, numbered_picture, read_number, write_video
+from tests.media import clicks, decoded, noisy_frame, numbered_frame, read_number, write_video
 
 B_FRAMES = dict(crf="1", preset="ultrafast", bf="3")
 MS = Fraction(1, 1000)
@@ -35,7 +35,7 @@ def test_the_timecode_of_the_source(tmp_path, name, fps, timecode):
 
 @pytest.mark.parametrize(("suffix", "options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {})])
 def test_a_file_that_was_cut_off_says_what_is_missing(tmp_path, suffix, options):
-    path = write_video(tmp_path / f"a{suffix}", 100, options=B_FRAMES, container_options=options, picture=grainy_picture)
+    path = write_video(tmp_path / f"a{suffix}", 100, options=B_FRAMES, container_options=options, render=noisy_frame)
     assert probe(path).stated_s is None and probe(path).lacking == ""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     info = probe(path)
@@ -45,7 +45,7 @@ def test_a_file_that_was_cut_off_says_what_is_missing(tmp_path, suffix, options)
 
 def test_sound_that_ends_later_is_nothing_missing(tmp_path):
     for suffix in (".mp4", ".ts", ".mkv"):
-        assert probe(write_video(tmp_path / f"a{suffix}", 50, sound=clicks([1], 6))).stated_s is None
+        assert probe(write_video(tmp_path / f"a{suffix}", 50, audio=clicks([1], 6))).stated_s is None
 
 
 def test_holes_in_the_time_stamps(tmp_path):
@@ -64,7 +64,7 @@ def write_mp4(path, stamps_ms, end_ms):
         video.width, video.height, video.pix_fmt, video.codec_context.time_base = 80, 48, "yuv420p", MS
         video.codec_context.flags |= Flags.frame_duration
         for number, (stamp, following) in enumerate(pairwise([*stamps_ms, end_ms])):
-            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base, frame.duration = stamp, MS, following - stamp
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -98,7 +98,7 @@ def test_a_cut_is_as_long_as_its_intervals_for_every_reader(tmp_path, seed):
     rng = np.random.default_rng(seed)
     pts = np.cumsum([0, *rng.choice([5, 33, 40, 40, 40, 120, 700], 40)]).tolist()
     sound = clicks([1], pts[-1] / 1000 + 1) if seed % 2 else None
-    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=MS, options=B_FRAMES, sound=sound)
+    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=MS, options=B_FRAMES, audio=sound)
     edges = np.sort(rng.choice(np.arange(pts[-1]), 6, replace=False)).tolist()
     intervals_s = [(start * MS, end * MS) for start, end in zip(edges[::2], edges[1::2], strict=True)]
     cut(path, intervals_s, tmp_path / "out.mp4")

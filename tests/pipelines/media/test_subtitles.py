@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from pipelines.media.subtitles import Cue, cut_cues, own_subtitles, read_subtitles, write_srt
-from tests.media import write_subtitled, write_video
+from tests.media import write_subtitled_video, write_video
 
 SRT = """\
 1
@@ -147,14 +147,14 @@ SPOKEN = ["Hello there, old friend.", "I <3", "Übel, 某人"]
 
 @pytest.mark.parametrize("suffix, codec", [(".mkv", "subrip"), (".mp4", "mov_text"), (".mkv", "webvtt")])
 def test_subtitles_inside_a_video(tmp_path, suffix, codec):
-    found = own_subtitles(write_subtitled(tmp_path / f"a{suffix}", LINES, codec))
+    found = own_subtitles(write_subtitled_video(tmp_path / f"a{suffix}", LINES, codec))
     assert [(c.start_s, c.end_s) for c in found] == [(0.1, 0.7), (0.7, 1.3), (1.5, 1.9)]
     assert [c.text for c in found][::2] == SPOKEN[::2]
     assert found[1].text.startswith("I ")
 
 
 def test_they_count_from_the_first_picture_and_the_first_track_counts(tmp_path):
-    found = own_subtitles(write_subtitled(tmp_path / "a.mkv", LINES, first_ms=500, tracks=2))
+    found = own_subtitles(write_subtitled_video(tmp_path / "a.mkv", LINES, first_ms=500, tracks=2))
     assert found == [Cue(0, 0.2, SPOKEN[0]), Cue(0.2, 0.8, found[1].text), Cue(1, 1.4, SPOKEN[2])]
 
 

@@ -17,10 +17,10 @@ from pipelines.media.video_reader import frames_at, probe
 from tests.media import (
     B_FRAMES,
     clicks,
+    corner_frame,
     corner_names,
-    corner_picture,
     decoded,
-    numbered_picture,
+    numbered_frame,
     read_number,
     write_video,
 )
@@ -57,10 +57,10 @@ def test_probe_of_a_plain_video(plain):
 
 
 @pytest.mark.parametrize(("suffix", "options"), [
-    (".mp4", dict(sound=clicks([1], 3))),
+    (".mp4", dict(audio=clicks([1], 3))),
     (".mov", dict(options=B_FRAMES)),
     (".mkv", dict(options=B_FRAMES)),
-    (".ts", dict(options=B_FRAMES, sound=clicks([1], 3))),
+    (".ts", dict(options=B_FRAMES, audio=clicks([1], 3))),
     (".avi", dict(codec="ffv1", options={})),
     (".avi", dict(codec="mpeg4", options=dict(bf="2", qscale="1"))),
     (".webm", dict(codec="libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "b": "400k"})),
@@ -75,7 +75,7 @@ def test_containers(tmp_path, suffix, options):
     assert info.n_frames == 60
     assert abs(info.fps - fps) < 0.01
     assert abs(info.duration_s - Fraction(60, fps)) < Fraction(1, 100)
-    assert info.has_audio == ("sound" in options)
+    assert info.has_audio == ("audio" in options)
     middles = [Fraction(2 * i + 1, 2 * fps) for i in (0, 1, 7, 30, 31, 59)]
     assert numbers_at(path, middles) == [0, 1, 7, 30, 31, 59]
 
@@ -104,7 +104,7 @@ def test_variable_frame_rate(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_times_count_from_the_first_picture(tmp_path, suffix):
     pts = [3000 + 40 * i for i in range(40)]
-    path = write_video(tmp_path / f"a{suffix}", 40, pts=pts, time_base=Fraction(1, 1000), sound=clicks([], 5))
+    path = write_video(tmp_path / f"a{suffix}", 40, pts=pts, time_base=Fraction(1, 1000), audio=clicks([], 5))
     info = probe(path)
     assert info.start_s == decoded(path)[0][0] > 2.9
     assert info.duration_s == Fraction(8, 5)
@@ -137,9 +137,9 @@ def test_times_must_ascend(plain):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
 def test_orientation(tmp_path, rotation_deg, mirrored):
-    path = write_video(tmp_path / "a.mp4", 3, size=(96, 64), picture=corner_picture, rotation_deg=rotation_deg,
+    path = write_video(tmp_path / "a.mp4", 3, size=(96, 64), render=corner_frame, rotation_deg=rotation_deg,
                        mirrored=mirrored)
-    expected = np.rot90(corner_picture(0), rotation_deg // 90)
+    expected = np.rot90(corner_frame(0), rotation_deg // 90)
     expected = expected[:, ::-1] if mirrored else expected
     info = probe(path)
     assert (info.height, info.width) == expected.shape[:2]
@@ -174,22 +174,22 @@ def test_short_side(tmp_path):
     ("libx264", ".mp4", "yuv420p"), ("libx264", ".mp4", "yuvj420p"), ("libx264", ".mp4", "yuv422p10le"),
     ("libx264", ".mp4", "yuv444p"), ("ffv1", ".mkv", "bgr0"), ("ffv1", ".mkv", "yuva420p")])
 def test_colours_of_every_kind_of_pixel(tmp_path, codec, suffix, pix_fmt):
-    path = write_video(tmp_path / f"a{suffix}", 2, size=(96, 64), picture=corner_picture, codec=codec, pix_fmt=pix_fmt,
+    path = write_video(tmp_path / f"a{suffix}", 2, size=(96, 64), render=corner_frame, codec=codec, pix_fmt=pix_fmt,
                        options={} if codec == "ffv1" else None)
     (_, picture), = frames_at(path, [0])
-    difference = np.abs(picture.astype(int) - corner_picture(0))
+    difference = np.abs(picture.astype(int) - corner_frame(0))
     assert difference[8:24, 8:40].max() <= 4
     assert np.median(difference) <= 4
 
 
 def test_full_range(tmp_path):
-    path = write_video(tmp_path / "a.webm", 2, size=(96, 64), picture=corner_picture, codec="libvpx-vp9", full_range=True,
+    path = write_video(tmp_path / "a.webm", 2, size=(96, 64), render=corner_frame, codec="libvpx-vp9", full_range=True,
                        options=dict(lossless="1"))
     with open_video(path) as (container, stream):
         frame = next(container.decode(stream))
         assert (frame.format.name, frame.color_range) == ("yuv420p", 2)
     (_, picture), = frames_at(path, [0])
-    assert np.median(np.abs(picture.astype(int) - corner_picture(0))) <= 3
+    assert np.median(np.abs(picture.astype(int) - corner_frame(0))) <= 3
 
 
 def test_odd_size(tmp_path):
@@ -231,7 +231,7 @@ def test_cut_off_without_its_index(tmp_path, plain):
 def test_what_is_left_of_a_cut_off_video(tmp_path, suffix, container_options):
     noise = np.random.default_rng(0).integers(0, 40, (48, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / f"a{suffix}", 60, options=dict(crf="10", g="10"), container_options=container_options,
-                       picture=lambda i, size: np.roll(noise, 7 * i, axis=1) + np.uint8(3 * i))
+                       render=lambda i, size: np.roll(noise, 7 * i, axis=1) + np.uint8(3 * i))
     info = probe(cut_off(path, tmp_path / f"off{suffix}", 0.6))
     assert 20 < info.n_frames < 45
     assert abs(info.duration_s - Fraction(info.n_frames, 25)) < Fraction(1, 500)
@@ -266,7 +266,7 @@ def test_nothing_that_decodes(tmp_path):
 def test_hidden_pictures_are_not_counted(tmp_path):
     noise = np.random.default_rng(0).integers(0, 30, (60, 48, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / "a.webm", 60, codec="libvpx", options=dict(b="400k"),
-                       picture=lambda i, size: numbered_picture(i, size) + noise[i])
+                       render=lambda i, size: numbered_frame(i, size) + noise[i])
     with av.open(str(path)) as container:
         hidden = [bytes(p) for p in container.demux(video=0) if p.size][30]
     data = path.read_bytes()
@@ -333,7 +333,7 @@ def test_what_is_no_video(tmp_path, kind, message):
 
 
 def test_cover_art_is_no_video(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 1, codec="mjpeg", pix_fmt="yuvj420p", options={}, sound=clicks([], 1),
+    path = write_video(tmp_path / "a.mp4", 1, codec="mjpeg", pix_fmt="yuvj420p", options={}, audio=clicks([], 1),
                        cover_art=True)
     with pytest.raises(InputError, match="only sound in it"):
         probe(path)
@@ -348,7 +348,7 @@ def test_cover_art_beside_a_video_is_not_what_is_read(tmp_path):
         video.width, video.height, video.pix_fmt = 80, 48, "yuv420p"
         for stream, size, n_frames in [(cover, (32, 32), 1), (video, (80, 48), 10)]:
             for i in range(n_frames):
-                picture = av.VideoFrame.from_ndarray(numbered_picture(i, size)).reformat(format=stream.pix_fmt)
+                picture = av.VideoFrame.from_ndarray(numbered_frame(i, size)).reformat(format=stream.pix_fmt)
                 picture.pts, picture.time_base = i, Fraction(1, 25)
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
@@ -370,7 +370,7 @@ def test_tags_in_another_encoding(tmp_path):
 
 
 def test_display_matrix_of_an_odd_angle_is_taken_as_the_nearest_turn(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 2, size=(96, 64), picture=corner_picture, rotation_deg=90)
+    path = write_video(tmp_path / "a.mp4", 2, size=(96, 64), render=corner_frame, rotation_deg=90)
     old = struct.pack(">4i", 0, -65536, 0, 65536)
     data = path.read_bytes()
     assert data.count(old) == 1

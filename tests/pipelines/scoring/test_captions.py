@@ -28,7 +28,7 @@ from pipelines.scoring.captions import (
     whole_sentence,
 )
 from pipelines.summarizer import Summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 
 class Namer(VisualEncoder):
@@ -43,7 +43,7 @@ class Namer(VisualEncoder):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = write_video(tmp_path_factory.mktemp("v") / "v.mp4", ["red"] * 4 + ["blue"] * 4)
-    return encode_video(path, colour_encoders(), progress=False)
+    return encode_video(path, color_encoders(), progress=False)
 
 
 def told(video, likelihood, shots):
@@ -93,7 +93,7 @@ def test_all_of_imagenets_names_make_sentences():
 
 def test_a_shot_that_is_blank_shows_nothing(tmp_path):
     path = write_video(tmp_path / "v.mp4", ["red"] * 2 + ["black"] * 6)
-    dark = encode_video(path, colour_encoders(), progress=False)
+    dark = encode_video(path, color_encoders(), progress=False)
     rows = [[0.6, 0.3, 0.1], [0, 1, 0], [0, 1, 0], [0, 1, 0]]
     assert [c.text for c in told(dark, rows, [[0, 1], [2, 3]])] == ["This shows a cat and an apple.", BLANK]   # the black half says nothing
 
@@ -175,12 +175,12 @@ def test_a_blip_that_is_not_there_or_damaged_is_named(blip, tmp_path, spoil, mes
 
 
 def test_captioners_have_names(monkeypatch, tmp_path):
-    assert isinstance(build_captioner("vocabulary", colour_encoders()), VocabularyCaptioner)
+    assert isinstance(build_captioner("vocabulary", color_encoders()), VocabularyCaptioner)
     monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path))
     with pytest.raises(InputError, match="blip-image-captioning-base: no BLIP model"):
-        build_captioner("blip", colour_encoders())
+        build_captioner("blip", color_encoders())
     with pytest.raises(InputError, match="captioner 'x': choose vocabulary or blip"):
-        build_captioner("x", colour_encoders())
+        build_captioner("x", color_encoders())
 
 
 def test_what_shots_show_is_told_when_nothing_is_asked(video):
@@ -188,7 +188,7 @@ def test_what_shots_show_is_told_when_nothing_is_asked(video):
         def sentences(self, video, shots):
             return [f"shot {i}" for i in range(len(shots))]
 
-    encoders = colour_encoders()
+    encoders = color_encoders()
     summarizer = Summarizer(encoders, captioner=Teller(encoders))
     told = summarizer.summarize(video).to_json()
     starts, ends = [c["start"] for c in told["captions"]], [c["end"] for c in told["captions"]]   # shots by looks alone
@@ -203,7 +203,7 @@ def test_what_shots_show_is_told_when_nothing_is_asked(video):
 def test_modelscopes_call_gives_the_frames_and_times_that_are_asked_for(tmp_path):
     """100 s at 10 frames a second; red from 20 to 28, blue from 40 to 46: 14 s, and 15 s are to be kept."""
     path = write_video(tmp_path / "v.mp4", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 54)
-    summarizer = Summarizer(colour_encoders())
+    summarizer = Summarizer(color_encoders())
     expected = {"output": [{"frame": [200, 279], "timestamps": ["00:00:20.000", "00:00:28.000"]},
                            {"frame": [400, 459], "timestamps": ["00:00:40.000", "00:00:46.000"]}]}
     assert summarizer((str(path), ["red", "blue"])) == summarizer((path, ["blue", "red"])) == expected
@@ -213,7 +213,7 @@ def test_modelscopes_call_gives_the_frames_and_times_that_are_asked_for(tmp_path
 
 
 def test_it_is_called_as_modelscopes_pipeline(video):
-    summarizer = Summarizer(colour_encoders())
+    summarizer = Summarizer(color_encoders())
     found = summarizer((str(video.info.path), ["blue"]))
     assert list(found) == ["output"] and found["output"] == summarizer.summarize(video, ["blue"]).to_json()["summary"]
     first, last = found["output"][0]["frame"]

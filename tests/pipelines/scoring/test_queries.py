@@ -18,7 +18,7 @@ from pipelines.scoring.captions import BLANK, UNNAMED, Caption, Captioner
 from pipelines.scoring.clip_it import run_clip_it
 from pipelines.scoring.queries import MAX_VIDEO_QUERIES, Query, video_queries
 from pipelines.summarizer import Summarizer, build_summarizer
-from tests.pipelines.fakes import colour_encoders, write_video
+from tests.pipelines.fakes import color_encoders, write_video
 
 CONFIGS = dict(
     clip_it='dict(type="CLIPIt", video_dims=3, text_dims=3, shared=3, dims=4, layers=1)',
@@ -33,13 +33,13 @@ def video(tmp_path_factory):
     """160 s: more clips than a window of 75 holds."""
     colours = ["grey"] * 50 + ["red"] * 20 + ["blue"] * 30 + ["grey"] * 40 + ["green"] * 20
     path = write_video(tmp_path_factory.mktemp("v") / "v.mp4", colours, fps=2)
-    return encode_video(path, colour_encoders(), progress=False)
+    return encode_video(path, color_encoders(), progress=False)
 
 
 @pytest.fixture(params=list(CONFIGS))
 def trained(request, tmp_path, monkeypatch):
     """A summarizer as the command builds it of a config and a checkpoint, and the model alone."""
-    monkeypatch.setattr(module, "build_encoders", lambda cfg: colour_encoders())
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: color_encoders())
     torch.manual_seed(3)
     model = MADE[request.param]()
     for weight in model.parameters():
@@ -53,13 +53,13 @@ def trained(request, tmp_path, monkeypatch):
 def test_a_trained_one_scores_the_whole_video_and_all_sentences_in_one_call(trained, video):
     summarizer, model = trained
     assert video.n_clips == 80
-    silent = run_clip_it(model, video, colour_encoders())
+    silent = run_clip_it(model, video, color_encoders())
     assert np.array_equal(summarizer.summarize(video).scores, silent) and silent.std() > 0
-    said = run_clip_it(model, video, colour_encoders(), TEXTS)
+    said = run_clip_it(model, video, color_encoders(), TEXTS)
     found = summarizer.summarize(video, TEXTS)
     assert np.array_equal(found.scores, said) and np.abs(said - silent).max() > 1e-4
     for text, curve in zip(TEXTS, found.scores_by_text, strict=True):
-        assert np.array_equal(curve, run_clip_it(model, video, colour_encoders(), [text]))
+        assert np.array_equal(curve, run_clip_it(model, video, color_encoders(), [text]))
     assert {m.text for m in found.moments} == set(TEXTS) and found.to_json()["sentences"] == [
         dict(text=text, source="asked", start=None, end=None) for text in TEXTS]
     for order in (TEXTS, TEXTS[::-1], [TEXTS[i] for i in (1, 2, 0)]):
@@ -71,13 +71,13 @@ def test_rows_are_as_long_as_clips(video):
     """CLIP-It smooths in seconds: told rows of 1 s, which clips of 2 s are not, it gives other numbers."""
     torch.manual_seed(0)
     model = MADE["clip_it"]().eval()
-    rows = torch.from_numpy(video.visual["colour"]).float()[None]
+    rows = torch.from_numpy(video.visual["color"]).float()[None]
 
     def at(row_s):
         with torch.no_grad():
             return model(dict(video=rows, saliency=torch.ones(1, 80), row_s=row_s), "test")["_out"]["saliency"][0].numpy()
 
-    scores = Summarizer(colour_encoders(), model).summarize(video).scores
+    scores = Summarizer(color_encoders(), model).summarize(video).scores
     np.testing.assert_allclose(scores, at(2.0), atol=1e-6)
     assert np.abs(scores - at(1.0)).max() > 1e-3
 
@@ -92,13 +92,13 @@ def test_modelscopes_frames_come_with_unit_norm(video):
             return dict(_out=dict(saliency=torch.zeros(1, 80)))
 
     assert CLIPItModelScope.expects_unit_norm
-    run_clip_it(Spy(), video, colour_encoders())
+    run_clip_it(Spy(), video, color_encoders())
 
 
 @pytest.mark.parametrize("odd, message", [("video_dims=3", "model.video_dims takes features 5 wide, the config's encoders make 3"),
                                           ("text_dims=3", "model.text_dims takes features 5 wide, the config's encoders make 3")])
 def test_encoders_of_other_widths_are_refused(tmp_path, monkeypatch, odd, message):
-    monkeypatch.setattr(module, "build_encoders", lambda cfg: colour_encoders())
+    monkeypatch.setattr(module, "build_encoders", lambda cfg: color_encoders())
     monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
     text = CONFIGS["clip_it"].replace(odd, odd[:-1] + "5").replace("shared=3", "shared=0")
     (tmp_path / "c.py").write_text(f"model = {text}\nencoders = dict(visual=dict(type='a'), text=dict(type='b'))\n")
@@ -131,7 +131,7 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
 
     monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 1.0)
     monkeypatch.setattr("pipelines.summarizer.run_clip_it", head)
-    encoders = colour_encoders()
+    encoders = color_encoders()
     summarizer = Summarizer(encoders, captioner=Teller(), head="head")
     seen, told = summarizer.summarize(video), summarizer.summarize(video, subtitles=CUES)
     np.testing.assert_allclose(seen.scores, np.linspace(0.2, 0.8, 80))
@@ -155,7 +155,7 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
 
 def test_captions_have_no_say_where_the_head_has_none(video, monkeypatch):
     monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 0.0)
-    summarizer = Summarizer(colour_encoders(), captioner=Teller(), head="head")
+    summarizer = Summarizer(color_encoders(), captioner=Teller(), head="head")
     found = summarizer.summarize(video)
     assert found.sentences == () and len(found.captions) == 5
 
@@ -164,7 +164,7 @@ def test_a_trained_one_reads_the_videos_own_sentences_too(trained, video):
     summarizer, model = trained
     summarizer.captioner = Teller()
     own = ["This shows red.", "This shows blue."]
-    np.testing.assert_allclose(summarizer.summarize(video).scores, run_clip_it(model, video, colour_encoders(), own), atol=1e-6)
+    np.testing.assert_allclose(summarizer.summarize(video).scores, run_clip_it(model, video, color_encoders(), own), atol=1e-6)
 
 
 def test_many_lines_are_joined_and_many_captions_are_thinned():

@@ -89,13 +89,13 @@ WORDS = [(0.4, 1.9), (2.6, 5.0), (5.4, 9.0), (9.5, 12.0), (12.4, 16.0), (16.6, 1
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory):
-    return probe(write_video(tmp_path_factory.mktemp("s") / "silent.mp4", 500, picture=shot_picture))
+    return probe(write_video(tmp_path_factory.mktemp("s") / "silent.mp4", 500, render=shot_picture))
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
     path = tmp_path_factory.mktemp("s") / "talk.mp4"
-    return probe(write_video(path, 500, picture=shot_picture, sound=speech(WORDS, 20)))
+    return probe(write_video(path, 500, render=shot_picture, audio=speech(WORDS, 20)))
 
 
 LIMITS = Shorts(1, Fraction(5), Fraction(18))

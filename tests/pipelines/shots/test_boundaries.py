@@ -7,20 +7,20 @@ import pytest
 
 from pipelines.media.probe import probe
 from pipelines.shots.boundaries import find_cuts, hard_cuts
-from tests.media import numbered_picture, write_video
+from tests.media import numbered_frame, write_video
 
 
 def test_hard_cuts_are_exact_to_the_frame_and_ignore_motion(tmp_path):
     def picture(index, size):
         """Draw a moving pattern whose colors are inverted and darkened from frame 37 on."""
-        moving = np.roll(numbered_picture(0b1100110011, size), 3 * index, axis=1)
+        moving = np.roll(numbered_frame(0b1100110011, size), 3 * index, axis=1)
         return moving if index < 37 else 255 - moving // 2
 
-    info = probe(write_video(tmp_path / "a.mp4", 100, picture=picture))
+    info = probe(write_video(tmp_path / "a.mp4", 100, render=picture))
     assert hard_cuts(info, Fraction(0), Fraction(3)) == [Fraction(37, 25)]
     assert hard_cuts(info, Fraction(2), Fraction(4)) == []
     assert hard_cuts(info, Fraction(4), Fraction(4)) == []
-    still = probe(write_video(tmp_path / "b.mp4", 30, picture=lambda _, size: numbered_picture(5, size)))
+    still = probe(write_video(tmp_path / "b.mp4", 30, render=lambda _, size: numbered_frame(5, size)))
     assert hard_cuts(still, Fraction(0), Fraction(2)) == []
 
 
