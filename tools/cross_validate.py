@@ -1,9 +1,9 @@
-"""Trains a summarization config on every fold with several seeds: mean, spread, and floors beside.
+"""Train a summarization config on every fold with several seeds; print mean, spread and baselines.
 
   python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 2 3
   python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 --set model.alike=0 --sentences other
 
-What stands in the work dir is not trained again unless config, data or code changed since; --fresh trains all anew.
+Finished trainings in the work dir are reused unless config, data or code have changed; --fresh repeats all of them.
 """
 
 from __future__ import annotations
@@ -15,30 +15,36 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.cli import run
 from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a config with folds, e.g. configs/tvsum/clip_it_offline.py")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training per fold each")
-    parser.add_argument("--work-dir", help="where everything goes (default: work_dirs/<config's name>_folds)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3],
+                        help="random seeds; each fold is trained once with each (default: 1 2 3)")
+    parser.add_argument("--work-dir", help="folder for all outputs (default: work_dirs/<name of the config>_folds)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-                        help="change the config, e.g. model.alike=0; may be given several times")
+                        help="change the config, e.g. model.alike=0; may be repeated")
     parser.add_argument("--sentences", choices=("own", "other", "none", "captions"), default="own",
-                        help="what the tested videos are scored with: their own sentences, another video's, none, or "
+                        help="sentences to score the test videos with: their own, those of another video, none, or "
                         "captions of their shots (default: own)")
-    parser.add_argument("--fresh", action="store_true", help="train everything anew")
+    parser.add_argument("--fresh", action="store_true", help="repeat all trainings")
     return parser.parse_args(argv)
 
 
-def read_changes(given: list[str]) -> dict[str, object]:
-    """`model.alike=0` -> {"model.alike": 0}; values as Python writes them, or else texts."""
-    changes = {}
-    for text in given:
+def read_changes(assignments: list[str]) -> dict[str, object]:
+    """Parse `model.alike=0` to {"model.alike": 0}; a value that is not a Python literal is a string.
+
+    Raises:
+        InputError: not of the form KEY.KEY=VALUE.
+    """
+    changes: dict[str, object] = {}
+    for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not all(part.isidentifier() for part in key.split(".")):
-            raise InputError(f"--set {text}: write KEY.KEY=VALUE, e.g. model.alike=0")
+            raise InputError(None, f"--set {text}: not an assignment", "write KEY.KEY=VALUE, e.g. model.alike=0")
         try:
             changes[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
@@ -48,18 +54,14 @@ def read_changes(given: list[str]) -> dict[str, object]:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    from training.cross_validation import cross_validate, format_result
-    try:
+
+    def command() -> None:
+        from training.cross_validation import cross_validate, format_result
         result = cross_validate(args.config, args.seeds, args.work_dir, changes=read_changes(args.changes),
                                 sentences=args.sentences, fresh=args.fresh)
-    except InputError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on with the trainings that are left", file=sys.stderr)
-        return 130
-    print(format_result(result))
-    return 0
+        print(format_result(result))
+
+    return run(command, interrupted="Interrupted. Run the same command again to continue with the remaining trainings.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws the losses and metrics of one or several trainings into one picture.
+"""Plot the losses and metrics of one or several trainings.
 
   python tools/plot_metrics.py work_dirs/mine
   python tools/plot_metrics.py work_dirs/a work_dirs/b --metric MR-full-mAP --out compared.png
@@ -12,29 +12,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.errors import InputError
+from common.cli import run
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work_dirs", nargs="+", metavar="WORK_DIR", help="work dirs of tools/launch.py")
     parser.add_argument("--metric", action="append", default=[], metavar="M",
-                        help="a validation metric to draw, may come again (default: the main ones of each)")
-    parser.add_argument("--out", default="curves.png", metavar="PNG", help="the picture (default: curves.png)")
+                        help="a validation metric to plot; may be repeated (default: the main ones)")
+    parser.add_argument("--out", default="curves.png", metavar="PNG", help="the image file (default: curves.png)")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        from training.plots import compare_curves
 
+    def command() -> None:
+        from training.plots import compare_curves
         compare_curves(args.work_dirs, args.out, args.metric)
-    except InputError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    print(args.out)
-    return 0
+        print(args.out)
+
+    return run(command)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+"""A small synthetic dataset that the training tests share."""
+
 import json
 
 import numpy as np
@@ -10,7 +12,7 @@ datasets.register()
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Twelve videos of ten clips; the query's number names the feature that is high in the window."""
+    """Create a folder with 17 videos of ten clips; the query states which of two features is high in the window."""
     root = tmp_path_factory.mktemp("tiny")
     r = np.random.default_rng(0)
     for folder in ("video", "text"):
@@ -21,10 +23,10 @@ def tiny(tmp_path_factory):
             start, kind = int(r.integers(0, 7)), qid % 2
             features = r.normal(0, 0.1, (10, 6))
             features[start:start + 3, kind] += 2
-            words = np.zeros((3, 5))
-            words[:, kind] = 2
+            tokens = np.zeros((3, 5))
+            tokens[:, kind] = 2
             np.savez(root / "video" / f"v{qid}.npz", features=features)
-            np.savez(root / "text" / f"qid{qid}.npz", last_hidden_state=words)
+            np.savez(root / "text" / f"qid{qid}.npz", last_hidden_state=tokens)
             clips = list(range(start, start + 3))
             lines.append(dict(qid=qid, query=f"kind {kind}", vid=f"v{qid}", duration=20,
                               relevant_windows=[[2 * start, 2 * start + 6]], relevant_clip_ids=clips,
