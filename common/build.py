@@ -1,49 +1,64 @@
-"""Building registered types strictly: nncore builds None from an unknown name."""
+"""Build registered types strictly; nncore's own `build` returns None for an unknown name."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from .errors import InputError
+from .errors import ConfigError
 
-
-def suggest(name: str, known) -> str:
-    """`did you mean 'x'?` with the closest of the known names, or all of them when none is close."""
-    known = sorted(map(str, known))
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+if TYPE_CHECKING:   # nncore imports torch, which commands without models do not need.
+    from nncore import Registry
 
 
-def check_component(cfg: dict, registry, where: str, *args) -> None:
-    """Checks that `cfg["type"]` is registered and that its class takes every other key.
+def suggest(name: str, known: Iterable[object]) -> str:
+    """Return a hint for a misspelled name.
+
+    Returns:
+        `did you mean 'x'?` with the most similar known name, or `known: a, b, c` if none is similar.
+    """
+    names = sorted(map(str, known))
+    similar = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {similar[0]!r}?" if similar else f"known: {', '.join(names)}"
+
+
+def check_component(cfg: dict, registry: Registry, location: str, *args: object) -> None:
+    """Check that `cfg["type"]` is registered and that its class accepts all other keys.
 
     Args:
-        where: the place in the config, for the message, e.g. `model.video_enc`.
+        cfg: the config of one component.
+        registry: nncore's registry of the expected kind of component.
+        location: where the component is in the config, e.g. `model.video_enc`; named by the error.
         args: positional arguments that `build` will pass.
 
     Raises:
-        InputError: no or an unknown `type`, an unknown key, a missing argument.
+        ConfigError: `type` is missing or unknown, a key is unknown, or an argument is missing.
     """
     if "type" not in cfg:
-        raise InputError(f"{where}: no 'type'; known: {', '.join(sorted(registry.keys()))}")
+        raise ConfigError(location, "no 'type'", f"known: {', '.join(sorted(registry.keys()))}")
     name = cfg["type"]
     if name not in registry:
-        raise InputError(f"{where}: no {registry.name} is called {name!r}; {suggest(name, registry.keys())}")
+        raise ConfigError(location, f"no {registry.name} is called {name!r}", suggest(name, registry.keys()))
     keys = {k: v for k, v in cfg.items() if k != "type"}
-    parameters = inspect.signature(registry.get(name)).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    signature = inspect.signature(registry.get(name))
+    accepts_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for key in keys:
-        if key not in parameters and not takes_any:
-            raise InputError(f"{where}: {name} has no argument {key!r}; {suggest(key, parameters)}")
+        if key not in signature.parameters and not accepts_any:
+            raise ConfigError(location, f"{name} has no argument {key!r}", suggest(key, signature.parameters))
     try:
-        inspect.signature(registry.get(name)).bind(*args, **keys)
+        signature.bind(*args, **keys)
     except TypeError as err:
-        raise InputError(f"{where}: {name}: {err}") from err
+        raise ConfigError(location, f"{name}: {err}", "give every argument that has no default") from err
 
 
-def build(cfg: dict | None, registry, *args, location: str = "config"):
-    """Builds `cfg["type"]` from the registry; None stays None, an unknown name is an InputError."""
+def build(cfg: dict | None, registry: Registry, *args: object, location: str = "config"):
+    """Build the component `cfg["type"]` from the registry; return None if `cfg` is None.
+
+    Raises:
+        ConfigError: see `check_component`.
+    """
     if cfg is None:
         return None
     check_component(cfg, registry, location, *args)

@@ -40,18 +40,21 @@ def run(command: Callable[[], int | None], *, interrupted: str = "Interrupted.")
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses a command line in which the name of a file may begin with `-`, as a pattern such as *.mp4 gives it.
+    """Parse a command line in which file names may begin with `-`, as the expansion of `*.mp4` can produce them.
+
+    An argument that begins with `-`, is not an option of the parser, and is the path of an existing file is a file.
 
     Args:
-        argv: None for that of the process.
+        parser: the parser of the command.
+        argv: the arguments; None for those of this process.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
-    end = given.index("--") if "--" in given else len(given)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
     options = list(parser._option_string_actions)
 
-    def is_file(word: str) -> bool:
-        name = word.partition("=")[0]
-        is_option = any(name == known or (len(name) > 2 and known.startswith(name)) for known in options)
-        return word.startswith("-") and not is_option and os.path.exists(word)
+    def is_file(argument: str) -> bool:
+        name = argument.partition("=")[0]
+        is_option = any(name == option or (len(name) > 2 and option.startswith(name)) for option in options)
+        return argument.startswith("-") and not is_option and os.path.exists(argument)
 
-    return parser.parse_args([f"./{word}" if is_file(word) else word for word in given[:end]] + given[end:])
+    return parser.parse_args([f"./{a}" if is_file(a) else a for a in arguments[:end]] + arguments[end:])

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ import numpy as np
 from . import locks
 from .errors import InputError
 
-DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))   # The disk's fault, not the file's.
-TEMPORARY_MARKER = ".unfinished-"   # in the names of what `atomic_path` writes
+# Errors of the disk or file system, which affect every file equally.
+DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+TEMPORARY_MARKER = ".unfinished-"   # Part of the name of every temporary file that `atomic_path` creates.
+MAX_STEM_CHARACTERS = 40            # Of a temporary name, so that a long file name stays within the system's limit.
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; it becomes `path` if the block ends well, else it goes.
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, otherwise delete it.
 
-    The temporary name keeps the suffix, since encoders choose the format by it. Missing parent
-    folders are made. The file is locked meanwhile (flock), so that no other process takes it for a
-    dead one's leftover; libraries that lock what they write themselves, as h5py, must leave that.
+    The temporary name keeps the suffix, because encoders derive the format from it. Missing parent folders are
+    created. The temporary file is locked (flock) during the block, so that `remove_leftovers` of another process
+    does not delete it; libraries that lock their output themselves, such as h5py, must not do so here.
 
     Raises:
-        InputError: the folder cannot be made or written, or `path` is one.
+        InputError: the folder cannot be created or written, or `path` is a folder.
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file")
+        raise InputError(path, "is a folder", "name a file")
     make_folder(path.parent)
-    handle, temporary = _locked_file(path)
+    handle, temporary = _create_locked_file(path)
     try:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)   # mkstemp makes private files
+        temporary.chmod(0o666 & ~umask)   # mkstemp creates files that only their owner can read.
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,13 +51,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Removes what killed processes have left in a folder of the files that `atomic_path` was to write there.
+    """Delete temporary files of `atomic_path` that killed processes have left in a folder.
 
-    What a living process writes is locked, and stays; so does everything on file systems without locks.
+    Files that a running process is writing are locked and stay. On file systems without locks, all files stay.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for path in [Path(entry.path) for entry in entries if TEMPORARY_MARKER in entry.name]:
-            with suppress(OSError):   # gone by now, another user's, or a folder
+            with suppress(OSError):   # It no longer exists, belongs to another user, or is a folder.
                 handle = os.open(path, os.O_RDWR)
                 try:
                     if locks.try_lock(handle):
@@ -64,25 +66,29 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
                     os.close(handle)
 
 
-def _locked_file(path: Path) -> tuple[int | None, Path]:
-    """A new file beside `path`, and the handle that locks it as long as it is open, where the system can lock."""
+def _create_locked_file(path: Path) -> tuple[int | None, Path]:
+    """Create a temporary file beside `path`.
+
+    Returns:
+        A file descriptor that locks the file until it is closed, None on systems without locks; and the file's path.
+    """
+    prefix = f".{path.stem[:MAX_STEM_CHARACTERS]}{TEMPORARY_MARKER}"
     while True:
-        prefix = f".{path.stem[:40]}{TEMPORARY_MARKER}"
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         if not locks.AVAILABLE:   # Windows cannot rename an open file.
             os.close(handle)
             return None, Path(name)
         locks.try_lock(handle, wait=True)
-        if os.path.exists(name):   # else another process took it for a dead one's, before it was locked
+        if os.path.exists(name):
             return handle, Path(name)
-        os.close(handle)
+        os.close(handle)   # Another process deleted the file as a leftover before it was locked.
 
 
 def make_folder(path: str | os.PathLike) -> Path:
-    """Makes a folder with its parents and checks that it can be written.
+    """Create a folder with its parents, if necessary, and check that files can be created in it.
 
     Raises:
-        InputError: a file stands in its place, or it may not be written.
+        InputError: the path is a file, or the folder cannot be created or written.
     """
     path = Path(path)
     try:
@@ -90,19 +96,29 @@ def make_folder(path: str | os.PathLike) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as err:
-        raise InputError(f"{path}: cannot write to this folder ({err.strerror}); name another one") from err
+        raise InputError(path, f"cannot write to this folder ({err.strerror})", "name another one") from err
     return path
 
 
 def write_json(path: str | os.PathLike, value: object) -> None:
-    """Writes indented JSON, whole or not at all; NaN is refused, since JSON has none."""
+    """Write indented JSON atomically.
+
+    Raises:
+        InputError: see `atomic_path`.
+        ValueError: a number is NaN or infinite, which JSON cannot represent.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def write_npy(path: str | os.PathLike, array: np.ndarray) -> None:
-    """Writes an array as `.npy`, whole or not at all; a full disk is an OSError that says so, as np.save's is not."""
+    """Write an array as `.npy` atomically.
+
+    Raises:
+        InputError: see `atomic_path`.
+        OSError: the disk is full. The error has an `errno`, unlike that of `np.save`.
+    """
     data = io.BytesIO()
     np.save(data, array)
     with atomic_path(path) as temporary:

@@ -1,4 +1,7 @@
-"""Memory that is kept for the next step, or given back before the next stage."""
+"""Control when the C library (glibc) returns freed memory to the operating system.
+
+Every function here does nothing where malloc is not glibc's, e.g. on macOS, Windows and musl-based Linux.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +10,58 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8   # mallopt's names for them, malloc.h
-LARGEST_MMAP_THRESHOLD = 32 << 20                        # glibc refuses more
-APART = 2 << 20                                          # blocks from this size on
+# Parameters of mallopt, from glibc's malloc.h.
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
+MAX_MMAP_THRESHOLD = 32 << 20   # Bytes; glibc rejects larger values.
+LARGE_BLOCK = 2 << 20           # Bytes; `mmap_large_blocks` maps blocks of at least this size.
 
 
 def retain_freed_memory() -> None:
-    """Lets this process keep what it frees, up to its peak, instead of giving it back to the system.
+    """Let this process keep the memory that it frees, up to its peak, instead of returning it.
 
-    Every training step asks for the same memory as the one before. glibc returns large blocks at
-    once, and fresh pages cost more time than what many layers compute in them. Where malloc is
-    not glibc's, nothing happens.
+    Every training step allocates the same tensors. By default, glibc returns large blocks to the operating system
+    immediately, and the page faults of the next step take more time than many layers need to compute.
     """
-    mallopt = _of_glibc("mallopt")
+    mallopt = _glibc_function("mallopt")
     if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        mallopt(MMAP_THRESHOLD, MAX_MMAP_THRESHOLD)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(ARENA_MAX, 1)   # the backward pass has a thread of its own, and with it an arena
+        mallopt(ARENA_MAX, 1)   # The backward pass runs in a separate thread, which would use a second arena.
 
 
 def trim_heap() -> None:
-    """Gives freed memory back to the system, also such as lies between blocks in use.
+    """Return freed memory to the operating system, including pages between blocks that are still in use.
 
-    A stage of several threads leaves a lot of it, more in longer videos, on top of which the next one would
-    lie. Where malloc is not glibc's, nothing happens.
+    A stage that decodes or encodes in several threads leaves a fragmented heap, which grows with the length of the
+    video. Without trimming, the memory of the next stage is added to it.
     """
-    trim = _of_glibc("malloc_trim")
-    if trim is not None:
-        trim(0)
+    malloc_trim = _glibc_function("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 @contextmanager
 def mmap_large_blocks() -> Iterator[None]:
-    """Within it, blocks of 2 MiB and more go back to the system as soon as they are freed.
+    """Allocate blocks of 2 MiB or more with mmap during the block, so that freeing them returns their memory.
 
-    Else glibc learns to keep such blocks, and encoders and the indices of long files, coming and going in
-    several threads, leave it with more and more holes. It is no good for networks, which ask for the same
-    blocks again and again: fresh pages cost them time. It counts for the whole process; afterwards glibc
-    keeps what it would have learned to keep at most, also where `retain_freed_memory` asked for more. Where
-    malloc is not glibc's, nothing happens.
+    By default, glibc raises its mmap threshold when a large block is freed. Encoders and the indices of long files,
+    which are allocated and freed in several threads, then fragment the heap. Do not run neural networks inside the
+    block: they allocate the same sizes repeatedly, and each allocation would fault its pages in again.
+
+    The setting applies to the complete process. Afterwards, the thresholds have the largest values that glibc would
+    have chosen itself, even if `retain_freed_memory` had set others.
     """
-    mallopt = _of_glibc("mallopt")
+    mallopt = _glibc_function("mallopt")
     if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, APART)
+        mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
     try:
         yield
     finally:
         if mallopt is not None:
-            mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)   # which is what it learns at most,
-            mallopt(TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD)   # and this, twice as much, with it
+            # glibc's dynamic adjustment is at most this, with a trim threshold of twice the mmap threshold.
+            mallopt(MMAP_THRESHOLD, MAX_MMAP_THRESHOLD)
+            mallopt(TRIM_THRESHOLD, 2 * MAX_MMAP_THRESHOLD)
 
 
-def _of_glibc(name: str) -> Callable | None:
+def _glibc_function(name: str) -> Callable | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

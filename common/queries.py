@@ -1,4 +1,4 @@
-"""Checks of sentences that people give."""
+"""Validate text queries."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from collections.abc import Sequence
 
 from .errors import InputError
 
+SHOWN_CHARACTERS = 40   # of an invalid query, in the error message
 
-def check_queries(texts: Sequence[str]) -> tuple[str, ...]:
-    """The sentences without the spaces around them; a single string counts as one sentence.
+
+def check_queries(queries: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the queries without leading and trailing whitespace.
+
+    Args:
+        queries: any number of queries; a single string counts as one query.
 
     Raises:
-        InputError: a sentence that is empty, is not text or is not valid Unicode.
+        InputError: a query is empty, not a string, or not valid Unicode.
     """
     checked = []
-    for number, text in enumerate([texts] if isinstance(texts, str) else texts, start=1):
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"sentence {number} is empty ({text!r}); write what to look for, or leave it "
-                             "out for a summary of what stands out")
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            raise InputError(f"sentence {number} is not valid UTF-8 ({text[:40]!r}); check the terminal's "
-                             "encoding")
-        checked.append(text.strip())
+    for number, query in enumerate([queries] if isinstance(queries, str) else queries, start=1):
+        if not isinstance(query, str) or not query.strip():
+            raise InputError(None, f"query {number} is empty ({query!r})",
+                             "describe what to look for, or omit all queries for a summary by importance and novelty")
+        if any("\ud800" <= c <= "\udfff" for c in query):   # Python represents undecodable bytes as lone surrogates.
+            raise InputError(None, f"query {number} is not valid UTF-8 ({query[:SHOWN_CHARACTERS]!r})",
+                             "check the encoding of your terminal")
+        checked.append(query.strip())
     return tuple(checked)

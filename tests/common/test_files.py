@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files appear complete or not at all."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from common.errors import InputError
 from common.files import atomic_path, make_folder, remove_leftovers, write_json
 
 
-def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
+def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
     with pytest.raises(RuntimeError), atomic_path(target) as temporary:
@@ -19,24 +19,33 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_success_replaces_and_keeps_suffix_and_common_rights(tmp_path):
+def test_a_temporary_file_has_the_folder_and_the_suffix_of_its_target(tmp_path):
     with atomic_path(tmp_path / "new" / "a.mp4") as temporary:
-        assert temporary.suffix == ".mp4" and temporary.parent == tmp_path / "new"
-        temporary.write_bytes(b"whole")
-    assert (tmp_path / "new" / "a.mp4").read_bytes() == b"whole"
+        assert temporary.suffix == ".mp4"
+        assert temporary.parent == tmp_path / "new"
+        temporary.write_bytes(b"complete")
+    assert (tmp_path / "new" / "a.mp4").read_bytes() == b"complete"
+
+
+def test_an_atomic_file_has_the_permissions_of_other_files(tmp_path):
+    with atomic_path(tmp_path / "a.mp4") as temporary:
+        temporary.write_bytes(b"complete")
     (tmp_path / "plain").write_text("")
-    assert (tmp_path / "new" / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_leftovers_go_what_is_being_written_and_what_is_others_stays(tmp_path):
-    (tmp_path / ".gone.unfinished-abcdefgh.npz").touch()
+def test_only_leftovers_of_dead_processes_are_deleted(tmp_path):
+    (tmp_path / ".gone.unfinished-abcdefgh.npz").touch()   # Not locked, as after its process was killed.
     (tmp_path / ".mine.settings.npz").touch()
     (tmp_path / ".a.unfinished-folder").mkdir()
     with atomic_path(tmp_path / "a.npz") as temporary:
         remove_leftovers(tmp_path)
         assert sorted(os.listdir(tmp_path)) == sorted([temporary.name, ".a.unfinished-folder", ".mine.settings.npz"])
-        temporary.write_text("whole")
-    assert (tmp_path / "a.npz").read_text() == "whole"
+        temporary.write_text("complete")
+    assert (tmp_path / "a.npz").read_text() == "complete"
+
+
+def test_removing_leftovers_of_a_missing_folder_does_nothing(tmp_path):
     remove_leftovers(tmp_path / "none")
 
 
@@ -44,6 +53,9 @@ def test_json_refuses_nan_and_writes_nothing(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "m.json", dict(a=float("nan")))
     assert not list(tmp_path.iterdir())
+
+
+def test_json_is_written_in_utf8(tmp_path):
     write_json(tmp_path / "m.json", dict(a="ü"))
     assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == dict(a="ü")
 
@@ -54,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         make_folder(tmp_path / "file" / "out")
 
 
-def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     with pytest.raises(InputError, match="is a folder; name a file"):
         write_json(tmp_path, {})
     assert not list(tmp_path.iterdir())

@@ -1,21 +1,35 @@
+"""Queries are stripped, and invalid ones are refused."""
+
 import pytest
 
 from common.errors import InputError
 from common.queries import check_queries
 
 
-@pytest.mark.parametrize("texts, number", [([""], 1), (["a", " \n\t"], 2), ([None], 1), ([3], 1), ("", 1)])
-def test_refuses_an_empty_sentence(texts, number):
-    with pytest.raises(InputError, match=f"sentence {number} is empty"):
-        check_queries(texts)
+@pytest.mark.parametrize("queries, number", [
+    pytest.param([""], 1, id="empty"),
+    pytest.param(["a", " \n\t"], 2, id="whitespace"),
+    pytest.param([None], 1, id="none"),
+    pytest.param([3], 1, id="number"),
+    pytest.param("", 1, id="single_empty_string"),
+])
+def test_an_empty_query_is_refused(queries, number):
+    with pytest.raises(InputError, match=f"query {number} is empty"):
+        check_queries(queries)
 
 
-def test_refuses_what_no_file_can_hold():
+def test_a_query_that_cannot_be_encoded_is_refused():
     with pytest.raises(InputError, match="not valid UTF-8"):
         check_queries(["caf\udce9"])
 
 
-def test_takes_sentences_in_any_script_and_a_single_one():
+def test_queries_in_any_script_are_stripped():
     assert check_queries(["  a dog\n", "某人在走路", "x" * 10_000]) == ("a dog", "某人在走路", "x" * 10_000)
+
+
+def test_a_single_string_is_one_query():
     assert check_queries("a dog") == ("a dog",)
+
+
+def test_no_query_is_valid():
     assert check_queries([]) == ()

@@ -70,7 +70,7 @@ def test_company_changes_nothing(encoder):
 
 
 def test_refuses_an_empty_text(encoder):
-    with pytest.raises(InputError, match=r"sentence 2 is empty"):
+    with pytest.raises(InputError, match=r"query 2 is empty"):
         encoder.encode(["a dog", " \n"])
 
 

@@ -92,7 +92,7 @@ def test_company_changes_nothing(encoder):
 
 
 def test_refuses_texts_that_say_nothing(encoder):
-    with pytest.raises(InputError, match="sentence 1 is empty"):
+    with pytest.raises(InputError, match="query 1 is empty"):
         encoder.encode(["  "])
     with pytest.raises(InputError, match=r"the text '\\u200b\\x00' has no visible character"):
         encoder.encode(["\u200b\x00"])
