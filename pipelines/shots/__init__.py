@@ -1,4 +1,4 @@
-"""Shot segmentation, hard-cut detection, and trimming of pieces at shot boundaries."""
+"""Shot segmentation (KTS), hard cuts, and trimming of pieces to their shots."""
 
 from .segmentation import change_points
 

@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins: kernel temporal segmentation."""
+"""Segment videos into shots by kernel temporal segmentation (KTS)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 
 from .kts import best_change_points
 
-MAX_CHANGE_POINTS = 120   # the limit that the published key-shots were made with
+MAX_CHANGE_POINTS = 120   # The limit that the published key shots were computed with.
 
 
 def change_points(features: np.ndarray, max_change_points: int | None = None,
                   vmax: float = 0.55) -> np.ndarray:
-    """Kernel temporal segmentation (Potapov et al., "Category-Specific Video Summarization", ECCV 2014).
+    """Detect shots by kernel temporal segmentation (Potapov et al., "Category-Specific Video Summarization", ECCV 2014).
 
-    Chooses the shots within which the features vary least. With m change points the objective is the
-    scatter inside the segments over T, plus a penalty of `vmax * m / (2 T) * (log(T / m) + 1)`.
-    `pipelines.shots.kts` finds the exact optimum, without the table of T * T * max_change_points steps.
+    The objective with m change points is the scatter within the segments over T, plus a penalty of
+    `vmax * m / (2 T) * (log(T / m) + 1)`. `pipelines.shots.kts` finds the exact optimum without the textbook's table
+    of T * T * max_change_points entries.
 
     Args:
         features: (T, C), rows of unit norm.
-        max_change_points: the most change points; None for min(T - 1, 120).
-        vmax: how dear a change point is; more gives fewer shots.
+        max_change_points: the maximum number of change points; None means min(T - 1, 120).
+        vmax: weight of the penalty; a higher weight yields fewer shots.
 
     Returns:
-        (M,) ascending row indices where a new shot starts; 0 is not among them.
+        (M,) ascending row indices where a new shot starts, without 0.
 
     Raises:
-        ValueError: features that are not a finite matrix with a row, a negative limit or vmax.
+        ValueError: features is not a finite matrix with at least one row, or the limit or vmax is negative.
     """
     features = np.asarray(features)
     features = features if features.dtype in (np.float32, np.float64) else features.astype(np.float64)
@@ -39,30 +39,31 @@ def change_points(features: np.ndarray, max_change_points: int | None = None,
         raise ValueError(f"max_change_points ({limit}) and vmax ({vmax}) must not be negative")
     T = len(features)
     m = np.arange(min(limit, T - 1) + 1)
-    price = np.zeros(len(m))   # T times the penalty
-    price[1:] = vmax / 2 * m[1:] * (np.log(T / m[1:]) + 1)
-    return best_change_points(features, price)
+    penalty = np.zeros(len(m))   # The published penalty multiplied by T, since the scatter is not divided by T.
+    penalty[1:] = vmax / 2 * m[1:] * (np.log(T / m[1:]) + 1)
+    return best_change_points(features, penalty)
 
 
 def shots_from_change_points(points: Iterable[int], n: int) -> np.ndarray:
-    """Shots (S, 2), first and last row inclusive, that n rows fall into when new ones start at `points`.
+    """Return the shots (S, 2), first and last row inclusive, that the change points divide n rows into.
 
-    Points outside of 1..n-1 and repeated ones count for nothing.
+    Args:
+        points: rows where a new shot starts, in any order; duplicates and points outside 1..n-1 are ignored.
+        n: number of rows.
     """
     starts = np.unique([0, *(int(p) for p in points if 0 < p < n)])
     return np.stack([starts, np.append(starts[1:], n) - 1], axis=1)
 
 
 def refine_shots(shots: np.ndarray, edges: Iterable[int], max_len: int) -> np.ndarray:
-    """Cuts shots at further edges, and long ones into even pieces.
+    """Split shots at additional edges, and split long shots evenly.
 
-    A border of the shots that lies one row from an edge gives way to it, so that no sliver of one row
-    is left between the two.
+    A shot boundary one row before or after an edge is dropped, because it would leave a shot of a single row.
 
     Args:
         shots: (S, 2) inclusive, without gaps, from row 0.
-        edges: rows where a new shot must start, e.g. where asked moments begin and end.
-        max_len: the most rows in a shot, at least 1.
+        edges: rows where a new shot must start, e.g. the starts and ends of the moments that match a query.
+        max_len: the maximum number of rows in a shot, at least 1.
 
     Returns:
         (S', 2) inclusive, without gaps, over the same rows.
@@ -72,6 +73,6 @@ def refine_shots(shots: np.ndarray, edges: Iterable[int], max_len: int) -> np.nd
     starts = edges | {int(s) for s in shots[1:, 0] if not edges & {int(s) - 1, int(s) + 1}}
     points = []
     for first, last in shots_from_change_points(starts, n):
-        pieces = -(-(last - first + 1) // max_len)
-        points += [int(p) for p in np.linspace(first, last + 1, pieces + 1).round()[:-1]]
+        n_parts = -(-(last - first + 1) // max_len)   # Rounded up.
+        points += [int(p) for p in np.linspace(first, last + 1, n_parts + 1).round()[:-1]]
     return shots_from_change_points(points, n)

@@ -38,8 +38,8 @@ def kts_price(T, limit, vmax):
 @pytest.mark.parametrize("seed", range(40))
 def test_equals_the_table_that_tries_everything(monkeypatch, seed):
     """With limits that bind and that do not, dear and cheap change points, clear shots and none."""
-    monkeypatch.setattr("pipelines.shots.kts.PRUNE_EVERY", 1)
-    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 8)
+    monkeypatch.setattr("pipelines.shots.kts.PRUNE_INTERVAL", 1)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK_SIZE", 8)
     r = np.random.default_rng(1000 + seed)
     T = int(r.integers(2, 60))
     rows = rows_in_shots(seed, T, int(r.integers(1, 12)), r.uniform(0.05, 1.5))
@@ -53,15 +53,15 @@ def test_few_lines_leave_more_to_the_table_and_change_nothing(monkeypatch, passe
     price = kts_price(50, 4, 0.3)
     whole = best_change_points(rows, price).tolist()
     monkeypatch.setattr("pipelines.shots.kts.MAX_PASSES", max(1, passes))
-    monkeypatch.setattr("pipelines.shots.kts.NARROW", passes)
+    monkeypatch.setattr("pipelines.shots.kts.MAX_OPEN_GAP", passes)
     assert len(whole) == 4 and MAX_PASSES > 2
     assert best_change_points(rows, price).tolist() == whole
 
 
 @pytest.mark.parametrize("memory", [0, 1e9])
 def test_scatters_are_those_of_the_rows(monkeypatch, memory):
-    monkeypatch.setattr("pipelines.shots.kts.MEMORY_BYTES", memory)
-    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 8)
+    monkeypatch.setattr("pipelines.shots.kts.CACHE_BYTES", memory)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK_SIZE", 8)
     rows = rows_in_shots(1, 30, 4, 0.5)
     scatter = Scatter(rows)
     for first in (9, 5, 7):

@@ -60,7 +60,7 @@ def test_no_other_set_of_change_points_is_better(seed):
 def test_blocks_change_nothing(monkeypatch):
     X = golden_features(dict(T=150, d=16, nseg=9, stream=7))
     whole = change_points(X)
-    monkeypatch.setattr("pipelines.shots.kts.BLOCK", 7)
+    monkeypatch.setattr("pipelines.shots.kts.BLOCK_SIZE", 7)
     assert len(whole) > 3
     assert change_points(X).tolist() == whole.tolist()
 
