@@ -13,7 +13,7 @@ MAX_CHANGE_POINTS = 120   # The limit that the published key shots were computed
 
 def change_points(features: np.ndarray, max_change_points: int | None = None,
                   vmax: float = 0.55) -> np.ndarray:
-    """Detect shots by kernel temporal segmentation (Potapov et al., "Category-Specific Video Summarization", ECCV 2014).
+    """Detect shots by KTS (Potapov et al., "Category-Specific Video Summarization", ECCV 2014).
 
     The objective with m change points is the scatter within the segments over T, plus a penalty of
     `vmax * m / (2 T) * (log(T / m) + 1)`. `pipelines.shots.kts` finds the exact optimum without the textbook's table

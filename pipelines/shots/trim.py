@@ -23,7 +23,7 @@ MIN_CONTEXT_AFTER = 2, Fraction(1, 4)   # Frames and seconds decoded after it, t
 MAX_REACH_S = Fraction(2)               # Another shot is searched for at most this far inside a piece.
 MAX_DECODE_LEAD_S = Fraction(1)         # A packet is stored at most this long before its presentation time.
 MIN_KEY_FRAME_RATIO = 0.25              # A packet of at least this share of the preceding key frame's size is large.
-MIN_PERCENTILE_RATIO = 3.0              # So is a packet of at least this multiple of the 90th percentile of the sizes around it.
+MIN_PERCENTILE_RATIO = 3.0              # So is a packet of this multiple of the 90th percentile of the sizes nearby.
 
 PieceEnds = tuple[Interval | None, Interval | None]   # Search ranges of one piece; None at the ends of the video.
 
