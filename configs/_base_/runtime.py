@@ -1,3 +1,3 @@
-# What is watched: the first key present in a validation's metrics decides which checkpoint is best.
+# The first of these metrics that a validation computes selects the best epoch.
 best_keys = ["MR-full-mAP", "HL-min-VeryGood-mAP", "mAP"]
 seed = 1

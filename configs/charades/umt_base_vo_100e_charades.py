@@ -1,4 +1,5 @@
-# Pictures and optical flow: ./run.sh configs/charades/umt_base_vo_100e_charades.py
+# ./run.sh configs/charades/umt_base_vo_100e_charades.py
+# Charades-STA with visual and optical flow features; optical flow takes the place of audio.
 _base_ = [
     "../_base_/models/umt_base.py", "../_base_/plugins/mr.py", "../_base_/datasets/charades.py",
     "../_base_/schedules/100e.py", "../_base_/runtime.py",

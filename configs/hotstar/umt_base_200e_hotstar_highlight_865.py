@@ -1,4 +1,5 @@
 # ./run.sh configs/hotstar/umt_base_200e_hotstar_highlight_865.py
+# Rated clips with CLIP features, without audio.
 _base_ = [
     "../_base_/models/umt_base.py", "../_base_/plugins/mrhd.py", "../_base_/datasets/hotstar_highlight_865.py",
     "../_base_/schedules/200e.py", "../_base_/runtime.py",
@@ -10,4 +11,4 @@ model = dict(
     cross_enc=None)
 best_keys = ["AP"]
 early_stop = dict(patience=20)
-floors = True
+baselines = True

@@ -1,4 +1,5 @@
-# With the embedded encoders' features: ./run.sh configs/hotstar/umt_offline_hotstar_highlight_865.py
+# ./run.sh configs/hotstar/umt_offline_hotstar_highlight_865.py
+# Rated clips with features of the offline encoders.
 _base_ = [
     "../_base_/encoders/offline.py", "../_base_/models/umt_offline.py",
     "../_base_/datasets/hotstar_highlight_865.py", "../_base_/runtime.py",
@@ -13,7 +14,7 @@ data = dict(train=dict(**features), val=dict(**features))
 window_clips = 75
 best_keys = ["AP"]
 early_stop = dict(patience=5)
-floors = True
+baselines = True
 amp = "auto"
 stages = dict(
     epochs=20,

@@ -1,5 +1,5 @@
-# CLIP pictures and text alone, as tools/extract_features.py --encoders clip makes them:
 # ./run.sh configs/qvhighlights/umt_base_200e_qvhighlights_clip.py
+# QVHighlights with the CLIP features that tools/extract_features.py --encoders clip extracts, without audio.
 _base_ = "umt_base_200e_qvhighlights.py"
 clip = dict(video_path=["data/qvhighlights/clip_features"], audio_path=None, video_dims=[512])
 model = dict(

@@ -1,4 +1,5 @@
-# Pre-training with spoken words as queries: ./run.sh configs/qvhighlights/umt_base_pretrain_100e_asr.py
+# ./run.sh configs/qvhighlights/umt_base_pretrain_100e_asr.py
+# Pretraining with subtitles, from automatic speech recognition (ASR), as queries.
 _base_ = [
     "../_base_/models/umt_base.py", "../_base_/plugins/mrhd.py", "../_base_/datasets/qvhighlights.py",
     "../_base_/schedules/100e.py", "../_base_/runtime.py",

@@ -1,13 +1,13 @@
-# A CLIP-It that is asked for moments, on the sample set that ./run.sh makes:
 # python tools/launch.py configs/sample/clip_it_sample.py --work-dir work_dirs/clip_it_sample
+# CLIP-It for moment retrieval on the sample set that ./run.sh generates. To measure its query sensitivity:
 # python tools/measure_words.py data/sample/test.jsonl --videos data/sample/videos \
 #   --config configs/sample/clip_it_sample.py --checkpoint work_dirs/clip_it_sample/best.pth
 _base_ = [
     "../_base_/encoders/offline.py", "../_base_/models/clip_it_offline.py", "../_base_/datasets/sample_sentences.py",
     "../_base_/runtime.py",
 ]
-# wider than for TVSum, since what a sentence means for a frame is learned by the attention; clips of other moments look
-# alike too, so nothing is passed on between them; pieces change places in training, so nothing is kept
+# The model is wider than for TVSum, because its attention must learn which frames a sentence describes. `alike` is 0,
+# because clips of other moments look similar too. `keep` is off, because training reorders segments of a video.
 model = dict(dims=128, axes=0, members=1, alike=0, heads=4, layers=1, row_s=2.0, smooth_s=3.0, noise=0.1, keep=False)
 best_keys = ["HL-min-VeryGood-mAP"]
 stages = dict(

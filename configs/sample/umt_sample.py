@@ -1,10 +1,11 @@
-# ./run.sh, or: ./run.sh configs/sample/umt_sample.py --work-dir work_dirs/sample
+# ./run.sh configs/sample/umt_sample.py --work-dir work_dirs/sample
+# UMT on the sample set; ./run.sh without arguments generates the set first.
 _base_ = [
     "../_base_/encoders/offline.py", "../_base_/models/umt_offline.py", "../_base_/datasets/sample.py",
     "../_base_/runtime.py",
 ]
 window_clips = 75
-floors = True
+baselines = True
 amp = "auto"
 stages = dict(
     epochs=18,

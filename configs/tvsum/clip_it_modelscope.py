@@ -1,5 +1,6 @@
 # python tools/launch.py configs/tvsum/clip_it_modelscope.py [--eval --checkpoint pytorch_model.bin]
-_base_ = "../_base_/encoders/clip.py"   # what it is asked with, by tools/summarize.py --config .. --checkpoint ..
+# ModelScope's CLIP-It, which loads the published checkpoint.
+_base_ = "../_base_/encoders/clip.py"   # tools/summarize.py encodes videos and queries with these.
 data_root = "data/tvsum/"
 videos = dict(
     type="SummarizationH5", h5_path=data_root + "tvsum_modelscope.h5", split_path=data_root + "tvsum_splits.json",

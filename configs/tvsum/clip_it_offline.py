@@ -1,4 +1,5 @@
 # python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 2 3
+# CLIP-It on TVSum with features of the offline encoders.
 _base_ = ["../_base_/models/clip_it_offline.py", "../_base_/datasets/tvsum_summaries.py"]
 best_keys = ["kendall"]
 seed = 1

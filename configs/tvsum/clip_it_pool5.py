@@ -1,7 +1,7 @@
 # python tools/cross_validate.py configs/tvsum/clip_it_pool5.py --seeds 1 2 3
-# TVSum in the h5 file that most of the field uses: GoogLeNet's pool5, 1024 wide, two rows a second, and the annotators'
-# mean alone; no sentences, so the model learns none. The folds are DSNet's, of which 16 videos are in no test. SumMe's
-# file of the same family: --set data.{train,val}.h5_path=.. and data.val.f1=max.
+# TVSum in the h5 file that most papers use: GoogLeNet pool5 features of width 1024 at two rows per second, and only the
+# mean of the annotators. It has no sentences, so the model learns none. The folds are DSNet's; 16 videos are in no test
+# fold. For SumMe's file of the same format: --set data.{train,val}.h5_path=... and data.val.f1=max.
 _base_ = "clip_it_offline.py"
 model = dict(video_dims=1024, shared=0, row_s=0.5)
 videos = dict(

@@ -1,4 +1,4 @@
-# Charades-STA (Gao et al., 2017) with UMT's feature files: VGG, six rows a second, and GloVe words.
+# Charades-STA (Gao et al., 2017) with UMT's feature files: VGG at six rows per second, and GloVe word vectors.
 data_root = "data/charades/"
 features = dict(
     type="CharadesSTA",

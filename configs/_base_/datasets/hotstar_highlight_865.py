@@ -1,4 +1,4 @@
-# Rated clips of 150 s with CLIP pictures and text, as tools/process_feature_and_label.py lays them out.
+# Rated clips of 150 s with CLIP image and text features, in the layout of tools/process_feature_and_label.py.
 data_root = "data/hotstar_highlight_865/"
 features = dict(
     type="HotstarHighlight865",

@@ -14,5 +14,6 @@ data = dict(
     val=dict(
         **features,
         label_path=data_root + "highlight_val_release.jsonl",
-        loader=dict(batch_size=32, num_workers="auto", same_length=True)))   # as one by one: nothing is padded
+        # Without padding, the model predicts the same in a batch as one by one.
+        loader=dict(batch_size=32, num_workers="auto", same_length=True)))
 del data_root, features

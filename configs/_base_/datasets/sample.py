@@ -1,4 +1,4 @@
-# The sample set, with the embedded encoders' features, as ./run.sh makes it.
+# The sample set that ./run.sh generates, with features of the offline encoders.
 data_root = "data/sample/"
 features = dict(
     type="QVHighlights",

@@ -1,4 +1,4 @@
-# The sample set as in sample.py, its queries as whole sentences for CLIP-It, which hears nothing.
+# The sample set of sample.py for CLIP-It, which reads one embedding per sentence and no audio.
 data_root = "data/sample/"
 features = dict(
     type="SummarizationQueries",

@@ -1,4 +1,4 @@
-# TVSum (Song et al., 2015) with UMT's feature files: I3D of pictures and of optical flow, PANNs, CLIP text.
+# TVSum (Song et al., 2015) with UMT's feature files: I3D of RGB frames and of optical flow, PANNs, CLIP text.
 data_root = "data/tvsum/"
 features = dict(
     type="TVSum",

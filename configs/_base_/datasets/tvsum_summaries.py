@@ -1,5 +1,5 @@
-# TVSum in the field's h5 schema, with the offline encoders' features, one row a second; five folds. Made by
-# tools/build_summarization_h5.py. The last epoch is the result: no epoch is chosen on the fold that is tested.
+# TVSum in the h5 schema of video summarization, from tools/build_summarization_h5.py: features of the offline encoders
+# at one row per second, and five folds. The last epoch is the result, so that no epoch is selected on the test fold.
 data_root = "data/tvsum/"
 videos = dict(
     type="SummarizationH5", h5_path=data_root + "tvsum40_offline.h5", split_path=data_root + "tvsum40_splits.json",

@@ -1,4 +1,4 @@
-# YouTube Highlights (Sun et al., 2014) with UMT's feature files: I3D of pictures and of optical flow, PANNs.
+# YouTube Highlights (Sun et al., 2014) with UMT's feature files: I3D of RGB frames and of optical flow, PANNs.
 data_root = "data/youtube/"
 features = dict(
     type="YouTubeHighlights",

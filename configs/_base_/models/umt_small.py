@@ -1,4 +1,4 @@
-# UMT with one decoder layer, as published: positions learned, padding masked in the encoders only.
+# UMT with one decoder layer, as published: learned position embeddings, padding masked in the encoders only.
 pos_cfg = dict(type="PositionEmbedding", learnable=True)
 model = dict(
     type="UMT",

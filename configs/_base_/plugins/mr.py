@@ -1,4 +1,4 @@
-# Moment retrieval alone, on Charades-STA's features: VGG 4096, PANNs 2048, GloVe 300, six rows a second.
+# Moment retrieval only, on Charades-STA's features: VGG 4096, PANNs 2048, GloVe 300, six rows per second.
 model = dict(
     video_enc=dict(dims=[4096, 256]),
     audio_enc=dict(dims=[2048, 256]),
