@@ -67,7 +67,7 @@ class Calls:
             async for _ in self.service.watched(desk, one):
                 pass
         answer = await self.service.answer(desk, question)
-        urls = await self._cut(desk, question, answer) if cut else {}
+        urls, answer = await self._cut(desk, question, answer) if cut else ({}, answer)
         found = _json(answer.summary, desk) | dict(urls=urls, took_s=round(answer.took_s, 3))
         if answer.other is not None:
             found["other"] = _json(answer.other, desk)
@@ -78,11 +78,12 @@ class Calls:
         self.service.desks.remove(video)
         return dict(removed=True)
 
-    async def _cut(self, desk: Desk, question: Question, answer: Answer) -> dict[str, str]:
+    async def _cut(self, desk: Desk, question: Question, answer: Answer) -> tuple[dict[str, str], Answer]:
         ended: dict = {}
         async for _ in self.service.cut(desk, question, answer, ended):
             pass
-        return {name: f"files/{desk.token}/{ended['folder'].name}/{name}" for name in ended["files"]}
+        urls = {name: f"files/{desk.token}/{ended['folder'].name}/{name}" for name in ended["files"]}
+        return urls, ended["answer"]
 
 
 def _json(summary: Result, desk: Desk) -> dict:

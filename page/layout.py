@@ -207,7 +207,8 @@ class View:
                 if html.state(progress) != before:
                     before = html.state(progress)
                     yield {self.result: before}
-            exact = html.answer_section(answer, question)   # as the files have it
+            answer = ended["answer"]   # as the files have it
+            exact = html.answer_section(answer, question)
             yield {self.answer: gr.skip() if exact == told else exact,
                    self.result: html.cut_section(answer.summary, desk, ended["folder"].name, ended["files"])}
         except InputError as err:

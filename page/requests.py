@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from common.errors import InputError
-from pipelines.export.writer import ExportOptions, parse_aspect
+from pipelines.export.options import ExportOptions, parse_aspect
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import MODES, Shorts, parse_budget, parse_shorts

@@ -155,7 +155,7 @@ class Service:
         """Writes the files of an answer, whose pieces are then those that the files have; tells how far it is.
 
         Args:
-            ended: gets `folder` and `files`, the cut first, when all is written.
+            ended: gets `folder`, `files`, the cut first, and `answer` with the exact pieces, when all is written.
 
         Raises:
             InputError: the video cannot be cut.
@@ -171,8 +171,9 @@ class Service:
             work.stop()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        files, answer.summary.pieces_s = work.result
-        ended.update(folder=folder, files=files)
+        files, pieces_s = work.result
+        exact = replace(answer, summary=replace(answer.summary, pieces_s=pieces_s))
+        ended.update(folder=folder, files=files, answer=exact)
 
     def _place(self, desk: Desk, model: Model, video: EncodedVideo, cues: list[Cue]) -> None:
         desk.encoded[model.recipe] = video

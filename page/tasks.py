@@ -8,7 +8,9 @@ from pathlib import Path
 from common.errors import InputError
 from common.temporal import Interval
 from models.encoders import Encoders
-from pipelines.export.writer import ExportOptions, write_outputs
+from pipelines.export.options import ExportOptions
+from pipelines.export.plan import plan_export, with_refined_shorts
+from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import own_subtitles
@@ -65,8 +67,10 @@ def cut(summary: Result, wish: Shorts, folder: Path, form: ExportOptions, called
     try:
         told(0.0)
         if summary.mode == "shorts":
-            summary.settle_shorts(wish)
-        return write_outputs(summary, folder, form, told, called=called), summary.intervals_s
+            summary = with_refined_shorts(summary, wish)
+        plan = plan_export(summary, form, display_name=called)
+        export = write_export(summary, plan, folder, told)
+        return list(export.files), export.summary.intervals_s
     except InputError as err:
         raise InputError(without_folder(str(err), path)) from err
 

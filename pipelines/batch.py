@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from pipelines.export.options import ExportOptions
 from pipelines.export.output_dir import atomic_output_dir
-from pipelines.export.writer import ExportOptions, earlier_files, file_names, write_outputs
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import own_subtitles, read_subtitles
 
+from .file_names import earlier_files, possible_files
 from .options import Shorts
+
+if TYPE_CHECKING:
+    from .export.writer import Export
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Job:
     Attributes:
         texts: sentences, checked; none for what stands out.
         budget: as `Summarizer.summarize`; so are `mode` and `shorts`.
-        form: in which the result is written.
+        export: options of the export.
         subtitles: a file for the one video; None for the tracks that videos carry.
         config: as `build_summarizer`; so is `checkpoint`.
         captioner: as `build_summarizer`.
@@ -38,7 +42,7 @@ class Job:
     budget: float | timedelta = 0.15
     mode: str = "summary"
     shorts: Shorts = field(default_factory=Shorts)
-    form: ExportOptions = field(default_factory=ExportOptions)
+    export: ExportOptions = field(default_factory=ExportOptions)
     subtitles: str | None = None
     config: str | None = None
     checkpoint: str | None = None
@@ -54,11 +58,11 @@ class Worker:
     def __init__(self, job: Job):
         self.job, self.summarizer = job, None
 
-    def work(self, video: str | Path, out: Path) -> tuple[Any, list[str]]:
+    def work(self, video: str | Path, out: Path) -> Export:
         """Summarizes a video into a folder, in which all the files appear together or none.
 
         Returns:
-            The `Result`, and the names of the files.
+            A record of the written files, with the summary.
 
         Raises:
             InputError: a video, subtitles, config, checkpoint or folder that cannot be used.
@@ -68,21 +72,25 @@ class Worker:
         info = probe(video)
         if info.lacking and not job.quiet:
             print(f"{info.path.name}: {info.lacking}; what is there is used", file=sys.stderr)
-        if job.form.copy:
+        if job.export.copy:
             from pipelines.editing.stream_copy import check_copy
             check_copy(info)
         cues = own_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
         inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]
-        with atomic_output_dir(out, file_names(job.mode, job.shorts), inputs, outdated=earlier_files(out)) as folder:
+        names = possible_files(job.mode, job.shorts)
+        with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:
+            # Imported late: PyTorch takes seconds to load, and mistakes in the input show before.
             from . import summarizer
+            from .export.plan import plan_export
+            from .export.writer import write_export
             if self.summarizer is None:
                 self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)
             encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
-            summary = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
+            result = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
             del encoded
-            summary.video = summary.video.without_features()   # a hundred MB of two hours
-            names = write_outputs(summary, folder, job.form, progress=not job.quiet, shorts=job.shorts)
-        return summary, names
+            result = result.without_features()   # Frees 100 MB of a two-hour video before the export.
+            plan = plan_export(result, job.export, shorts=job.shorts)
+            return write_export(result, plan, folder, progress=not job.quiet)
 
 
 def folders_for(videos: Sequence[str], out: Path) -> list[Path]:

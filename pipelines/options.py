@@ -81,7 +81,7 @@ class Shorts:
     """How many short pieces are wanted, and how long: [shortest_s, longest_s], both ends included.
 
     `settled`: whether asking looks into the film for their exact ends, which takes seconds; else they are exact to a
-    clip until `Result.settle_shorts`.
+    clip until `pipelines.export.plan.with_refined_shorts`.
 
     Raises:
         InputError: no piece, or lengths that leave no room for whole shots and words.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_json
-from pipelines.export.plan import ExportPlan, plan_export
+from pipelines.export.plan import AS_SELECTED, ExportPlan, plan_export
 from pipelines.export.report import report_html
 from pipelines.export.summary_json import summary_to_json
 from pipelines.export.writer import write_text, write_video
@@ -50,3 +50,8 @@ class Result(Summary):
 
     def _last_saved(self) -> tuple[Summary, ExportPlan, Path | None]:
         """Return the summary as the last saved video shows it, with its plan and path."""
+        if not self._saved_videos:
+            return self, AS_SELECTED, None
+        plan, path, seconds = self._saved_videos[-1]
+        shown = plan.apply(self)
+        return replace(shown, timings_s={**shown.timings_s, "cut": seconds}), plan, path

@@ -46,7 +46,8 @@ from pipelines.scoring.subtitle_evidence import UNRELATED_SENTENCES, centrality,
 from pipelines.selection.selector import Selection, Selector, visual_shots
 
 from .options import Shorts, budget_share, check_budget, check_mode
-from .result import ZERO_SHOT, Result
+from .result import Result
+from .summary import ZERO_SHOT
 
 DEFAULT_CONFIG = ROOT / "configs/zeroshot/offline.py"
 BY_HEAD = "CLIP-It, trained on TVSum"
@@ -180,7 +181,7 @@ class Summarizer:
             audio=type(self.encoders.audio).__name__ if self._listens(video, texts) else None)
         return Result(
             video=video, texts=texts, budget=float(share), scores=scores, moments=moments,
-            scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s, sentences=sentences,
+            scores_by_text=curves if texts else curves[:0], mode=mode, pieces_s=choice.pieces_s, queries=sentences,
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in choice.shots],
             selected=choice.selected.tolist(), provenance=names, cues=tuple(subtitles), captions=tuple(captions),
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))

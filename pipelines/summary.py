@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
+from common.temporal import Interval
 from pipelines.features.encode import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.captions import Caption
@@ -20,8 +22,6 @@ from .timecode import format_clock
 
 MAX_TITLE_CHARACTERS = 80
 ZERO_SHOT = "zero-shot, no training"   # `provenance["kind"]` of scores that no trained model predicted.
-
-Interval = tuple[Fraction, Fraction]   # [start, end) in seconds.
 
 
 @dataclass(frozen=True)
@@ -167,3 +167,8 @@ def frame_range(start_s: Fraction, end_s: Fraction, fps: Fraction, n_frames: int
     first = min(math.ceil(start_s * fps), n_frames - 1)
     last = min(math.ceil(end_s * fps), n_frames) - 1
     return first, max(first, last)
+
+
+def printable_path(path: Path) -> str:
+    """Return a path as text that every file can contain; bytes that are not UTF-8 become question marks."""
+    return str(path).encode("utf-8", "replace").decode("utf-8")

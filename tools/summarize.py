@@ -80,7 +80,7 @@ def read_job(args: argparse.Namespace):
     """Checks what is quick to check, before torch is loaded."""
     from common.queries import check_queries
     from pipelines.batch import Job
-    from pipelines.export.writer import ExportOptions, parse_aspect, parse_exports
+    from pipelines.export.options import ExportOptions, parse_aspect, parse_edit_lists
     from pipelines.options import check_mode, parse_budget, parse_shorts
     mode = check_mode(args.mode)
     if mode == "shorts" and args.budget is not None:
@@ -94,7 +94,7 @@ def read_job(args: argparse.Namespace):
     if Path(args.out).suffix.lower() in (".mp4", ".json", ".html"):
         raise InputError(f"--out {args.out}: names a file; name the folder for {', '.join(OUTPUTS)}")
     form = ExportOptions(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
-                () if args.export is None else parse_exports(args.export))
+                () if args.export is None else parse_edit_lists(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
     budget = parse_budget("0.15" if args.budget is None else args.budget)
     return Job(check_queries(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         if many and not args.quiet:
             print(f"[{number}/{len(args.videos)}] {shown(video)}", file=sys.stderr)
         try:
-            summary, names = worker.work(video, out)
+            export = worker.work(video, out)
         except (InputError, OSError) as err:
             failed.append(video)
             tell_error(err, args, video)
@@ -124,9 +124,9 @@ def run(args: argparse.Namespace) -> int:
             tell_error(f"{video}: {type(err).__name__}: {err}", args, video)
             continue
         if args.json:
-            print(json.dumps(machine_line(summary, names, out, video), ensure_ascii=False), flush=True)
+            print(json.dumps(machine_line(export, out, video), ensure_ascii=False), flush=True)
         elif not args.quiet:
-            print_summary(summary, names, out)
+            print_summary(export, out)
     if failed and many:
         print(f"{len(failed)} of {len(args.videos)} videos failed: {', '.join(map(shown, failed))}", file=sys.stderr)
     return 0 if not failed else 1 if len(failed) < len(args.videos) else 2
@@ -143,14 +143,15 @@ def shown(name: str) -> str:
     return " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
 
 
-def machine_line(summary, names: list[str], out: Path, video: str) -> dict:
-    found = summary.to_json()
+def machine_line(export, out: Path, video: str) -> dict:
+    found = export.to_json()
     kept = {key: found[key] for key in ("duration", "kept", "mode", "shorts", "copied", "pieces", "moments",
                                       "timings_s")}
-    return dict(video=shown(video), ok=True, out=shown(str(out)), files=names) | kept
+    return dict(video=shown(video), ok=True, out=shown(str(out)), files=list(export.files)) | kept
 
 
-def print_summary(summary, names: list[str], out: Path) -> None:
+def print_summary(export, out: Path) -> None:
+    summary = export.summary
     from pipelines.timecode import format_clock
     if summary.moments:
         print(f"{'moment':>17}  score  {'asked' if summary.texts else ''}".rstrip())
@@ -162,13 +163,13 @@ def print_summary(summary, names: list[str], out: Path) -> None:
     more = len(summary.moments) - SHOWN_MOMENTS
     if more > 0:
         print(f"  and {more} more in {out / 'summary.json'}")
-    if summary.lacking:
-        print(summary.lacking)
+    if export.shortage:
+        print(export.shortage)
     pieces = len(summary.intervals_s)
-    copied = ", copied from key frames on," if summary.copied else ","
+    copied = ", copied from key frames on," if export.plan.copied else ","
     print(f"kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "
           f"piece{'s' * (pieces != 1)}{copied} by {summary.provenance['kind']}:")
-    for name in names:
+    for name in export.files:
         print(f"  {out / name}")
 
 

@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from pipelines.result import ZERO_SHOT, Result
 from pipelines.scoring.moments import Moment
+from pipelines.summary import ZERO_SHOT, Summary
 from pipelines.timecode import format_clock
 
 COLOURS = 6            # --c0 .. --c5 of the page
@@ -27,7 +27,7 @@ def escape(text: str) -> str:
     return html.escape(printable, quote=True)
 
 
-def text_colours(summary: Result) -> dict[str, str]:
+def text_colours(summary: Summary) -> dict[str, str]:
     """Sentence -> its colour; the page says what `--c0` and so on are."""
     return {text: f"var(--c{i % COLOURS})" for i, text in enumerate(dict.fromkeys(summary.texts or ("",)))}
 
@@ -39,7 +39,7 @@ def length(duration_s: float) -> str:
     return f"{duration_s:.1f} s" if duration_s >= 1 else f"{duration_s:.2f} s"
 
 
-def chart_rows(summary: Result) -> list[tuple[np.ndarray, str, str]]:
+def chart_rows(summary: Summary) -> list[tuple[np.ndarray, str, str]]:
     """(curve, sentence, colour) of every row of the chart."""
     colours = text_colours(summary)
     if not summary.texts:
@@ -48,7 +48,7 @@ def chart_rows(summary: Result) -> list[tuple[np.ndarray, str, str]]:
     return [(curve, text, colours[text]) for curve, text in curves]
 
 
-def chart_row(summary: Result, curve: np.ndarray, text: str, colour: str, other: np.ndarray | None = None) -> str:
+def chart_row(summary: Summary, curve: np.ndarray, text: str, colour: str, other: np.ndarray | None = None) -> str:
     """A sentence's curve over time, what is kept, its moments, and where shots begin.
 
     Args:
@@ -90,7 +90,7 @@ def chart_row(summary: Result, curve: np.ndarray, text: str, colour: str, other:
             f'<polyline class="curve" points="{line}"/>{second}{bars}</svg></div>')
 
 
-def film(summary: Result) -> str:
+def film(summary: Summary) -> str:
     """Small pictures from the whole video."""
     n_clips = summary.video.n_clips
     chosen = spread(n_clips, FILM_IMAGES)
@@ -108,7 +108,7 @@ def image_address(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def kept_bars(summary: Result) -> str:
+def kept_bars(summary: Summary) -> str:
     """Where along the video the kept pieces are."""
     end_s = float(summary.video.info.duration_s)
     shares = [(100 * float(a) / end_s, 100 * float(b - a) / end_s) for a, b in summary.intervals_s]
@@ -126,7 +126,7 @@ def ticks(end_s: float) -> str:
     return marks + f'<span class="end" style="left:100%">{format_clock(end_s) if end_s >= 1 else length(end_s)}</span>'
 
 
-def best_clip(summary: Result, moment: Moment) -> int:
+def best_clip(summary: Summary, moment: Moment) -> int:
     """The moment's clip of the highest score."""
     edges_s = summary.video.float_edges_s
     inside = (edges_s[:-1] < moment.end_s) & (edges_s[1:] > moment.start_s)

@@ -7,7 +7,6 @@ import io
 import re
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,34 +15,12 @@ from opentimelineio.opentime import RationalTime, TimeRange
 
 from common.files import atomic_path
 from pipelines.media.probe import VideoInfo
+from pipelines.summary import Piece
 
 WHOLE_RATES = (24, 25, 30, 50, 60)
 MOST_EVENTS = 999     # an EDL numbers its events with three digits
 COLUMNS = ("piece", "file", "start_s", "end_s", "first_frame", "last_frame", "cut_start_s", "cut_end_s", "score",
            "text")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of the video that the cut keeps.
-
-    Attributes:
-        start_s: in the video, [start_s, end_s).
-        end_s: likewise.
-        frames: of the video, first and last inclusive.
-        cut_start_s: where it begins in the file of the cut.
-        file: of the cut, by its name.
-        score: mean of the piece's clips, in [0, 1].
-        text: the sentence that it fits best, "" if none.
-    """
-
-    start_s: Fraction
-    end_s: Fraction
-    frames: tuple[int, int]
-    cut_start_s: Fraction
-    file: str
-    score: float
-    text: str
 
 
 def csv_text(pieces: Sequence[Piece]) -> str:

@@ -36,6 +36,9 @@ class ExportOptions:
                              "leave out --copy or --aspect")
 
 
+DEFAULT_OPTIONS = ExportOptions()
+
+
 def parse_edit_lists(text: str) -> tuple[str, ...]:
     """Return the formats in a comma-separated list such as `csv,edl`.
 

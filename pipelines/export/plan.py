@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.errors import InputError
-from pipelines.editing.stream_copy import Run, kept_intervals, plan_copy, plan_short
+from common.temporal import Interval
+from pipelines.editing.stream_copy import PacketRange, kept_intervals, plan_copy, plan_short
 from pipelines.options import Shorts
-from pipelines.selection.shorts import settle
-from pipelines.shots.trim import without_flashes
-from pipelines.summary import Interval, Summary
+from pipelines.selection.shorts import refine_shorts
+from pipelines.shots.trim import trim_to_shots
+from pipelines.summary import Summary
 
-from .options import ExportOptions
+from .options import DEFAULT_OPTIONS, ExportOptions
 
 AnySummary = TypeVar("AnySummary", bound=Summary)
 
@@ -36,7 +37,7 @@ class ExportPlan:
     """
 
     pieces_s: tuple[Interval, ...] | None = None
-    runs: tuple[Run, ...] | None = None
+    runs: tuple[PacketRange, ...] | None = None
     aspect: Fraction | None = None
     edit_lists: tuple[str, ...] = ()
     display_name: str | None = None
@@ -65,7 +66,10 @@ class ExportPlan:
                 "them, but a shorter one may")
 
 
-def plan_export(summary: Summary, options: ExportOptions = ExportOptions(), *, display_name: str | None = None,
+AS_SELECTED = ExportPlan()
+
+
+def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, display_name: str | None = None,
                 shorts: Shorts | None = None) -> ExportPlan:
     """Decide how a summary is exported.
 
@@ -89,35 +93,31 @@ def plan_export(summary: Summary, options: ExportOptions = ExportOptions(), *, d
         pieces_s = kept_intervals(summary.video.info, runs)
         timings_s["cut"] = time.perf_counter() - started_s   # Part of the time that copying takes.
     elif summary.pieces_s is None:
-        pieces_s = trim_to_shots(summary)
+        reach_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.farthest_s)
+        pieces_s = trim_to_shots(summary.video.info, pieces_s, reach_s)
         timings_s["borders"] = time.perf_counter() - started_s
     return ExportPlan(tuple(pieces_s), runs, options.aspect, options.edit_lists, display_name, shorts, timings_s)
 
 
-def trim_to_shots(summary: Summary) -> list[Interval]:
-    """Return the selected shots without the frames of neighboring shots at their ends; see `pipelines.shots.trim`."""
-    reach_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.farthest_s)
-    return without_flashes(summary.video.info, summary.intervals_s, reach_s)
-
-
-def refine_shorts(summary: AnySummary, shorts: Shorts) -> AnySummary:
+def with_refined_shorts(summary: AnySummary, shorts: Shorts) -> AnySummary:
     """Return a summary whose shorts start and end at shot boundaries or speech pauses.
 
     Args:
         summary: a summary in mode `shorts` whose pieces are exact to a clip, see `Shorts`.
         shorts: the lengths that the pieces keep to.
     """
-    pieces_s = settle(summary.video.info, _best_first(summary), shorts, summary.cues, summary.video.clip_len_s)
+    pieces_s = refine_shorts(summary.video.info, _best_first(summary), shorts, summary.cues,
+                             summary.video.clip_len_s)
     return replace(summary, pieces_s=pieces_s)
 
 
-def _copied_shorts(summary: Summary, shorts: Shorts | None) -> list[Run]:
+def _copied_shorts(summary: Summary, shorts: Shorts | None) -> list[PacketRange]:
     """Return the packets of disjoint shorts, ascending. Better shorts are placed first, others give way."""
     info = summary.video.info
     lengths_s = (Fraction(0), 2 * info.duration_s)
     if shorts is not None:
         lengths_s = (min(shorts.shortest_s, info.duration_s), shorts.longest_s)
-    placed: list[tuple[Interval, Run]] = []
+    placed: list[tuple[Interval, PacketRange]] = []
     for start_s, end_s in _best_first(summary):
         room_s = (max((kept[1] for kept, _ in placed if kept[0] < start_s), default=Fraction(0)),
                   min((kept[0] for kept, _ in placed if kept[0] >= start_s), default=2 * info.duration_s))

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.media.subtitles import Cue, cut_cues
-from pipelines.result import ZERO_SHOT, Result, readable
 from pipelines.scoring.moments import Moment
 from pipelines.scoring.queries import SUBTITLES
+from pipelines.summary import ZERO_SHOT, Summary, printable_path
 from pipelines.timecode import format_clock
 
 from .charts import (
@@ -28,6 +28,7 @@ from .charts import (
     text_colours,
     ticks,
 )
+from .plan import AS_SELECTED, ExportPlan
 
 TEMPLATE = Path(__file__).parent / "templates/report.html"
 PREVIEWS = 96          # the most small pictures for pointing at the curve
@@ -47,7 +48,7 @@ class CutLocator:
         sources: addresses of the files, relative to the page, in the order of `summary.intervals_by_file`.
     """
 
-    def __init__(self, summary: Result, sources: Sequence[str]):
+    def __init__(self, summary: Summary, sources: Sequence[str]):
         self.sources = list(sources)
         names = [name for name, _ in summary.intervals_by_file]
         self.pieces = sorted(((float(p.start_s), float(p.end_s), float(p.cut_start_s), names.index(p.file))
@@ -68,7 +69,8 @@ class CutLocator:
         return f'data-cut="{found[0]:.3f}" data-file="{found[1]}"'
 
 
-def report_html(summary: Result, sources: Sequence[str] = (), others: Sequence[str] = ()) -> str:
+def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[str] = (),
+                plan: ExportPlan = AS_SELECTED) -> str:
     """The whole page.
 
     Args:
@@ -89,11 +91,11 @@ def report_html(summary: Result, sources: Sequence[str] = (), others: Sequence[s
         moments_title="Moments found" if summary.texts else "What stands out",
         moments=_moments(summary, colours, places),
         lines=_lines("What is said", summary.cues, places) + _seen(summary, places),
-        made=_made(summary), timings=_timings(summary), scale=_scale(summary), data=_data(summary, places))
+        made=_made(summary, plan), timings=_timings(summary), scale=_scale(summary), data=_data(summary, places))
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
 
 
-def _header(summary: Result) -> dict[str, str]:
+def _header(summary: Summary) -> dict[str, str]:
     info, kept_s = summary.video.info, summary.duration_s
     pieces = len(summary.intervals_s)
     limit = "" if summary.mode == "shorts" else f", asked for at most {summary.budget:.0%}"
@@ -101,11 +103,11 @@ def _header(summary: Result) -> dict[str, str]:
              f"({kept_s / float(info.duration_s):.0%}{limit}) in {pieces} "
              f"piece{'s' * (pieces != 1)} · {info.width} × {info.height}, "
              f"{float(info.fps):.4g} frames a second, {'with' if info.has_audio else 'no'} sound")
-    name = escape(readable(Path(info.path.name)))
+    name = escape(printable_path(Path(info.path.name)))
     return dict(title=f"{name}: summary", name=name, facts=facts, kind=escape(_kind(summary)))
 
 
-def _kind(summary: Result) -> str:
+def _kind(summary: Summary) -> str:
     kind = summary.provenance["kind"]
     return str(kind) if summary.provenance.get("checkpoint") is None else f"trained model: {kind}"
 
@@ -125,12 +127,12 @@ def _address(source: str) -> str:
 
 def _files(sources: Sequence[str]) -> str:
     """Links to what was written beside the page."""
-    links = "".join(f'<li><a href="{_address(source)}">{escape(readable(Path(source)))}</a></li>'
+    links = "".join(f'<li><a href="{_address(source)}">{escape(printable_path(Path(source)))}</a></li>'
                     for source in sources)
     return f'<ul class="files" aria-label="Files">{links}</ul>' if links else ""
 
 
-def _asked(summary: Result, colours: dict[str, str]) -> str:
+def _asked(summary: Summary, colours: dict[str, str]) -> str:
     if not summary.texts and summary.provenance["kind"] == ZERO_SHOT:
         return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
                 f"look different from.</p>{_read_along(summary)}")
@@ -151,29 +153,29 @@ def _asked(summary: Result, colours: dict[str, str]) -> str:
     return f'<ul class="asked">{"".join(items)}</ul>{note}'
 
 
-def _read_along(summary: Result) -> str:
+def _read_along(summary: Summary) -> str:
     """The video's own sentences, which had a say where nothing was asked, with their source."""
-    if not summary.sentences:
+    if not summary.queries:
         return ""
-    source = "the subtitles" if summary.sentences[0].source == SUBTITLES else "what the shots seem to show"
-    number = len(summary.sentences)
+    source = "the subtitles" if summary.queries[0].source == SUBTITLES else "what the shots seem to show"
+    number = len(summary.queries)
     items = "".join(f'<li><span class="soft">{format_clock(s.start_s or 0)} – {format_clock(s.end_s or 0)}</span> '
-                    f'<span dir="auto">{escape(s.text)}</span></li>' for s in summary.sentences)
+                    f'<span dir="auto">{escape(s.text)}</span></li>' for s in summary.queries)
     return (f'<details class="long note"><summary>Read along: {number} sentence{"s" * (number != 1)}, from {source}'
             f'</summary><ol class="asked long-text">{items}</ol></details>')
 
 
-def _subtitle_note(summary: Result) -> str:
+def _subtitle_note(summary: Summary) -> str:
     lines = len(summary.cues)
     return f"Also looked for in {lines:,} line{'s' * (lines != 1)} of subtitles."
 
 
-def _key(summary: Result) -> str:
+def _key(summary: Summary) -> str:
     bars = "moments of the sentence" if summary.texts else "moments"
     return f'<span><i style="background:var(--c0)"></i>{bars}</span>'
 
 
-def _kept(summary: Result, places: CutLocator) -> str:
+def _kept(summary: Summary, places: CutLocator) -> str:
     items = []
     for number, piece in enumerate(summary.pieces, 1):
         start_s, end_s = float(piece.start_s), float(piece.end_s)
@@ -183,14 +185,14 @@ def _kept(summary: Result, places: CutLocator) -> str:
     return "".join(items)
 
 
-def _moments(summary: Result, colours: dict[str, str], places: CutLocator) -> str:
+def _moments(summary: Summary, colours: dict[str, str], places: CutLocator) -> str:
     if not summary.moments:
         return '<p class="soft">None: no part of the video differs from the rest.</p>'
     items = [_moment(summary, m, colours[m.text], places) for m in summary.moments]
     return f'<ol class="moments">{"".join(items)}</ol>'
 
 
-def _moment(summary: Result, moment: Moment, colour: str, places: CutLocator) -> str:
+def _moment(summary: Summary, moment: Moment, colour: str, places: CutLocator) -> str:
     act = places.act(moment.start_s, moment.end_s)
     mark = '<span class="mark">in the cut</span>' if places.find(moment.start_s, moment.end_s) else ""
     what = ""
@@ -208,7 +210,7 @@ def _moment(summary: Result, moment: Moment, colour: str, places: CutLocator) ->
             f'{what}{quote}</span></button></li>')
 
 
-def _seen(summary: Result, places: CutLocator) -> str:
+def _seen(summary: Summary, places: CutLocator) -> str:
     """The section of captions."""
     cues = [Cue(float(c.start_s), float(c.end_s), c.text) for c in summary.captions]
     return _lines("What seems to be seen", cues, places)
@@ -231,39 +233,40 @@ def _lines(title: str, cues: Sequence[Cue], places: CutLocator) -> str:
             f'<ol class="lines" tabindex="0" aria-label="{title}">{"".join(items)}</ol>{rest}</section>')
 
 
-def _made(summary: Result) -> str:
+def _made(summary: Summary, plan: ExportPlan) -> str:
     by = summary.provenance
     audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
     facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
              ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
-             ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.sentences else None),
+             ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.queries else None),
              ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("File", summary.video.info.lacking), ("Kept", _kept_note(summary)), ("Cut", _cut_note(summary))]
+             ("File", summary.video.info.lacking), ("Kept", _kept_note(summary, plan)), ("Cut", _cut_note(plan))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 
-def _sampling(summary: Result) -> str:
+def _sampling(summary: Summary) -> str:
     if summary.video.sampling == "exact":
         return "exact"
     return f"of the key frame nearest to a clip's middle, at most {summary.video.farthest_s:.1f} s off"
 
 
-def _kept_note(summary: Result) -> str:
+def _kept_note(summary: Summary, plan: ExportPlan) -> str:
     if summary.mode != "shorts":
         return MODES[summary.mode]
-    what = SHORTS_COPIED if summary.copied else MODES["shorts"]
-    return f"{what}; {summary.lacking}" if summary.lacking else what
+    what = SHORTS_COPIED if plan.copied else MODES["shorts"]
+    shortage = plan.shortage(summary)
+    return f"{what}; {shortage}" if shortage else what
 
 
-def _cut_note(summary: Result) -> str:
-    if summary.copied:
+def _cut_note(plan: ExportPlan) -> str:
+    if plan.copied:
         return "pictures copied, so pieces begin at key frames, up to some seconds earlier than asked"
-    shape = "" if summary.aspect is None else f", cropped to {summary.aspect.numerator}:{summary.aspect.denominator}"
+    shape = "" if plan.aspect is None else f", cropped to {plan.aspect.numerator}:{plan.aspect.denominator}"
     return f"encoded anew, exact to the frame{shape}"
 
 
-def _timings(summary: Result) -> str:
+def _timings(summary: Summary) -> str:
     """A row per step: seconds, a bar of its share, and how many times faster than the video it was."""
     total_s, duration_s = sum(summary.timings_s.values()), float(summary.video.info.duration_s)
     rows = [(step, seconds) for step, seconds in summary.timings_s.items() if step in STEPS]
@@ -277,14 +280,14 @@ def _speed(times: float) -> str:
     return f"{times:,.0f} ×" if times >= 10 else f"{times:.1f} ×"
 
 
-def _scale(summary: Result) -> str:
+def _scale(summary: Summary) -> str:
     if summary.provenance.get("checkpoint") is None:
         return ("Scores compare the clips of this video with each other: 1 is the clip that fits best here, "
                 "0 the one that fits least. They do not say whether what was asked is there at all.")
     return "Scores are the model's, from 0 to 1."
 
 
-def _data(summary: Result, places: CutLocator) -> str:
+def _data(summary: Summary, places: CutLocator) -> str:
     """What the page's script needs; whatever anybody wrote in it can end no script and open none."""
     n_clips = summary.video.n_clips
     previews = spread(n_clips, PREVIEWS)

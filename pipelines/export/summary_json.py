@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from pipelines.summary import Summary
+from pipelines.summary import Summary, printable_path
 from pipelines.timecode import format_timestamp
 
-from .paths import printable_path
-from .plan import ExportPlan
+from .plan import AS_SELECTED, ExportPlan
 
 
-def summary_to_json(summary: Summary, plan: ExportPlan = ExportPlan(), files: Sequence[str] = ()) -> dict:
+def summary_to_json(summary: Summary, plan: ExportPlan = AS_SELECTED, files: Sequence[str] = ()) -> dict:
     """Return everything about a summary as JSON values; `summary` is in the output format of ModelScope.
 
     Args:

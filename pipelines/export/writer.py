@@ -10,11 +10,12 @@ from pathlib import Path
 
 from common.files import atomic_path, write_json
 from common.memory import mmap_large_blocks, trim_heap
+from common.temporal import Interval
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut
 from pipelines.file_names import JSON_FILE, REPORT_FILE, edit_list_name, subtitle_name
 from pipelines.media.subtitles import cut_cues, write_srt
-from pipelines.summary import Interval, Summary
+from pipelines.summary import Summary
 
 from .edit_lists import write_list
 from .plan import ExportPlan

@@ -13,6 +13,7 @@ from page.limits import Limits
 from page.requests import read_question
 from page.tasks import watch
 from page.worker import Stopped, Work
+from pipelines.export.plan import plan_export
 from tests.pipelines.fakes import color_encoders, write_video
 
 from .conftest import LIMITS
@@ -106,12 +107,12 @@ def test_pieces_are_known_to_the_clip_at_once_and_with_the_cut_as_its_files_have
         assert answer.summary.intervals_s == [whole]
         await all_of(service.cut(desk, asked_for, answer, ended))
         written = json.loads((ended["folder"] / "summary.json").read_text())
+        answer = ended["answer"]
         assert answer.summary.intervals_s == [(20.5, 28)] and written["pieces"][0]["start"] == 20.5
         assert [dict(frame=frame) for frame in answer.summary.frames] == [dict(frame=piece["frame"]) for piece in written["summary"]]
         at_once = service.catalogue.load(asked_for.model).summarize(
             desk.encoded["colours"], ["red"], asked_for.budget, mode=asked_for.mode, shorts=replace(asked_for.shorts, settled=True))
-        at_once.keep_whole_shots()
-        assert at_once.intervals_s == answer.summary.intervals_s   # and as the command line has them
+        assert list(plan_export(at_once).pieces_s) == answer.summary.intervals_s   # and as the command line has them
 
     asyncio.run(run())
 
@@ -198,7 +199,7 @@ def test_models_that_take_words_and_those_that_do_not(service, film):
     (dict(budget="200%"), "“200%”\\? Write a share"),
     (dict(mode="shorts", count=0), "1 to 20"), (dict(mode="shorts", count=None), "1 to 20"), (dict(mode="shorts", count=2.5), "1 to 20"),
     (dict(mode="shorts", length="long"), "“long”\\? Write the shortest and the longest"), (dict(model="gpt"), "no model 'gpt'"), (dict(model="missing"), "it is not there"),
-    (dict(compare="nothing"), "no model"), (dict(shape="round"), "no shape"), (dict(sentences="x" * 501), "at most 500")])
+    (dict(compare="nothing"), "no model"), (dict(shape="round"), "aspect 'round' is not a ratio"), (dict(sentences="x" * 501), "at most 500")])
 def test_bad_questions_are_refused_in_words(service, typed, message):
     with pytest.raises(InputError, match=message):
         read_question(service.catalogue, LIMITS, **typed)

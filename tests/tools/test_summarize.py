@@ -102,11 +102,11 @@ def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path
     ("whole.mp4", ["--mode", "shorts", "--count", "0"], "0 shorts are none"),
     ("whole.mp4", ["--mode", "shorts", "--length", "60"], "'60' is no range of seconds"),
     ("whole.mp4", ["--count", "2"], "--count and --length are of shorts, the mode is summary"),
-    ("whole.mp4", ["--export", "csv,xml"], "export 'xml' does not exist; choose from csv, edl, otio"),
-    ("whole.mp4", ["--export", " ,"], "names nothing"),
-    ("whole.mp4", ["--aspect", "9-16"], "aspect '9-16' is no shape"),
-    ("whole.mp4", ["--aspect", "1:9"], "aspect '1:9' is no shape from 1:4 to 4:1"),
-    ("whole.mp4", ["--aspect", "9:16", "--copy"], "leave --copy or --aspect out"),
+    ("whole.mp4", ["--export", "csv,xml"], "export format 'xml' does not exist; choose from csv, edl, otio"),
+    ("whole.mp4", ["--export", " ,"], "export list ' ,' is empty"),
+    ("whole.mp4", ["--aspect", "9-16"], "aspect '9-16' is not a ratio"),
+    ("whole.mp4", ["--aspect", "1:9"], "aspect '1:9' is not a ratio from 1:4 to 4:1"),
+    ("whole.mp4", ["--aspect", "9:16", "--copy"], "leave out --copy or --aspect"),
     ("old.mkv", ["--copy"], "its pictures (mpeg2video) cannot be copied into an mp4"),
     ("whole.mp4", ["--subtitles", "none.srt"], "none.srt"),
     ("whole.mp4", ["--subtitles", "noise.srt"], "noise.srt"),
@@ -157,10 +157,10 @@ def test_the_input_is_never_replaced(media, tmp_path, capsys, monkeypatch, link)
     (OSError(28, "No space left on device"), 2, "No space left"), (KeyboardInterrupt(), 130, "stopped")])
 def test_what_fails_while_writing_leaves_nothing(media, tmp_path, capsys, monkeypatch, error, status,
                                                  message):
-    def fail(self, path):
+    def fail(path, value):
         raise error
 
-    monkeypatch.setattr("pipelines.result.Result.save_json", fail)
+    monkeypatch.setattr("pipelines.export.writer.write_json", fail)
     assert main([str(media / "whole.mp4"), "--text", "red", "--out", str(tmp_path / "out")]) == status
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -105,7 +105,7 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     assert all(6 <= b - a <= 12 and a % 8 == 0 for a, b in spans)
     assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
     assert found["shorts"] == dict(asked=9, found=len(spans)) and 3 <= len(spans) < 9
-    said = f"found {len(spans)} of 9 shorts: no more of 6-12 s fit beside each other"
+    said = f"found {len(spans)} of 9 shorts; no further piece of 6-12 s fits beside them"
     page = (tmp_path / "out/report.html").read_text()
     assert said in capsys.readouterr().out and said in page
     assert "from key frames on, so that they may begin or end within shots and words" in page and "break off no word" not in page
@@ -115,7 +115,7 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
 def test_shorts_that_no_key_frame_allows_are_refused(media, tmp_path, capsys):
     args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--count", "1", "--out", str(tmp_path / "out")]
     assert main([str(media / "whole.mp4"), *args]) == 2                        # its one key frame is the first
-    assert "whole.mp4: its key frames lie too far apart to copy shorts of 6-12 s; leave --copy out" in capsys.readouterr().err
+    assert "whole.mp4: its key frames are too far apart to copy shorts of 6-12 s; leave out --copy" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -227,9 +227,8 @@ def test_names_that_begin_with_a_dash(several, tmp_path, monkeypatch):
 
 
 def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, capsys):
-    from pipelines.result import Result
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(Result, "save_json", lambda self, path: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("pipelines.export.writer.write_json", lambda path, value: os.kill(os.getpid(), signal.SIGTERM))
     (tmp_path / "out").mkdir()
     assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
     assert list((tmp_path / "out").iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before
@@ -246,16 +245,16 @@ def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, c
 
 
 def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(several, tmp_path, capsys, quick, monkeypatch):
-    from pipelines.result import Result
-    whole, seen = Result.save_json, []
+    from common.files import write_json
+    seen = []
 
-    def fail_once(self, path):
+    def fail_once(path, value):
         seen.append(path)
         if len(seen) == 1:
             raise AssertionError("odd")
-        whole(self, path)
+        write_json(path, value)
 
-    monkeypatch.setattr(Result, "save_json", fail_once)
+    monkeypatch.setattr("pipelines.export.writer.write_json", fail_once)
     assert main([several[0], several[2], "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err
     assert "Traceback" in printed and "AssertionError: odd" in printed

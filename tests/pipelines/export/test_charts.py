@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pipelines.export.charts import chart_row
-from pipelines.export.writer import ExportOptions, write_outputs
+from pipelines.export.options import ExportOptions
+from pipelines.export.plan import plan_export
+from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import color_encoders, write_video
@@ -32,7 +34,8 @@ def test_a_second_curve_stands_on_the_same_scale(summary):
 
 
 def test_files_may_call_the_video_otherwise_than_its_path(summary, tmp_path):
-    write_outputs(summary, tmp_path, ExportOptions(edit_lists=("otio", "edl", "csv")), called="Mein Film.mp4")
+    options = ExportOptions(edit_lists=("otio", "edl", "csv"))
+    write_export(summary, plan_export(summary, options, display_name="Mein Film.mp4"), tmp_path)
     assert json.loads((tmp_path / "summary.json").read_text())["video"] == "Mein Film.mp4"
     assert '"Mein%20Film.mp4"' in (tmp_path / "summary.otio").read_text()
     for name in ("summary.json", "summary.otio", "summary.edl", "summary.csv", "report.html"):

@@ -1,6 +1,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 
 from pipelines.export.charts import spread, ticks
+from pipelines.export.plan import ExportPlan
 from pipelines.export.report import report_html
+from pipelines.export.summary_json import summary_to_json
 from pipelines.features.encode import EncodedVideo, encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.result import Result, frame_range
+from pipelines.result import Result
 from pipelines.scoring.moments import Moment
+from pipelines.summary import frame_range
 from pipelines.timecode import format_clock, format_timestamp
 from tests.pipelines.fakes import color_encoders, write_video
 
@@ -131,9 +135,8 @@ def test_the_script_knows_the_clips_and_the_pieces(video):
 def test_previews_of_a_long_video_are_limited(video):
     hours = EncodedVideo(video.info.__class__(**{**vars(video.info), "duration_s": Fraction(5000)}), 2,
                          video.encoders, video.visual, None, video.thumbnails[:1] * 2500)
-    summary = make(video)
-    summary.video, summary.scores, summary.scores_by_text = hours, np.zeros(2500), np.zeros((1, 2500))
-    summary.shots, summary.selected = [(0.0, 5000.0)], [0]
+    summary = replace(make(video), video=hours, scores=np.zeros(2500), scores_by_text=np.zeros((1, 2500)),
+                      shots=[(0.0, 5000.0)], selected=[0])
     text = report_html(summary)
     data = data_of(text)
     assert len(data["previews"]) == 96 and data["preview_of"][0] == 0 and data["preview_of"][-1] == 95
@@ -161,9 +164,8 @@ def test_a_question_without_words_or_without_an_answer(video):
 
 
 def shorts(video, cues=()):
-    summary = make(video, cues=cues)
-    summary.mode, summary.pieces_s = "shorts", [(Fraction(1), Fraction(7, 2)), (Fraction(12), Fraction(18))]
-    return summary
+    return replace(make(video, cues=cues), mode="shorts",
+                   pieces_s=[(Fraction(1), Fraction(7, 2)), (Fraction(12), Fraction(18))])
 
 
 def test_each_short_is_a_file_and_the_best_is_first(video):
@@ -193,19 +195,18 @@ def test_what_is_said_is_listed_and_goes_along_with_the_cut(video):
 
 def test_copies_and_crops_are_told(video):
     summary = make(video)
-    summary.copied = True
-    assert "pieces begin at key frames" in Page(report_html(summary)).text
-    summary.copied, summary.aspect = False, Fraction(9, 16)
-    assert "cropped to 9:16" in Page(report_html(summary)).text
-    assert summary.to_json()["aspect"] == "9:16"
+    assert "pieces begin at key frames" in Page(report_html(summary, plan=ExportPlan(runs=()))).text
+    plan = ExportPlan(aspect=Fraction(9, 16))
+    assert "cropped to 9:16" in Page(report_html(summary, plan=plan)).text
+    assert summary_to_json(summary, plan)["aspect"] == "9:16"
 
 
 def test_a_piece_is_named_after_the_sentence_that_fills_it(video):
     moments = [Moment(2, 3, 0.9, "short"), Moment(2, 5, 0.5, "long"), Moment(7, 9, 0.2, "x" * 200)]
     summary = make(video, ["short", "long", "x" * 200], moments)
-    assert [summary.text_of(*i) for i in summary.intervals_s] == ["long", "x" * 200]
-    assert summary.titles_of(summary.intervals_s) == ["long (0:02)", "x" * 80 + " (0:06)"]
-    assert summary.titles_of([(Fraction(12), Fraction(14))]) == ["0:12"] and summary.text_of(12, 14) == ""
+    assert [summary.best_text(*i) for i in summary.intervals_s] == ["long", "x" * 200]
+    assert summary.chapter_titles(summary.intervals_s) == ["long (0:02)", "x" * 80 + " (0:06)"]
+    assert summary.chapter_titles([(Fraction(12), Fraction(14))]) == ["0:12"] and summary.best_text(12, 14) == ""
 
 
 def test_long_and_strange_sentences_are_shown_whole(video):
@@ -220,7 +221,7 @@ def test_the_page_plays_the_cut_by_a_relative_address(video, tmp_path):
     summary = make(video)
     summary.save_report(tmp_path / "alone.html")
     assert not Page((tmp_path / "alone.html").read_text()).all("video")
-    summary.video_file = tmp_path / "cuts/one.mp4"
+    summary.save_video(tmp_path / "cuts/one.mp4")
     summary.save_report(tmp_path / "pages/report.html")
     page = Page((tmp_path / "pages/report.html").read_text())
     assert page.all("video")[0]["src"] == "../cuts/one.mp4#t=0.01"
@@ -241,10 +242,10 @@ def test_json_has_the_promised_names(video, tmp_path):
 
 def test_frames_of_an_interval():
     ntsc = Fraction(30000, 1001)
-    assert frame_range(Fraction(0), Fraction(2), ntsc, 600) == [0, 59]      # 59 is at 1.97 s, 60 at 2.002 s
-    assert frame_range(Fraction(2), Fraction(4), ntsc, 600) == [60, 119]    # no frame twice, none left out
-    assert frame_range(Fraction(4), Fraction(9), Fraction(10), 60) == [40, 59]
-    assert frame_range(Fraction(0), Fraction(1, 25), Fraction(25), 1) == [0, 0]
+    assert frame_range(Fraction(0), Fraction(2), ntsc, 600) == (0, 59)      # 59 is at 1.97 s, 60 at 2.002 s
+    assert frame_range(Fraction(2), Fraction(4), ntsc, 600) == (60, 119)    # no frame twice, none left out
+    assert frame_range(Fraction(4), Fraction(9), Fraction(10), 60) == (40, 59)
+    assert frame_range(Fraction(0), Fraction(1, 25), Fraction(25), 1) == (0, 0)
 
 
 @pytest.mark.parametrize("time_s, text", [

@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from pipelines.export.writer import ExportOptions, write_outputs
+from pipelines.export.options import ExportOptions
+from pipelines.export.plan import plan_export
+from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
@@ -26,7 +28,8 @@ def pages(tmp_path_factory):
     for mode in ("moments", "shorts"):
         (folder / mode).mkdir()
         summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, Shorts(2, Fraction(6), Fraction(12)))
-        write_outputs(summary, folder / mode, ExportOptions(edit_lists=("csv",)))
+        plan = plan_export(summary, ExportOptions(edit_lists=("csv",)))
+        write_export(summary, plan, folder / mode)
     return folder
 
 

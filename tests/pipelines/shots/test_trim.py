@@ -7,7 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.export.writer import ExportOptions, write_outputs
+from pipelines.export.options import ExportOptions
+from pipelines.export.plan import plan_export
+from pipelines.export.writer import write_export
 from pipelines.media.probe import probe
 from pipelines.options import Shorts
 from pipelines.shots import trim
@@ -157,7 +159,7 @@ def test_summary_and_all_files_show_only_the_selected_shot(tmp_path, mode):
     assert summary.intervals_s == [(4, 10)]
     out = tmp_path / "out"
     out.mkdir()
-    write_outputs(summary, out, ExportOptions(edit_lists=("csv",)))
+    write_export(summary, plan_export(summary, ExportOptions(edit_lists=("csv",))), out)
     found = json.loads((out / "summary.json").read_text())
     assert found["kept"] == 4.8
     assert found["summary"][0]["frame"] == [46, 93]
@@ -180,5 +182,5 @@ def test_stream_copies_and_shorts_are_not_trimmed(tmp_path, options, mode):
     video = summarizer.encode(path, progress=False)
     summary = summarizer.summarize(video, ["red"], mode=mode, shorts=Shorts(1, Fraction(2), Fraction(6)))
     (tmp_path / mode).mkdir()
-    write_outputs(summary, tmp_path / mode, options)
-    assert "borders" not in summary.timings_s
+    export = write_export(summary, plan_export(summary, options), tmp_path / mode)
+    assert "borders" not in export.summary.timings_s
