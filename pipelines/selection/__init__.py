@@ -1,4 +1,4 @@
-"""Selection of what a summary keeps: key shots under a budget, whole moments, or shorts."""
+"""Selection of the parts that a cut keeps: key shots within a budget, complete moments, or shorts."""
 
 from .knapsack import key_shots
 

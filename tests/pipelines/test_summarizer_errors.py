@@ -136,7 +136,7 @@ def test_constant_scores_give_a_cut_within_the_budget(video):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_key_shots_of_scores_that_are_no_numbers_are_refused(bad):
-    with pytest.raises(InputError, match="1 of 3 scores are no finite numbers"):
+    with pytest.raises(InputError, match="1 of 3 scores are NaN or infinite"):
         key_shots(np.array([[0, 9], [10, 29]]), np.array([1, bad, 2]), np.array([0, 10, 20]), 30)
 
 
