@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# ./run.sh                     makes the sample set, trains on it, evaluates, and cuts a held-out video
-# ./run.sh CONFIG [OPTIONS]    trains CONFIG; the options are those of tools/launch.py
-# ./run.sh --gpus N CONFIG     on N GPUs, a process each, or N processes where there is no GPU; GPUS=N does the same
-# ./run.sh app [OPTIONS]       starts the page in the browser; the options are those of tools/app.py
+# ./run.sh                     generate the sample set, train and evaluate on it, and summarize a held-out video
+# ./run.sh CONFIG [OPTIONS]    train CONFIG with the options of tools/launch.py
+# ./run.sh --gpus N CONFIG     train with N processes, one per GPU, or on the CPU if there is no GPU (or set GPUS=N)
+# ./run.sh app [OPTIONS]       start the web page with the options of tools/app.py
 set -euo pipefail
 
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }
@@ -11,11 +11,11 @@ gpus="${GPUS:-1}"
 case "${1:-}" in
   -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
   --gpus)
-    [ $# -ge 2 ] || die "--gpus needs a number; --help tells more"
+    [ $# -ge 2 ] || die "--gpus needs a number; see --help"
     gpus="$2"
     shift 2 ;;
 esac
-[[ "$gpus" =~ ^[1-9][0-9]*$ ]] || die "--gpus $gpus: not a whole number from 1"
+[[ "$gpus" =~ ^[1-9][0-9]*$ ]] || die "--gpus $gpus: not an integer of at least 1"
 
 if [ "${1:-}" = app ]; then
   VENV_EXTRAS="app" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
@@ -24,16 +24,17 @@ if [ "${1:-}" = app ]; then
 fi
 source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
-launch() {   # CONFIG [OPTIONS]
+launch() {   # launch CONFIG [OPTIONS]
   if [ "$gpus" -eq 1 ]; then
     python tools/launch.py "$@"
     return
   fi
-  local there
-  there="$(python -c 'import torch; print(torch.cuda.device_count())')"
-  [ "$there" -eq 0 ] || [ "$there" -ge "$gpus" ] || die "--gpus $gpus: this machine has $there; ask for at most so many"
-  [ "$there" -gt 0 ] || echo "no GPU on this machine, so $gpus processes share its processor" >&2
-  python tools/launch.py "$@" --check   # so that a mistake is told once, not by every process
+  local available
+  available="$(python -c 'import torch; print(torch.cuda.device_count())')"
+  [ "$available" -eq 0 ] || [ "$available" -ge "$gpus" ] \
+    || die "--gpus $gpus: this machine has $available; use at most that many"
+  [ "$available" -gt 0 ] || echo "this machine has no GPU, so $gpus processes share its CPU" >&2
+  python tools/launch.py "$@" --check   # One process reports an invalid config before all of them would.
   python -m torch.distributed.run --standalone --nproc_per_node="$gpus" tools/launch.py "$@"
 }
 
@@ -48,17 +49,17 @@ work_dir=work_dirs/sample
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
-step "1/4 the sample set -> data/sample"
+step "1/4 generate the sample set -> data/sample"
 python tools/make_sample.py --out data/sample
 
-step "2/4 features -> data/sample/features"
+step "2/4 extract features -> data/sample/features"
 python tools/extract_features.py data/sample/videos --labels data/sample/{train,val,test}.jsonl \
   --out data/sample/features --encoders offline
 
-step "3/4 training and evaluation -> $work_dir"
+step "3/4 train and evaluate -> $work_dir"
 launch "$config" --work-dir "$work_dir"
 
-step "4/4 a cut of a held-out video -> $work_dir/summary.mp4"
+step "4/4 summarize a held-out video -> $work_dir/summary.mp4"
 read -r vid query < <(python - <<'EOF'
 import json
 label = json.loads(open("data/sample/test.jsonl").readline())

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Copies this tree to a shared file system and work dirs back, by rsync; goes on where it was stopped.
+# Copy this checkout to a shared file system, and work dirs back, with rsync. An interrupted copy can be continued.
 #
-#   EFS_ROOT=/mnt/efs/project ./sync_efs.sh push [--dry-run] [--delete] [--verify]    code, data/ -> EFS_ROOT
-#   EFS_ROOT=/mnt/efs/project ./sync_efs.sh pull [--dry-run] [--delete] [--verify]    EFS_ROOT/work_dirs -> work_dirs/
+#   EFS_ROOT=/mnt/efs/project ./sync_efs.sh push [OPTIONS]    copy code and data/ to EFS_ROOT
+#   EFS_ROOT=/mnt/efs/project ./sync_efs.sh pull [OPTIONS]    copy EFS_ROOT/work_dirs to work_dirs/
 #
 #   --dry-run    show what would be copied
-#   --delete     also remove at the target what is no longer at the source; nothing is removed else
-#   --verify     compare by checksums afterwards, every file; exit status 1 where one differs
-#   --unmounted  EFS_ROOT may lie on this machine's own disk, the one that is mounted at /
+#   --delete     also delete files at the target that no longer exist at the source (default: delete nothing)
+#   --verify     compare the checksums of all files afterwards; exit with status 1 if any differs
+#   --unmounted  allow EFS_ROOT on the root file system of this machine
 #
-# Links that lead out of the tree arrive as what they point to.
+# Links that point outside the checkout are copied as the files that they point to.
 set -euo pipefail
 
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }
@@ -25,7 +25,7 @@ for argument in "$@"; do
     --delete) options+=(--delete) ;;
     --verify) verify=1 ;;
     --unmounted) unmounted=1 ;;
-    *) die "$argument: unknown; --help tells more" ;;
+    *) die "$argument: unknown argument; see --help" ;;
   esac
 done
 [ -n "$direction" ] || { usage >&2; exit 2; }
@@ -33,40 +33,41 @@ done
   || die "--dry-run copies nothing that --verify could compare; leave one of them out"
 command -v rsync > /dev/null || die "rsync: not found; install it (Debian: apt-get install rsync)"
 [ -n "${EFS_ROOT:-}" ] \
-  || die "EFS_ROOT is not set; give the project's folder on the shared file system, e.g. EFS_ROOT=/mnt/efs/project"
+  || die "EFS_ROOT is not set; set it to the project's folder on the shared file system, e.g. EFS_ROOT=/mnt/efs/project"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 target="$(realpath -m "$EFS_ROOT")"
-case "$target/" in "$root"/*) die "$EFS_ROOT: lies inside $root; name a folder outside" ;; esac
+case "$target/" in "$root"/*) die "$EFS_ROOT: is inside $root; name a folder outside" ;; esac
 
-mount_of() {   # FOLDER, which may be missing: where the file system of its nearest parent is mounted
-  local there="$1"
-  while [ ! -d "$there" ]; do there="$(dirname "$there")"; done
-  stat -c %m "$there"
+mount_point() {   # mount_point FOLDER: print where the file system of its nearest existing parent is mounted.
+  local folder="$1"
+  while [ ! -d "$folder" ]; do folder="$(dirname "$folder")"; done
+  stat -c %m "$folder"
 }
-[ -n "$unmounted" ] || [ "$(mount_of "$target")" != / ] \
-  || die "$EFS_ROOT: lies on this machine's own disk, so the shared file system is not mounted there; mount it," \
-    "or say --unmounted"
+[ -n "$unmounted" ] || [ "$(mount_point "$target")" != / ] \
+  || die "$EFS_ROOT: is on this machine's root file system, so the shared file system is not mounted there; mount it," \
+    "or use --unmounted"
 
-copy() {   # SOURCE TARGET [RSYNC OPTIONS]: both folders
-  local source="$1" to="$2" listing differing
+copy() {   # copy SOURCE_FOLDER TARGET_FOLDER [RSYNC OPTIONS]
+  local source="$1" to="$2" listing different
   shift 2
   rsync "${options[@]}" "$@" "$source/" "$to/" \
-    || die "the copy to $to stopped (rsync's status $?; is its disk full?); what was copied stays, run it again for" \
-      "the rest"
+    || die "the copy to $to failed (rsync status $?; is the target disk full?); copied files stay, run the command" \
+      "again to continue"
   [ -n "$verify" ] || return 0
   listing="$(rsync --recursive "${links[@]}" --checksum --dry-run --out-format='%n' "$@" "$source/" "$to/")" \
-    || die "$to could not be compared (rsync's status $?), so nothing is verified; what was copied stays, run it again"
-  differing="$(grep -v -e '/$' -e '^$' <<< "$listing" || true)"
-  [ -z "$differing" ] || { printf 'error: differs from its source: %s\n' "$differing" >&2; exit 1; }
+    || die "$to could not be compared (rsync status $?), so nothing is verified; copied files stay, run the command" \
+      "again"
+  different="$(grep -v -e '/$' -e '^$' <<< "$listing" || true)"
+  [ -z "$different" ] || { printf 'error: differs from its source: %s\n' "$different" >&2; exit 1; }
   echo "verified: $to equals its source"
 }
 
 if [ "$direction" = push ]; then
-  [ -n "$dry_run" ] || mkdir -p "$target" || die "$target: cannot be written"
+  [ -n "$dry_run" ] || mkdir -p "$target" || die "$target: cannot be created"
   copy "$root" "$target" --exclude=/.git --exclude=/.venv --exclude=/work_dirs --exclude=__pycache__ \
     --exclude='.*_cache' --exclude='.*.new.wav'
 else
-  [ -d "$target/work_dirs" ] || die "$target/work_dirs: nothing was trained there yet"
+  [ -d "$target/work_dirs" ] || die "$target/work_dirs: does not exist, so nothing was trained there yet"
   [ -n "$dry_run" ] || mkdir -p "$root/work_dirs"
   copy "$target/work_dirs" "$root/work_dirs"
 fi

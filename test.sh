@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ./test.sh [PYTEST OPTIONS]   sets up and runs the tests
-# ./test.sh slow               the slow ones: whole flows
+# ./test.sh [PYTEST OPTIONS]   set up the environment, run the linter and the quick tests
+# ./test.sh slow               run the slow tests, which cover complete workflows
 set -euo pipefail
 
 case "${1:-}" in
@@ -9,13 +9,14 @@ esac
 
 VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
 
-# a process a core, each with a file of tests at a time, is faster than threads inside operations, which wait for each other
+# One single-threaded process per core, with a test file at a time, is faster than multithreaded operations that compete
+# for the cores.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 if [ "${1:-}" = slow ]; then
   shift
   [ $# -eq 0 ] || exec python -m pytest -m slow -n 2 --dist loadfile "$@"
-  status=0   # a browser takes both cores
-  python -m pytest -m slow tests/page/test_browser.py || status=$?
+  status=0
+  python -m pytest -m slow tests/page/test_browser.py || status=$?   # A browser uses two cores by itself.
   python -m pytest -m slow -n 2 --dist loadfile --ignore tests/page/test_browser.py || status=$?
   exit "$status"
 fi
