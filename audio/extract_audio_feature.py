@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from common.build import build
     from common.files import make_folder
     from models.device import best_device
-    from pipelines.features.extract import parse_shard, stop_if_full, take_shard
+    from pipelines.features.extract import parse_shard, raise_if_disk_full, take_shard
 
     files = take_shard(find_sounds(Path(args.sounds)), parse_shard(args.shard))
     out = make_folder(args.out)
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             extract(path, encoder, out / f"{path.stem}.npy", args.batch, args.dtype)
         except (InputError, OSError) as err:
-            stop_if_full(err, out)
+            raise_if_disk_full(err, out)
             failed.append(str(err))
     print(f"{len(todo) - len(failed)} files extracted, {len(files) - len(todo)} were there, {len(failed)} failed",
           file=sys.stderr)
@@ -82,13 +82,14 @@ def find_sounds(given: Path) -> list[Path]:
     Raises:
         InputError: no such place, no sound file, two of one name.
     """
-    from pipelines.media.audio_files import SUFFIXES
+    from pipelines.media.suffixes import AUDIO_SOURCE_SUFFIXES
 
     if given.is_file():
         return [given]
     if not given.is_dir():
         raise InputError(f"{given}: no such folder of sound files")
-    files = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    files = sorted(p for p in given.iterdir()
+                   if p.suffix.lower() in AUDIO_SOURCE_SUFFIXES and not p.name.startswith("."))
     names = [p.stem for p in files]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled or not files:

@@ -22,7 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import InputError
-from pipelines.media.audio_files import SUFFIXES, is_unified, write_wav
+from pipelines.media.audio_files import is_mono_wav, write_wav
+from pipelines.media.suffixes import AUDIO_SOURCE_SUFFIXES
 
 ORIGINALS = "originals"
 COPY = re.compile(r"(\s*\(\d+\)|[\s_-]+copy(\s*\d+)?)$", re.IGNORECASE)
@@ -49,7 +50,7 @@ class Step:
 def clean_name(name: str) -> str:
     """A file's name without extensions, marks of copies, upper case and odd characters; may be empty."""
     stem = name
-    while Path(stem).suffix.lower() in SUFFIXES or COPY.search(stem):
+    while Path(stem).suffix.lower() in AUDIO_SOURCE_SUFFIXES or COPY.search(stem):
         stem = COPY.sub("", stem) if COPY.search(stem) else stem[:-len(Path(stem).suffix)]
     stem = unicodedata.normalize("NFC", stem.strip().lower())   # some systems write an accent as a letter of its own
     plain = "".join(c if unicodedata.category(c)[0] in "LMN" or c in "_.-" else " " for c in stem)
@@ -90,7 +91,8 @@ def plan(folder: Path, ids: dict[str, str] | None = None) -> list[Step]:
     sounds, others = find_sounds(folder)
     if not sounds:
         but = f", but {len(others)} others ({endings(others)})" if others else ""
-        raise InputError(f"{folder}: no sound file in it{but}; sound files end in {' '.join(sorted(SUFFIXES))}")
+        raise InputError(f"{folder}: no sound file in it{but}; sound files end in "
+                         f"{' '.join(sorted(AUDIO_SOURCE_SUFFIXES))}")
     by_target: dict[Path, list[Path]] = defaultdict(list)
     steps = []
     for path in sounds:
@@ -109,7 +111,7 @@ def plan(folder: Path, ids: dict[str, str] | None = None) -> list[Step]:
             if len(sources) > 1:
                 others = ", ".join(s.name for s in sources if s != source)
                 steps.append(Step(source, why=f"{others} would be {target.name} too"))
-            elif source == target and is_unified(source):
+            elif source == target and is_mono_wav(source):
                 steps.append(Step(source))
             else:
                 steps.append(Step(source, target))
@@ -125,7 +127,7 @@ def find_sounds(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of sound files")
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    sounds = [p for p in files if p.suffix.lower() in SUFFIXES or COPY.search(p.name)]
+    sounds = [p for p in files if p.suffix.lower() in AUDIO_SOURCE_SUFFIXES or COPY.search(p.name)]
     return sounds, [p for p in files if p not in sounds]
 
 
@@ -188,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from pipelines.features.extract import stop_if_full
+    from pipelines.features.extract import raise_if_disk_full
 
     steps = plan(Path(args.folder), read_ids(args.ids) if args.ids else None)
     todo, stay = [s for s in steps if s.target], [s for s in steps if s.why]
@@ -203,7 +205,7 @@ def run(args: argparse.Namespace) -> int:
                 unify(step)
                 done += 1
             except (InputError, OSError) as err:
-                stop_if_full(err, args.folder)
+                raise_if_disk_full(err, args.folder)
                 failed.append(str(err))
         print(f"{done} files unified, {len(steps) - len(todo) - len(stay)} were, {len(failed)} stay as they are")
     _, others = find_sounds(Path(args.folder))

@@ -13,6 +13,7 @@ import av
 from common.errors import InputError
 from common.queries import check_queries
 from pipelines.media.probe import VideoInfo
+from pipelines.media.suffixes import VIDEO_SUFFIXES
 
 NAME_BYTES = 120
 EMPTY = "This file is empty (0 bytes). Copy it again, then choose it anew"
@@ -20,8 +21,6 @@ UNITS = dict(kb=10**3, mb=10**6, gb=10**9)
 # FFmpeg's names of what is film; others, such as playlists, may name further files and are never opened
 FILM_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg",
                 "gif", "apng", "mxf", "nut", "dv", "ivf", "h264", "hevc", "rm", "wtv", "webp_anim", "m4v", "obu")
-VIDEO_SUFFIXES = (".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
-                  ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from common.errors import InputError
 from pipelines.export.options import ExportOptions, parse_aspect
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import MODES, Shorts, parse_budget, parse_shorts
 from pipelines.result import Result

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.locks import lock_path
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
 from .limits import plain_name

@@ -13,7 +13,7 @@ from pipelines.export.plan import plan_export, with_refined_shorts
 from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.probe import probe
-from pipelines.media.subtitles import own_subtitles
+from pipelines.media.subtitles import embedded_subtitles
 from pipelines.options import Shorts
 from pipelines.result import Result
 
@@ -43,7 +43,7 @@ def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limit
         limits.check_video(info)
         told(0.0)
         encode_video(path, encoders(), told).save(out)
-        return own_subtitles(path)
+        return embedded_subtitles(path)
     except InputError as err:
         raise InputError(without_folder(str(err), path)) from err
 

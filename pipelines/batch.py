@@ -13,7 +13,7 @@ from common.errors import InputError
 from pipelines.export.options import ExportOptions
 from pipelines.export.output_dir import atomic_output_dir
 from pipelines.media.probe import probe
-from pipelines.media.subtitles import own_subtitles, read_subtitles
+from pipelines.media.subtitles import embedded_subtitles, read_subtitles
 
 from .file_names import earlier_files, possible_files
 from .options import Shorts
@@ -70,12 +70,12 @@ class Worker:
         """
         job = self.job
         info = probe(video)
-        if info.lacking and not job.quiet:
-            print(f"{info.path.name}: {info.lacking}; what is there is used", file=sys.stderr)
+        if info.truncation_note and not job.quiet:
+            print(f"{info.path.name}: {info.truncation_note}; what is there is used", file=sys.stderr)
         if job.export.copy:
             from pipelines.editing.stream_copy import check_copy
             check_copy(info)
-        cues = own_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
+        cues = embedded_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
         inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]
         names = possible_files(job.mode, job.shorts)
         with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:

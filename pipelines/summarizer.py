@@ -30,8 +30,9 @@ from models.checkpoint import load_checkpoint
 from models.device import best_device
 from models.encoders import Encoders, build_encoders
 from pipelines.features.cache import encode_cached
-from pipelines.features.encode import EncodedVideo, encode_video
-from pipelines.media.subtitles import Cue, own_subtitles
+from pipelines.features.encode import encode_video
+from pipelines.features.encoded_video import EncodedVideo
+from pipelines.media.subtitles import Cue, embedded_subtitles
 from pipelines.scoring.captions import Caption, Captioner, build_captioner
 from pipelines.scoring.clip_it import run_clip_it
 from pipelines.scoring.curves import SIGMA_CLIPS
@@ -121,7 +122,7 @@ class Summarizer:
         texts = [sentences] if isinstance(sentences, str) else list(sentences or ())
         texts = [] if texts == [""] else texts
         video = self.encode(path, progress=False)
-        return dict(output=self.summarize(video, texts, subtitles=own_subtitles(path)).to_json()["summary"])
+        return dict(output=self.summarize(video, texts, subtitles=embedded_subtitles(path)).to_json()["summary"])
 
     def encode(self, path: str | os.PathLike, progress: bool = True, *, sampling: str = "exact",
                cache_dir: str | os.PathLike | None = None) -> EncodedVideo:
@@ -288,10 +289,10 @@ class Summarizer:
         """(T,) in [0, 1]: the head's scores as far as it is trusted, by its own sentences, then what stands out."""
         share, curve = self._trust(video), np.zeros(video.n_clips)
         if share < 1:
-            curve += (1 - share) * novelty(self._main_part(video), video.audio, video.blank(),
+            curve += (1 - share) * novelty(self._main_part(video), video.audio, video.blank_clips,
                                                 self.settings.sigma_clips)
         if share > 0:
-            curve += share * np.where(video.blank(), 0, run_clip_it(self.head, video, self.encoders, sentences))
+            curve += share * np.where(video.blank_clips, 0, run_clip_it(self.head, video, self.encoders, sentences))
         return curve
 
     def _best(self, moments: list[Moment]) -> list[Moment]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.temporal import Interval
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.captions import Caption
 from pipelines.scoring.moments import Moment

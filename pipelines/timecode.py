@@ -1,4 +1,4 @@
-"""Formatting and parsing of times and durations."""
+"""Formatting, parsing and exact conversion of times and durations."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def parse_duration(text: str) -> timedelta | None:
         return None
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def exact_s(time_s: float | Fraction) -> Fraction:
+    """Return a time in seconds as the fraction that a float stands for: 0.04 as 1/25, not as the float's exact value.
+
+    Floats are taken to be exact to a microsecond.
+    """
+    if isinstance(time_s, (int, Fraction)):
+        return Fraction(time_s)
+    return Fraction(float(time_s)).limit_denominator(1_000_000)

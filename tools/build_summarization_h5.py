@@ -60,14 +60,14 @@ def run(args: argparse.Namespace) -> None:
     from common.files import write_json
     from datasets.annotations.summarization_h5 import read_summarization_h5
     from models.encoders import build_encoders
-    from pipelines.features.h5_builder import build_h5, complete_h5
+    from pipelines.h5_builder import add_shared_features, build_h5
 
     config = args.encoders if args.encoders.endswith(".py") else ROOT / f"configs/_base_/encoders/{args.encoders}.py"
     parts = load_config(config).encoders
     if args.complete:
         folds = split_of(list(read_summarization_h5(args.complete, None, ())), args) if args.split else []
         encoders = build_encoders({kind: parts[kind] for kind in ("visual", "text")})
-        number = complete_h5(args.complete, encoders, args.out)
+        number = add_shared_features(args.complete, encoders, args.out)
     else:
         ratings, files = find_labelled(args.videos, args.ratings)
         folds = split_of(list(files), args)
@@ -101,15 +101,15 @@ def find_labelled(videos: str, labels: str) -> tuple[dict, dict[str, Path]]:
     from datasets.annotations.summe import read_summe
     from datasets.annotations.tvsum import read_tvsum_release
     from pipelines.features.extract import find_videos
-    from pipelines.features.h5_builder import Rated
+    from pipelines.h5_builder import VideoAnnotations
 
     if not Path(videos).is_dir():
         raise InputError(f"{videos}: no such folder of videos")
     if Path(labels).is_dir():
-        ratings = {name: Rated(video.title, video.duration_s, user_summary=video.user_summary)
+        ratings = {name: VideoAnnotations(video.title, video.duration_s, user_summary=video.user_summary)
                    for name, video in read_summe(labels).items()}
     else:
-        ratings = {name: Rated(video.title, video.duration_s, user_scores=video.ratings)
+        ratings = {name: VideoAnnotations(video.title, video.duration_s, user_scores=video.ratings)
                    for name, video in read_tvsum_release(labels).items()}
     found = {path.stem: path for path in find_videos([videos])}
     files = {name: found[name] for name in ratings if name in found}

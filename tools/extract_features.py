@@ -72,7 +72,7 @@ def extract(args: argparse.Namespace) -> int:
         extract_queries,
         extract_videos,
         find_videos,
-        is_done,
+        is_extracted,
         parse_shard,
         take_shard,
     )
@@ -88,7 +88,7 @@ def extract(args: argparse.Namespace) -> int:
     make_folder(args.out)
     encoders = build_encoders({**cfg.encoders, "audio": None} if args.no_sound else cfg.encoders)
     labels = [label for path in args.labels for label in read_labels(path, encoders.visual.clip_len_s)]
-    todo = [path for path in videos if not is_done(path.stem, encoders, args.out)]
+    todo = [path for path in videos if not is_extracted(path.stem, encoders, args.out)]
     sizes = {path: path.stat().st_size if path.is_file() else 0 for path in todo}
     with tqdm(total=sum(sizes.values()), desc="videos", unit="B", unit_scale=True, disable=not todo) as bar:
         def report(path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.eval import eval_qvhighlights
 from datasets.eval.baselines import random_baseline
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.summarizer import Summarizer
 

@@ -20,7 +20,8 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 from common.files import DISK_ERRORS
-from pipelines.media.container import Frames, no_pictures, open_video, sound_stream
+from pipelines.media.container import audio_stream, open_video
+from pipelines.media.frames import Frames, no_frames_error
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue
 
@@ -71,7 +72,7 @@ class Mp4Writer:
         with open_video(self.info.path) as (source, pictures):
             self.tick_s = tick_s(pictures.time_base)
             kept = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
-            stream = sound_stream(source)
+            stream = audio_stream(source)
             if stream is not None:
                 context = stream.codec_context
                 self.rate_hz = min((r for r in AAC_RATES_HZ if r >= context.sample_rate), default=AAC_RATES_HZ[-1])
@@ -110,7 +111,7 @@ class Mp4Writer:
     def finish(self) -> None:
         """Writes what the encoder of the sound still holds."""
         if self.video is None:
-            raise no_pictures(self.info.path)
+            raise no_frames_error(self.info.path)
         if self.rate_hz:
             with self.writing():
                 self.container.mux(self.audio.encode(None))

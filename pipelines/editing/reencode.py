@@ -24,21 +24,14 @@ from common.errors import InputError
 from common.files import atomic_path
 from common.temporal import Interval
 from pipelines.media.audio_reader import read_samples
-from pipelines.media.container import (
-    Display,
-    Frames,
-    exact_s,
-    first_picture,
-    frames_from,
-    open_container,
-    open_video,
-    seekable,
-    to_yuv420p,
-)
-from pipelines.media.deinterlace import progressive
+from pipelines.media.container import open_container, open_video, supports_exact_seek
+from pipelines.media.deinterlace import deinterlace
+from pipelines.media.display import Display, to_yuv420p
+from pipelines.media.frames import Frames, frames_from, probe_first_frame
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.parallel import parallel_chain
+from pipelines.timecode import exact_s
 
 from .mp4_writer import Chapter, EncodingMp4Writer
 from .reframe import Camera, plan_camera
@@ -190,7 +183,7 @@ class _Pieces:
 
     def __init__(self, mp4: EncodingMp4Writer, info: VideoInfo, sources: SimpleQueue[Source], aspect: Fraction | None):
         self.mp4, self.info, self.sources, self.aspect = mp4, info, sources, aspect
-        _, self.display = first_picture(info.path)
+        _, self.display = probe_first_frame(info.path)
         self.stopped = Event()
 
     def stop(self) -> None:
@@ -214,7 +207,7 @@ class _Pieces:
     def _pictures(self, frames: Frames, interval: Interval) -> Frames:
         """A piece's pictures, ready to encode, with their times since its start."""
         camera = None if self.aspect is None else self._camera(*interval)
-        for time_s, frame in progressive(_piece(frames, *interval)):
+        for time_s, frame in deinterlace(_piece(frames, *interval)):
             try:
                 picture = frame if _is_ready(frame, self.display) else to_yuv420p(frame, self.display)
             except av.error.FFmpegError as err:
@@ -245,7 +238,7 @@ def _sources(info: VideoInfo, number: int) -> Iterator[SimpleQueue[Source]]:
     sources: SimpleQueue[Source] = SimpleQueue()
     with ExitStack() as files:
         opened = files.enter_context(open_video(info.path))
-        if seekable(opened[0]):
+        if supports_exact_seek(opened[0]):
             for more in range(number):
                 opened = files.enter_context(open_video(info.path)) if more else opened
                 opened[1].codec_context.thread_count = _share(number)

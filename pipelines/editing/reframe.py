@@ -17,7 +17,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from pipelines.media.container import Display, Frames, to_rgb
+from pipelines.media.display import Display, to_rgb
+from pipelines.media.frames import Frames
 from pipelines.shots.boundaries import MIN_CUT_DIFFERENCE, find_cuts, mean_difference, thumbnail
 
 SHORT_SIDE_PX = 72       # saliency is measured at this size

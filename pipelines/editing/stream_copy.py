@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 from common.errors import InputError
 from common.files import atomic_path
 from common.temporal import Interval
-from pipelines.media.container import SEEK_EARLIER_S, open_video, read_packets, seek, seekable
+from pipelines.media.container import open_video, read_packets, seek, supports_exact_seek
+from pipelines.media.frames import SEEK_EARLIER_S
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, cut_cues
 
@@ -59,7 +60,7 @@ def check_copy(info: VideoInfo) -> None:
         raise InputError(f"{info.path}: its pictures ({info.codec}) cannot be copied into an mp4, only "
                          f"{', '.join(COPIED)} can; leave --copy out")
     with open_video(info.path) as (container, _):
-        if not seekable(container):
+        if not supports_exact_seek(container):
             raise InputError(f"{info.path}: its time stamps ({container.format.name}) are not exact enough to copy; "
                              "leave --copy out")
 

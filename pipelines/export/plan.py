@@ -93,7 +93,7 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
         pieces_s = kept_intervals(summary.video.info, runs)
         timings_s["cut"] = time.perf_counter() - started_s   # Part of the time that copying takes.
     elif summary.pieces_s is None:
-        reach_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.farthest_s)
+        reach_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.max_frame_offset_s)
         pieces_s = trim_to_shots(summary.video.info, pieces_s, reach_s)
         timings_s["borders"] = time.perf_counter() - started_s
     return ExportPlan(tuple(pieces_s), runs, options.aspect, options.edit_lists, display_name, shorts, timings_s)

@@ -241,14 +241,14 @@ def _made(summary: Summary, plan: ExportPlan) -> str:
              ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.queries else None),
              ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("File", summary.video.info.lacking), ("Kept", _kept_note(summary, plan)), ("Cut", _cut_note(plan))]
+             ("File", summary.video.info.truncation_note), ("Kept", _kept_note(summary, plan)), ("Cut", _cut_note(plan))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 
 def _sampling(summary: Summary) -> str:
     if summary.video.sampling == "exact":
         return "exact"
-    return f"of the key frame nearest to a clip's middle, at most {summary.video.farthest_s:.1f} s off"
+    return f"of the key frame nearest to a clip's middle, at most {summary.video.max_frame_offset_s:.1f} s off"
 
 
 def _kept_note(summary: Summary, plan: ExportPlan) -> str:

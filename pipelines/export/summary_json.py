@@ -27,7 +27,7 @@ def summary_to_json(summary: Summary, plan: ExportPlan = AS_SELECTED, files: Seq
     selected = set(summary.selected)
     return dict(
         video=printable_path(info.path), duration=round(float(info.duration_s), 3),
-        stated=None if info.stated_s is None else round(float(info.stated_s), 3),
+        stated=None if info.header_duration_s is None else round(float(info.header_duration_s), 3),
         fps=round(float(info.fps), 3), text=list(summary.texts), budget=summary.budget,
         clips=[dict(start=start, end=end, score=round(float(score), 4))
                for (start, end), score in zip(itertools.pairwise(edges_s), summary.scores, strict=True)],

@@ -1,23 +1,17 @@
-"""A video's features, made once and asked many times."""
+"""Encoding of videos: decode frames and audio, and run the encoders on every clip."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
-import json
 import os
 import sys
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,231 +19,119 @@ from PIL import Image
 from tqdm import tqdm
 
 from common.errors import InputError
-from common.files import atomic_path
 from common.memory import trim_heap
-from common.temporal import num_clips
 from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder
 from pipelines.media.audio_reader import audio_clips
 from pipelines.media.hwaccel import find_device
-from pipelines.media.video_reader import Reading, VideoInfo, check_sampling, frames_at, probe
+from pipelines.media.probe import VideoInfo, probe
+from pipelines.media.video_reader import DecodeReport, DecodeSettings, check_sampling, frames_at
 from pipelines.parallel import batched, inference_pool, ordered_map
 
-BATCH_CLIPS = 4      # of sound; larger ones need more memory and are no faster
-THUMBNAIL_PX = 192   # longer side
-CLIPS_BETWEEN = 16   # two looks at freed memory
-BLANK_CONTRAST = 8   # standard deviation of brightness, 0-255, below which a picture shows nothing
-FORMAT = 2           # of the saved file
-FEATURE_VERSION = 1  # to be raised when the same file and encoders give other features; kept ones are made anew then
-PLAIN_FIELDS = ("clip_len_s", "encoders", "encoding_s", "sampling", "decoder", "farthest_s")   # as JSON has them
+from .encoded_video import EncodedVideo, clip_edges_s
 
-
-@dataclass(frozen=True)
-class EncodedVideo:
-    """What the encoders saw and heard in a video, clip by clip.
-
-    Attributes:
-        info: of the file.
-        clip_len_s: seconds in a clip; the last one ends with the video.
-        encoders: kind of encoder (`visual`, `audio`) -> its type name.
-        visual: part -> (T, width) float32.
-        audio: (T, A) float32, or None for a video without sound or encoders without ears.
-        thumbnails: T small JPEG files.
-        encoding_s: how long decoding and encoding took.
-        sampling: `exact`, or `keyframes`: the pictures are the key frames nearest to the clips' middles.
-        decoder: what decoded the pictures, `software` or a device.
-        farthest_s: how far from its middle a clip's key frame is at most; 0 for exact pictures.
-        memo: what questions have worked out that does not depend on them, so that the next one is quicker.
-    """
-
-    info: VideoInfo
-    clip_len_s: float
-    encoders: dict[str, str]
-    visual: dict[str, np.ndarray]
-    audio: np.ndarray | None
-    thumbnails: tuple[bytes, ...]
-    encoding_s: float = 0.0
-    sampling: str = "exact"
-    decoder: str = "software"
-    farthest_s: float = 0.0
-    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @property
-    def n_clips(self) -> int:
-        return len(self.thumbnails)
-
-    @property
-    def edges_s(self) -> list[Fraction]:
-        """T + 1 times in seconds: clip i is [edges_s[i], edges_s[i + 1])."""
-        if "edges" not in self.memo:
-            self.memo["edges"] = clip_edges_s(self.info.duration_s, self.clip_len_s)
-        return list(self.memo["edges"])
-
-    @property
-    def float_edges_s(self) -> np.ndarray:
-        """(T + 1,) `edges_s` in float64."""
-        if "float edges" not in self.memo:
-            self.memo["float edges"] = np.array(self.edges_s, dtype=float)
-        return self.memo["float edges"].copy()
-
-    def without_features(self) -> EncodedVideo:
-        """What is left to show and to cut when nothing more is asked."""
-        return replace(self, visual={}, audio=None)
-
-    def in_holes(self) -> np.ndarray:
-        """(T,) bool: clips wholly in a hole of the time stamps, which show nothing but the picture before it."""
-        edges_s, inside = self.float_edges_s, np.zeros(self.n_clips, dtype=bool)
-        for start_s, end_s in self.info.holes_s:
-            inside |= (edges_s[:-1] >= start_s) & (edges_s[1:] <= end_s)
-        return inside
-
-    def blank(self) -> np.ndarray:
-        """(T,) bool: clips whose picture is all of one brightness, such as black before a fade."""
-        if "blank" not in self.memo:
-            pictures = (Image.open(io.BytesIO(jpeg)).convert("L") for jpeg in self.thumbnails)
-            self.memo["blank"] = np.array([np.asarray(picture).std() < BLANK_CONTRAST for picture in pictures])
-        return self.memo["blank"].copy()
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes one npz, whole or not at all; `load` reads it."""
-        head = dict(format=FORMAT, info=_info_to_json(self.info),
-                    **{name: getattr(self, name) for name in PLAIN_FIELDS})
-        arrays: dict[str, Any] = {f"visual/{part}": rows for part, rows in self.visual.items()}
-        if self.audio is not None:
-            arrays["audio"] = self.audio
-        sizes = [len(t) for t in self.thumbnails]
-        with atomic_path(path) as temporary, temporary.open("wb") as f:
-            np.savez(f, head=np.array(json.dumps(head)), thumbnail_sizes=np.array(sizes, dtype=np.int64),
-                     thumbnails=np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8), **arrays)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> EncodedVideo:
-        """Reads what `save` wrote.
-
-        Raises:
-            InputError: no such file, or not an encoded video.
-        """
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                head = json.loads(str(data["head"]))
-                if head["format"] != FORMAT:
-                    raise InputError(f"{path}: written by another version; encode the video again")
-                ends = np.cumsum(data["thumbnail_sizes"])
-                parts = np.split(data["thumbnails"], ends[:-1])
-                visual = [k for k in data.files if k.startswith("visual/")]
-                return cls(info=_info_from_json(head["info"]), **{name: head[name] for name in PLAIN_FIELDS},
-                           thumbnails=tuple(p.tobytes() for p in parts),
-                           visual={k.removeprefix("visual/"): data[k] for k in visual},
-                           audio=data["audio"] if "audio" in data.files else None)
-        except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as err:
-            if isinstance(err, InputError):
-                raise
-            raise InputError(f"{path}: not an encoded video; write it with EncodedVideo.save") from err
-
-
-def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
-    """T + 1 exact times in seconds that bound the clips; the last one is the duration."""
-    length = Fraction(clip_len_s)
-    return [i * length for i in range(num_clips(duration_s, clip_len_s))] + [Fraction(duration_s)]
+AUDIO_BATCH_CLIPS = 4   # Larger batches of audio clips need more memory and are no faster.
+THUMBNAIL_PX = 192      # Longer side of a thumbnail.
+TRIM_EVERY_CLIPS = 16   # Clips between two calls of `trim_heap`.
 
 
 def encode_video(path: str | os.PathLike, encoders: Encoders, progress: bool | Callable[[float], None] = True, *,
-                 sampling: str = "exact") -> EncodedVideo:
-    """Decodes a video once, streamed, and encodes its clips; training and summaries both come through here.
+                 sampling: str = "exact", info: VideoInfo | None = None) -> EncodedVideo:
+    """Decode a video once, as a stream, and encode its clips; features for training and for summaries are made here.
 
-    Pictures are decoded while earlier ones and the sound are encoded. What is held does not grow with
-    the video, but for the features and small thumbnails. Hardware decodes where there is any.
+    Frames are decoded in parallel with the encoding of earlier frames and of the audio. Apart from the features and
+    small thumbnails, memory does not grow with the video. A hardware decoder is used if there is one.
 
     Args:
         path: any file that PyAV reads.
-        encoders: of pictures and, if not None, of sound.
-        progress: True shows a bar, and a line about hardware or rare key frames, on stderr; a function is
-            called with the share of the pictures that is done, and what it raises ends the work.
-        sampling: `exact` pictures, or the nearest of the `keyframes`, which is several times faster.
+        encoders: visual encoder and, if not None, audio encoder.
+        progress: True to show a progress bar, and notes about hardware decoding and sparse key frames, on stderr. A
+            function is called with the share of the frames that is done; an exception that it raises stops the
+            encoding.
+        sampling: `exact` for the frames at the clips' centers, or `keyframes` for the key frames nearest to them,
+            which is several times faster.
+        info: result of `probe` for this file; None probes it.
 
     Raises:
-        InputError: not a readable video, no such sampling, or one whose pictures end before its stated
-            duration.
+        InputError: the file is not a readable video, the sampling is unknown, or the frames end before the duration.
     """
     started_s = time.perf_counter()
     check_sampling(sampling)
-    info = probe(path)
-    reading = Reading(sampling, find_device(info.codec))
+    info = probe(path) if info is None else info
     edges_s = clip_edges_s(info.duration_s, encoders.visual.clip_len_s)
-    with _beside(encoders.audio if info.has_audio else None, info, len(edges_s) - 1) as sound:
-        stage = "watching" if encoders.audio is None or not info.has_audio else "watching and listening"
-        features, thumbnails = _encode_pictures(info, encoders.visual, edges_s, reading, stage, progress)
-        audio = sound()
+    settings, report = DecodeSettings(sampling, find_device(info.codec)), DecodeReport()
+    audio_encoder = encoders.audio if info.has_audio else None
+    with _audio_in_background(audio_encoder, info, len(edges_s) - 1) as audio_result:
+        title = "encoding video" if audio_encoder is None else "encoding video and audio"
+        features, thumbnails = _encode_frames(info, encoders.visual, edges_s, settings, report, title, progress)
+        audio = audio_result()
     trim_heap()
     if progress is True:
-        _tell(reading, encoders.visual.clip_len_s)
+        _print_notes(report, encoders.visual.clip_len_s)
     names = dict(visual=type(encoders.visual).__name__)
     if encoders.audio is not None:
         names["audio"] = type(encoders.audio).__name__
     return EncodedVideo(info, encoders.visual.clip_len_s, names, features, audio, thumbnails,
-                        time.perf_counter() - started_s, reading.sampling, decoder_of(reading),
-                        float(reading.farthest_s))
+                        time.perf_counter() - started_s, report.sampling, report.decoder,
+                        float(report.max_frame_offset_s))
 
 
-def _tell(reading: Reading, clip_len_s: float) -> None:
-    if reading.device or reading.failure:
-        print(f"decoded by {decoder_of(reading)}", file=sys.stderr)
-    if reading.farthest_s > clip_len_s:
-        print(f"key frames lie up to {float(reading.farthest_s):.1f} s from the times asked for; with the sampling "
-              "'exact' nothing between them is missed", file=sys.stderr)
+def _print_notes(report: DecodeReport, clip_len_s: float) -> None:
+    if report.device or report.device_error:
+        print(f"video decoder: {report.decoder}", file=sys.stderr)
+    if report.max_frame_offset_s > clip_len_s:
+        print(f"key frames are up to {float(report.max_frame_offset_s):.1f} s away from the clips' centers; the "
+              "sampling 'exact' misses nothing between them", file=sys.stderr)
 
 
-def decoder_of(reading: Reading) -> str:
-    """What decoded the pictures, in a few words."""
-    return reading.device or ("software" if reading.failure is None else f"software, since {reading.failure}")
-
-
-def _encode_pictures(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], reading: Reading,
-                     stage: str, progress: bool | Callable[[float], None]
-                     ) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
+def _encode_frames(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fraction], settings: DecodeSettings,
+                   report: DecodeReport, title: str, progress: bool | Callable[[float], None]
+                   ) -> tuple[dict[str, np.ndarray], tuple[bytes, ...]]:
+    """Return the mean features of every clip's frames, (T, width) per part, and a thumbnail per clip."""
     n_clips, per_clip = len(edges_s) - 1, visual.frames_per_clip
     times_s = [start + (end - start) * Fraction(2 * k + 1, 2 * per_clip)
                for start, end in itertools.pairwise(edges_s) for k in range(per_clip)]
     sums = {part: np.zeros((n_clips, width), dtype=np.float32) for part, width in visual.parts.items()}
-    thumbnails, ends = bytearray(), [0]   # small objects that stay, between large ones that go, would keep their memory
-    given_back = 0
+    thumbnails, ends = bytearray(), [0]   # One buffer, because many small objects would fragment the heap.
+    trimmed_at = 0
+
+    def is_thumbnail(index: int) -> bool:
+        return index % per_clip == per_clip // 2
 
     def prepare(item: tuple[range, np.ndarray]) -> tuple[range, torch.Tensor, bytes]:
         indices, frame = item
-        shown = any(index % per_clip == per_clip // 2 for index in indices)
-        return indices, visual.preprocess(frame), _jpeg(frame) if shown else b""
+        return indices, visual.preprocess(frame), _to_jpeg(frame) if any(map(is_thumbnail, indices)) else b""
 
     def encode(batch: list) -> tuple[list, dict[str, np.ndarray]]:
-        return batch, visual.encode(torch.stack([picture for _, picture, _ in batch]))
+        return batch, visual.encode(torch.stack([tensor for _, tensor, _ in batch]))
 
-    with inference_pool() as (pool, number), tqdm(total=n_clips, desc=stage, unit="clip", file=sys.stderr,
-                                           disable=progress is not True) as bar:
-        frames = _alike(frames_at(info.path, times_s, reading=reading))
-        prepared = ordered_map(pool, prepare, frames, number + 1)
-        for batch, encoded in ordered_map(pool, encode, batched(prepared, visual.batch_frames), number + 1):
+    with inference_pool() as (pool, n_threads), tqdm(total=n_clips, desc=title, unit="clip", file=sys.stderr,
+                                                     disable=progress is not True) as bar:
+        frames = _group_repeated(frames_at(info.path, times_s, settings=settings, report=report))
+        prepared = ordered_map(pool, prepare, frames, n_threads + 1)
+        for batch, encoded in ordered_map(pool, encode, batched(prepared, visual.batch_frames), n_threads + 1):
             rows = [index // per_clip for indices, _, _ in batch for index in indices]
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():
                 np.add.at(sums[part], rows, np.repeat(values / per_clip, counts, axis=0))
-            for jpeg in (jpeg for indices, _, jpeg in batch for index in indices if index % per_clip == per_clip // 2):
+            for jpeg in (jpeg for indices, _, jpeg in batch for index in indices if is_thumbnail(index)):
                 thumbnails += jpeg
                 ends.append(len(thumbnails))
             bar.update(len(ends) - 1 - bar.n)
-            if len(ends) > given_back + CLIPS_BETWEEN:
-                given_back = len(ends)
-                trim_heap()   # else what threads free in pieces adds up
+            if len(ends) > trimmed_at + TRIM_EVERY_CLIPS:
+                trimmed_at = len(ends)
+                trim_heap()   # The heap would otherwise grow, because threads free their memory in fragments.
             if callable(progress):
                 progress((len(ends) - 1) / n_clips)
     if len(ends) - 1 < n_clips:
-        raise InputError(f"{info.path}: its pictures end at {float(edges_s[len(ends) - 1]):.1f} s of "
-                         f"{float(info.duration_s):.1f} s; the file seems cut off, copy or convert it again")
+        raise InputError(
+            info.path, f"its frames end at {float(edges_s[len(ends) - 1]):.1f} s of {float(info.duration_s):.1f} s",
+            "the file seems to be incomplete: copy or convert it again")
     return sums, tuple(bytes(thumbnails[a:b]) for a, b in itertools.pairwise(ends))
 
 
-def _alike(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[range, np.ndarray]]:
-    """Pictures that several indices share, one key frame for instance, come once."""
+def _group_repeated(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[range, np.ndarray]]:
+    """Yield each frame once, with the range of indices that share it, as several clips may share a key frame."""
     first, shared = 0, None
     for index, frame in frames:
         if shared is not None and frame is not shared:
@@ -261,26 +143,26 @@ def _alike(frames: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[range, np
 
 
 @contextmanager
-def _beside(audio: AudioEncoder | None, info: VideoInfo,
-            n_clips: int) -> Iterator[Callable[[], np.ndarray | None]]:
-    """Encodes the sound in a thread of its own; gives what waits for it, None without sound or encoder."""
+def _audio_in_background(audio: AudioEncoder | None, info: VideoInfo,
+                         n_clips: int) -> Iterator[Callable[[], np.ndarray | None]]:
+    """Encode the audio in a thread; yield a function that waits for the result (None without audio or encoder)."""
     if audio is None:
         yield lambda: None
         return
     stopped = threading.Event()
-    with ThreadPoolExecutor(1, "sound", torch.set_num_threads, (1,)) as pool:
-        rows = pool.submit(_encode_sound, info, audio, n_clips, stopped)
+    with ThreadPoolExecutor(1, "audio", torch.set_num_threads, (1,)) as pool:
+        rows = pool.submit(_encode_audio, info, audio, n_clips, stopped)
         try:
             yield rows.result
         finally:
             stopped.set()
 
 
-def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: threading.Event) -> np.ndarray | None:
-    """(n_clips, dims) float32; None for a file without sound, or when stopped."""
+def _encode_audio(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: threading.Event) -> np.ndarray | None:
+    """Return (n_clips, dims) float32; None for a file without audio, or if `stopped` is set meanwhile."""
     rows, done = np.empty((n_clips, audio.dims), dtype=np.float32), 0
     clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz, zero_s=info.start_s)
-    for batch in batched(clips, BATCH_CLIPS):
+    for batch in batched(clips, AUDIO_BATCH_CLIPS):
         if stopped.is_set():
             return None
         rows[done:done + len(batch)] = audio.encode(torch.from_numpy(np.stack(batch)))
@@ -288,32 +170,9 @@ def _encode_sound(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: t
     return rows if done else None
 
 
-def _jpeg(frame: np.ndarray) -> bytes:
+def _to_jpeg(frame: np.ndarray) -> bytes:
     image = Image.fromarray(frame)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=72)
     return buffer.getvalue()
-
-
-def _info_to_json(info: VideoInfo) -> dict:
-    def to_json(value: object) -> object:
-        if isinstance(value, Fraction):
-            return dict(fraction=str(value))
-        return dict(path=str(value)) if isinstance(value, Path) else value
-
-    return {part.name: to_json(getattr(info, part.name)) for part in dataclasses.fields(info)}
-
-
-def _info_from_json(values: dict) -> VideoInfo:
-    kinds = dict(fraction=Fraction, path=Path)
-
-    def from_json(value: Any) -> Any:
-        if isinstance(value, list):
-            return tuple(map(tuple, value))
-        if not isinstance(value, dict):
-            return value
-        (kind, text), = value.items()
-        return kinds[kind](text)
-
-    return VideoInfo(**{name: from_json(value) for name, value in values.items()})

@@ -1,1 +1,1 @@
-"""Reading media files: containers, video frames, audio samples, and subtitles."""
+"""Reading of media: containers, frames, audio and subtitles."""

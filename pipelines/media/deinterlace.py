@@ -1,4 +1,4 @@
-"""Interlaced pictures made whole, so that nothing that moves is combed."""
+"""Deinterlacing, which removes the comb artifacts of moving objects."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-TICK_S = Fraction(1, 1000)   # any will do: the filter asks for the order alone
+TICK_S = Fraction(1, 1000)   # Time base inside the filter graph; the filter uses the order of the frames only.
 
 
-def progressive(frames: Iterable[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """The same frames at the same times, those marked as interlaced made whole from one of their fields.
+def deinterlace(frames: Iterable[tuple[Fraction, VideoFrame]]) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Yield the same frames at the same times, with interlaced ones converted to progressive.
 
-    A frame in which nothing is interlaced passes through as it is and costs nothing; one frame is held back
-    from the first interlaced one on.
+    Progressive frames pass through unchanged at no cost. From the first interlaced frame on, the output is one frame
+    late.
 
     Args:
-        frames: with their times.
+        frames: times in seconds, and frames.
     """
-    filtering: _Filter | None = None
+    bwdif: _Bwdif | None = None
     for time_s, frame in frames:
-        if filtering is None and not frame.interlaced_frame:
+        if bwdif is None and not frame.interlaced_frame:
             yield time_s, frame
             continue
-        if filtering is not None and filtering.shape != _shape(frame):
-            yield from filtering.end()
-            filtering = None
-        filtering = filtering or _Filter(frame)
-        yield from filtering.add(time_s, frame)
-    if filtering is not None:
-        yield from filtering.end()
+        if bwdif is not None and bwdif.shape != _shape(frame):
+            yield from bwdif.flush()
+            bwdif = None
+        bwdif = bwdif or _Bwdif(frame)
+        yield from bwdif.push(time_s, frame)
+    if bwdif is not None:
+        yield from bwdif.flush()
 
 
-class _Filter:
-    """FFmpeg's bwdif, which gives a frame for every frame, one later."""
+class _Bwdif:
+    """FFmpeg's bwdif filter, which outputs one frame per input frame, one frame later."""
 
     def __init__(self, frame: VideoFrame):
         self.shape, self.times_s, self.count = _shape(frame), deque[Fraction](), 0
@@ -49,18 +49,18 @@ class _Filter:
         bwdif.link_to(sink)
         self.graph.configure()
 
-    def add(self, time_s: Fraction, frame: VideoFrame) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def push(self, time_s: Fraction, frame: VideoFrame) -> Iterator[tuple[Fraction, VideoFrame]]:
         frame.pts, frame.time_base = self.count, TICK_S
         self.count += 1
         self.times_s.append(time_s)
         self.graph.push(frame)
-        yield from self._done()
+        yield from self._pull()
 
-    def end(self) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def flush(self) -> Iterator[tuple[Fraction, VideoFrame]]:
         self.graph.push(None)
-        yield from self._done()
+        yield from self._pull()
 
-    def _done(self) -> Iterator[tuple[Fraction, VideoFrame]]:
+    def _pull(self) -> Iterator[tuple[Fraction, VideoFrame]]:
         while True:
             try:
                 frame = self.graph.pull()

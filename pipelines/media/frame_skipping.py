@@ -1,4 +1,8 @@
-"""Decoding no more of a stream than the pictures asked for need."""
+"""Frame skipping: decode only the frames that requested times need, and those that they depend on.
+
+The functions work on packets before decoding. They drop packets, or set the decoder's `skip_frame` option, with which
+FFmpeg skips non-reference frames (frames that no other frame is predicted from).
+"""
 
 from __future__ import annotations
 
@@ -12,55 +16,57 @@ from itertools import islice, takewhile
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-AHEAD = 128   # packets seen before one is given; two seconds at 60 a second
-BEHIND = 40   # packets remembered; pictures are shown at most 16 later than they are decoded
-FRESH_STARTS = dict(h264={5}, hevc={19, 20})   # kinds of pictures before which all may be forgotten
-SLICES = dict(h264=range(1, 6), hevc=range(32))
-SETTINGS = dict(h264={7, 8, 13, 15}, hevc={32, 33, 34})   # of later pictures too
-HIDES_EARLIER = 0x40   # in an HEVC slice's third byte: pictures that were not shown yet never are
+LOOKAHEAD_PACKETS = 128   # Packets that are inspected before one is passed on; two seconds at 60 fps.
+HISTORY_PACKETS = 40      # Packets that are remembered; a frame is shown at most 16 frames after it is decoded.
+REFRESH_TYPES = dict(h264={5}, hevc={19, 20})   # NAL unit types of IDR frames, which reset the decoder.
+SLICE_TYPES = dict(h264=range(1, 6), hevc=range(32))   # NAL unit types that contain a frame's data.
+PARAMETER_TYPES = dict(h264={7, 8, 13, 15}, hevc={32, 33, 34})   # Parameter sets, which later frames need too.
+NO_OUTPUT_OF_PRIOR_PICS = 0x40   # Bit in the third byte of an HEVC slice: earlier frames not yet shown are discarded.
 
 
-def spared(packets: Iterable[Packet], stream: VideoStream, ticks: list[int]) -> Iterator[Packet]:
-    """Gives the packets that pictures asked for need, and lets the decoder leave out pictures in them.
+def skip_unneeded(packets: Iterable[Packet], stream: VideoStream, ticks: list[int]) -> Iterator[Packet]:
+    """Yield the packets that requested frames need, and make the decoder skip unneeded frames among them.
 
-    Left out is a picture that no other is made from and that no time falls to, as far as the packets
-    around it tell. Not given at all are packets after which no time falls before the next fresh start.
+    A non-reference frame is skipped if no requested time falls on it, as far as the packets around it tell. Packets
+    are dropped if no requested time falls between them and the next IDR frame.
 
     Args:
-        packets: of an H.264 or HEVC stream, whose every packet is a picture.
-        ticks: the times asked for, ascending, own time stamps in the stream's time base.
+        packets: packets of an H.264 or HEVC stream in which every packet is a frame or a field.
+        stream: the stream that decodes them.
+        ticks: requested time stamps in the stream's time base, ascending.
     """
-    source, ahead, around = iter(packets), deque(), _Around()
-    starts, dropping = deque(), False   # time stamps of the fresh starts ahead
+    source, ahead, neighbors = iter(packets), deque(), _Neighbors()
+    refreshes, dropping = deque(), False   # `refreshes` are the time stamps of the IDR frames ahead.
     context = stream.codec_context
     units = dict(codec=context.codec.canonical_name, extradata=context.extradata or b"")
     while True:
-        for packet in islice(source, AHEAD + 1 - len(ahead)):
-            ahead.append(_look_at(packet, **units))
-            if ahead[-1].fresh:
-                starts.append(packet.pts)
-            around.enter(packet)
+        for packet in islice(source, LOOKAHEAD_PACKETS + 1 - len(ahead)):
+            ahead.append(_inspect(packet, **units))
+            if ahead[-1].is_refresh:
+                refreshes.append(packet.pts)
+            neighbors.add(packet)
         if not ahead:
             return
-        seen = ahead.popleft()
-        if seen.fresh:
-            starts.popleft()
-        needless = bool(starts and not around.unknown and _needless(seen, ahead, starts[0], ticks))
-        if not (needless and dropping):   # the first one may be the second half of a picture that is wanted
-            context.skip_frame = around.skip_frame(seen.packet, ticks)
-            yield seen.packet
-        dropping = needless
-        around.leave(seen.packet)
+        current = ahead.popleft()
+        if current.is_refresh:
+            refreshes.popleft()
+        unneeded = bool(refreshes and not neighbors.unknown and _unneeded(current, ahead, refreshes[0], ticks))
+        if not (unneeded and dropping):   # The first one may be the second field of a requested frame.
+            context.skip_frame = neighbors.skip_frame(current.packet, ticks)
+            yield current.packet
+        dropping = unneeded
+        neighbors.pass_by(current.packet)
 
 
-def spared_before(packets: Iterable[Packet], stream: VideoStream, time_s: Fraction) -> Iterator[Packet]:
-    """Gives all packets, and lets the decoder leave out pictures before a time that no other is made from.
+def skip_nonref_before(packets: Iterable[Packet], stream: VideoStream, time_s: Fraction) -> Iterator[Packet]:
+    """Yield all packets, and make the decoder skip non-reference frames before a time.
 
     Args:
-        packets: of any stream that is read from here on; some decoders leave out nothing.
-        time_s: own time stamp in seconds.
+        packets: packets of any stream; some decoders skip nothing.
+        stream: the stream that decodes them.
+        time_s: time stamp in seconds.
     """
-    stream.codec_context.open(strict=False)   # AV1's decoder would keep to what it is opened with
+    stream.codec_context.open(strict=False)   # The AV1 decoder ignores options that change after its first packet.
     try:
         for packet in packets:
             early = packet.pts is not None and packet.pts * stream.time_base < time_s
@@ -71,98 +77,120 @@ def spared_before(packets: Iterable[Packet], stream: VideoStream, time_s: Fracti
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A packet; whether it is a fresh start, and whether it is a picture with a time stamp and no more."""
+class _InspectedPacket:
+    """A packet and what its NAL units reveal.
+
+    Attributes:
+        packet: the packet.
+        is_refresh: True if it is an IDR frame.
+        droppable: True if it has a time stamp and contains nothing but its frame.
+    """
 
     packet: Packet
-    fresh: bool
-    plain: bool
+    is_refresh: bool
+    droppable: bool
 
 
-def _look_at(packet: Packet, codec: str, extradata: bytes) -> _Seen:
+def _inspect(packet: Packet, codec: str, extradata: bytes) -> _InspectedPacket:
     if not packet.size or packet.pts is None or packet.has_sidedata("new_extradata"):
-        return _Seen(packet, False, False)
+        return _InspectedPacket(packet, False, False)
     data = bytes(packet)
-    fresh = packet.is_keyframe and starts_afresh(data, codec, extradata)
-    return _Seen(packet, fresh, not has_settings(data, codec, extradata))
+    is_refresh = packet.is_keyframe and is_decoder_refresh(data, codec, extradata)
+    return _InspectedPacket(packet, is_refresh, not has_parameter_sets(data, codec, extradata))
 
 
-def _needless(seen: _Seen, ahead: Iterable[_Seen], start: int, ticks: list[int]) -> bool:
-    """Whether no time falls to any picture before the next fresh start, between the first shown of them and it."""
-    asked = bisect_left(ticks, start)
+def _unneeded(current: _InspectedPacket, ahead: Iterable[_InspectedPacket], refresh: int, ticks: list[int]) -> bool:
+    """Return True if no requested time falls on any frame from this one up to the next IDR frame.
 
-    def spare(one: _Seen) -> bool:
-        return one.plain and one.packet.pts < start and bisect_left(ticks, one.packet.pts) == asked
+    Args:
+        current: the packet to decide on.
+        ahead: the packets after it.
+        refresh: time stamp of the next IDR frame.
+        ticks: requested time stamps.
+    """
+    first_requested = bisect_left(ticks, refresh)
 
-    return spare(seen) and all(map(spare, takewhile(lambda one: not one.fresh, ahead)))
+    def can_drop(one: _InspectedPacket) -> bool:
+        return one.droppable and one.packet.pts < refresh and bisect_left(ticks, one.packet.pts) == first_requested
+
+    return can_drop(current) and all(map(can_drop, takewhile(lambda one: not one.is_refresh, ahead)))
 
 
-class _Around:
-    """The time stamps of the packets around one, ascending; hidden pictures do not count."""
+class _Neighbors:
+    """The ascending time stamps of the packets around the current one, without frames that are never shown.
+
+    Attributes:
+        stamps: time stamps, ascending.
+        unknown: number of packets without a time stamp.
+        passed: time stamps of the packets before the current one, in decoding order.
+    """
 
     def __init__(self):
         self.stamps: list[int] = []
         self.unknown = 0
-        self.behind: deque[int | None] = deque()
+        self.passed: deque[int | None] = deque()
 
-    def enter(self, packet: Packet) -> None:
+    def add(self, packet: Packet) -> None:
+        """Add a packet that lies ahead."""
         if packet.size and not packet.is_discard:
             if packet.pts is None:
                 self.unknown += 1
             else:
                 insort(self.stamps, packet.pts)
 
-    def leave(self, packet: Packet) -> None:
-        """The packet is behind now; one that is too far behind is forgotten."""
+    def pass_by(self, packet: Packet) -> None:
+        """Move a packet to the passed ones, and forget the oldest if there are too many."""
         if packet.size and not packet.is_discard:
-            self.behind.append(packet.pts)
-        if len(self.behind) > BEHIND:
-            stamp = self.behind.popleft()
+            self.passed.append(packet.pts)
+        if len(self.passed) > HISTORY_PACKETS:
+            stamp = self.passed.popleft()
             if stamp is None:
                 self.unknown -= 1
             else:
                 del self.stamps[bisect_left(self.stamps, stamp)]
 
     def skip_frame(self, packet: Packet, ticks: list[int]) -> str:
-        """FFmpeg's name for what the decoder may leave out of the packet."""
+        """Return FFmpeg's `skip_frame` value for a packet: NONREF if no requested time falls on its frame."""
         if not packet.size or packet.pts is None or self.unknown:
             return "DEFAULT"
         following = bisect_right(self.stamps, packet.pts)
-        asked = bisect_left(ticks, packet.pts)
-        wanted = asked < len(ticks) and (following == len(self.stamps) or ticks[asked] < self.stamps[following])
-        return "DEFAULT" if wanted and not packet.is_discard else "NONREF"
+        requested = bisect_left(ticks, packet.pts)
+        needed = requested < len(ticks) and (following == len(self.stamps) or ticks[requested] < self.stamps[following])
+        return "DEFAULT" if needed and not packet.is_discard else "NONREF"
 
 
-def starts_afresh(data: bytes, codec: str, extradata: bytes = b"") -> bool:
-    """Whether no picture from this one on, in the order of decoding, is made from one before it.
+def is_decoder_refresh(data: bytes, codec: str, extradata: bytes = b"") -> bool:
+    """Return True if no frame from this one on, in decoding order, depends on an earlier frame.
+
+    An HEVC frame that discards earlier frames before they are shown does not count.
 
     Args:
-        data: of a packet.
+        data: contents of a packet.
         codec: `h264` or `hevc`.
-        extradata: the stream's, which tells how units are parted.
+        extradata: the stream's extradata, which defines how NAL units are separated.
     """
-    for kind, begin in _units(data, codec, extradata):
-        if kind in SLICES[codec]:
-            hides = codec == "hevc" and (begin + 2 >= len(data) or data[begin + 2] & HIDES_EARLIER)
-            return kind in FRESH_STARTS[codec] and not hides
+    for kind, begin in _nal_units(data, codec, extradata):
+        if kind in SLICE_TYPES[codec]:
+            discards = codec == "hevc" and (begin + 2 >= len(data) or data[begin + 2] & NO_OUTPUT_OF_PRIOR_PICS)
+            return kind in REFRESH_TYPES[codec] and not discards
     return False
 
 
-def has_settings(data: bytes, codec: str, extradata: bytes = b"") -> bool:
-    """Whether a packet holds more than its picture; arguments as `starts_afresh`."""
-    return any(kind in SETTINGS[codec] for kind, _ in _units(data, codec, extradata))
+def has_parameter_sets(data: bytes, codec: str, extradata: bytes = b"") -> bool:
+    """Return True if a packet contains parameter sets in addition to its frame; arguments as `is_decoder_refresh`."""
+    return any(kind in PARAMETER_TYPES[codec] for kind, _ in _nal_units(data, codec, extradata))
 
 
-def _units(data: bytes, codec: str, extradata: bytes) -> Iterator[tuple[int, int]]:
-    """Kind and begin of a packet's units, parted by lengths before them, as in mp4, or by start codes."""
+def _nal_units(data: bytes, codec: str, extradata: bytes) -> Iterator[tuple[int, int]]:
+    """Yield type and offset of a packet's NAL units, separated by length prefixes (as in mp4) or by start codes."""
     sizes_at = dict(h264=4, hevc=21)[codec]
-    by_length = len(extradata) > sizes_at and extradata[0] == 1
-    width = (extradata[sizes_at] & 3) + 1 if by_length else 3
-    begin = 0 if by_length else data.find(b"\0\0\1")
+    has_lengths = len(extradata) > sizes_at and extradata[0] == 1
+    width = (extradata[sizes_at] & 3) + 1 if has_lengths else 3
+    begin = 0 if has_lengths else data.find(b"\0\0\1")
     while 0 <= begin and begin + width < len(data):
-        head = data[begin + width]
-        yield head & 31 if codec == "h264" else head >> 1 & 63, begin + width
-        if by_length:
+        header = data[begin + width]
+        yield header & 31 if codec == "h264" else header >> 1 & 63, begin + width
+        if has_lengths:
             begin += width + int.from_bytes(data[begin:begin + width], "big")
         else:
             begin = data.find(b"\0\0\1", begin + width)

@@ -1,4 +1,4 @@
-"""Hardware that decodes pictures, where FFmpeg and the machine have it."""
+"""Hardware-accelerated video decoding."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 
 @lru_cache
 def find_device(codec: str) -> str | None:
-    """The first kind of device, such as `cuda` or `videotoolbox`, that FFmpeg opens for a codec; None without one.
+    """Return the first hardware device type that FFmpeg can open for a codec, such as `cuda`; None if there is none.
 
-    That a device opens does not mean that it decodes every stream; `frames_at` falls back where it does not.
+    A device that can be opened may still fail to decode a particular stream; `frames_at` then falls back to the CPU.
 
     Args:
-        codec: its name, as in `VideoInfo.codec`.
+        codec: canonical name of the codec, as in `VideoInfo.codec`.
     """
     for device in hwdevices_available():
         try:
             HWAccel(device).create(Codec(codec, "r"))
         except (av.error.FFmpegError, NotImplementedError, ValueError):
-            continue   # not for this codec, or not in this machine
+            continue   # The device does not support this codec, or is absent from this machine.
         return device
     return None

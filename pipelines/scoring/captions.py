@@ -15,7 +15,7 @@ from common.errors import InputError
 from models.device import best_device
 from models.encoders import Encoders
 from models.encoders.weights import CACHE_VARIABLE, cache_folder
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.video_reader import frames_at
 
 SECOND = 0.5     # a second name is told when it is at least so likely as the first
@@ -85,7 +85,7 @@ class VocabularyCaptioner(Captioner):
     def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
         """See `Captioner.sentences`."""
         names, likelihood = self.encoders.visual.classify(video.visual, self.encoders.text)
-        blank = video.blank()
+        blank = video.blank_clips
         return [BLANK if blank[first:last + 1].all() else
                 _sentence(names, likelihood[first:last + 1][~blank[first:last + 1]].mean(axis=0))
                 for first, last in shots]

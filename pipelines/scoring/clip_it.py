@@ -12,7 +12,7 @@ from common.errors import InputError
 from models.device import move_to_device
 from models.encoders import Encoders
 from models.encoders.base import normalize_rows
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 
 from .queries import embed_texts
 

@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
 from .queries import EmbeddedQueries

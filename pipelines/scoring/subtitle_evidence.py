@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.encoders.base import TextEncoder, normalize_rows
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
 from .evidence import Evidence

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.temporal import Interval
 from models.encoders.base import normalize_rows
-from pipelines.features.encode import EncodedVideo
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.options import Shorts
 from pipelines.scoring.moments import Moment
@@ -55,7 +55,7 @@ class Selector:
 
     def __init__(self, video: EncodedVideo, rows: np.ndarray, scores: np.ndarray, moments: Sequence[Moment],
                  max_shot_s: float):
-        frozen = video.in_holes()
+        frozen = video.gap_clips
         self.video, self.scores, self.max_shot_s = video, np.where(frozen, 0.0, scores), max_shot_s
         self.edges_s = video.edges_s
         best: dict[str, Moment] = {}

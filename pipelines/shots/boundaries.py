@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipelines.media.container import frames_from
+from pipelines.media.frames import frames_from
 from pipelines.media.probe import VideoInfo
 
 THUMBNAIL_PX = (64, 36)    # Width and height at which consecutive frames are compared.
@@ -29,13 +29,13 @@ def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
         info: of the video file.
         from_s: start of the range, in seconds from the first frame.
         until_s: end of the range.
-        opened: see `pipelines.media.container.frames_from`.
+        opened: see `pipelines.media.frames.frames_from`.
 
     Returns:
         Seconds from the first frame, ascending; empty if the shots change gradually or not at all.
     """
     times, differences, previous = [], [], None
-    for time_s, frame in frames_from(info.path, info.start_s, from_s, opened, sparing=True):
+    for time_s, frame in frames_from(info.path, info.start_s, from_s, opened, skip_nonref=True):
         if time_s > until_s:
             break
         if time_s < from_s:

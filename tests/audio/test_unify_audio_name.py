@@ -15,7 +15,7 @@ from audio.extract_audio_feature import main as extract
 from audio.unify_audio_name import clean_name, kept, main
 from models.encoders.base import AudioEncoder
 from pipelines.media import audio_files as sound_files
-from pipelines.media.audio_files import is_unified, read_clips, write_wav
+from pipelines.media.audio_files import is_mono_wav, read_clips, write_wav
 from tests.paths import ROOT
 
 
@@ -77,7 +77,7 @@ def test_any_sound_becomes_mono_wav_and_the_original_stays(tmp_path):
 
 def test_a_wav_of_the_right_name_and_another_rate_is_converted(tmp_path):
     write_sound(tmp_path / "a.wav")
-    assert main([str(tmp_path)]) == 0 and is_unified(tmp_path / "a.wav") and not is_unified(tmp_path / "originals/a.wav")
+    assert main([str(tmp_path)]) == 0 and is_mono_wav(tmp_path / "a.wav") and not is_mono_wav(tmp_path / "originals/a.wav")
 
 
 def test_two_names_that_meet_both_stay(tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_two_names_that_meet_both_stay(tmp_path, capsys):
         write_sound(tmp_path / name, 0.5)
     assert main([str(tmp_path)]) == 1
     assert "A (1).wav: a.wav would be a.wav too" in capsys.readouterr().err
-    assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"] and is_unified(tmp_path / "b.wav")
+    assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"] and is_mono_wav(tmp_path / "b.wav")
 
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path, capsys):
@@ -155,7 +155,7 @@ def test_ids_of_a_table_are_its_clips_and_its_videos(tmp_path):
                                                     ("a.wv", "wavpack", "wv"), ("a.eac3", "eac3", "eac3"), ("a.ts", "mp2", "mpegts"), ("a.avi", "mp2", "avi"), ("a.m4b", "aac", "ipod")])
 def test_usual_formats_are_read(tmp_path, name, codec, container):
     write_sound(tmp_path / name, codec=codec, container=container)
-    assert main([str(tmp_path)]) == 0 and is_unified(tmp_path / "a.wav")
+    assert main([str(tmp_path)]) == 0 and is_mono_wav(tmp_path / "a.wav")
     spectrum = np.abs(np.fft.rfft(next(read_clips(tmp_path / "a.wav"))))
     assert spectrum.argmax() / 2 == pytest.approx(440, abs=1)
 

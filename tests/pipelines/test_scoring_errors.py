@@ -32,7 +32,7 @@ import numpy as np
 from pathlib import Path
 from pipelines.features.cache import encode_cached
 from pipelines.features.extract import extract_queries, extract_videos
-from tests.pipelines.fakes import colour_encoders
+from tests.pipelines.fakes import color_encoders
 
 folder, real, calls = Path(sys.argv[1]), np.savez_compressed, []
 
@@ -50,11 +50,11 @@ videos = [folder / f"{name}.mp4" for name in sys.argv[2:]]
 for last in ("videos", "queries", "kept"):
     if os.fork() == 0:
         if last == "videos":
-            extract_videos(videos, colour_encoders(), folder / "f")
+            extract_videos(videos, color_encoders(), folder / "f")
         elif last == "queries":
-            extract_queries([dict(qid=1, query="red"), dict(qid=2, query="blue")], colour_encoders(), folder / "f")
+            extract_queries([dict(qid=1, query="red"), dict(qid=2, query="blue")], color_encoders(), folder / "f")
         else:
-            encode_cached(videos[0], colour_encoders(), folder / "kept", progress=False)
+            encode_cached(videos[0], color_encoders(), folder / "kept", progress=False)
 """
 
 

@@ -353,9 +353,9 @@ def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
         again, alone = summarizer.summarize(video, texts), summarizer.summarize(fresh, texts)
         assert again.to_json()["shots"] == alone.to_json()["shots"] and again.scores.tolist() == alone.scores.tolist()
     assert len(calls) == 2   # one for each of the two
-    assert video.blank().tolist() == [False] * 3 + [True] * 3 + [False] * 3
-    video.blank()[:] = True
-    assert video.blank().sum() == 3   # nobody changes what is kept
+    assert video.blank_clips.tolist() == [False] * 3 + [True] * 3 + [False] * 3
+    video.blank_clips[:] = True
+    assert video.blank_clips.sum() == 3   # nobody changes what is kept
     other = dataclasses.replace(video, visual={part: rows[::-1].copy() for part, rows in video.visual.items()})
     summarizer.summarize(other, ["red"])
     assert len(calls) == 3

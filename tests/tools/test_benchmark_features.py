@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pipelines.features.encode import encode_video
-from pipelines.media.video_reader import probe
+from pipelines.media.probe import probe
 from tests.pipelines.fakes import color_encoders
 from tools.benchmarks import film as filming
 from tools.benchmarks.features import likeness, plain_way

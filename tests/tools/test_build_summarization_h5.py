@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from datasets.annotations.summarization_h5 import disjoint_folds, read_folds, read_summarization_h5
 from models.encoders import build_encoders
-from pipelines.features.h5_builder import frame_shots, user_summary
+from pipelines.h5_builder import frame_shots, user_summary
 from pipelines.shots.segmentation import change_points
 from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
@@ -161,7 +161,7 @@ def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, caps
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # as KTS is defined
         return change_points(rows)
 
-    monkeypatch.setattr("pipelines.features.h5_builder.change_points", watched)
+    monkeypatch.setattr("pipelines.h5_builder.change_points", watched)
     shutil.copy(root / "videos/two.mp4", root / "videos/nobody_rated.mp4")
     assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
     (root / "videos/nobody_rated.mp4").unlink()

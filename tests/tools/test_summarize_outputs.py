@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.media.subtitles import Cue, own_subtitles, read_subtitles
-from pipelines.media.video_reader import probe
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitles
 from tests.media import noisy_frame, write_subtitled_video
 from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
@@ -132,7 +132,7 @@ def test_edit_lists(media, tmp_path):
 def test_the_videos_own_subtitles_are_cut_along(tmp_path):
     path = write_subtitled_video(tmp_path / "a.mkv", [(0, 400, "one"), (500, 1500, "two")], n_frames=100)
     assert main([str(path), "--budget", "1", "--out", str(tmp_path / "out")]) == 0
-    assert own_subtitles(tmp_path / "out/summary.mp4") == [Cue(0, 0.4, "one"), Cue(0.5, 1.5, "two")]
+    assert embedded_subtitles(tmp_path / "out/summary.mp4") == [Cue(0, 0.4, "one"), Cue(0.5, 1.5, "two")]
     assert [c.text for c in read_subtitles(tmp_path / "out/summary.srt")] == ["one", "two"]
     assert load(tmp_path / "out")["subtitles"] == 2
 

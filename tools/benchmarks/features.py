@@ -45,7 +45,8 @@ def rows(name: str, encoders, plain_encoders, film: Path, minute: Path) -> Itera
     Both at once take as long as the slower one alone, or as all processors take for the work of both.
     """
     from pipelines.features.encode import encode_video
-    from pipelines.media.video_reader import Reading, frames_at, probe
+    from pipelines.media.probe import probe
+    from pipelines.media.video_reader import frames_at
 
     encode_video(minute, encoders, progress=False)   # warms up
     duration_s, visual = float(probe(film).duration_s), encoders.visual
@@ -53,7 +54,7 @@ def rows(name: str, encoders, plain_encoders, film: Path, minute: Path) -> Itera
     times_s = [(2 * i + 1) * clip_len_s / 2 / per_clip for i in range(int(duration_s / clip_len_s) * per_clip)]
     name = f"{name}, {duration_s / 60:.0f} min"
     alone = {"decoding alone": lambda: decode_all(film),
-             "decoding alone, of what is asked": lambda: sum(1 for _ in frames_at(film, times_s, reading=Reading())),
+             "decoding alone, of what is asked": lambda: sum(1 for _ in frames_at(film, times_s)),
              "network alone": lambda: network_alone(visual, len(times_s))}
     alone = {what: timed(run)[1:] for what, run in alone.items()}
     (decode_s, decode_cpu_s), (network_s, network_cpu_s) = alone["decoding alone"], alone["network alone"]

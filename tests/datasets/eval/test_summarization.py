@@ -19,7 +19,7 @@ from datasets.eval.summarization import (
     selected_frames,
     video_metrics,
 )
-from pipelines.features.h5_builder import user_summary
+from pipelines.h5_builder import user_summary
 from pipelines.selection.knapsack import key_frames
 from tests.paths import EVALUATOR_GOLDENS
 

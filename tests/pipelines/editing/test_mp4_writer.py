@@ -8,7 +8,7 @@ import pytest
 from pipelines.editing.mp4_writer import tick_s
 from pipelines.editing.reencode import cut
 from pipelines.media.probe import probe
-from pipelines.media.subtitles import Cue, own_subtitles
+from pipelines.media.subtitles import Cue, embedded_subtitles
 from tests.media import chapters, decoded, read_number, write_numbered_video
 
 THIRDS = [(Fraction(1, 3), Fraction(1)), (Fraction(1), Fraction(4, 3)), (Fraction(29, 10), Fraction(71, 20))]
@@ -24,7 +24,7 @@ def test_chapters_and_subtitles_go_along(tmp_path, film):
     cut(film, THIRDS, tmp_path / "out.mp4", titles=["Anfang", "Mitte & mehr", "某人"], cues=cues)
     assert chapters(tmp_path / "out.mp4") == [
         (0, Fraction(667, 1000), "Anfang"), (Fraction(667, 1000), 1, "Mitte & mehr"), (1, Fraction(33, 20), "某人")]
-    first, *more = own_subtitles(tmp_path / "out.mp4")
+    first, *more = embedded_subtitles(tmp_path / "out.mp4")
     assert first == Cue(0.167, 0.567, "eins")                 # a reader takes <b> for a mark
     assert more == [Cue(0.667, 1.0, "zwei Zeilen")]           # 0.05 s of each at other joins would flash
     assert [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")] == [*range(9, 34), *range(73, 89)]
@@ -46,7 +46,7 @@ def test_titles_of_every_piece_or_none(tmp_path, film):
 
 def test_a_line_longer_than_a_sample_is_cut_off_between_letters(tmp_path, film):
     cut(film, [(0, 1)], tmp_path / "out.mp4", cues=[Cue(0, 1, "某" * 30_000)])
-    (cue,) = own_subtitles(tmp_path / "out.mp4")
+    (cue,) = embedded_subtitles(tmp_path / "out.mp4")
     assert cue.text == "某" * (65_535 // 3)
 
 

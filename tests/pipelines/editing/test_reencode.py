@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pipelines.editing.mp4_writer import EncodingMp4Writer
-from pipelines.editing.reencode import AT_ONCE
-from pipelines.media import container as media
+from pipelines.editing.reencode import AT_ONCE, cut
+from pipelines.media import container
 from pipelines.media.audio_reader import read_audio
-from pipelines.media.video_reader import cut, frames_at, probe
+from pipelines.media.frames import frames_from
+from pipelines.media.probe import probe
+from pipelines.media.video_reader import frames_at
 from tests.media import (
     B_FRAMES,
     RATE_HZ,
@@ -115,7 +117,7 @@ def test_ntsc_does_not_drift(tmp_path):
 def test_slides_that_stand_are_shown(tmp_path, monkeypatch, jumps):
     path = write_video(tmp_path / "a.mp4", 4, pts=[0, 10, 20, 21], time_base=Fraction(1), options=B_FRAMES)
     if not jumps:
-        monkeypatch.setattr("pipelines.editing.reencode.seekable", lambda _: False)
+        monkeypatch.setattr("pipelines.editing.reencode.supports_exact_seek", lambda _: False)
     cut(path, [(2, 4), (8, 11), (19.9, 20.5), (20.7, 21)], tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", [(0, 0), (2, 0), (4, 1), (5, 2), (Fraction(28, 5), 2)])
     assert abs(probe(tmp_path / "out.mp4").duration_s - Fraction(59, 10)) < Fraction(1, 1000)
@@ -353,7 +355,7 @@ def test_frames_from_a_time_are_those_of_the_whole_file(tmp_path, suffix):
 
     def numbers(start_s):
         return [(time_s, read_number(frame.to_ndarray(format="rgb24")))
-                for time_s, frame in media.frames_from(path, decoded(path)[0][0], start_s)]
+                for time_s, frame in frames_from(path, decoded(path)[0][0], start_s)]
 
     whole = numbers(Fraction(0))
     for start_s in (Fraction(1, 3), Fraction(29, 10)):
@@ -363,10 +365,10 @@ def test_frames_from_a_time_are_those_of_the_whole_file(tmp_path, suffix):
 
 
 def test_seeks_that_come_too_late_are_made_anew(tmp_path, film, monkeypatch):
-    def late(container, stream, time_s, seek=media.seek):
+    def late(container, stream, time_s, seek=container.seek):
         return seek(container, stream, time_s + (Fraction(1, 2) if stream.type == "video" else Fraction(3, 2)))
 
-    monkeypatch.setattr("pipelines.media.container.seek", late)
+    monkeypatch.setattr("pipelines.media.frames.seek", late)
     monkeypatch.setattr("pipelines.media.audio_reader.seek", late)
     cut(film, THIRDS, tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))
@@ -374,8 +376,8 @@ def test_seeks_that_come_too_late_are_made_anew(tmp_path, film, monkeypatch):
 
 
 def test_seeks_that_fail_are_done_without(tmp_path, film, monkeypatch):
-    monkeypatch.setattr("pipelines.editing.reencode.seekable", lambda _: False)
-    monkeypatch.setattr("pipelines.media.container.seek", lambda *_: False)
+    monkeypatch.setattr("pipelines.editing.reencode.supports_exact_seek", lambda _: False)
+    monkeypatch.setattr("pipelines.media.frames.seek", lambda *_: False)
     monkeypatch.setattr("pipelines.media.audio_reader.seek", lambda *_: False)
     cut(film, THIRDS, tmp_path / "out.mp4")
     check_pictures(tmp_path / "out.mp4", expected_cut([Fraction(i, 25) for i in range(100)], THIRDS))

@@ -14,8 +14,9 @@ import pytest
 
 from common.errors import InputError
 from pipelines.editing import reencode as module
-from pipelines.media import container as media
-from pipelines.media.video_reader import cut, probe
+from pipelines.editing.reencode import cut
+from pipelines.media.frames import frames_from
+from pipelines.media.probe import probe
 from tests.media import clicks, write_numbered_video, write_video
 from tests.paths import ROOT
 
@@ -123,7 +124,7 @@ def test_a_piece_that_fails_before_its_first_picture_keeps_nobody_waiting(tmp_pa
             assert began.wait(30)
             time.sleep(0.2)
             raise InputError("the first piece")
-        for time_s, frame in media.frames_from(path, zero_s, start_s, opened):
+        for time_s, frame in frames_from(path, zero_s, start_s, opened):
             if time_s >= start_s:
                 began.set()
             yield time_s, frame
@@ -142,7 +143,7 @@ def test_stopping_does_not_wait_for_what_leads_to_the_next_piece(tmp_path, film,
     read = []
 
     def frames(path, zero_s, start_s, opened=None):
-        for time_s, frame in media.frames_from(path, zero_s, start_s, opened):
+        for time_s, frame in frames_from(path, zero_s, start_s, opened):
             while start_s > 0 and len(read) < 1000:   # five seconds
                 on_its_way.set()
                 time.sleep(0.005)

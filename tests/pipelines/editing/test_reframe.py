@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
+from pipelines.editing.reencode import cut
 from pipelines.editing.reframe import Camera, camera_path, crop_size, plan_camera, saliency
-from pipelines.media.container import first_picture, frames_from
-from pipelines.media.video_reader import cut, probe
+from pipelines.media.frames import frames_from, probe_first_frame
+from pipelines.media.probe import probe
 from tests.media import decoded, write_video
 
 SIZE = (320, 180)
@@ -92,7 +93,7 @@ def film(tmp_path_factory):
 
 
 def camera_of(path, start_s, end_s, aspect):
-    zero_s, display = first_picture(path)
+    zero_s, display = probe_first_frame(path)
     return plan_camera(frames_from(path, zero_s, start_s), display, start_s, end_s, aspect)
 
 

@@ -20,8 +20,8 @@ from pipelines.editing.stream_copy import (
     plan_short,
 )
 from pipelines.media.audio_reader import read_audio
-from pipelines.media.subtitles import Cue, own_subtitles
-from pipelines.media.video_reader import probe
+from pipelines.media.probe import probe
+from pipelines.media.subtitles import Cue, embedded_subtitles
 from tests.media import (
     B_FRAMES,
     RATE_HZ,
@@ -215,7 +215,7 @@ def test_orientation_chapters_subtitles_and_titles_stay(tmp_path):
     assert (info.width, info.height, info.rotation_deg) == (64, 96, 90)
     assert corner_names(decoded(tmp_path / "out.mp4")[0][1]) == corner_names(corner_frame(0))
     assert chapters(tmp_path / "out.mp4") == [(0, Fraction(3, 5), "a"), (Fraction(3, 5), Fraction(7, 5), "b")]
-    assert own_subtitles(tmp_path / "out.mp4") == [Cue(0.9, 1.3, "hi")]
+    assert embedded_subtitles(tmp_path / "out.mp4") == [Cue(0.9, 1.3, "hi")]
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.metadata["title"] == "Film"
 

@@ -12,7 +12,8 @@ from pipelines.export.charts import spread, ticks
 from pipelines.export.plan import ExportPlan
 from pipelines.export.report import report_html
 from pipelines.export.summary_json import summary_to_json
-from pipelines.features.encode import EncodedVideo, encode_video
+from pipelines.features.encode import encode_video
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.result import Result
 from pipelines.scoring.moments import Moment

@@ -8,7 +8,8 @@ from PIL import Image
 from common.errors import InputError
 from models.encoders.base import Encoders
 from pipelines.features import encode
-from pipelines.features.encode import EncodedVideo, clip_edges_s, encode_video
+from pipelines.features.encode import encode_video
+from pipelines.features.encoded_video import EncodedVideo, clip_edges_s
 from tests.pipelines.fakes import COLORS, ColorVisualEncoder, color_encoders, write_video
 
 
@@ -29,7 +30,7 @@ def test_features_are_the_clips_in_order(path):
     assert video.audio.shape == (6, 1) and video.audio[:, 0].argmax() == 1
     assert np.delete(video.audio[:, 0], 1).max() < 0.1 * video.audio[1, 0]
     assert video.encoders == dict(visual="ColorVisualEncoder", audio="LoudnessEncoder")
-    assert video.blank().tolist() == [False] * 5 + [True]
+    assert video.blank_clips.tolist() == [False] * 5 + [True]
 
 
 def test_frames_of_a_clip_are_averaged(path):
@@ -101,15 +102,15 @@ def test_saved_and_loaded_it_is_the_same(path, tmp_path):
 def test_key_frames_are_taken_when_asked_and_it_is_recorded(path, tmp_path, capsys):
     video = encode_video(path, color_encoders(), sampling="keyframes")
     assert (video.sampling, video.decoder) == ("keyframes", "software")
-    assert video.farthest_s == 11.0   # the only key frame is the first
+    assert video.max_frame_offset_s == 11.0   # the only key frame is the first
     assert "key frames lie up to 11.0 s from" in capsys.readouterr().err
     exact = encode_video(path, color_encoders())
-    assert (exact.sampling, exact.farthest_s) == ("exact", 0)
+    assert (exact.sampling, exact.max_frame_offset_s) == ("exact", 0)
     assert "decoded by" not in capsys.readouterr().err   # nothing to say of hardware
     np.testing.assert_allclose(video.visual["color"][0], exact.visual["color"][0], atol=0.03)   # red is keyed at 0 s
     video.save(tmp_path / "k.npz")
     again = EncodedVideo.load(tmp_path / "k.npz")
-    assert (again.sampling, again.decoder, again.farthest_s) == ("keyframes", "software", video.farthest_s)
+    assert (again.sampling, again.decoder, again.max_frame_offset_s) == ("keyframes", "software", video.max_frame_offset_s)
     with pytest.raises(InputError, match="sampling 'all' does not exist"):
         encode_video(path, color_encoders(), sampling="all")
 
@@ -192,4 +193,4 @@ def test_what_is_left_without_features_shows_and_cuts_the_same(path):
     left = video.without_features()
     assert left.visual == {} and left.audio is None
     assert (left.info, left.edges_s, left.thumbnails) == (video.info, video.edges_s, video.thumbnails)
-    assert left.blank().tolist() == video.blank().tolist()
+    assert left.blank().tolist() == video.blank_clips.tolist()

@@ -13,7 +13,7 @@ from pipelines.features.extract import (
     extract_video,
     extract_videos,
     find_videos,
-    is_done,
+    is_extracted,
     parse_shard,
     take_shard,
 )
@@ -81,14 +81,14 @@ def test_a_failed_video_leaves_nothing(tmp_path):
 def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
     encoders, file = color_encoders(with_audio=True), tmp_path / "f" / part
     extract_video(video, encoders, tmp_path / "f")
-    assert is_done("a", encoders, tmp_path / "f")
+    assert is_extracted("a", encoders, tmp_path / "f")
     data = file.read_bytes()
     shape = dict(narrow=(4, 2), longer=(5, 3 if "color" in part else 1)).get(kind, (0, 3 if "color" in part else 1))
     if kind in ("narrow", "longer", "no rows"):
         np.savez(file, features=np.ones(shape)) if file.suffix == ".npz" else np.save(file, np.ones(shape))
     else:
         file.write_bytes({"cut off": data[:-1], "half": data[:len(data) // 2], "empty": b"", "text": b"hello"}[kind])
-    assert not is_done("a", encoders, tmp_path / "f")
+    assert not is_extracted("a", encoders, tmp_path / "f")
     assert extract_video(video, encoders, tmp_path / "f")
     assert file.read_bytes() == data
 

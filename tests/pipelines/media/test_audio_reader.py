@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import InputError
 from pipelines.media.audio_reader import audio_clips, read_audio, read_samples
-from pipelines.media.video_reader import probe
+from pipelines.media.probe import probe
 from tests.media import RATE_HZ, click_times, clicks, write_video
 from tests.paths import VIDEOS
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.editing.reencode import cut
 from pipelines.media import deinterlace as fields
-from pipelines.media.video_reader import probe
+from pipelines.media.probe import probe
 from tests.media import decoded, write_video
 
 SIZE = (128, 96)

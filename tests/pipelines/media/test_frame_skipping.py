@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pipelines.media import video_reader as video
-from pipelines.media.container import first_picture, frames_from, open_video
-from pipelines.media.frame_skipping import has_settings, starts_afresh
+from pipelines.media.container import open_video
+from pipelines.media.frame_skipping import has_parameter_sets, is_decoder_refresh
+from pipelines.media.frames import frames_from, probe_first_frame
 from pipelines.media.video_reader import frames_at
 from tests.media import noisy_frame, write_video
 
@@ -64,10 +65,10 @@ def test_h264(tmp_path, given, suffix, x264):
 def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, suffix, x264):
     path = write_video(tmp_path / f"a{suffix}", N_FRAMES, size=(96, 64), render=noisy_frame, options={
         "preset": "veryfast", "crf": "20", "x264-params": f"{x264}:scenecut=0:b-adapt=0"})
-    zero_s, _ = first_picture(path)
+    zero_s, _ = probe_first_frame(path)
     with open_video(path) as opened:
         def read(start_s, sparing):
-            return [(time_s, frame.to_ndarray()) for time_s, frame in frames_from(path, zero_s, start_s, opened, sparing=sparing)]
+            return [(time_s, frame.to_ndarray()) for time_s, frame in frames_from(path, zero_s, start_s, opened, skip_nonref=sparing)]
 
         for start_s in (Fraction(1), Fraction(29, 10), Fraction(75, 25)):
             whole, spare = read(start_s, False), read(start_s, True)
@@ -82,8 +83,8 @@ def test_what_leads_to_a_time_may_be_incomplete_and_the_rest_is_whole(tmp_path, 
 def test_av1_is_whole_too_though_its_decoder_keeps_to_what_it_is_opened_with(tmp_path):
     path = write_video(tmp_path / "a.mp4", N_FRAMES, size=(96, 64), render=noisy_frame, codec="libsvtav1",
                        options={"preset": "10", "crf": "30", "svtav1-params": "keyint=40:lp=1"})
-    zero_s, _ = first_picture(path)
-    whole, spare = ([time_s for time_s, _ in frames_from(path, zero_s, Fraction(2), sparing=sparing) if time_s >= 2]
+    zero_s, _ = probe_first_frame(path)
+    whole, spare = ([time_s for time_s, _ in frames_from(path, zero_s, Fraction(2), skip_nonref=sparing) if time_s >= 2]
                     for sparing in (False, True))
     assert spare == whole and len(whole) == 70
 
@@ -117,14 +118,14 @@ def test_fresh_starts(units, codec, fresh, by_length):
     extradata = (bytes([1]) + bytes([255] * 21)) if by_length else b"\0\0\0\1\x67"
     parted = [len(unit).to_bytes(4, "big") if by_length else b"\0\0\0\1" for unit in units]
     data = b"".join(part + bytes(unit) for part, unit in zip(parted, units, strict=True))
-    assert starts_afresh(data, codec, extradata) == fresh
+    assert is_decoder_refresh(data, codec, extradata) == fresh
     kinds = [unit[0] & 31 if codec == "h264" else unit[0] >> 1 for unit in units]
-    assert has_settings(data, codec, extradata) == any(kind in (7, 8, 32) for kind in kinds)
+    assert has_parameter_sets(data, codec, extradata) == any(kind in (7, 8, 32) for kind in kinds)
 
 
 def test_damaged_packets_are_no_fresh_starts():
     for data in (b"", b"\0\0", b"\0\0\1", b"\0\0\0\0\0", b"\xff" * 9):
-        assert not starts_afresh(data, "h264") and not starts_afresh(data, "hevc", bytes([1] * 23))
+        assert not is_decoder_refresh(data, "h264") and not is_decoder_refresh(data, "hevc", bytes([1] * 23))
 
 
 def test_a_stream_whose_packets_have_settings_of_their_own_is_given_whole_groups(tmp_path, given):
@@ -132,5 +133,5 @@ def test_a_stream_whose_packets_have_settings_of_their_own_is_given_whole_groups
     path = write_video(tmp_path / "a.ts", N_FRAMES, size=(96, 64), render=noisy_frame,
                        options={"preset": "veryfast", "x264-params": "keyint=1"})
     with av.open(str(path)) as container:
-        assert all(has_settings(bytes(p), "h264") for p in container.demux(video=0) if p.size)
+        assert all(has_parameter_sets(bytes(p), "h264") for p in container.demux(video=0) if p.size)
     assert check(path, given)[0] > 75

@@ -12,13 +12,14 @@ from common.errors import InputError
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut, kept_intervals, plan_copy
 from pipelines.features.encode import encode_video
-from pipelines.media.video_reader import Reading, frames_at, probe
+from pipelines.media.probe import probe
+from pipelines.media.video_reader import DecodeSettings, frames_at
 from tests.media import B_FRAMES, clicks, decoded, numbered_frame, read_number, skip_beginning, write_video
 from tests.pipelines.fakes import color_encoders
 
 
 def numbers(path, times_s, sampling="exact"):
-    return [read_number(picture) for _, picture in frames_at(path, times_s, reading=Reading(sampling))]
+    return [read_number(picture) for _, picture in frames_at(path, times_s, reading=DecodeSettings(sampling))]
 
 
 def check_cuts(path, numbers_of):

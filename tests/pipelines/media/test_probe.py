@@ -9,7 +9,7 @@ import pytest
 from av.codec.context import Flags
 
 from pipelines.editing.reencode import cut
-from pipelines.media.container import in_order
+from pipelines.media.frames import in_presentation_order
 from pipelines.media.probe import probe
 from tests.media import clicks, decoded, noisy_frame, numbered_frame, read_number, write_video
 
@@ -36,25 +36,25 @@ def test_the_timecode_of_the_source(tmp_path, name, fps, timecode):
 @pytest.mark.parametrize(("suffix", "options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {})])
 def test_a_file_that_was_cut_off_says_what_is_missing(tmp_path, suffix, options):
     path = write_video(tmp_path / f"a{suffix}", 100, options=B_FRAMES, container_options=options, render=noisy_frame)
-    assert probe(path).stated_s is None and probe(path).lacking == ""
+    assert probe(path).header_duration_s is None and probe(path).lacking == ""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     info = probe(path)
-    assert 1 < info.duration_s < 3 and info.stated_s == 4
-    assert info.lacking == f"the file states 4.0 s, its pictures end at {float(info.duration_s):.1f} s"
+    assert 1 < info.duration_s < 3 and info.header_duration_s == 4
+    assert info.truncation_note == f"the file states 4.0 s, its pictures end at {float(info.duration_s):.1f} s"
 
 
 def test_sound_that_ends_later_is_nothing_missing(tmp_path):
     for suffix in (".mp4", ".ts", ".mkv"):
-        assert probe(write_video(tmp_path / f"a{suffix}", 50, audio=clicks([1], 6))).stated_s is None
+        assert probe(write_video(tmp_path / f"a{suffix}", 50, audio=clicks([1], 6))).header_duration_s is None
 
 
 def test_holes_in_the_time_stamps(tmp_path):
     jump = [*range(50), *range(2500, 2550)]
-    assert probe(write_video(tmp_path / "a.mp4", 100, pts=jump, options=B_FRAMES)).holes_s == ((1.96, 100),)
-    assert probe(write_video(tmp_path / "a.mkv", 100, pts=jump)).holes_s == ((1.96, 100),)
+    assert probe(write_video(tmp_path / "a.mp4", 100, pts=jump, options=B_FRAMES)).timestamp_gaps_s == ((1.96, 100),)
+    assert probe(write_video(tmp_path / "a.mkv", 100, pts=jump)).timestamp_gaps_s == ((1.96, 100),)
     slides = write_video(tmp_path / "b.mp4", 20, pts=[90 * i for i in range(20)], time_base=Fraction(1))
-    assert probe(slides).holes_s == ()                                         # each stands for a minute and a half
-    assert probe(write_video(tmp_path / "c.mp4", 1)).holes_s == ()
+    assert probe(slides).timestamp_gaps_s == ()                                         # each stands for a minute and a half
+    assert probe(write_video(tmp_path / "c.mp4", 1)).timestamp_gaps_s == ()
 
 
 def write_mp4(path, stamps_ms, end_ms):
@@ -127,5 +127,5 @@ def test_a_stamp_that_comes_twice_is_one_picture(tmp_path):
     assert probe(twice).n_frames == 19
     with av.open(str(twice)) as container:
         stream = container.streams.video[0]
-        shown = [time_s for time_s, _ in in_order(container.decode(stream), stream)]
+        shown = [time_s for time_s, _ in in_presentation_order(container.decode(stream), stream)]
     assert shown == sorted(set(shown)) and len(shown) == 19

@@ -12,7 +12,7 @@ from pipelines.media import container as media
 from pipelines.media import hwaccel as hardware
 from pipelines.media import video_reader as video
 from pipelines.media.hwaccel import find_device
-from pipelines.media.video_reader import Reading, frames_at
+from pipelines.media.video_reader import DecodeSettings, frames_at
 from tests.media import B_FRAMES, read_number, write_video
 
 N_FRAMES = 100
@@ -51,10 +51,10 @@ def test_the_nearest_key_frame(path, monkeypatch):
     keys, count = key_numbers(path), counted(monkeypatch)
     assert len(keys) == 7
     times_s = [Fraction(i, 50) for i in range(2 * N_FRAMES)]
-    reading = Reading("keyframes")
+    reading = DecodeSettings("keyframes")
     expected = [min(keys, key=lambda k: (abs(Fraction(k, 25) - t), k)) for t in times_s]   # the slow twin
     assert numbers(path, times_s, reading) == expected
-    assert reading.farthest_s == max(abs(Fraction(k, 25) - t) for k, t in zip(expected, times_s, strict=True))
+    assert reading.max_frame_offset_s == max(abs(Fraction(k, 25) - t) for k, t in zip(expected, times_s, strict=True))
     assert count == [7]
 
 
@@ -67,7 +67,7 @@ def test_pictures_left_out_change_none_that_is_given(tmp_path, monkeypatch, suff
     for times_s in ([Fraction(2 * i + 1, 50) for i in range(N_FRAMES)], [0.5, 0.5, 1.3, 1.34, 3.9, 9]):
         shown = [min(int(t * 25 + 1e-6), N_FRAMES - 1) for t in times_s]
         count[0] = 0
-        assert numbers(path, times_s, Reading()) == shown
+        assert numbers(path, times_s, DecodeSettings()) == shown
         whole = len(times_s) == N_FRAMES or suffix == ".h264"   # a bare stream has no time stamps
         assert (count[0] > 0.95 * N_FRAMES) if whole else (count[0] <= 0.85 * N_FRAMES)
 
@@ -76,9 +76,9 @@ def test_hevc_leaves_out_pictures_too(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", 60, codec="libx265",
                        options={"x265-params": "lossless=1:log-level=none:bframes=4"})
     count = counted(monkeypatch)
-    assert numbers(path, [0.1, 1.1, 2.1], Reading()) == [2, 27, 52]
+    assert numbers(path, [0.1, 1.1, 2.1], DecodeSettings()) == [2, 27, 52]
     assert count[0] < 50
-    assert numbers(path, [Fraction(2 * i + 1, 50) for i in range(60)], Reading()) == list(range(60))
+    assert numbers(path, [Fraction(2 * i + 1, 50) for i in range(60)], DecodeSettings()) == list(range(60))
 
 
 def test_a_stream_without_key_frames_is_read_exactly(path, monkeypatch):
@@ -90,14 +90,14 @@ def test_a_stream_without_key_frames_is_read_exactly(path, monkeypatch):
             yield packet
 
     monkeypatch.setattr(video, "read_packets", without_keys)
-    reading = Reading("keyframes")
+    reading = DecodeSettings("keyframes")
     assert numbers(path, [1], reading) == [25]
-    assert reading.sampling == "exact" and reading.farthest_s == 0
+    assert reading.sampling == "exact" and reading.max_frame_offset_s == 0
 
 
 def test_samplings_that_do_not_exist(path):
     with pytest.raises(InputError, match="sampling 'keyframe' does not exist; did you mean 'keyframes'"):
-        next(frames_at(path, [1], reading=Reading("keyframe")))
+        next(frames_at(path, [1], reading=DecodeSettings("keyframe")))
 
 
 @pytest.mark.parametrize("after", [0, 7, 20])
@@ -112,7 +112,7 @@ def test_the_processor_takes_over_where_a_device_fails(path, monkeypatch, after)
             yield frame
 
     monkeypatch.setattr(video, "decode_packets", failing)
-    reading = Reading(device="cuda")
+    reading = DecodeSettings(device="cuda")
     times_s = [Fraction(2 * i + 1, 50) for i in range(40)]
     found = list(frames_at(path, times_s, reading=reading))
     assert [index for index, _ in found] == list(range(40))
@@ -122,7 +122,7 @@ def test_the_processor_takes_over_where_a_device_fails(path, monkeypatch, after)
 
 
 def test_a_device_that_is_not_there(path):
-    reading = Reading(device="cuda")
+    reading = DecodeSettings(device="cuda")
     if find_device("h264") is None:
         assert numbers(path, [1], reading) == [25]
         assert reading.device is None and "cuda failed" in reading.failure
@@ -150,7 +150,7 @@ def test_a_device_is_named_only_where_it_decodes(path, monkeypatch, failure):
 
     monkeypatch.setattr(media, "HWAccel", Opened)
     monkeypatch.setattr(av, "open", opened)
-    reading = Reading(device="vaapi")
+    reading = DecodeSettings(device="vaapi")
     assert numbers(path, [1, 2], reading) == [25, 50]
     assert Opened.asked == ("vaapi", False)                                    # FFmpeg itself falls back silently
     why = "it does not decode h264" if failure is None else "Permission denied"

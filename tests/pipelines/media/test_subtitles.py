@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from pipelines.media.subtitles import Cue, cut_cues, own_subtitles, read_subtitles, write_srt
+from pipelines.media.subtitles import Cue, cut_cues, embedded_subtitles, read_subtitles, write_srt
 from tests.media import write_subtitled_video, write_video
 
 SRT = """\
@@ -147,21 +147,21 @@ SPOKEN = ["Hello there, old friend.", "I <3", "Übel, 某人"]
 
 @pytest.mark.parametrize("suffix, codec", [(".mkv", "subrip"), (".mp4", "mov_text"), (".mkv", "webvtt")])
 def test_subtitles_inside_a_video(tmp_path, suffix, codec):
-    found = own_subtitles(write_subtitled_video(tmp_path / f"a{suffix}", LINES, codec))
+    found = embedded_subtitles(write_subtitled_video(tmp_path / f"a{suffix}", LINES, codec))
     assert [(c.start_s, c.end_s) for c in found] == [(0.1, 0.7), (0.7, 1.3), (1.5, 1.9)]
     assert [c.text for c in found][::2] == SPOKEN[::2]
     assert found[1].text.startswith("I ")
 
 
 def test_they_count_from_the_first_picture_and_the_first_track_counts(tmp_path):
-    found = own_subtitles(write_subtitled_video(tmp_path / "a.mkv", LINES, first_ms=500, tracks=2))
+    found = embedded_subtitles(write_subtitled_video(tmp_path / "a.mkv", LINES, first_ms=500, tracks=2))
     assert found == [Cue(0, 0.2, SPOKEN[0]), Cue(0.2, 0.8, found[1].text), Cue(1, 1.4, SPOKEN[2])]
 
 
 def test_a_video_without_subtitles_has_none(tmp_path):
-    assert own_subtitles(write_video(tmp_path / "a.mp4", 5)) == []
+    assert embedded_subtitles(write_video(tmp_path / "a.mp4", 5)) == []
     with pytest.raises(InputError, match="not a video"):
-        own_subtitles(write(tmp_path / "b.mp4", "no"))
+        embedded_subtitles(write(tmp_path / "b.mp4", "no"))
 
 
 def test_subtitles_are_cut_along():

@@ -13,7 +13,8 @@ from PIL import Image
 
 from common.errors import InputError
 from pipelines.media.container import open_video
-from pipelines.media.video_reader import frames_at, probe
+from pipelines.media.probe import probe
+from pipelines.media.video_reader import frames_at
 from tests.media import (
     B_FRAMES,
     clicks,

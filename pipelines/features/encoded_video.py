@@ -1,0 +1,184 @@
+"""The features of a video, one row per clip, and their file format."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from common.errors import InputError
+from common.files import atomic_path
+from common.temporal import num_clips
+from pipelines.media.probe import VideoInfo
+
+FORMAT = 2           # Version of the file format.
+BLANK_CONTRAST = 8   # A frame is blank if the standard deviation of its brightness (0 to 255) is below this.
+
+# Attributes that the file's head stores as JSON, with their keys.
+HEAD_KEYS = dict(clip_len_s="clip_len_s", encoders="encoders", encoding_s="encoding_s", sampling="sampling",
+                 decoder="decoder", max_frame_offset_s="farthest_s")
+INFO_KEYS = dict(header_duration_s="stated_s", timestamp_gaps_s="holes_s")   # Keys that differ from VideoInfo's names.
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EncodedVideo:
+    """A video's features, one row per clip.
+
+    Attributes:
+        info: properties of the file.
+        clip_len_s: length of a clip in seconds; the last clip ends with the video.
+        encoders: kind of encoder (`visual`, `audio`) -> its type name.
+        visual: part of the visual features -> (T, width) float32.
+        audio: (T, A) float32; None for a video without audio, or without an audio encoder.
+        thumbnails: T small JPEG images.
+        encoding_s: seconds that decoding and encoding took.
+        sampling: `exact`, or `keyframes` if the frames are the key frames nearest to the clips' centers.
+        decoder: the decoder of the frames: `software` or a hardware device.
+        max_frame_offset_s: greatest distance between a clip's center and its key frame; 0 for exact frames.
+    """
+
+    info: VideoInfo
+    clip_len_s: float
+    encoders: dict[str, str]
+    visual: dict[str, np.ndarray]
+    audio: np.ndarray | None
+    thumbnails: tuple[bytes, ...]
+    encoding_s: float = 0.0
+    sampling: str = "exact"
+    decoder: str = "software"
+    max_frame_offset_s: float = 0.0
+    _cache: dict[Callable, tuple[np.ndarray, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def n_clips(self) -> int:
+        return len(self.thumbnails)
+
+    @cached_property
+    def edges_s(self) -> tuple[Fraction, ...]:
+        """T + 1 exact times in seconds: clip i is [edges_s[i], edges_s[i + 1])."""
+        return tuple(clip_edges_s(self.info.duration_s, self.clip_len_s))
+
+    @cached_property
+    def float_edges_s(self) -> np.ndarray:
+        """(T + 1,) float64, `edges_s`; read-only."""
+        return _read_only(np.array(self.edges_s, dtype=float))
+
+    @cached_property
+    def gap_clips(self) -> np.ndarray:
+        """(T,) bool, clips entirely inside a gap of the time stamps, which repeat the previous frame; read-only."""
+        edges_s, inside = self.float_edges_s, np.zeros(self.n_clips, dtype=bool)
+        for start_s, end_s in self.info.timestamp_gaps_s:
+            inside |= (edges_s[:-1] >= start_s) & (edges_s[1:] <= end_s)
+        return _read_only(inside)
+
+    @cached_property
+    def blank_clips(self) -> np.ndarray:
+        """(T,) bool, clips whose frame is uniformly bright, such as black before a fade-in; read-only."""
+        frames = (Image.open(io.BytesIO(jpeg)).convert("L") for jpeg in self.thumbnails)
+        return _read_only(np.array([np.asarray(frame).std() < BLANK_CONTRAST for frame in frames]))
+
+    def cached(self, function: Callable[[np.ndarray], T], rows: np.ndarray) -> T:
+        """Return `function(rows)`, computed only once as long as the same array is passed.
+
+        Results that do not depend on the queries, such as shots, are kept so that later queries are faster.
+
+        Args:
+            function: a pure function.
+            rows: features of this video.
+        """
+        cached_rows, value = self._cache.get(function, (None, None))
+        if cached_rows is not rows:
+            value = function(rows)
+            self._cache[function] = (rows, value)
+        return value
+
+    def without_features(self) -> EncodedVideo:
+        """Return a copy that can be shown and cut, but not queried any more; it needs much less memory."""
+        return replace(self, visual={}, audio=None)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write an .npz file atomically, which `load` reads."""
+        head = dict(format=FORMAT, info=_info_to_json(self.info),
+                    **{key: getattr(self, name) for name, key in HEAD_KEYS.items()})
+        arrays: dict[str, Any] = {f"visual/{part}": rows for part, rows in self.visual.items()}
+        if self.audio is not None:
+            arrays["audio"] = self.audio
+        sizes = [len(t) for t in self.thumbnails]
+        with atomic_path(path) as temporary, temporary.open("wb") as f:
+            np.savez(f, head=np.array(json.dumps(head)), thumbnail_sizes=np.array(sizes, dtype=np.int64),
+                     thumbnails=np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> EncodedVideo:
+        """Read a file that `save` wrote.
+
+        Raises:
+            InputError: the file is missing, or not an encoded video.
+        """
+        if not Path(path).is_file():
+            raise InputError(path, "no such file")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                head = json.loads(str(data["head"]))
+                if head["format"] != FORMAT:
+                    raise InputError(path, "was written by another version", "encode the video again")
+                ends = np.cumsum(data["thumbnail_sizes"])
+                thumbnails = np.split(data["thumbnails"], ends[:-1])
+                visual = [key for key in data.files if key.startswith("visual/")]
+                return cls(info=_info_from_json(head["info"]), **{name: head[key] for name, key in HEAD_KEYS.items()},
+                           thumbnails=tuple(t.tobytes() for t in thumbnails),
+                           visual={key.removeprefix("visual/"): data[key] for key in visual},
+                           audio=data["audio"] if "audio" in data.files else None)
+        except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as err:
+            if isinstance(err, InputError):
+                raise
+            raise InputError(path, "is not an encoded video", "write it with EncodedVideo.save") from err
+
+
+def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
+    """Return the T + 1 exact times in seconds that bound the clips; the last one is the duration."""
+    length = Fraction(clip_len_s)
+    return [i * length for i in range(num_clips(duration_s, clip_len_s))] + [Fraction(duration_s)]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+def _info_to_json(info: VideoInfo) -> dict:
+    def to_json(value: object) -> object:
+        if isinstance(value, Fraction):
+            return dict(fraction=str(value))
+        return dict(path=str(value)) if isinstance(value, Path) else value
+
+    return {INFO_KEYS.get(part.name, part.name): to_json(getattr(info, part.name))
+            for part in dataclasses.fields(info)}
+
+
+def _info_from_json(values: dict) -> VideoInfo:
+    types = dict(fraction=Fraction, path=Path)
+    names = {key: name for name, key in INFO_KEYS.items()}
+
+    def from_json(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(map(tuple, value))
+        if not isinstance(value, dict):
+            return value
+        (kind, text), = value.items()
+        return types[kind](text)
+
+    return VideoInfo(**{names.get(key, key): from_json(value) for key, value in values.items()})
