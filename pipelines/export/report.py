@@ -241,7 +241,8 @@ def _made(summary: Summary, plan: ExportPlan) -> str:
              ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.queries else None),
              ("Sound", audio),
              ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("File", summary.video.info.truncation_note), ("Kept", _kept_note(summary, plan)), ("Cut", _cut_note(plan))]
+             ("File", summary.video.info.truncation_note), ("Kept", _kept_note(summary, plan)),
+             ("Cut", _cut_note(plan))]
     return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
 
 

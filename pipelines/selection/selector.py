@@ -123,15 +123,11 @@ class Selector:
 
 def visual_shots(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
     """Return the shots (S, 2) of clips, first and last inclusive, by visual features (T, C), independent of queries."""
-    return shots_from_change_points(_change_points(video, rows), len(rows))
+    return shots_from_change_points(video.cached(_find_change_points, rows), len(rows))   # All queries share them.
 
 
-def _change_points(video: EncodedVideo, rows: np.ndarray) -> np.ndarray:
-    """Return the change points of a video, cached because all queries share them."""
-    cached_rows, points = video.memo.get("points", (None, None))
-    if cached_rows is not rows:
-        fewest, most = CHANGE_POINT_LIMITS
-        limit = min(most, max(fewest, len(rows) // CLIPS_PER_CHANGE_POINT))
-        points = change_points(normalize_rows(rows), max_change_points=limit)
-        video.memo["points"] = (rows, points)
-    return points
+def _find_change_points(rows: np.ndarray) -> np.ndarray:
+    """Return the change points of visual features (T, C)."""
+    fewest, most = CHANGE_POINT_LIMITS
+    limit = min(most, max(fewest, len(rows) // CLIPS_PER_CHANGE_POINT))
+    return change_points(normalize_rows(rows), max_change_points=limit)
