@@ -1,4 +1,4 @@
-"""Models and encoders; importing this registers them in nncore's MODELS."""
+"""Models, which importing this package registers in nncore's MODELS; `models.encoders` registers the encoders."""
 
 from . import blocks
 from .clip_it import CLIPIt

@@ -1,4 +1,4 @@
-"""The network of ModelScope's CLIP-It checkpoint, under its own key names."""
+"""The CLIP-It network that ModelScope published, with the parameter names of its checkpoint."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from models.blocks.position_embedding import sinusoids
 
-EPS = 1e-6   # of its layer norms
+EPS = 1e-6   # Of all layer norms.
 
 
 class _Attention(nn.Module):
-    """Multi-head attention without biases, normalised after the residual (Vaswani et al., 2017)."""
+    """Post-norm multi-head attention without biases (Vaswani et al., NeurIPS 2017)."""
 
     def __init__(self, dims: int, heads: int, head_dims: int):
         super().__init__()
@@ -24,17 +24,20 @@ class _Attention(nn.Module):
         self.layer_norm = nn.LayerNorm(dims, eps=EPS)
 
     def forward(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, Q, C) and (B, K, C), mask (B, K) True where a key exists -> (B, Q, C)."""
+        """Attend from q (B, Q, C) to k (B, K, C) with a mask (B, K), True at valid keys; return (B, Q, C)."""
         allowed = None if mask is None else mask[:, None, None, :]   # (B, K) -> (B, 1, 1, K)
         out = F.scaled_dot_product_attention(
-            self._split(self.w_qs(q)), self._split(self.w_ks(k)), self._split(self.w_vs(k)), attn_mask=allowed)
+            self._split_heads(self.w_qs(q)), self._split_heads(self.w_ks(k)), self._split_heads(self.w_vs(k)),
+            attn_mask=allowed)
         return self.layer_norm(self.fc(out.transpose(1, 2).flatten(2)) + q)   # (B, H, Q, D) -> (B, Q, H * D)
 
-    def _split(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)   # (B, L, H * D) -> (B, H, L, D)
 
 
 class _FeedForward(nn.Module):
+    """A post-norm feed-forward network."""
+
     def __init__(self, dims: int, hidden: int):
         super().__init__()
         self.w_1, self.w_2 = nn.Linear(dims, hidden), nn.Linear(hidden, dims)
@@ -45,10 +48,12 @@ class _FeedForward(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, decodes: bool):
+    """A layer of the encoder, or of the decoder, which has an additional attention."""
+
+    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, is_decoder: bool):
         super().__init__()
         self.slf_attn = _Attention(dims, heads, head_dims)
-        if decodes:
+        if is_decoder:
             self.enc_attn = _Attention(dims, heads, head_dims)
         self.pos_ffn = _FeedForward(dims, hidden)
 
@@ -57,16 +62,20 @@ class _Layer(nn.Module):
 
 
 class _Positions(nn.Module):
+    """Sinusoidal position embeddings under the name of the checkpoint."""
+
     def __init__(self, dims: int, rows: int):
         super().__init__()
         self.register_buffer("pos_table", sinusoids(rows, dims)[None])
 
 
 class _Stack(nn.Module):
-    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, layers: int, rows: int, decodes: bool):
+    """Position embeddings and a stack of layers: the encoder or the decoder."""
+
+    def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, layers: int, rows: int, is_decoder: bool):
         super().__init__()
         self.position_enc = _Positions(dims, rows)
-        self.layer_stack = nn.ModuleList(_Layer(dims, hidden, heads, head_dims, decodes) for _ in range(layers))
+        self.layer_stack = nn.ModuleList(_Layer(dims, hidden, heads, head_dims, is_decoder) for _ in range(layers))
         self.layer_norm = nn.LayerNorm(dims, eps=EPS)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -78,24 +87,28 @@ class _Stack(nn.Module):
 
 @MODELS.register()
 class CLIPItModelScope(nn.Module):
-    """CLIP-It (Narasimhan et al., NeurIPS 2021) as ModelScope published it (Apache-2.0).
+    """CLIP-It (Narasimhan et al., NeurIPS 2021) as published by ModelScope (Apache-2.0).
 
-    It joins seven sentences into one key, so its attention adds one vector to all frames of a video; the
-    decoder's weights are kept under their names and not run, since nothing reads its output.
+    The network concatenates seven queries to a single key, so its attention adds the same vector to all frames of a
+    video. The decoder only holds the weights of the checkpoint. It is never run, because nothing uses its output.
 
     Args:
-        dims: width of frames, sentences and model.
-        sentences: joined into the key.
-        layers, hidden, heads, head_dims, text_heads: of the transformer.
-        positions: rows of a window; longer videos are scored in windows that overlap by half.
-        p: dropout before the score, in training.
+        dims: width of frames, queries and hidden layers.
+        sentences: number of queries that are concatenated to the key.
+        layers: number of layers of the encoder and the decoder.
+        hidden: hidden width of the feed-forward networks.
+        heads: number of attention heads in the encoder and the decoder.
+        head_dims: width of an attention head.
+        text_heads: number of heads of the language-guided attention.
+        positions: maximum number of rows in a window. Longer videos are scored in windows that overlap by half.
+        p: dropout rate before the score.
 
     Attributes:
         accepts_text: True; queries guide the scores.
         requires_text: False; without queries the model predicts importance.
         scores_whole_video: True; one forward pass scores a complete video against any number of queries.
         expects_unit_norm: True; each row of `video` must have unit norm.
-        video_dims, text_dims: width of frames and of sentences.
+        video_dims, text_dims: width of the frame features and of the query embeddings.
     """
 
     accepts_text, requires_text, scores_whole_video, expects_unit_norm = True, False, True, True
@@ -105,14 +118,15 @@ class CLIPItModelScope(nn.Module):
         super().__init__()
         self.sentences, self.positions = sentences, positions
         self.video_dims = self.text_dims = dims
-        self.layer_norm_img_src = nn.LayerNorm(dims, eps=EPS)   # this and the next two: in the file, not used
+        # The checkpoint contains three layer norms that the published network does not apply.
+        self.layer_norm_img_src = nn.LayerNorm(dims, eps=EPS)
         self.layer_norm_img_trg = nn.LayerNorm(dims, eps=EPS)
         self.layer_norm_txt = nn.LayerNorm(sentences * dims, eps=EPS)
         self.linear_txt = nn.Linear(sentences * dims, dims)
         self.lg_attention = _Attention(dims, text_heads, head_dims)
         size = (dims, hidden, heads, head_dims, layers, positions)
-        self.encoder = _Stack(*size, decodes=False)
-        self.decoder = _Stack(*size, decodes=True)
+        self.encoder = _Stack(*size, is_decoder=False)
+        self.decoder = _Stack(*size, is_decoder=True)
         self.linear_1, self.linear_2 = nn.Linear(dims, dims), nn.Linear(dims, 1)
         self.drop = nn.Dropout(p)
         self.norm_y, self.norm_linear = nn.LayerNorm(dims, eps=EPS), nn.LayerNorm(dims, eps=EPS)
@@ -120,22 +134,23 @@ class CLIPItModelScope(nn.Module):
             unused.requires_grad_(False)
 
     def forward(self, data: dict, mode: str) -> dict:
-        """Scores every frame.
+        """Score every frame.
 
         Args:
-            data: `video` (B, T, C), rows of unit norm; `query` (B, N, C) sentences, padded with inf, or
-                (B, 1, sentences * C), joined already, or absent; `saliency` (B, T), -1 where padded.
+            data: `video` (B, T, C), rows of unit norm; `query` (B, N, C), padded with inf, or an already concatenated
+                key (B, 1, sentences * C), or absent; `saliency` (B, T), -1 at padding.
             mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
-            `_avg_factor`, `saliency_loss` (squared error), `_out` with `meta` and `saliency` (B, T), 0 where padded.
+            `_avg_factor`, `saliency_loss` (mean squared error), and `_out` with `meta` and `saliency` (B, T) in [0, 1],
+            0 at padding.
         """
         video, mask = data["video"], data["saliency"] >= 0
-        text = self.linear_txt(self.join(data.get("query"), video))   # (B, 1, C)
+        text = self.linear_txt(self.concatenate_queries(data.get("query"), video))   # (B, 1, C)
         frames = self.lg_attention(video, text)
         starts = range(0, max(1, frames.size(1) - self.positions // 2), max(1, self.positions // 2))
         total, weights = torch.zeros_like(video[..., 0]), torch.zeros_like(video[0, :, 0])
-        for start in starts:   # one, unless the video is longer than the table of positions
+        for start in starts:
             rows = slice(start, start + self.positions)
             total[:, rows] = total[:, rows] + self._score(frames[:, rows], mask[:, rows])
             weights[rows] += 1
@@ -148,29 +163,33 @@ class CLIPItModelScope(nn.Module):
         return output
 
     def _score(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T) in [0, 1]."""
-        mask = mask | ~mask.any(dim=1, keepdim=True)   # a window of padding alone attends to all of it, not to nothing
+        """Score frames: (B, T, C) -> (B, T) in [0, 1]."""
+        # In a window that is all padding, every row is attended to, because a softmax over nothing would give NaN.
+        mask = mask | ~mask.any(dim=1, keepdim=True)
         y = self.norm_y(self.drop(self.encoder(frames, mask)))
         y = self.norm_linear(self.drop(F.relu(self.linear_1(y))))
         return self.linear_2(y).sigmoid().squeeze(-1)
 
-    def join(self, query: Tensor | None, video: Tensor) -> Tensor:
-        """The key (B, 1, sentences * C) of the sentences; zeros where there are none."""
+    def concatenate_queries(self, query: Tensor | None, video: Tensor) -> Tensor:
+        """Return the key (B, 1, sentences * C) of the queries, which is zero without queries."""
         B, _, C = video.shape
         if query is None:
             return video.new_zeros(B, 1, self.sentences * C)
         if query.size(-1) == self.sentences * C:
             return query
-        return torch.stack([self._choose(rows[rows.isfinite().all(dim=-1)]) for rows in query])
+        return torch.stack([self._select_queries(rows[rows.isfinite().all(dim=-1)]) for rows in query])
 
-    def _choose(self, rows: Tensor) -> Tensor:
-        """Evenly of the sentences (N, C), sorted from the most typical to the least, so that no order matters."""
+    def _select_queries(self, rows: Tensor) -> Tensor:
+        """Return a key (1, sentences * C) of evenly spaced queries (N, C).
+
+        The queries are sorted by descending similarity to their mean, so their order does not change the key.
+        """
         N, C = rows.shape
         if N == 0:
             return rows.new_zeros(1, self.sentences * C)
         rows = F.normalize(rows, dim=-1)
-        typical = (rows @ rows.mean(dim=0)).double().round(decimals=5)
-        order = sorted(range(N), key=lambda i: (-float(typical[i]), rows[i].tolist()))
-        places = torch.linspace(0, N - 1, self.sentences).round().long()
-        chosen = rows[torch.tensor(order, device=rows.device)[places.to(rows.device)]]   # (sentences, C)
-        return F.normalize(chosen.flatten(), dim=0)[None]
+        similarity = (rows @ rows.mean(dim=0)).double().round(decimals=5)
+        order = sorted(range(N), key=lambda i: (-float(similarity[i]), rows[i].tolist()))
+        ranks = torch.linspace(0, N - 1, self.sentences).round().long()
+        selected = rows[torch.tensor(order, device=rows.device)[ranks.to(rows.device)]]   # (sentences, C)
+        return F.normalize(selected.flatten(), dim=0)[None]

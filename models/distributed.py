@@ -1,4 +1,8 @@
-"""Sums over all processes, so that several with a part of the batch each do what one with the whole would."""
+"""Reductions over all processes of distributed training.
+
+With them, several processes that each have a part of a batch compute the same results as one process with the complete
+batch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Processes that train together; 1 where none were started so."""
+    """Return the number of processes that train together; 1 outside of distributed training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def world_sum(value: Tensor) -> Tensor:
-    """The sum of a tensor over all processes; the tensor itself where there is one. No gradient passes."""
+    """Return the sum of a tensor over all processes, without a gradient; for one process, the tensor itself."""
     if world_size() == 1:
         return value
     value = value.detach().clone()
@@ -22,12 +26,12 @@ def world_sum(value: Tensor) -> Tensor:
 
 
 def world_mean(value: float, device: torch.device) -> float:
-    """The mean of a number over all processes."""
+    """Return the mean of a number over all processes."""
     return float(world_sum(torch.tensor(value, dtype=torch.float64, device=device)) / world_size())
 
 
 def world_max(value: int, device: torch.device) -> int:
-    """The largest of a whole number over all processes."""
+    """Return the maximum of an integer over all processes."""
     if world_size() == 1:
         return value
     largest = torch.tensor(value, device=device)

@@ -1,4 +1,4 @@
-"""UMT: joint moment retrieval and highlight detection from video, sound and text."""
+"""UMT, which retrieves moments and scores highlights from video, audio and text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from models.cpu.onednn_linear import use_onednn_linear
 
 @MODELS.register()
 class UMT(nn.Module):
-    """Unified Multi-modal Transformer (Liu et al., CVPR 2022).
-
-    Parameters carry the names of the published checkpoints.
+    """Unified Multi-modal Transformer (Liu et al., CVPR 2022), with the parameter names of the published checkpoints.
 
     Args:
-        video_enc: encoder of the video stream, or None.
-        audio_enc: encoder of the sound stream, or None.
-        cross_enc: what joins both; given exactly when both streams are.
-        query_gen: makes per-clip queries from the words; None together with `query_dec`.
-        query_dec: decodes the queries against the clips.
-        pred_head: a head or a list of heads.
-        mask_padding: whether padded clips are left out of the decoder too, so that a batch changes no
-            prediction. The published code masks them in the encoders only; its configs say False, to
-            equal it.
+        video_enc: config of the encoder of the video stream, or None.
+        audio_enc: config of the encoder of the audio stream, or None.
+        cross_enc: config of the encoder that fuses both streams; required if both exist, otherwise None.
+        query_gen: config of the generator of one query per clip from the text; None together with `query_dec`.
+        query_dec: config of the decoder that relates these queries to the clips.
+        pred_head: config of a head, or a list of them.
+        mask_padding: True to mask padded clips in the decoder as in the encoders, so that a prediction does not depend
+            on the rest of its batch. The published code does not; configs that reproduce it say False.
     """
 
     def __init__(self, video_enc: dict | None = None, audio_enc: dict | None = None, cross_enc: dict | None = None,
@@ -63,18 +60,18 @@ class UMT(nn.Module):
         return self.accepts_text
 
     def forward(self, data: dict, mode: str) -> dict:
-        """Scores every clip and finds the moments.
+        """Score every clip and retrieve moments.
 
         Args:
-            data: `video` (B, T, V) and `audio` (B, T, A), 0 where padded; `query` (B, L, D), inf where
-                padded, or absent; `saliency` (B, T) in [0, 1], -1 where padded (any value >= 0 marks a
-                clip that exists); `boundary` (B, W, 2) seconds, -1 where padded; `meta` is passed on.
-                Nothing in it is changed.
+            data: `video` (B, T, V) and `audio` (B, T, A), 0 at padding; `query` (B, L, D), inf at padding, or absent;
+                `saliency` (B, T) in [0, 1], -1 at padding (any value >= 0 marks a valid clip); `boundary` (B, W, 2) in
+                seconds, -1 at padding; `meta`, which is returned unchanged. The data is not modified.
             mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
-            `_avg_factor` (how many items have a clip), losses by name, and `_out` with `meta`, `clips` (B,), how
-            many each item has, `saliency` (B, T) and `boundary` (B, N, 3) as the heads give them, on the CPU.
+            `_avg_factor` (number of items with valid clips), the losses by name, and `_out` with `meta`, `clips` (B,),
+            the number of valid clips of each item, and, on the CPU, the results of the heads: `saliency` (B, T) and
+            `boundary` (B, N, 3).
         """
         mask = data["saliency"] >= 0   # (B, T)
         clips = self.encode(data, mask)
@@ -90,7 +87,7 @@ class UMT(nn.Module):
         return output
 
     def encode(self, data: dict, mask: Tensor) -> Tensor:
-        """The fused clips (B, T, C) before any words."""
+        """Return the fused clips (B, T, C), which do not depend on the query."""
         if self.video_enc is None:
             return self.audio_enc(data["audio"], mask=mask)
         video = self.video_enc(data["video"], mask=mask)

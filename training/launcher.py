@@ -20,7 +20,7 @@ from common.errors import InputError
 from common.files import make_folder, write_json
 from common.memory import retain_freed_memory
 from models.checkpoint import load_checkpoint
-from models.encoders.base import cpu_has_bfloat16
+from models.device import cpu_has_bfloat16
 
 from .baselines import compute_baselines, format_table
 from .checkpoints import read_resumable_checkpoint, resume_config, resume_training

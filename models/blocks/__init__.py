@@ -1,4 +1,4 @@
-"""UMT's parts; importing this registers them in nncore's MODELS."""
+"""Building blocks of UMT and CLIP-It; importing this package registers them in nncore's MODELS."""
 
 from .attention import Attention
 from .bottleneck_transformer import BottleneckTransformer

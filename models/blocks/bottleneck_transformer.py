@@ -12,7 +12,14 @@ from .feed_forward import FeedForward
 
 
 class BottleneckLayer(nn.Module):
-    """Tokens gather from both streams, then both streams read from the tokens (UMT, Liu et al., 2022)."""
+    """One layer in which bottleneck tokens attend to both streams, and then both streams attend to the tokens.
+
+    Args:
+        dims: width of the streams and the tokens.
+        heads: number of attention heads.
+        ratio: hidden width of the feed-forward networks as a multiple of `dims`.
+        p: dropout rate.
+    """
 
     def __init__(self, dims: int, heads: int, ratio: float, p: float):
         super().__init__()
@@ -23,7 +30,7 @@ class BottleneckLayer(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor, t: Tensor, pe: Tensor | None,
                 mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Streams a and b (B, T, C) and tokens t (B, N, C) -> the same, fused."""
+        """Return both streams (B, T, C) and the tokens (B, N, C) after this layer; see `BottleneckTransformer`."""
         da, db, dt = self.norm1(a), self.norm2(b), self.norm3(t)
         qa = da if pe is None else da + pe
         qb = db if pe is None else db + pe
@@ -38,15 +45,15 @@ class BottleneckLayer(nn.Module):
 
 @MODELS.register()
 class BottleneckTransformer(nn.Module):
-    """The cross-modal encoder of UMT (Liu et al., CVPR 2022), linear in the sequence's length.
+    """The cross-modal transformer of UMT (Liu et al., CVPR 2022), whose cost is linear in the sequence length.
 
     Args:
         dims: width of both streams.
-        num_tokens: bottleneck tokens.
-        num_layers: layers.
-        heads: attention heads.
+        num_tokens: number of bottleneck tokens.
+        num_layers: number of layers.
+        heads: number of attention heads.
         ratio: hidden width of the feed-forward networks as a multiple of `dims`.
-        p: dropout.
+        p: dropout rate.
     """
 
     def __init__(self, dims: int, num_tokens: int = 4, num_layers: int = 1, heads: int = 8, ratio: float = 4,
@@ -57,13 +64,13 @@ class BottleneckTransformer(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor, pe: Tensor | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Fuses two aligned streams.
+        """Fuse two aligned streams.
 
         Args:
-            a: (B, T, C).
-            b: (B, T, C).
-            pe: (B, T, C) positions, added where the streams are queries or keys.
-            mask: (B, T), nonzero where a clip exists.
+            a: (B, T, C), the first stream.
+            b: (B, T, C), the second stream.
+            pe: (B, T, C) position embeddings, added where the streams are queries or keys.
+            mask: (B, T), nonzero at valid clips.
 
         Returns:
             Both streams, (B, T, C) each.

@@ -1,4 +1,4 @@
-"""Where the asked moments begin and end."""
+"""The head that predicts where moments begin and end."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from torch import Tensor
 from common.build import build
 from models.distributed import world_mean, world_size
 
-from .saliency_head import _has
+from .saliency_head import contains_layer
 
 
 @MODELS.register()
 class BoundaryHead(nn.Module):
-    """Moments as centres with a width and an offset, as key points (UMT, Liu et al., 2022).
+    """A key point detector for moments, which predicts centers, lengths and offsets (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: widths of the linear layers, the last is 1.
-        radius_factor: radius of a centre's heat map, as a share of the moment's length.
-        sigma_factor: spread of the heat map, as a share of radius + 1.
-        kernel: clips within which only the strongest centre survives; 1 keeps all.
+        dims: widths of the linear layers; the last one is 1.
+        radius_factor: radius of a center's heat map, as a fraction of the moment's length.
+        sigma_factor: standard deviation of the heat map, as a fraction of its radius + 1.
+        kernel: size in clips of the window in which only the highest center score is kept; 1 keeps all.
         unit: length of a clip in seconds.
-        max_num_moments: how many moments are returned at most.
-        pred_indices: decoder layers that predict; the last by default.
+        max_num_moments: maximum number of returned moments.
+        pred_indices: decoder layers that predict; the last layer by default.
         loss_indices: decoder layers that are trained; `pred_indices` by default.
-        center_loss, window_loss, offset_loss: nncore's losses.
-        context_cfg: what looks at the clips around, e.g. a TemporalContext; None as published.
+        center_loss: config of the loss of center scores, one of nncore's.
+        window_loss: config of the loss of lengths, likewise.
+        offset_loss: config of the loss of offsets, likewise.
+        context_cfg: config of a module that adds temporal context, e.g. TemporalContext; None as published.
     """
 
     def __init__(self, dims: list[int], radius_factor: float = 0.2, sigma_factor: float = 0.2, kernel: int = 1,
@@ -48,22 +50,24 @@ class BoundaryHead(nn.Module):
         self.loss_indices = tuple(loss_indices or self.pred_indices)
 
     def forward(self, inputs: list[Tensor], data: dict, output: dict, mode: str) -> dict:
-        """Adds `d{layer}.{center,window,offset}_loss` and `_out["boundary"]`.
+        """Add `d{layer}.{center,window,offset}_loss` and `_out["boundary"]` to the output of the model.
 
         Args:
             inputs: (B, T, C) per decoder layer.
-            data: `saliency` (B, T), -1 where padded; `boundary` (B, W, 2) windows in seconds,
-                [start, end), -1 where padded; both are left as they are.
-            output: what the model has given so far.
-            mode: no losses in `test`.
+            data: `saliency` (B, T), -1 at padding, and `boundary` (B, W, 2), windows [start, end) in seconds, -1 at
+                padding; neither is modified.
+            output: the model's output so far.
+            mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
-            output, its boundary (B, N, 3): start s, end s, score, by falling score within a layer.
+            `output`; its boundary is (B, N, 3): start and end in seconds, and score, by descending score within a
+            layer.
         """
         mask = (data["saliency"] >= 0).float()
         boundaries = []
         for i, x in enumerate(inputs):
-            predicts, trains = (_has(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
+            predicts, trains = (
+                contains_layer(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
             if not predicts and not trains:
                 continue
             if self.context is not None:
@@ -84,59 +88,61 @@ class BoundaryHead(nn.Module):
         world = world_size()
         if world > 1:
             num_windows = world_mean(num_windows, mask.device)
-        count = max(num_windows, 1 / world)   # a batch may hold no window at all
+        count = max(num_windows, 1 / world)   # A batch may have no windows.
         output[f"{name}.center_loss"] = self.center_loss(preds[0], center_tgt, weight=mask, avg_factor=count)
         output[f"{name}.window_loss"] = self.window_loss(preds[1], window_tgt, weight=weight, avg_factor=count)
         output[f"{name}.offset_loss"] = self.offset_loss(preds[2], offset_tgt, weight=weight, avg_factor=count)
 
     def targets(self, boundary: Tensor, num_clips: int) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-        """What the three predictions should be.
+        """Return the training targets of the three predictions.
 
         Args:
-            boundary: (B, W, 2) in seconds, [start, end), -1 where padded.
-            num_clips: T.
+            boundary: (B, W, 2), windows [start, end) in seconds, -1 at padding.
+            num_clips: number of clips T.
 
         Returns:
-            Heat map of centres, lengths in clips, offsets in clips and weights, (B, T) each, and the
-            number of windows.
+            Heat maps of centers, lengths in clips, offsets in clips, and weights, (B, T) each; and the number of
+            windows.
         """
         B, W, _ = boundary.shape
-        exists = boundary[..., 0] != -1                             # (B, W)
+        is_window = boundary[..., 0] != -1                          # (B, W)
         first = boundary[..., 0] / self.unit
-        last = (boundary[..., 1] - self.unit) / self.unit           # the last clip inside, [first, last]
+        last = (boundary[..., 1] - self.unit) / self.unit           # The last clip of the window, inclusive.
         center = ((first + last) / 2).clamp(max=num_clips - 0.5)
         length = last - first
         radius = (length * self.radius_factor).int()
         sigma = (radius + 1) * self.sigma_factor
-        at = center.int()
-        away = torch.arange(num_clips, device=boundary.device) - at.unsqueeze(-1)   # (B, W, T)
-        heat = torch.exp(-away**2 / (2 * sigma.unsqueeze(-1) ** 2))
-        heat = heat * (away.abs() <= radius.unsqueeze(-1)) * exists.unsqueeze(-1)
+        center_clip = center.int()
+        distance = torch.arange(num_clips, device=boundary.device) - center_clip.unsqueeze(-1)   # (B, W, T)
+        heat = torch.exp(-distance**2 / (2 * sigma.unsqueeze(-1) ** 2))
+        heat = heat * (distance.abs() <= radius.unsqueeze(-1)) * is_window.unsqueeze(-1)
         center_tgt = heat.amax(dim=1) if W else boundary.new_zeros(B, num_clips)
         window_tgt, offset_tgt, weight = (boundary.new_zeros(B, num_clips) for _ in range(3))
-        for w in range(W):   # where two windows share a centre the later one counts
-            rows = torch.nonzero(exists[:, w]).squeeze(-1)
-            clips = at[rows, w].long()
+        for w in range(W):   # Of two windows with the same center clip, the later one determines the target.
+            rows = torch.nonzero(is_window[:, w]).squeeze(-1)
+            clips = center_clip[rows, w].long()
             window_tgt[rows, clips] = length[rows, w]
-            offset_tgt[rows, clips] = center[rows, w] - at[rows, w]
+            offset_tgt[rows, clips] = center[rows, w] - center_clip[rows, w]
             weight[rows, clips] = 1
-        return center_tgt, window_tgt, offset_tgt, weight, int(exists.sum())
+        return center_tgt, window_tgt, offset_tgt, weight, int(is_window.sum())
 
     def decode(self, center: Tensor, window: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Turns centre scores, lengths and offsets into moments.
+        """Convert center scores, lengths and offsets to moments.
 
         Args:
-            center, window, offset: (B, T).
-            mask: (B, T), nonzero where a clip exists, from the first on; None where all do.
+            center: (B, T) scores.
+            window: (B, T) lengths in clips.
+            offset: (B, T) offsets in clips.
+            mask: (B, T), nonzero at valid clips, which are the first ones; None if all clips are valid.
 
         Returns:
-            (B, N, 3), by falling score; those of padded clips are the last, and all 0. As published, windows may reach
-            into padding.
+            (B, N, 3): start and end in seconds, and score, by descending score; moments of padded clips come last and
+            are all 0. As in the published code, windows may extend into padding.
         """
         T = center.size(1)
-        exists = torch.ones_like(center, dtype=torch.bool) if mask is None else mask > 0
+        is_valid = torch.ones_like(center, dtype=torch.bool) if mask is None else mask > 0
         peak = F.max_pool1d(center, self.kernel, stride=1, padding=(self.kernel - 1) // 2)
-        ranked, order = (center * (peak == center)).masked_fill(~exists, -1).sort(dim=1, descending=True, stable=True)
+        ranked, order = (center * (peak == center)).masked_fill(~is_valid, -1).sort(dim=1, descending=True, stable=True)
         number = min(self.max_num_moments, T)
         score, index = ranked[:, :number], order[:, :number]
         middle = index + offset.gather(1, index).clamp(min=0)

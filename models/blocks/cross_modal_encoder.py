@@ -1,4 +1,4 @@
-"""The encoder that joins video and sound."""
+"""The encoder that fuses the video stream and the audio stream."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from common.build import build
 
 @MODELS.register()
 class CrossModalEncoder(nn.Module):
-    """Fuses two streams, sums them and normalises (UMT, Liu et al., 2022).
+    """A fusing transformer, followed by the sum of both streams and a layer norm (UMT, Liu et al., CVPR 2022).
 
     Args:
         dims: width of both streams.
-        pos_cfg: the positions, or None.
-        enc_cfg: the fusing transformer, or None.
+        pos_cfg: config of the position embedding, or None.
+        enc_cfg: config of the fusing transformer, or None.
     """
 
     def __init__(self, dims: int, pos_cfg: dict | None = None, enc_cfg: dict | None = None):
@@ -26,7 +26,7 @@ class CrossModalEncoder(nn.Module):
         self.norm = nn.LayerNorm(dims)
 
     def forward(self, a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Two (B, T, C) streams, mask (B, T) -> (B, T, C)."""
+        """Fuse two streams (B, T, C) with a mask (B, T), nonzero at valid clips, into one (B, T, C)."""
         if self.encoder is not None:
             pe = None if self.pos_enc is None else self.pos_enc(a)
             a, b = self.encoder(a, b, pe=pe, mask=mask)

@@ -12,13 +12,13 @@ from .feed_forward import FeedForward
 
 @MODELS.register()
 class DecoderLayer(nn.Module):
-    """Self-attention, cross-attention and feed-forward, normalised before each (Vaswani et al., 2017).
+    """A pre-norm transformer layer of self-attention, cross-attention and feed-forward (Vaswani et al., NeurIPS 2017).
 
     Args:
-        dims: width.
-        heads: attention heads.
+        dims: width of queries and memory.
+        heads: number of attention heads.
         ratio: hidden width of the feed-forward network as a multiple of `dims`.
-        p: dropout.
+        p: dropout rate.
     """
 
     def __init__(self, dims: int, heads: int = 8, ratio: float = 4, p: float = 0.1):
@@ -32,14 +32,14 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mem: Tensor, q_pe: Tensor | None = None, k_pe: Tensor | None = None,
                 mask: Tensor | None = None) -> Tensor:
-        """Decodes queries against a memory of the same length.
+        """Decode queries against a memory of the same length.
 
         Args:
             x: (B, T, C) queries.
             mem: (B, T, C) memory.
-            q_pe: (1, T, C) positions of the queries.
-            k_pe: (1, T, C) positions of the memory.
-            mask: (B, T), nonzero where a clip exists, for queries and memory alike.
+            q_pe: (1, T, C) position embeddings of the queries.
+            k_pe: (1, T, C) position embeddings of the memory.
+            mask: (B, T), nonzero at valid clips, for both queries and memory.
 
         Returns:
             (B, T, C).

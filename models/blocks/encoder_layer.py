@@ -12,13 +12,13 @@ from .feed_forward import FeedForward
 
 @MODELS.register()
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward, normalised before each (Vaswani et al., 2017).
+    """A pre-norm transformer layer of self-attention and feed-forward (Vaswani et al., NeurIPS 2017).
 
     Args:
-        dims: width.
-        heads: attention heads.
+        dims: width of the sequence.
+        heads: number of attention heads.
         ratio: hidden width of the feed-forward network as a multiple of `dims`.
-        p: dropout.
+        p: dropout rate.
     """
 
     def __init__(self, dims: int, heads: int = 8, ratio: float = 4, p: float = 0.1):
@@ -29,12 +29,12 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dims)
 
     def forward(self, x: Tensor, pe: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """Encodes a sequence.
+        """Encode a sequence.
 
         Args:
             x: (B, T, C).
-            pe: (1, T, C) positions, added to queries and keys only.
-            mask: (B, T), nonzero where an item exists.
+            pe: (1, T, C) position embeddings, added to queries and keys only.
+            mask: (B, T), nonzero at valid items.
 
         Returns:
             (B, T, C).

@@ -1,4 +1,4 @@
-"""Positions of a sequence, learned or sinusoidal."""
+"""Learned or sinusoidal position embeddings."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch.nn as nn
 from nncore.nn import MODELS
 from torch import Tensor
 
-from models.cpu.fast_dropout import Dropout
+from models.cpu.fast_dropout import FastDropout
 
 
 @MODELS.register()
 class PositionEmbedding(nn.Module):
-    """One vector per position, under the published key `pe` of shape (1, max_len, C).
+    """One vector per position, stored under the published key `pe` in the shape (1, max_len, C).
 
-    `learnable` has no default on purpose: nncore changed its own from True to False in 0.4.0, and a
-    UMT trained with fixed positions loses more than half of its mAP without any error.
+    `learnable` deliberately has no default. nncore changed its default from True to False in version 0.4.0, and UMT
+    trained with fixed positions loses more than half of its mAP without any error.
 
     Args:
         dims: width C.
-        learnable: learned vectors, else sines and cosines (Vaswani et al., 2017).
-        p: dropout.
-        max_len: the longest sequence, in items.
+        learnable: True for learned vectors, False for sines and cosines (Vaswani et al., NeurIPS 2017).
+        p: dropout rate.
+        max_len: maximum sequence length.
     """
 
     def __init__(self, dims: int, learnable: bool, p: float = 0.1, max_len: int = 5000):
@@ -32,13 +32,13 @@ class PositionEmbedding(nn.Module):
             self.pe = nn.Parameter(torch.randn(1, max_len, dims) / dims**0.5)
         else:
             self.register_buffer("pe", sinusoids(max_len, dims)[None])
-        self.dropout = Dropout(p)
+        self.dropout = FastDropout(p)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The positions of a (B, T, C) sequence, as (B, T, C).
+        """Return the embeddings of the positions of a sequence (B, T, C), in the same shape.
 
         Raises:
-            ValueError: T is over `max_len`.
+            ValueError: T exceeds `max_len`.
         """
         B, T, _ = x.shape
         if T > self.pe.size(1):
@@ -47,7 +47,7 @@ class PositionEmbedding(nn.Module):
 
 
 def sinusoids(length: int, dims: int) -> Tensor:
-    """(length, dims): sin(t / 10000^(2i / dims)) at even, cos at odd columns (Vaswani et al., 2017)."""
+    """Return (length, dims): sin(t / 10000^(2i / dims)) in even columns, cos in odd ones (Vaswani et al., 2017)."""
     position = torch.arange(length).unsqueeze(1)
     rate = torch.exp(torch.arange(0, dims, 2) * (-math.log(10000.0) / dims))
     table = torch.zeros(length, dims)

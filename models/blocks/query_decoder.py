@@ -1,4 +1,4 @@
-"""Decodes per-clip queries against the fused clips."""
+"""The decoder of UMT, which relates the query of every clip to all fused clips."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from common.build import build
 
 @MODELS.register()
 class QueryDecoder(nn.Module):
-    """A stack of decoder layers (UMT, Liu et al., 2022).
+    """A stack of decoder layers (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: width.
-        pos_cfg: the positions of queries and of clips (two tables of their own), or None.
-        dec_cfg: one layer's config, or a list of them, one per layer.
+        dims: width of queries and clips.
+        pos_cfg: config of the position embedding, or None; queries and clips have separate embeddings.
+        dec_cfg: config of the only layer, or a list with one config per layer.
     """
 
     def __init__(self, dims: int, pos_cfg: dict | None = None, dec_cfg: dict | list[dict] | None = None):
@@ -30,7 +30,16 @@ class QueryDecoder(nn.Module):
         self.norm = nn.LayerNorm(dims)
 
     def forward(self, x: Tensor, mem: Tensor, mask: Tensor | None = None) -> list[Tensor]:
-        """Queries x and clips mem (B, T, C) -> one normalised (B, T, C) per layer; x itself without layers."""
+        """Decode the queries.
+
+        Args:
+            x: (B, T, C) queries, one per clip.
+            mem: (B, T, C) fused clips.
+            mask: (B, T), nonzero at valid clips.
+
+        Returns:
+            The normalized output (B, T, C) of every layer; without layers, a list of the normalized queries.
+        """
         q_pe = None if self.q_pos_enc is None else self.q_pos_enc(x)
         k_pe = None if self.k_pos_enc is None else self.k_pos_enc(x)
         outs = []

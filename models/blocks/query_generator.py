@@ -1,4 +1,4 @@
-"""Turns the words of a query into one query vector per clip."""
+"""The query generator of UMT, which converts text tokens into one query per clip."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-from models.cpu.fast_dropout import Dropout
+from models.cpu.fast_dropout import FastDropout
 
-NO_TEXT_TOKENS = 10   # how many zero tokens stand in for a text that was not given
+NUM_EMPTY_TOKENS = 10   # Number of zero tokens that replace a missing text, as in the published code.
 
 
 @MODELS.register()
 class QueryGenerator(nn.Module):
-    """Every clip attends to the words (UMT, Liu et al., 2022); without `dims` clips pass through.
+    """Attention from every clip to the text tokens (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: widths of the projection, from the text features' to the model's; None for models that
-            were trained without text.
-        p: dropout on the text features.
-        enc_cfg: the attention, or None.
+        dims: widths of the projection, from the text features' width to the model's. None for a model that is trained
+            without text, whose clips are the queries.
+        p: dropout rate of the text features.
+        enc_cfg: config of the attention, or None.
+
+    Attributes:
+        in_dims: width of the text features; None without text.
     """
 
     def __init__(self, dims: list[int] | None = None, p: float = 0.3, enc_cfg: dict | None = None):
         super().__init__()
         self.in_dims = dims[0] if dims else None
-        self.dropout = Dropout(p)
+        self.dropout = FastDropout(p)
         self.mapping = build_linear_modules(list(dims), last_norm=True, norm_cfg=dict(type="LN")) if dims else None
         self.encoder = build(enc_cfg, MODELS, dims[-1], location="enc_cfg") if dims else None
 
     def forward(self, x: Tensor, query: Tensor | None = None) -> Tensor:
-        """Generates the moment queries.
+        """Generate the queries.
 
         Args:
             x: (B, T, C) clips.
-            query: (B, L, text width), padded with inf; left as it is. None counts as zero tokens.
+            query: (B, L, in_dims) text tokens, padded with inf and not modified. None is replaced by zero tokens.
 
         Returns:
-            (B, T, C).
+            (B, T, C), one query per clip.
         """
         if self.encoder is None:
             return x
         if query is None:
-            query = x.new_zeros(x.size(0), NO_TEXT_TOKENS, self.in_dims)
-        exists = query.isfinite().all(dim=-1)   # (B, L)
-        query = query.masked_fill(~exists.unsqueeze(-1), 0)
-        words = self.mapping(self.dropout(query))
-        return self.encoder(x, words, mask=exists)
+            query = x.new_zeros(x.size(0), NUM_EMPTY_TOKENS, self.in_dims)
+        is_token = query.isfinite().all(dim=-1)   # (B, L)
+        query = query.masked_fill(~is_token.unsqueeze(-1), 0)
+        return self.encoder(x, self.mapping(self.dropout(query)), mask=is_token)

@@ -1,4 +1,4 @@
-"""How good every clip is."""
+"""The head that predicts the saliency of every clip."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from models.distributed import world_max, world_mean, world_size
 
 @MODELS.register()
 class SaliencyHead(nn.Module):
-    """A score per clip, trained by binary cross-entropy on graded labels (UMT, Liu et al., 2022).
+    """A saliency score per clip, trained by binary cross-entropy on graded labels (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: widths of the linear layers, the last is 1.
-        saliency_loss: nncore's loss.
-        pred_indices: decoder layers whose scores are averaged; the last by default.
+        dims: widths of the linear layers; the last one is 1.
+        saliency_loss: config of the loss, one of nncore's.
+        pred_indices: decoder layers whose scores are averaged; the last layer by default.
         loss_indices: decoder layers that are trained; `pred_indices` by default.
     """
 
@@ -30,18 +30,22 @@ class SaliencyHead(nn.Module):
         self.loss_indices = tuple(loss_indices or self.pred_indices)
 
     def forward(self, inputs: list[Tensor], data: dict, output: dict, mode: str) -> dict:
-        """Adds `d{layer}.saliency_loss` and `_out["saliency"]`, (B, T) in [0, 1], 0 where padded.
+        """Add `d{layer}.saliency_loss` and `_out["saliency"]` to the output of the model.
 
         Args:
             inputs: (B, T, C) per decoder layer.
-            data: `saliency` (B, T) in [0, 1], -1 where padded.
-            output: what the model has given so far; of `_avg_factor` items in this process the loss is the mean.
-            mode: no losses in `test`.
+            data: `saliency` (B, T) in [0, 1], -1 at padding.
+            output: the model's output so far. Losses are means over the `_avg_factor` items of this process.
+            mode: `train`, `val`, or `test`, which computes no losses.
+
+        Returns:
+            `output`; its saliency is (B, T) in [0, 1], 0 at padding.
         """
         mask = (data["saliency"] >= 0).to(inputs[0].dtype)
         scores = []
         for i, x in enumerate(inputs):
-            predicts, trains = (_has(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
+            predicts, trains = (
+                contains_layer(indices, i, len(inputs)) for indices in (self.pred_indices, self.loss_indices))
             if not predicts and not trains:
                 continue
             logits = self.saliency_pred(x).squeeze(-1).float()   # (B, T, 1) -> (B, T)
@@ -50,18 +54,26 @@ class SaliencyHead(nn.Module):
             if trains and mode != "test":
                 output[f"d{i}.saliency_loss"] = self.saliency_loss(
                     logits, data["saliency"].float(), weight=mask.float(),
-                    avg_factor=_world_clips(logits, output["_avg_factor"]))
+                    avg_factor=_mean_num_clips(logits, output["_avg_factor"]))
         output["_out"]["saliency"] = (sum(scores) / len(scores)).float().cpu()
         return output
 
 
-def _world_clips(logits: Tensor, items: int) -> float | None:
-    """What several processes divide by, so that their mean is that of one batch (B, T); None for one process."""
+def contains_layer(indices: tuple[int, ...], layer: int, num_layers: int) -> bool:
+    """Return True if the indices, which may be negative as in lists, contain a layer."""
+    return layer in {index % num_layers for index in indices}
+
+
+def _mean_num_clips(logits: Tensor, items: int) -> float | None:
+    """Return the divisor that makes the mean loss of all processes equal to the loss of one combined batch.
+
+    Args:
+        logits: (B, T), of this process.
+        items: number of items of this process.
+
+    Returns:
+        The mean number of items per process times the maximum T; None for a single process, where the loss chooses.
+    """
     if world_size() == 1:
         return None
     return max(world_mean(items, logits.device), 1 / world_size()) * world_max(logits.size(1), logits.device)
-
-
-def _has(indices: tuple[int, ...], i: int, n: int) -> bool:
-    """Whether layer i of n is among the indices, which may count from the end."""
-    return i in {index % n for index in indices}

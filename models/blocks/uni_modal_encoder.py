@@ -1,4 +1,4 @@
-"""The encoder of one stream: video or sound."""
+"""The encoder of one stream, video or audio."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from nncore.nn import MODELS, build_linear_modules
 from torch import Tensor
 
 from common.build import build
-from models.cpu.fast_dropout import Dropout
+from models.cpu.fast_dropout import FastDropout
 
 from .standardize import Standardize
 
 
 @MODELS.register()
 class UniModalEncoder(nn.Module):
-    """Dropout, projection, positions and a transformer layer for one stream (UMT, Liu et al., 2022).
+    """Dropout, projection, position embedding and a transformer layer for one stream (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: widths of the projection, from the features' to the model's.
-        p: dropout on the features.
-        pos_cfg: the positions, or None.
-        enc_cfg: the transformer layer, or None.
-        standardize: whether features are first brought to mean 0 and deviation 1.
-        noise: deviation of the noise added to standardised features in training.
+        dims: widths of the projection, from the features' width to the model's.
+        p: dropout rate of the features.
+        pos_cfg: config of the position embedding, or None.
+        enc_cfg: config of the transformer layer, or None.
+        standardize: True to standardize the features first; see `Standardize`.
+        noise: standard deviation of the noise that training adds to standardized features.
+
+    Attributes:
+        in_dims: width of the features.
     """
 
     def __init__(self, dims: list[int], p: float = 0.5, pos_cfg: dict | None = None,
@@ -32,18 +35,18 @@ class UniModalEncoder(nn.Module):
         super().__init__()
         self.in_dims = dims[0]
         self.standardize = Standardize(dims[0], noise) if standardize else None
-        self.dropout = Dropout(p)
+        self.dropout = FastDropout(p)
         self.mapping = build_linear_modules(list(dims))
         self.pos_enc = build(pos_cfg, MODELS, dims[-1], location="pos_cfg")
         self.encoder = build(enc_cfg, MODELS, dims[-1], location="enc_cfg")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, features' width), mask (B, T) -> (B, T, C)."""
+        """Encode features (B, T, in_dims) with a mask (B, T), nonzero at valid clips, to (B, T, C)."""
         if self.standardize is not None:
             x = self.standardize(x, mask)
-        kind = x.device.type
-        if torch.is_autocast_enabled(kind):   # before dropout, which is the widest operation of all
-            x = x.to(torch.get_autocast_dtype(kind))
+        device_type = x.device.type
+        if torch.is_autocast_enabled(device_type):   # Before the dropout, which processes the model's widest tensor.
+            x = x.to(torch.get_autocast_dtype(device_type))
         x = self.mapping(self.dropout(x))
         if self.encoder is not None:
             pe = None if self.pos_enc is None else self.pos_enc(x)

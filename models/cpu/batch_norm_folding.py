@@ -1,4 +1,9 @@
-"""Networks made faster that compute what they did before."""
+"""Fold batch norms into the convolutions before them.
+
+A stock network applies each batch norm as a separate pass over the feature maps. In evaluation mode a batch norm is an
+affine map of each channel, so it can be multiplied into the weights and the bias of the convolution before it
+(Jacob et al., CVPR 2018), which removes one read and one write of every feature map.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norms(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
-    """Multiplies batch norms into the convolutions before them; outputs stay what they are, to float32's rounding.
+    """Replace each convolution and batch norm by one convolution; outputs change by float32 rounding only.
 
     Args:
-        network: in evaluation mode; it is changed.
-        pairs: names of a convolution and of its norm, wherever a module has both.
+        network: a network in evaluation mode, which is changed in place.
+        pairs: attribute names of a convolution and of the batch norm after it; every module that has both is changed.
     """
     for module in network.modules():
         for conv, norm in pairs:

@@ -1,6 +1,7 @@
-"""BERT's encoder (Devlin et al., NAACL 2019) from torch's own layers.
+"""The encoder of BERT (Devlin et al., NAACL 2019), built from `torch.nn` layers.
 
-The library that publishes such models takes five seconds to load, which is more than a short video takes.
+The stock implementation is `transformers.BertModel`. Importing it takes several seconds, which is longer than encoding
+the queries of a short video, and loads far more than this network needs.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from functools import partial
 import torch
 from torch import nn
 
-NAMES = [   # published, ours; query, key and value are one matrix here
-    (r"embeddings\.word_embeddings", "words"),
-    (r"embeddings\.position_embeddings", "positions"),
-    (r"embeddings\.token_type_embeddings", "types"),
+# Published parameter names and the names in `BertEncoder`, which joins query, key and value in one matrix.
+RENAMED_PARAMETERS = [
+    (r"embeddings\.word_embeddings", "token_embedding"),
+    (r"embeddings\.position_embeddings", "position_embedding"),
+    (r"embeddings\.token_type_embeddings", "type_embedding"),
     (r"embeddings\.LayerNorm", "norm"),
     (r"encoder\.layer\.(\d+)\.attention\.self\.in_proj\.", r"layers.\1.self_attn.in_proj_"),
     (r"encoder\.layer\.(\d+)\.attention\.output\.dense", r"layers.\1.self_attn.out_proj"),
@@ -25,20 +27,22 @@ NAMES = [   # published, ours; query, key and value are one matrix here
 ]
 
 
-class Bert(nn.Module):
-    """Token ids to their vectors, without dropout and without the pooler.
+class BertEncoder(nn.Module):
+    """A BERT encoder for inference, without dropout and without the pooler.
 
     Args:
-        config: as in a published config.json.
+        config: the contents of a published config.json.
     """
 
     def __init__(self, config: dict):
         super().__init__()
         dims, eps = config["hidden_size"], config["layer_norm_eps"]
-        activation = partial(getattr(nn.functional, config["hidden_act"]))   # torch may take one near it for its name
-        self.words = nn.Embedding(config["vocab_size"], dims)
-        self.positions = nn.Embedding(config["max_position_embeddings"], dims)
-        self.types = nn.Embedding(config["type_vocab_size"], dims)
+        # torch recognizes `gelu` by identity and then runs a fused layer, whose GELU is an approximation; a partial
+        # keeps the exact one.
+        activation = partial(getattr(nn.functional, config["hidden_act"]))
+        self.token_embedding = nn.Embedding(config["vocab_size"], dims)
+        self.position_embedding = nn.Embedding(config["max_position_embeddings"], dims)
+        self.type_embedding = nn.Embedding(config["type_vocab_size"], dims)
         self.norm = nn.LayerNorm(dims, eps=eps)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(dims, config["num_attention_heads"], config["intermediate_size"], dropout=0,
@@ -46,32 +50,34 @@ class Bert(nn.Module):
             for _ in range(config["num_hidden_layers"]))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """
+        """Encode token ids.
+
         Args:
             ids: (N, L) integers, L at most the config's `max_position_embeddings`.
-            mask: (N, L), True at the tokens, False at padding.
+            mask: (N, L) bool, True at tokens and False at padding.
 
         Returns:
-            (N, L, D); what stands at padding means nothing.
+            (N, L, D); the vectors at padding are undefined.
         """
-        found = self.norm(self.words(ids) + self.types.weight[0] + self.positions.weight[:ids.shape[1]])
-        for layer in self.layers:   # (N, L, D) -> (N, L, D)
-            found = layer(found, src_key_padding_mask=~mask)
-        return found
+        positions = self.position_embedding.weight[:ids.shape[1]]
+        x = self.norm(self.token_embedding(ids) + self.type_embedding.weight[0] + positions)
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=~mask)   # (N, L, D) -> (N, L, D)
+        return x
 
 
-def rename_published(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Published weights under the names of `Bert`; what has no place in it keeps its name."""
+def convert_published_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return published weights under the parameter names of `BertEncoder`; unknown names stay unchanged."""
     joined = {}
     for key, value in state.items():
         if "attention.self.query" in key:
-            parts = [state[key.replace("query", name)] for name in ("query", "key", "value")]   # (D, D) each
+            parts = [state[key.replace("query", name)] for name in ("query", "key", "value")]   # (D, D) each.
             joined[key.replace("query", "in_proj")] = torch.cat(parts)
         elif not re.search(r"attention\.self\.(key|value)\.", key):
             joined[key] = value
     renamed = {}
     for key, value in joined.items():
-        for published, ours in NAMES:
+        for published, ours in RENAMED_PARAMETERS:
             key = re.sub("^" + published, ours, key)
         renamed[key] = value
     return renamed

@@ -1,4 +1,8 @@
-"""Dropout that does not spend a third of a training step on random numbers."""
+"""Dropout with a faster random number generator.
+
+The stock `torch.nn.functional.dropout` draws one Bernoulli number per element on a CPU, in a single thread, at about
+10 ns each. Here one 64-bit draw of NumPy's SFC64, which torch's generator seeds, serves four elements.
+"""
 
 from __future__ import annotations
 
@@ -9,46 +13,47 @@ import torch.nn.functional as F
 from numpy.random import SFC64
 from torch import Tensor
 
-BITS = 16   # random bits per element: the rate is exact to 2**-16
+BITS = 16   # Random bits per element; dropout rates are multiples of 2**-16.
 LEVELS = 2**BITS
-PER_DRAW = 64 // BITS
+ELEMENTS_PER_DRAW = 64 // BITS
 
 
-def drop(x: Tensor, p: float) -> Tensor:
-    """Zeroes elements at random and scales the rest, so that the expectation stays (Srivastava et al., 2014).
+def fast_dropout(x: Tensor, p: float) -> Tensor:
+    """Zero elements at random and scale the others, so that the expectation stays (Srivastava et al., JMLR 2014).
 
-    torch draws a Bernoulli number per element on a CPU, one thread, about 10 ns each. Here one 64-bit
-    draw of a faster generator (SFC64, seeded by torch's) serves four elements; other devices use
-    torch's kernel.
+    Devices other than CPUs use torch's kernel.
 
     Args:
-        x: any shape.
-        p: probability of zero, in [0, 1); on a CPU it is rounded to a multiple of 2**-16.
+        x: a tensor of any shape.
+        p: probability of zeroing an element, in [0, 1); on a CPU, rounded to a multiple of 2**-16.
 
     Returns:
-        The shape and dtype of x.
+        A tensor of the shape and dtype of x.
     """
     if x.device.type != "cpu":
         return F.dropout(x, p)
-    dropped = round(p * LEVELS)
-    return x * _kept(x, dropped).mul_(LEVELS / (LEVELS - dropped)) if dropped else x
+    threshold = round(p * LEVELS)
+    return x * _random_mask(x, threshold).mul_(LEVELS / (LEVELS - threshold)) if threshold else x
 
 
-def _kept(like: Tensor, dropped: int) -> Tensor:
-    """Ones, and zeros with a probability of dropped / LEVELS, of a tensor's shape and dtype."""
-    seed = int(torch.empty((), dtype=torch.int64).random_())   # so torch's generator decides
-    draws = SFC64(seed).random_raw(-(-like.numel() // PER_DRAW)).view(np.int16)[:like.numel()]
-    uniform = torch.from_numpy(draws).view(like.shape)   # in [-LEVELS / 2, LEVELS / 2)
-    return uniform.ge_(dropped - LEVELS // 2).to(like.dtype)   # in place: bools are slow to convert
+def _random_mask(like: Tensor, threshold: int) -> Tensor:
+    """Return ones, and zeros with a probability of threshold / LEVELS, in the shape and dtype of a tensor."""
+    seed = int(torch.empty((), dtype=torch.int64).random_())   # torch.manual_seed therefore determines the mask.
+    draws = SFC64(seed).random_raw(-(-like.numel() // ELEMENTS_PER_DRAW)).view(np.int16)[:like.numel()]
+    uniform = torch.from_numpy(draws).view(like.shape)   # Integers in [-LEVELS / 2, LEVELS / 2).
+    return uniform.ge_(threshold - LEVELS // 2).to(like.dtype)   # In place, because converting bools is slow.
 
 
-class _ReluDrop(torch.autograd.Function):
-    """`drop` of the ReLU, whose own result, which the next layer keeps anyway, tells where the gradient passes."""
+class _ReluDropoutFunction(torch.autograd.Function):
+    """ReLU and `fast_dropout`, whose backward pass needs the output only.
+
+    The next linear layer keeps that output anyway, so neither the mask nor the ReLU's output uses memory.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, dropped: int) -> Tensor:
-        ctx.scale = LEVELS / (LEVELS - dropped)
-        out = F.relu(x).mul_(_kept(x, dropped)).mul_(ctx.scale)
+    def forward(ctx, x: Tensor, threshold: int) -> Tensor:
+        ctx.scale = LEVELS / (LEVELS - threshold)
+        out = F.relu(x).mul_(_random_mask(x, threshold)).mul_(ctx.scale)
         ctx.save_for_backward(out)
         return out
 
@@ -57,11 +62,11 @@ class _ReluDrop(torch.autograd.Function):
         return torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[0], 0).mul_(ctx.scale), None
 
 
-class ReluDropout(nn.Module):
-    """ReLU, then dropout; without gradients in place of its input, which is the widest of a layer.
+class FusedReluDropout(nn.Module):
+    """ReLU followed by `fast_dropout`; without gradients it overwrites its input, the widest tensor of a layer.
 
     Args:
-        p: see `drop`.
+        p: see `fast_dropout`.
     """
 
     def __init__(self, p: float):
@@ -69,16 +74,16 @@ class ReluDropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        dropped = round(self.p * LEVELS)
-        if not self.training or not dropped:
+        """Apply both to a tensor of any shape; without dropout outside of training."""
+        threshold = round(self.p * LEVELS)
+        if not self.training or not threshold:
             return F.relu(x, inplace=not torch.is_grad_enabled())
-        return drop(F.relu(x), self.p) if x.device.type != "cpu" else _ReluDrop.apply(x, dropped)
+        return fast_dropout(F.relu(x), self.p) if x.device.type != "cpu" else _ReluDropoutFunction.apply(x, threshold)
 
 
-class Dropout(nn.Dropout):
-    """`torch.nn.Dropout` by `drop`."""
+class FastDropout(nn.Dropout):
+    """`torch.nn.Dropout` that calls `fast_dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape; the input itself outside of training."""
-        return drop(x, self.p) if self.training and self.p else x
+        """Apply dropout to a tensor of any shape; return the input itself outside of training."""
+        return fast_dropout(x, self.p) if self.training and self.p else x

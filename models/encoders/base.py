@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.build import build, suggest
 from common.errors import InputError
-from models.device import best_device, device_of
+from models.device import best_device, cpu_has_bfloat16, device_of
 
 PRECISIONS = ("auto", "float32")
 
@@ -235,9 +235,3 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "float32" or (device.type == "cpu" and not cpu_has_bfloat16()):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if device.type == "cpu" else torch.float16)
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware; others imitate it, slower than float32."""
-    return any(getattr(torch.cpu, name, lambda: False)()
-               for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))

@@ -10,6 +10,7 @@ from nncore.nn import MODELS
 from torch import Tensor
 
 from models.cpu.bfloat16_vit import BFloat16ViT
+from models.device import cpu_has_bfloat16
 
 from .base import (
     TextEncoder,
@@ -17,7 +18,6 @@ from .base import (
     autocast,
     check_clips,
     check_space,
-    cpu_has_bfloat16,
     crop_square,
     normalize_rows,
 )
@@ -48,9 +48,9 @@ class CLIPImage(VisualEncoder):
         self.precision = precision
         self.network = load_clip(arch, weights)
         self.size_px = self.network.visual.input_resolution
-        self.rounded = None
+        self.bfloat16_vit = None
         if precision == "auto" and cpu_has_bfloat16() and hasattr(self.network.visual, "transformer"):
-            self.rounded = BFloat16ViT(self.network.visual)
+            self.bfloat16_vit = BFloat16ViT(self.network.visual)
         self.shared_part = f"clip_{short_name(arch)}"
         self.parts = {self.shared_part: self.network.text_projection.shape[1]}
 
@@ -62,8 +62,8 @@ class CLIPImage(VisualEncoder):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """See `VisualEncoder.forward`."""
-        if self.rounded is not None and images.device.type == "cpu":
-            return {self.shared_part: self.rounded(images).float()}
+        if self.bfloat16_vit is not None and images.device.type == "cpu":
+            return {self.shared_part: self.bfloat16_vit(images).float()}
         with autocast(images.device, self.precision):
             return {self.shared_part: self.network.encode_image(images).float()}
 

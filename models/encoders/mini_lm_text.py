@@ -11,7 +11,7 @@ from nncore.nn import MODELS
 
 from common.errors import InputError
 from common.queries import check_queries
-from models.cpu.bert_encoder import Bert, rename_published
+from models.cpu.bert_encoder import BertEncoder, convert_published_state
 
 from .base import TextEncoder, TextFeature, join_pieces
 from .weights import find_in_package, load_state
@@ -61,7 +61,7 @@ class MiniLMText(TextEncoder):
 
     @torch.inference_mode()
     def _encode_pieces(self, pieces: list[list[int]]) -> list[TextFeature]:
-        device = self.network.words.weight.device
+        device = self.network.token_embedding.weight.device
         lengths = torch.tensor([len(p) for p in pieces], device=device)
         longest = max(map(len, pieces))
         ids = torch.tensor([p + [0] * (longest - len(p)) for p in pieces], device=device)
@@ -95,10 +95,10 @@ def _load():
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
 
-    network = Bert(json.loads((path.parent / "config.json").read_text(encoding="utf-8")))
+    network = BertEncoder(json.loads((path.parent / "config.json").read_text(encoding="utf-8")))
     state = {k: v for k, v in load_file(path).items()   # what is left out are constants and the unused pooler
              if not k.startswith("pooler.") and k != "embeddings.position_ids"}
-    load_state(network.eval().requires_grad_(False), rename_published(state), path)
+    load_state(network.eval().requires_grad_(False), convert_published_state(state), path)
     tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))
     tokenizer.no_padding()      # the file asks for 128 tokens throughout
     tokenizer.no_truncation()

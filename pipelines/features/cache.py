@@ -15,8 +15,8 @@ import torch.nn as nn
 
 from common.errors import InputError
 from common.files import make_folder, remove_leftovers
+from models.device import cpu_has_bfloat16
 from models.encoders import Encoders
-from models.encoders.base import cpu_has_bfloat16
 from models.encoders.weights import checksum
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.video_reader import check_sampling

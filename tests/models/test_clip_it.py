@@ -7,7 +7,7 @@ from nncore.nn import MODELS
 import models  # noqa: F401
 from common.build import build
 from common.errors import InputError
-from models.blocks.frame_context import CHANNELS, FrameContext, around
+from models.blocks.frame_context import CHANNELS, FrameContext, moving_average
 
 V, D = 10, 4
 
@@ -145,8 +145,8 @@ def test_a_row_is_the_mean_over_windows_weighted_towards_their_middles():
     member = make(window=size).members[0]
     rows = torch.randn(2, T, 3)
     mask = torch.ones(2, T, dtype=torch.bool)
-    assert torch.allclose(member._in_windows(lambda x, mask: x, rows, mask), rows, atol=1e-6)
-    found = member._in_windows(lambda x, mask: torch.arange(size, dtype=x.dtype).reshape(1, size, 1).expand_as(x), rows, mask)
+    assert torch.allclose(member._apply_in_windows(lambda x, mask: x, rows, mask), rows, atol=1e-6)
+    found = member._apply_in_windows(lambda x, mask: torch.arange(size, dtype=x.dtype).reshape(1, size, 1).expand_as(x), rows, mask)
     for t in range(T):
         inside = [(t - start, min(t - start + 1, size - (t - start))) for start in (0, 4, 8, 12, 15) if start <= t < start + size]
         assert found[0, t, 0].item() == pytest.approx(sum(place * weight for place, weight in inside) / sum(w for _, w in inside))
@@ -270,7 +270,7 @@ def test_axes_keep_what_varies():
 
 def test_context_is_means_of_what_exists():
     x, exists = torch.arange(6.0).reshape(1, 6, 1), torch.tensor([1.0, 1, 1, 1, 0, 0]).reshape(1, 6, 1)
-    assert around(x, exists, 3)[0, :, 0].tolist() == [0.5, 1, 2, 2.5, 0, 0]
+    assert moving_average(x, exists, 3)[0, :, 0].tolist() == [0.5, 1, 2, 2.5, 0, 0]
     features, channels = FrameContext()(torch.randn(1, 30, V), torch.ones(1, 30, dtype=torch.bool), 1.0)
     assert features.shape == (1, 30, V) and channels.shape == (1, 30, CHANNELS)
 

@@ -280,7 +280,7 @@ def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
 @pytest.mark.parametrize("config, checkpoint, message", [
     (None, "config.pth", "needs the config"),
     ("config.py", None, "needs its weights"),
-    ("config.py", "wide.pth", "made for another model"),
+    ("config.py", "wide.pth", "does not fit the UMT of the config"),
     ("wide.py", "wide.pth", "takes features 5 wide, the config's encoders make 3"),
     ("none.py", None, "no such config"),
     ("bare.py", None, "has no 'encoders'"),

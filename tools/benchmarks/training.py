@@ -20,7 +20,7 @@ from common.build import build
 from common.config import load_config
 from common.memory import retain_freed_memory
 from common.paths import ROOT
-from models.encoders.base import cpu_has_bfloat16
+from models.device import cpu_has_bfloat16
 from training.loaders import build_loader, default_num_workers
 
 from . import Row

@@ -12,8 +12,9 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 from common.config import load_config
 from common.errors import InputError
 from common.temporal import num_clips
+from models.device import cpu_has_bfloat16
 from models.encoders import TextFeature, build_encoders
-from models.encoders.base import autocast, cpu_has_bfloat16, crop_square, join_pieces, normalize_rows
+from models.encoders.base import autocast, crop_square, join_pieces, normalize_rows
 
 OFFLINE_SOUND = dict(type="LogMelStatistics")
 

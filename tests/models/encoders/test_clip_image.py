@@ -7,8 +7,8 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
 from common.errors import InputError
+from models.device import cpu_has_bfloat16
 from models.encoders import CLIPImage
-from models.encoders.base import cpu_has_bfloat16
 from models.encoders.clip_image import MEAN, STD
 
 OFFICIAL = Compose([Resize(64, interpolation=InterpolationMode.BICUBIC), CenterCrop(64), ToTensor(),
