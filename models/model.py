@@ -25,6 +25,8 @@ class UMT(nn.Module):
             on the rest of its batch. The published code does not; configs that reproduce it say False.
     """
 
+    scores_whole_video = False   # It scores windows of the length that it was trained on.
+
     def __init__(self, video_enc: dict | None = None, audio_enc: dict | None = None, cross_enc: dict | None = None,
                  query_gen: dict | None = None, query_dec: dict | None = None,
                  pred_head: dict | list[dict] | None = None, mask_padding: bool = True):

@@ -15,8 +15,8 @@ from common.errors import InputError
 from common.paths import ROOT
 from models.encoders import Encoders, build_encoders
 from models.encoders.weights import CLIP, CNN14, cache_folder
-from pipelines.scoring.importance import load_importance_model
-from pipelines.summarizer import BY_HEAD, DEFAULT_CONFIG, Summarizer, build_summarizer
+from pipelines.scoring.builder import DEFAULT_CONFIG
+from pipelines.summarizer import Summarizer, build_summarizer
 
 CLIP_CONFIG = ROOT / "configs/zeroshot/clip.py"
 SAMPLE_CONFIG = ROOT / "configs/sample/umt_sample.py"
@@ -120,11 +120,11 @@ def standard_models(named: Sequence[tuple[str, str]] = ()) -> list[Model]:
         Model("zero-shot", "Zero-shot",
               "By your words alone: what looks like the sentence, without words what stands out. EfficientNet-Lite0 "
               "sees, MiniLM reads, nothing was trained for moments.",
-              MEASURED_ZERO_SHOT, summarizer=partial(headless, offline), **shared),
+              MEASURED_ZERO_SHOT, summarizer=partial(build_summarizer, offline, importance="off"), **shared),
         Model("importance", "CLIP-It, what people find important",
               "For a summary without words: what people would keep. Trained on what 20 people thought of each second "
               "of 40 web videos; looks only, takes no words.",
-              MEASURED_HEAD, summarizer=importance_alone, wordless=True, **shared),
+              MEASURED_HEAD, summarizer=partial(build_summarizer, offline, importance="only"), wordless=True, **shared),
         trained_model(str(SAMPLE_CONFIG), str(SAMPLE_CHECKPOINT), "sample", "UMT, trained on the sample set",
                       "For the sample videos: finds moments by sight and sound; knows the things of those made-up "
                       "videos and little else.",
@@ -183,17 +183,3 @@ def recipe_of(config: str) -> str:
 def encoders_of(config: str) -> Encoders:
     """The encoders of a config, made once a process."""
     return build_encoders(load_config(config).encoders)
-
-
-def headless(config: str) -> Summarizer:
-    """Zero-shot; without words what stands out decides, not the head."""
-    summarizer = build_summarizer(config)
-    summarizer.head = None
-    return summarizer
-
-
-def importance_alone() -> Summarizer:
-    """The shipped head with the embedded encoders."""
-    summarizer = build_summarizer()
-    summarizer.head, summarizer.names = load_importance_model(), summarizer.names | dict(kind=BY_HEAD)
-    return summarizer

@@ -9,9 +9,8 @@ from common.errors import InputError
 from pipelines.export.options import ExportOptions, parse_aspect
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
-from pipelines.options import MODES, Shorts, parse_budget, parse_shorts
+from pipelines.options import MODES, ShortsOptions, parse_budget, parse_shorts
 from pipelines.result import Result
-from pipelines.scoring.model_inputs import needs_text, takes_text
 
 from .limits import Limits
 from .model_catalog import Catalogue, Model
@@ -37,7 +36,7 @@ class Question:
     other: Model | None = None
     budget: float | timedelta = 0.15
     mode: str = "summary"
-    shorts: Shorts = field(default_factory=Shorts)
+    shorts: ShortsOptions = field(default_factory=ShortsOptions)
     form: ExportOptions = field(default_factory=lambda: ExportOptions(edit_lists=LISTS))
 
     @property
@@ -85,7 +84,7 @@ def read_question(catalogue: Catalogue, limits: Limits, sentences: str | list[st
         raise InputError(f"There is no mode {str(mode)[:40]!r}; choose {', '.join(MODES)}")
     chosen = catalogue.find(model) if model else catalogue.default
     other = catalogue.find(compare) if compare and compare != chosen.key else None
-    shorts, asked_for = Shorts(), 0.15
+    shorts, asked_for = ShortsOptions(), 0.15
     if mode == "shorts":
         if not isinstance(count, (int, float)) or not 1 <= count <= MOST_SHORTS or count != int(count):
             raise InputError(f"Ask for 1 to {MOST_SHORTS} shorts")
@@ -104,10 +103,10 @@ def _read_budget(text: str) -> float | timedelta:
         raise InputError(f"How much of it, “{text[:40]}”? Write a share such as 15% or a time such as 60s") from err
 
 
-def _read_shorts(count: int, text: str) -> Shorts:
+def _read_shorts(count: int, text: str) -> ShortsOptions:
     """The exact ends of the pieces are the cut's work."""
     try:
-        return replace(parse_shorts(count, text), settled=False)
+        return replace(parse_shorts(count, text), refine=False)
     except InputError as err:
         raise InputError(f"How many seconds each, “{text[:40]}”? Write the shortest and the longest, such as 15-60, "
                          "with room between them") from err
@@ -116,11 +115,10 @@ def _read_shorts(count: int, text: str) -> Shorts:
 def check_fit(question: Question, catalogue: Catalogue) -> None:
     """Raises an InputError for sentences to a model that takes none, or none to one that needs them."""
     for model in question.models:
-        trained = catalogue.load(model).model
-        takes = not model.wordless if trained is None else takes_text(trained)
-        if question.texts and not takes:
+        summarizer = catalogue.load(model)
+        if question.texts and (model.wordless or not summarizer.accepts_text):
             raise InputError(f"“{model.name}” takes no words. Leave the sentences out, or choose another model")
-        if not question.texts and trained is not None and needs_text(trained):
+        if not question.texts and summarizer.requires_text:
             raise InputError(f"“{model.name}” looks for what is asked. Write a sentence, or choose another model")
 
 

@@ -14,7 +14,7 @@ from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import embedded_subtitles
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.result import Result
 
 from .limits import Limits, check_film
@@ -48,7 +48,7 @@ def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limit
         raise InputError(without_folder(str(err), path)) from err
 
 
-def cut(summary: Result, wish: Shorts, folder: Path, form: ExportOptions, called: str,
+def cut(summary: Result, wish: ShortsOptions, folder: Path, form: ExportOptions, called: str,
         told: Callable[[float], None]) -> tuple[list[str], list[Interval]]:
     """Writes a summary's files, after its pieces were made to begin and end with what they show.
 

@@ -16,7 +16,7 @@ from pipelines.media.probe import probe
 from pipelines.media.subtitles import embedded_subtitles, read_subtitles
 
 from .file_names import earlier_files, possible_files
-from .options import Shorts
+from .options import ShortsOptions
 
 if TYPE_CHECKING:
     from .export.writer import Export
@@ -41,7 +41,7 @@ class Job:
     texts: tuple[str, ...] = ()
     budget: float | timedelta = 0.15
     mode: str = "summary"
-    shorts: Shorts = field(default_factory=Shorts)
+    shorts: ShortsOptions = field(default_factory=ShortsOptions)
     export: ExportOptions = field(default_factory=ExportOptions)
     subtitles: str | None = None
     config: str | None = None

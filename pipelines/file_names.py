@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from .options import Shorts
+from .options import ShortsOptions
 
 SUMMARY_VIDEO = "summary.mp4"       # Contains all pieces.
 REPORT_FILE = "report.html"
@@ -31,7 +31,7 @@ def edit_list_name(suffix: str) -> str:
     return f"summary.{suffix}"
 
 
-def possible_files(mode: str, shorts: Shorts) -> list[str]:
+def possible_files(mode: str, shorts: ShortsOptions) -> list[str]:
     """Return the names of all files that an export may write."""
     videos = [short_name(rank) for rank in range(1, shorts.count + 1)] if mode == "shorts" else [SUMMARY_VIDEO]
     return [*videos, *map(subtitle_name, videos), *map(edit_list_name, EDIT_LISTS), REPORT_FILE, JSON_FILE]

@@ -1,4 +1,4 @@
-"""Checks of what is asked; quick, so that a mistake shows before anything heavy is loaded."""
+"""Options of a summary: budget, mode and shorts. Checking them loads no heavy library."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from .timecode import parse_duration
 MODES = ("summary", "moments", "shorts")
 NUMBER = r"\d+(?:\.\d+)?"
 RANGE = re.compile(rf"({NUMBER})(?:s)?\s*-\s*({NUMBER})s?", re.IGNORECASE)
-LEAST_ROOM_S = 4   # between a short's least and greatest length: shots and words end where they end
+MIN_LENGTH_RANGE_S = 4   # Shorts end at shot boundaries and speech pauses, so their length cannot be exact.
 
 
 def check_budget(budget: float | timedelta | str) -> float | timedelta:
-    """Returns the budget: a share of the video, or a time.
+    """Return a budget as a share of the video or as a time.
 
     Args:
-        budget: a number or a `timedelta`; or a text as `parse_budget` reads.
+        budget: a number, a `timedelta`, or a text for `parse_budget`.
 
     Raises:
-        InputError: neither a number in (0, 1] nor a time over 0.
+        InputError: the budget is neither a number in (0, 1] nor a time above 0.
     """
     if isinstance(budget, str):
         return parse_budget(budget)
     if isinstance(budget, timedelta):
         if budget <= timedelta(0):
-            raise InputError(f"budget {budget} is no time to fill; give more than 0 s, e.g. 60s")
+            raise InputError(None, f"budget {budget} is not a positive time", "give more than 0 s, e.g. 60s")
         return budget
     if not isinstance(budget, Real) or not math.isfinite(budget) or not 0 < budget <= 1:
-        raise InputError(f"budget {budget} is not a share of the video; give more than 0 and at most 1, "
-                         "e.g. 0.15, or a time, e.g. 60s or 1m30s")
+        raise InputError(None, f"budget {budget} is not a share of the video",
+                         "give more than 0 and at most 1, e.g. 0.15, or a time, e.g. 60s or 1m30s")
     return float(budget)
 
 
 def parse_budget(text: str) -> float | timedelta:
-    """Reads a budget as people write it: 0.15, 15%, 60s, 1m30s, 1h.
+    """Parse a budget such as 0.15, 15%, 60s, 1m30s or 1h.
 
     Raises:
-        InputError: none of these, or out of range.
+        InputError: the text has another form, or the value is out of range.
     """
     plain = text.strip()
     duration = parse_duration(plain)
@@ -53,15 +53,20 @@ def parse_budget(text: str) -> float | timedelta:
     try:
         share = float(plain.removesuffix("%")) / (100 if plain.endswith("%") else 1)
     except ValueError:
-        raise InputError(f"budget {text!r} is neither a share nor a time; write e.g. 0.15, 15%, 60s or 1m30s") from None
+        raise InputError(None, f"budget {text!r} is neither a share nor a time",
+                         "write e.g. 0.15, 15%, 60s or 1m30s") from None
     return check_budget(share)
 
 
 def budget_share(budget: float | timedelta | str, duration_s: Fraction) -> Fraction:
-    """The budget as a share in (0, 1] of a video that lasts so long; a longer time is the whole video.
+    """Convert a budget to a share in (0, 1] of a video.
+
+    Args:
+        budget: as in `check_budget`; a time above the duration is the complete video.
+        duration_s: duration of the video in seconds.
 
     Raises:
-        InputError: as `check_budget`.
+        InputError: as in `check_budget`.
     """
     budget = check_budget(budget)
     if isinstance(budget, timedelta):
@@ -70,48 +75,60 @@ def budget_share(budget: float | timedelta | str, duration_s: Fraction) -> Fract
 
 
 def check_mode(mode: str) -> str:
-    """Returns the mode; an InputError for one that does not exist."""
+    """Return a mode if it is one of `MODES`.
+
+    Raises:
+        InputError: it is not.
+    """
     if mode not in MODES:
-        raise InputError(f"mode {mode!r} does not exist; choose {', '.join(MODES[:-1])} or {MODES[-1]}")
+        raise InputError(None, f"mode {mode!r} does not exist", f"choose {', '.join(MODES[:-1])} or {MODES[-1]}")
     return mode
 
 
 @dataclass(frozen=True)
-class Shorts:
-    """How many short pieces are wanted, and how long: [shortest_s, longest_s], both ends included.
+class ShortsOptions:
+    """The number and the length of shorts.
 
-    `settled`: whether asking looks into the film for their exact ends, which takes seconds; else they are exact to a
-    clip until `pipelines.export.plan.with_refined_shorts`.
+    Attributes:
+        count: maximum number of shorts.
+        min_length_s: minimum length in seconds, inclusive.
+        max_length_s: maximum length in seconds, inclusive.
+        refine: True to move the ends to shot boundaries and speech pauses, which decodes parts of the video for some
+            seconds. False keeps them at clip boundaries, until `export.plan.with_refined_shorts`.
 
     Raises:
-        InputError: no piece, or lengths that leave no room for whole shots and words.
+        InputError: the count is less than 1, or the lengths are invalid or too close to each other.
     """
 
     count: int = 3
-    shortest_s: Fraction = Fraction(15)
-    longest_s: Fraction = Fraction(60)
-    settled: bool = True
+    min_length_s: Fraction = Fraction(15)
+    max_length_s: Fraction = Fraction(60)
+    refine: bool = True
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise InputError(f"{self.count} shorts are none; ask for at least 1")
-        if self.shortest_s <= 0 or self.longest_s - self.shortest_s < LEAST_ROOM_S:
-            raise InputError(f"shorts of {float(self.shortest_s):g} to {float(self.longest_s):g} s: the greatest "
-                             f"length must be at least {LEAST_ROOM_S} s over the least, and that over 0; e.g. 15-60")
+            raise InputError(None, f"{self.count} shorts are too few", "ask for at least 1")
+        if self.min_length_s <= 0 or self.max_length_s - self.min_length_s < MIN_LENGTH_RANGE_S:
+            raise InputError(None, f"{self.lengths} is no usable length of shorts", "give a minimum above 0 s and a "
+                             f"maximum at least {MIN_LENGTH_RANGE_S} s above it, e.g. 15-60")
 
     @property
     def lengths(self) -> str:
-        """As a reader knows it: 15-60 s."""
-        return f"{float(self.shortest_s):g}-{float(self.longest_s):g} s"
+        """The range of lengths as text, e.g. `15-60 s`."""
+        return f"{float(self.min_length_s):g}-{float(self.max_length_s):g} s"
 
 
-def parse_shorts(count: int, length: str) -> Shorts:
-    """Reads a range of seconds such as 15-60 or 15s-60s.
+def parse_shorts(count: int, length: str) -> ShortsOptions:
+    """Parse the options of shorts.
+
+    Args:
+        count: maximum number of shorts.
+        length: range of lengths in seconds, such as 15-60 or 15s-60s.
 
     Raises:
-        InputError: no such range, or as `Shorts`.
+        InputError: `length` is not a range, or as in `ShortsOptions`.
     """
     match = RANGE.fullmatch(length.strip())
     if match is None:
-        raise InputError(f"length {length!r} is no range of seconds; write e.g. 15-60")
-    return Shorts(count, *map(Fraction, match.groups()))
+        raise InputError(None, f"length {length!r} is not a range of seconds", "write e.g. 15-60")
+    return ShortsOptions(count, *map(Fraction, match.groups()))

@@ -21,7 +21,6 @@ from .file_names import SUMMARY_VIDEO, short_name
 from .timecode import format_clock
 
 MAX_TITLE_CHARACTERS = 80
-ZERO_SHOT = "zero-shot, no training"   # `provenance["kind"]` of scores that no trained model predicted.
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ class Summary:
         moments: `(start_s, end_s, score, text)`, by descending score.
         shots: `(start_s, end_s)` of all shots, contiguous.
         selected: ascending indices of the selected shots.
-        provenance: what the scores depend on: `kind` (`ZERO_SHOT` or the type of the model), and the names of
-            `config`, `checkpoint`, `visual`, `text` and `audio` encoder, None for those without influence;
+        provenance: what the scores depend on: `kind` (a method of `pipelines.scoring.scorers` or the type of the
+            model), and the names of `config`, `checkpoint`, `visual`, `text` and `audio` encoder, None for those without influence;
             `beside` is the scorer that contributes the remaining share of the score beside the queries.
         cues: the subtitles that were searched.
         timings_s: seconds that each step took.

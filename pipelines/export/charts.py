@@ -10,7 +10,8 @@ import re
 import numpy as np
 
 from pipelines.scoring.moments import Moment
-from pipelines.summary import ZERO_SHOT, Summary
+from pipelines.scoring.scorers import NOVELTY
+from pipelines.summary import Summary
 from pipelines.timecode import format_clock
 
 COLOURS = 6            # --c0 .. --c5 of the page
@@ -79,7 +80,7 @@ def chart_row(summary: Summary, curve: np.ndarray, text: str, colour: str, other
     bars = "".join(f'<rect class="moment" x="{x(m.start_s)}" width="{x(m.end_s - m.start_s)}" y="{top + 2}" '
                    f'height="{LANE - 3}" opacity="{0.35 + 0.65 * m.score:.2f}"/>'
                    for m in summary.moments if m.text == text)
-    unasked = ("How much a clip stands out from the rest" if summary.provenance["kind"] == ZERO_SHOT
+    unasked = ("How much a clip stands out from the rest" if summary.provenance["kind"] == NOVELTY
                else "How the model scores a clip")
     label = escape(text[:LONG_TEXT]) if text else unasked
     return (f'<div class="row" style="--colour:{colour}"><p><i class="dot"></i>'

@@ -12,7 +12,7 @@ from typing import TypeVar
 from common.errors import InputError
 from common.temporal import Interval
 from pipelines.editing.stream_copy import PacketRange, kept_intervals, plan_copy, plan_short
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.selection.shorts import refine_shorts
 from pipelines.shots.trim import trim_to_shots
 from pipelines.summary import Summary
@@ -41,7 +41,7 @@ class ExportPlan:
     aspect: Fraction | None = None
     edit_lists: tuple[str, ...] = ()
     display_name: str | None = None
-    shorts: Shorts | None = None
+    shorts: ShortsOptions | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -70,7 +70,7 @@ AS_SELECTED = ExportPlan()
 
 
 def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, display_name: str | None = None,
-                shorts: Shorts | None = None) -> ExportPlan:
+                shorts: ShortsOptions | None = None) -> ExportPlan:
     """Decide how a summary is exported.
 
     Selected shots are trimmed to hard cuts if the video is re-encoded; copied pieces are moved to key frames.
@@ -99,11 +99,11 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
     return ExportPlan(tuple(pieces_s), runs, options.aspect, options.edit_lists, display_name, shorts, timings_s)
 
 
-def with_refined_shorts(summary: AnySummary, shorts: Shorts) -> AnySummary:
+def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummary:
     """Return a summary whose shorts start and end at shot boundaries or speech pauses.
 
     Args:
-        summary: a summary in mode `shorts` whose pieces are exact to a clip, see `Shorts`.
+        summary: a summary in mode `shorts` whose pieces are exact to a clip, see `ShortsOptions`.
         shorts: the lengths that the pieces keep to.
     """
     pieces_s = refine_shorts(summary.video.info, _best_first(summary), shorts, summary.cues,
@@ -111,12 +111,12 @@ def with_refined_shorts(summary: AnySummary, shorts: Shorts) -> AnySummary:
     return replace(summary, pieces_s=pieces_s)
 
 
-def _copied_shorts(summary: Summary, shorts: Shorts | None) -> list[PacketRange]:
+def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[PacketRange]:
     """Return the packets of disjoint shorts, ascending. Better shorts are placed first, others give way."""
     info = summary.video.info
     lengths_s = (Fraction(0), 2 * info.duration_s)
     if shorts is not None:
-        lengths_s = (min(shorts.shortest_s, info.duration_s), shorts.longest_s)
+        lengths_s = (min(shorts.min_length_s, info.duration_s), shorts.max_length_s)
     placed: list[tuple[Interval, PacketRange]] = []
     for start_s, end_s in _best_first(summary):
         room_s = (max((kept[1] for kept, _ in placed if kept[0] < start_s), default=Fraction(0)),

@@ -11,7 +11,8 @@ from pathlib import Path
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.scoring.moments import Moment
 from pipelines.scoring.queries import SUBTITLES
-from pipelines.summary import ZERO_SHOT, Summary, printable_path
+from pipelines.scoring.scorers import NOVELTY
+from pipelines.summary import Summary, printable_path
 from pipelines.timecode import format_clock
 
 from .charts import (
@@ -133,7 +134,7 @@ def _files(sources: Sequence[str]) -> str:
 
 
 def _asked(summary: Summary, colours: dict[str, str]) -> str:
-    if not summary.texts and summary.provenance["kind"] == ZERO_SHOT:
+    if not summary.texts and summary.provenance["kind"] == NOVELTY:
         return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
                 f"look different from.</p>{_read_along(summary)}")
     if not summary.texts:

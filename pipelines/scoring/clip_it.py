@@ -13,8 +13,51 @@ from models.device import move_to_device
 from models.encoders import Encoders
 from models.encoders.base import normalize_rows
 from pipelines.features.encoded_video import EncodedVideo
+from pipelines.media.subtitles import Cue
 
-from .queries import embed_texts
+from .evidence import Evidence, combined_match
+from .queries import Query, embed_queries, embed_texts, user_queries
+from .scorers import DEFAULT_OPTIONS, Provenance, Scorer, Scores, ScoringOptions, no_curves
+
+
+class CLIPItScorer(Scorer):
+    """Scores clips with a trained CLIP-It, or another model that reads a complete video and any number of queries.
+
+    Without a query, the model is guided by the subtitles or the captions of the video.
+
+    Args:
+        model: the model, in evaluation mode.
+        encoders: the encoders that the model was trained with.
+        evidence: sources of text that support queries; None for subtitles.
+        options: limits on moments.
+    """
+
+    def __init__(self, model: nn.Module, encoders: Encoders, evidence: Sequence[Evidence] | None = None,
+                 options: ScoringOptions = DEFAULT_OPTIONS):
+        super().__init__(encoders, evidence, options)
+        self.model = model
+        self.accepts_text, self.requires_text = model.accepts_text, model.requires_text
+
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+        """See `Scorer.score_by_text`; the clips are scored by all queries jointly, the curves by one query each."""
+        curves = np.stack([run_clip_it(self.model, video, self.encoders, [text]) for text in texts])
+        clips = curves[0] if len(texts) == 1 else run_clip_it(self.model, video, self.encoders, texts)
+        evidence = combined_match(self.evidence, video, texts, cues)
+        if evidence is not None:
+            clips, curves = np.maximum(clips, evidence.max(axis=0)), np.maximum(curves, evidence)
+        moments = [self.moments_in(video, curve, text) for curve, text in zip(curves, texts, strict=True)]
+        return Scores(clips, curves, self.ranked_moments(moments), user_queries(texts), self._provenance)
+
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+        """See `Scorer.score_without_text`."""
+        rows = embed_queries(self.encoders, queries).distinct_rows
+        curve = run_clip_it(self.model, video, self.encoders, rows)
+        moments = self.best_moments(self.moments_in(video, curve))
+        return Scores(curve, no_curves(video), moments, tuple(queries), self._provenance)
+
+    @property
+    def _provenance(self) -> Provenance:
+        return Provenance(type(self.model).__name__)
 
 
 def run_clip_it(model: nn.Module, video: EncodedVideo, encoders: Encoders,

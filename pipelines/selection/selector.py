@@ -12,7 +12,7 @@ from common.temporal import Interval
 from models.encoders.base import normalize_rows
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.scoring.moments import Moment
 from pipelines.shots.segmentation import change_points, refine_shots, shots_from_change_points
 
@@ -87,7 +87,7 @@ class Selector:
         inside = [any(first <= a and b <= last for first, last in spans) for a, b in shots]
         return Selection(shots, np.flatnonzero(inside))
 
-    def shorts(self, options: Shorts, cues: Sequence[Cue]) -> Selection:
+    def shorts(self, options: ShortsOptions, cues: Sequence[Cue]) -> Selection:
         """Select the best pieces of a given length, which start at shot boundaries and do not cut off words.
 
         Args:
@@ -99,7 +99,7 @@ class Selector:
         pieces = select_pieces(self.shots, weights, self.edges_s, options)
         best_first = sorted(pieces, key=lambda piece: -self.scores[piece[0]:piece[1] + 1].mean())
         pieces_s = [(self.edges_s[a], self.edges_s[b + 1]) for a, b in best_first]
-        if options.settled:
+        if options.refine:
             pieces_s = refine_shorts(self.video.info, pieces_s, options, cues, self.video.clip_len_s)
         shots = self._split_shots(pieces, len(self.scores))
         inside = [any(first <= a and b <= last for first, last in pieces) for a, b in shots]

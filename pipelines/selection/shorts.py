@@ -11,7 +11,7 @@ import numpy as np
 from common.temporal import Interval
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.shots.boundaries import hard_cuts
 
 from .speech_pauses import find_speech_pauses
@@ -26,7 +26,7 @@ EndCandidate = tuple[Fraction, Fraction]   # The cost in seconds, and the time.
 
 
 def select_pieces(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Fraction],
-                  options: Shorts) -> list[tuple[int, int]]:
+                  options: ShortsOptions) -> list[tuple[int, int]]:
     """Select the pieces with the greatest total value, by dynamic programming over shot boundaries.
 
     The value of a piece is the sum, over its clips, of the weight minus half of the greatest weight, times the
@@ -45,20 +45,20 @@ def select_pieces(shots: np.ndarray, weights: np.ndarray, edges_s: Sequence[Frac
         At most `options.count` of (first, last) clips, inclusive, ascending and disjoint; the complete video if it is
         shorter than a piece.
     """
-    if edges_s[-1] <= options.shortest_s:
+    if edges_s[-1] <= options.min_length_s:
         return [(0, len(weights) - 1)]
-    long_shots = [(a, b) for a, b in shots if edges_s[b + 1] - edges_s[a] > options.longest_s]
+    long_shots = [(a, b) for a, b in shots if edges_s[b + 1] - edges_s[a] > options.max_length_s]
     clips_in_long_shots = {int(clip) for a, b in long_shots for clip in range(a, b + 1)}
     for boundaries in ({int(a) for a, _ in shots} | clips_in_long_shots, set(range(len(weights)))):
         pieces = _best_pieces(sorted({*boundaries, len(weights)}), weights, edges_s, options)
         if pieces:
             return pieces
-    last = max((i for i in range(len(weights)) if edges_s[i + 1] <= options.longest_s), default=0)
+    last = max((i for i in range(len(weights)) if edges_s[i + 1] <= options.max_length_s), default=0)
     return [(0, last)]
 
 
 def _best_pieces(boundaries: list[int], weights: np.ndarray, edges_s: Sequence[Fraction],
-                 options: Shorts) -> list[tuple[int, int]]:
+                 options: ShortsOptions) -> list[tuple[int, int]]:
     """Return as many disjoint pieces between boundaries as possible, up to the count, with the greatest total value."""
     lengths_s = np.array([float(end - start) for start, end in itertools.pairwise(edges_s)])
     sums = np.concatenate([[0], np.cumsum((weights - weights.max() / 2) * lengths_s)])
@@ -69,9 +69,9 @@ def _best_pieces(boundaries: list[int], weights: np.ndarray, edges_s: Sequence[F
         best[1:, j] = best[1:, j - 1]
         for i in range(j - 1, -1, -1):
             length_s = edges_s[boundaries[j]] - edges_s[boundaries[i]]
-            if length_s > options.longest_s:
+            if length_s > options.max_length_s:
                 break
-            if length_s >= options.shortest_s:
+            if length_s >= options.min_length_s:
                 total = best[:-1, i] + sums[boundaries[j]] - sums[boundaries[i]]
                 better = total > best[1:, j]
                 best[1:, j] = np.where(better, total, best[1:, j])
@@ -86,7 +86,7 @@ def _best_pieces(boundaries: list[int], weights: np.ndarray, edges_s: Sequence[F
     return pieces[::-1]
 
 
-def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: Shorts, cues: Sequence[Cue],
+def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: ShortsOptions, cues: Sequence[Cue],
                   clip_len_s: float) -> list[Interval]:
     """Move the ends of pieces to hard cuts, exact to the frame, and out of speech.
 
@@ -109,7 +109,7 @@ def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: Shorts
         starts, ends = (_end_candidates(info, time_s, cues, clip_len_s) for time_s in (start_s, end_s))
         fallback = (max(start_s, earliest_s), min(end_s, latest_s))
         piece = closest_ends(starts, ends, fallback, (earliest_s, latest_s), options)
-        if piece[1] - piece[0] >= min(options.shortest_s, info.duration_s):
+        if piece[1] - piece[0] >= min(options.min_length_s, info.duration_s):
             refined.append(piece)
     return sorted(refined)
 
@@ -139,7 +139,7 @@ def _end_candidates(info: VideoInfo, end_s: Fraction, cues: Sequence[Cue], clip_
 
 
 def closest_ends(starts: list[EndCandidate], ends: list[EndCandidate], fallback: Interval, room: Interval,
-                 options: Shorts) -> Interval:
+                 options: ShortsOptions) -> Interval:
     """Return the start and end with the least total cost that keep the length and stay within the room.
 
     Args:
@@ -151,5 +151,5 @@ def closest_ends(starts: list[EndCandidate], ends: list[EndCandidate], fallback:
     """
     pairs = [(start_cost + end_cost, start_s, end_s) for start_cost, start_s in starts for end_cost, end_s in ends
              if room[0] <= start_s and end_s <= room[1]
-             and options.shortest_s <= end_s - start_s <= options.longest_s]
+             and options.min_length_s <= end_s - start_s <= options.max_length_s]
     return min(pairs)[1:] if pairs else fallback

@@ -111,7 +111,7 @@ def test_pieces_are_known_to_the_clip_at_once_and_with_the_cut_as_its_files_have
         assert answer.summary.intervals_s == [(20.5, 28)] and written["pieces"][0]["start"] == 20.5
         assert [dict(frame=frame) for frame in answer.summary.frames] == [dict(frame=piece["frame"]) for piece in written["summary"]]
         at_once = service.catalogue.load(asked_for.model).summarize(
-            desk.encoded["colours"], ["red"], asked_for.budget, mode=asked_for.mode, shorts=replace(asked_for.shorts, settled=True))
+            desk.encoded["colours"], ["red"], asked_for.budget, mode=asked_for.mode, shorts=replace(asked_for.shorts, refine=True))
         assert list(plan_export(at_once).pieces_s) == answer.summary.intervals_s   # and as the command line has them
 
     asyncio.run(run())

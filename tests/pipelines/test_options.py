@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.options import Shorts, budget_share, check_budget, check_mode, parse_budget, parse_shorts
+from pipelines.options import ShortsOptions, budget_share, check_budget, check_mode, parse_budget, parse_shorts
 
 
 @pytest.mark.parametrize("budget", [0, -0.1, 1.01, 15, float("nan"), float("inf"), "15", "0", "-1", "150%", "nan", None])
@@ -22,7 +22,7 @@ def test_refuses_a_text_that_is_no_budget(budget):
 
 @pytest.mark.parametrize("budget", ["0s", "0h0m0s", timedelta(0), timedelta(seconds=-1)])
 def test_refuses_no_time(budget):
-    with pytest.raises(InputError, match="is no time to fill"):
+    with pytest.raises(InputError, match="is not a positive time"):
         check_budget(budget)
 
 
@@ -50,13 +50,13 @@ def test_modes():
 
 
 def test_shorts():
-    assert parse_shorts(2, "15-60") == parse_shorts(2, " 15s - 60s ") == Shorts(2, Fraction(15), Fraction(60))
-    assert parse_shorts(1, "1.5-9").shortest_s == Fraction(3, 2)
+    assert parse_shorts(2, "15-60") == parse_shorts(2, " 15s - 60s ") == ShortsOptions(2, Fraction(15), Fraction(60))
+    assert parse_shorts(1, "1.5-9").min_length_s == Fraction(3, 2)
 
 
 @pytest.mark.parametrize("count, length, message", [
-    (0, "15-60", "0 shorts are none"), (3, "15", "no range of seconds"), (3, "a-b", "no range"), (3, "60-15", "at least 4 s over"),
-    (3, "15-18", "at least 4 s over"), (3, "0-60", "over 0"), (3, "-5-60", "no range"),
+    (0, "15-60", "0 shorts are too few"), (3, "15", "not a range of seconds"), (3, "a-b", "not a range"), (3, "60-15", "at least 4 s above it"),
+    (3, "15-18", "at least 4 s above it"), (3, "0-60", "above 0 s"), (3, "-5-60", "not a range"),
 ])
 def test_shorts_that_cannot_be(count, length, message):
     with pytest.raises(InputError, match=message):

@@ -5,15 +5,19 @@ import numpy as np
 import pytest
 import torch
 
+from common.config import load_config
 from common.errors import InputError
 from models import UMT
 from models.encoders.base import Encoders
 from pipelines import summarizer as module
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
+from pipelines.scoring.builder import zero_shot_scorer
+from pipelines.scoring.scorers import ScoringOptions
+from pipelines.scoring.sliding_window import SlidingWindowScorer
 from pipelines.selection import selector as choose
-from pipelines.summarizer import Settings, Summarizer, build_summarizer
+from pipelines.summarizer import Summarizer, build_summarizer
 
 from .fakes import ColorVisualEncoder, color_encoders, write_video
 
@@ -83,7 +87,7 @@ def test_says_what_had_a_part_in_the_scores(tmp_path):
     loud = encode_video(path, color_encoders(with_audio=True), progress=False)
     summarizer = Summarizer(color_encoders(with_audio=True))
     asked, unasked = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
-    assert asked.provenance == dict(kind="zero-shot, no training", config=None, checkpoint=None,
+    assert asked.provenance == dict(kind="zero-shot similarity", config=None, checkpoint=None,
                                    visual="ColorVisualEncoder", text="ColorTextEncoder", audio=None)
     assert unasked.provenance["audio"] == "LoudnessEncoder"
     assert unasked.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
@@ -130,14 +134,14 @@ def test_moments_are_kept_whole(color_summarizer, video):
 
 
 def test_shorts_are_whole_shots_around_what_was_asked(color_summarizer, video):
-    summary = color_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=Shorts(2, 6, 18))
+    summary = color_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=ShortsOptions(2, 6, 18))
     assert summary.intervals_s == [(20, 28), (40, 46)]
     assert [summary.shots[i] for i in summary.selected] == [(20, 28), (40, 46)]
     cues = [Cue(19, 21.5, "so"), Cue(27.5, 28.25, "it is")]
-    summary = color_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=Shorts(1, 6, 18))
+    summary = color_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=ShortsOptions(1, 6, 18))
     assert summary.intervals_s == [(19, 28.25)]
     assert summary.frames == [[190, 282]]
-    (whole,) = color_summarizer.summarize(video, mode="shorts", shorts=Shorts(1, 90, 99)).intervals_s
+    (whole,) = color_summarizer.summarize(video, mode="shorts", shorts=ShortsOptions(1, 90, 99)).intervals_s
     assert whole == (0, video.info.duration_s)
 
 
@@ -183,10 +187,14 @@ def test_refuses_a_video_of_other_encoders(color_summarizer, video):
     other = Summarizer(Encoders(OtherEyes(), color_encoders().text))
     with pytest.raises(InputError, match=r"encoded by .*ColorVisualEncoder.*OtherEyes"):
         other.summarize(video, ["red"])
-    with pytest.raises(InputError, match="sound in clips of 2 s, pictures of 4 s"):
+    with pytest.raises(InputError, match="the audio encoder has clips of 2 s, the visual encoder of 4 s"):
         eyes = ColorVisualEncoder()
         eyes.clip_len_s = 4
         Summarizer(Encoders(eyes, color_encoders().text, color_encoders(with_audio=True).audio))
+
+
+def sliding_window_summarizer(model):
+    return Summarizer(color_encoders(), SlidingWindowScorer(model, color_encoders(), ["color"]))
 
 
 class RedWatcher(torch.nn.Module):
@@ -202,7 +210,7 @@ class RedWatcher(torch.nn.Module):
 
 
 def test_a_trained_model_gives_the_scores_and_the_moments(video):
-    summary = Summarizer(color_encoders(), RedWatcher(), ["color"]).summarize(video, ["red car"])
+    summary = sliding_window_summarizer(RedWatcher()).summarize(video, ["red car"])
     assert summary.scores[10:14].min() > 0.5 > np.delete(summary.scores, range(10, 14)).max()
     found = [(m.start_s, m.end_s, round(m.score, 2)) for m in summary.moments]
     assert found[0] == (20, 28, 0.9)
@@ -210,12 +218,13 @@ def test_a_trained_model_gives_the_scores_and_the_moments(video):
     assert len(found) == 2                                             # the copy is suppressed
     assert summary.provenance["kind"] == "RedWatcher"
     assert seconds_kept(summary) <= set(range(20, 28)) | {18, 19, 28, 29}
-    loose = Summarizer(color_encoders(), RedWatcher(), ["color"], settings=Settings(max_iou=0.9))
+    loose = Summarizer(color_encoders(), SlidingWindowScorer(
+        RedWatcher(), color_encoders(), ["color"], options=ScoringOptions(max_iou=0.9)))
     assert len(loose.summarize(video, ["red car"]).moments) == 3
 
 
 def test_a_trained_model_hears_too(video):
-    summarizer = Summarizer(color_encoders(), RedWatcher(), ["color"])
+    summarizer = sliding_window_summarizer(RedWatcher())
     cues = [Cue(30, 33, "a blue car"), Cue(3, 4, "hm")]
     summary = summarizer.summarize(video, ["blue car"], subtitles=cues)
     assert (30, 34) in [(m.start_s, m.end_s) for m in summary.moments]
@@ -224,7 +233,7 @@ def test_a_trained_model_hears_too(video):
 
 def test_models_are_asked_only_in_their_way(video):
     with pytest.raises(InputError, match="give a sentence"):
-        Summarizer(color_encoders(), RedWatcher(), ["color"]).summarize(video)
+        sliding_window_summarizer(RedWatcher()).summarize(video)
 
     class Mute(RedWatcher):
         accepts_text = requires_text = False
@@ -233,7 +242,7 @@ def test_models_are_asked_only_in_their_way(video):
             assert "query" not in data
             return dict(_out=dict(saliency=data["video"][..., 0]))
 
-    mute = Summarizer(color_encoders(), Mute(), ["color"])
+    mute = sliding_window_summarizer(Mute())
     with pytest.raises(InputError, match="leave the sentences out"):
         mute.summarize(video, ["red"])
     summary = mute.summarize(video)
@@ -260,7 +269,7 @@ def trained(tmp_path, monkeypatch):
     (tmp_path / "config.py").write_text(MODEL.format(width=3))
     (tmp_path / "wide.py").write_text(MODEL.format(width=5))
     for name in ("config", "wide"):
-        cfg = module.load_config(tmp_path / f"{name}.py").model
+        cfg = load_config(tmp_path / f"{name}.py").model
         torch.manual_seed(1)
         torch.save(dict(state_dict=UMT(**{k: v for k, v in cfg.items() if k != "type"}).state_dict()),
                    tmp_path / f"{name}.pth")
@@ -269,7 +278,7 @@ def trained(tmp_path, monkeypatch):
 
 def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     summarizer = build_summarizer(trained / "config.py", trained / "config.pth")
-    assert summarizer.window_clips == 12 and not summarizer.model.training and summarizer.parts == ("color",)
+    assert summarizer.scorer.window_clips == 12 and not summarizer.scorer.model.training and summarizer.scorer.parts == ("color",)
     summary = summarizer.summarize(video, ["a red car"])
     assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
     end_s = float(video.info.duration_s)
@@ -281,11 +290,11 @@ def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     (None, "config.pth", "needs the config"),
     ("config.py", None, "needs its weights"),
     ("config.py", "wide.pth", "does not fit the UMT of the config"),
-    ("wide.py", "wide.pth", "takes features 5 wide, the config's encoders make 3"),
+    ("wide.py", "wide.pth", "expects features of 5 dimensions, but the encoders of the config make 3"),
     ("none.py", None, "no such config"),
     ("bare.py", None, "has no 'encoders'"),
     ("zero.py", "config.pth", "has no model to load"),
-    ("typo.py", None, "unknown key 'sigma_clip'; did you mean 'sigma_clips'"),
+    ("typo.py", None, "unknown option 'sigma_clip'; did you mean 'sigma_clips'"),
 ])
 def test_refuses_configs_and_checkpoints_that_do_not_fit(trained, config, checkpoint, message):
     (trained / "bare.py").write_text("window_clips = 3\n")
@@ -309,8 +318,8 @@ def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypa
     monkeypatch.setattr(module, "build_encoders", lambda cfg: Encoders(TwoParts(), color_encoders().text))
     (trained / "two.py").write_text(MODEL.format(width=4) + (
         'data = dict(val=dict(video_path=["x/features/light", "x/features/color"]))\n'))
-    monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
-    assert build_summarizer(trained / "two.py", "any.pth").parts == ("light", "color")
+    monkeypatch.setattr("pipelines.scoring.builder.load_checkpoint", lambda model, path: {})
+    assert build_summarizer(trained / "two.py", "any.pth").scorer.parts == ("light", "color")
 
 
 def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the_say_beside_words(tmp_path, monkeypatch):
@@ -323,24 +332,24 @@ def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the
         return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
 
     def by(trusted, texts=()):
-        monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: trusted)
-        return Summarizer(encoders, head="head").summarize(encoded, texts)
+        monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: trusted)
+        return Summarizer(encoders, zero_shot_scorer(encoders, "head")).summarize(encoded, texts)
 
-    monkeypatch.setattr("pipelines.summarizer.run_clip_it", likes_blue)
+    monkeypatch.setattr("pipelines.scoring.query_free.run_clip_it", likes_blue)
     plain = Summarizer(encoders)
     encoded = plain.encode(video, progress=False)
     alone, likes = by(1.0), np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # black shows nothing
     assert asked == ["head"] and alone.scores.tolist() == likes.tolist() and 6 <= alone.intervals_s[0][0] < 12
-    assert alone.provenance["kind"] == "CLIP-It, trained on TVSum"
+    assert alone.provenance["kind"] == "CLIP-It trained on TVSum"
     stands_out, none, some = plain.summarize(encoded).scores, by(0.0), by(0.25)
-    assert np.array_equal(none.scores, stands_out) and none.provenance["kind"] == "zero-shot, no training"
+    assert np.array_equal(none.scores, stands_out) and none.provenance["kind"] == "visual novelty"
     np.testing.assert_allclose(some.scores, 0.75 * stands_out + 0.25 * likes)
-    assert some.provenance["kind"] == "CLIP-It, trained on TVSum, and what stands out"
+    assert some.provenance["kind"] == "CLIP-It trained on TVSum + visual novelty"
     words, both = plain.summarize(encoded, ["red"]), by(1.0, ["red"])
     np.testing.assert_allclose(both.scores, 0.8 * words.scores + 0.2 * likes)
     assert both.moments == words.moments and np.array_equal(both.scores_by_text, words.scores_by_text)
-    assert both.provenance == words.provenance | dict(beside="CLIP-It, trained on TVSum")
-    assert by(0.0, ["red"]).provenance["beside"] == "what stands out"
+    assert both.provenance == words.provenance | dict(beside="CLIP-It trained on TVSum")
+    assert by(0.0, ["red"]).provenance["beside"] == "visual novelty"
 
 
 def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from common.errors import InputError
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue, read_subtitles
+from pipelines.scoring.sliding_window import SlidingWindowScorer
 from pipelines.selection.knapsack import key_frames, key_shots
 from pipelines.summarizer import Summarizer
 from tools.build_summarization_h5 import main as build_h5
@@ -113,6 +114,8 @@ def test_what_is_no_subtitles_is_refused_before_the_work(tmp_path, capsys, monke
 class Odd(torch.nn.Module):
     """A model without words whose scores are all one number."""
 
+    accepts_text = requires_text = False
+
     def __init__(self, value):
         super().__init__()
         self.value = value
@@ -122,13 +125,14 @@ class Odd(torch.nn.Module):
 
 
 def test_a_model_that_scores_nan_is_named(video):
-    summarizer = Summarizer(color_encoders(), Odd(float("nan")), ["color"], names=dict(kind="Odd", checkpoint="work/best.pth"))
-    with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are no finite numbers; what scores them \(work/best.pth\) is damaged"):
+    summarizer = Summarizer(color_encoders(), SlidingWindowScorer(Odd(float("nan")), color_encoders(), ["color"]),
+                            checkpoint="work/best.pth")
+    with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are NaN or infinite; check that work/best.pth is not damaged and was trained on these features"):
         summarizer.summarize(video)
 
 
 def test_constant_scores_give_a_cut_within_the_budget(video):
-    summary = Summarizer(color_encoders(), Odd(0.5), ["color"]).summarize(video, budget=0.3)
+    summary = Summarizer(color_encoders(), SlidingWindowScorer(Odd(0.5), color_encoders(), ["color"])).summarize(video, budget=0.3)
     assert len(set(summary.scores)) == 1 and 0 < summary.duration_s <= 0.3 * 40 and summary.moments == []
     kept = key_frames(np.array([[0, 4], [5, 9], [10, 99]]), np.ones(10), np.arange(0, 100, 10), 100)
     assert kept.tolist() == [[0, 4], [5, 9]]

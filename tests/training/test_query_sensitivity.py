@@ -107,9 +107,10 @@ def test_many_sentences_do_not_round_each_other(offline, number):
     sentences = r.normal(size=(number, 384)).astype(np.float32)
     clips = SimpleNamespace(visual=dict(conse=r.normal(size=(301, 384)).astype(np.float32)))
     lines, unrelated = r.normal(size=(211, 384)).astype(np.float32), r.normal(size=(8, 384)).astype(np.float32)
-    seen, said = offline._cosines(clips, sentences), cue_similarity(sentences, lines, unrelated)
+    scorer = offline.scorer.relevance
+    seen, said = scorer.similarity(clips, sentences), cue_similarity(sentences, lines, unrelated)
     for order in (np.arange(number)[::-1], r.permutation(number), np.array([number - 1])):
-        assert np.array_equal(offline._cosines(clips, sentences[order]), seen[:, order])
+        assert np.array_equal(scorer.similarity(clips, sentences[order]), seen[:, order])
         assert np.array_equal(cue_similarity(sentences[order], lines, unrelated), said[order])
     unit = sentences / np.linalg.norm(sentences, axis=1, keepdims=True)
     np.testing.assert_allclose(seen, offline.encoders.visual.similarity(clips.visual["conse"], sentences), atol=1e-6)

@@ -17,6 +17,7 @@ from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.result import Result
 from pipelines.scoring.moments import Moment
+from pipelines.scoring.scorers import NOVELTY, ZERO_SHOT
 from pipelines.summary import frame_range
 from pipelines.timecode import format_clock, format_timestamp
 from tests.pipelines.fakes import color_encoders, write_video
@@ -59,7 +60,7 @@ def make(video: EncodedVideo, texts=("red",), moments=None, cues=(), **provenanc
     """Ten clips of two seconds, each its own shot; 2-4 s and 6-10 s are kept."""
     edges_s = [float(e) for e in video.edges_s]
     scores = np.linspace(0, 1, 10)
-    by = dict(kind="zero-shot, no training", visual="Eyes", text="Words", audio=None) | provenance
+    by = dict(kind=ZERO_SHOT if texts else NOVELTY, visual="Eyes", text="Words", audio=None) | provenance
     if moments is None:
         moments = [Moment(7, 9, 0.9, t) for t in texts] + [Moment(12.0, 16.0, 0.4, t) for t in texts]
     return Result(video, tuple(texts), 0.3, scores, np.tile(scores[::-1], (len(texts), 1)), moments,
@@ -146,7 +147,7 @@ def test_previews_of_a_long_video_are_limited(video):
 
 def test_says_who_scored(video):
     text = Page(report_html(make(video, config="a.py"))).text
-    assert text.count("zero-shot, no training") == 2
+    assert text.count("zero-shot similarity") == 2
     assert "do not say whether" in text and "Watching and listening1.2 s16 ×" in text and "All together, once loaded1.4 s15 ×" in text
     assert "encoded anew, exact to the frame" in text
     trained = Page(report_html(make(video, kind="UMT", checkpoint="w/best.pth"))).text
@@ -157,8 +158,8 @@ def test_a_question_without_words_or_without_an_answer(video):
     text = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")]), ["summary.mp4"])).text
     assert "Nothing was asked" in text and "What stands out" in text
     assert "clips that even their most alike other clips look different from" in text and "How much a clip stands out" in text
-    by_model = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")], kind="CLIP-It, trained on TVSum"))).text
-    assert "what a trained model (CLIP-It, trained on TVSum) scores highest" in by_model and "How the model scores a clip" in by_model
+    by_model = Page(report_html(make(video, (), [Moment(0, 2, 0.5, "")], kind="CLIP-It trained on TVSum"))).text
+    assert "what a trained model (CLIP-It trained on TVSum) scores highest" in by_model and "How the model scores a clip" in by_model
     assert "most alike" not in by_model and "stands out from the rest" not in by_model
     text = Page(report_html(make(video, moments=[]), ["summary.mp4"])).text
     assert "no part of the video differs" in text

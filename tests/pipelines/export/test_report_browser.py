@@ -9,7 +9,7 @@ from pipelines.export.plan import plan_export
 from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.summarizer import Summarizer
 from tests.chromium import NEEDS_CHROMIUM
 from tests.pipelines.fakes import color_encoders, write_video
@@ -27,7 +27,7 @@ def pages(tmp_path_factory):
     video = encode_video(write_video(folder / "a film.mp4", SECONDS), color_encoders(), progress=False)
     for mode in ("moments", "shorts"):
         (folder / mode).mkdir()
-        summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, Shorts(2, Fraction(6), Fraction(12)))
+        summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, ShortsOptions(2, Fraction(6), Fraction(12)))
         plan = plan_export(summary, ExportOptions(edit_lists=("csv",)))
         write_export(summary, plan, folder / mode)
     return folder

@@ -14,8 +14,9 @@ from pipelines import summarizer as module
 from pipelines.export.report import report_html
 from pipelines.features.encode import encode_video
 from pipelines.media.subtitles import Cue
+from pipelines.scoring.builder import zero_shot_scorer
 from pipelines.scoring.captions import BLANK, UNNAMED, Caption, Captioner
-from pipelines.scoring.clip_it import run_clip_it
+from pipelines.scoring.clip_it import CLIPItScorer, run_clip_it
 from pipelines.scoring.queries import MAX_VIDEO_QUERIES, Query, video_queries
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import color_encoders, write_video
@@ -77,7 +78,7 @@ def test_rows_are_as_long_as_clips(video):
         with torch.no_grad():
             return model(dict(video=rows, saliency=torch.ones(1, 80), row_s=row_s), "test")["_out"]["saliency"][0].numpy()
 
-    scores = Summarizer(color_encoders(), model).summarize(video).scores
+    scores = Summarizer(color_encoders(), CLIPItScorer(model, color_encoders())).summarize(video).scores
     np.testing.assert_allclose(scores, at(2.0), atol=1e-6)
     assert np.abs(scores - at(1.0)).max() > 1e-3
 
@@ -95,11 +96,11 @@ def test_modelscopes_frames_come_with_unit_norm(video):
     run_clip_it(Spy(), video, color_encoders())
 
 
-@pytest.mark.parametrize("odd, message", [("video_dims=3", "model.video_dims takes features 5 wide, the config's encoders make 3"),
-                                          ("text_dims=3", "model.text_dims takes features 5 wide, the config's encoders make 3")])
+@pytest.mark.parametrize("odd, message", [("video_dims=3", "model.video_dims: expects features of 5 dimensions, but the encoders of the config make 3"),
+                                          ("text_dims=3", "model.text_dims: expects features of 5 dimensions, but the encoders of the config make 3")])
 def test_encoders_of_other_widths_are_refused(tmp_path, monkeypatch, odd, message):
     monkeypatch.setattr(module, "build_encoders", lambda cfg: color_encoders())
-    monkeypatch.setattr(module, "load_checkpoint", lambda model, path: {})
+    monkeypatch.setattr("pipelines.scoring.builder.load_checkpoint", lambda model, path: {})
     text = CONFIGS["clip_it"].replace(odd, odd[:-1] + "5").replace("shared=3", "shared=0")
     (tmp_path / "c.py").write_text(f"model = {text}\nencoders = dict(visual=dict(type='a'), text=dict(type='b'))\n")
     with pytest.raises(InputError, match=message):
@@ -129,10 +130,10 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
         read.append(np.array(sentences))
         return np.linspace(0.2, 0.8, 80)
 
-    monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 1.0)
-    monkeypatch.setattr("pipelines.summarizer.run_clip_it", head)
+    monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: 1.0)
+    monkeypatch.setattr("pipelines.scoring.query_free.run_clip_it", head)
     encoders = color_encoders()
-    summarizer = Summarizer(encoders, captioner=Teller(), head="head")
+    summarizer = Summarizer(encoders, zero_shot_scorer(encoders, "head"), Teller())
     seen, told = summarizer.summarize(video), summarizer.summarize(video, subtitles=CUES)
     np.testing.assert_allclose(seen.scores, np.linspace(0.2, 0.8, 80))
     assert [s["text"] for s in seen.to_json()["sentences"]] == ["This shows red.", "This shows blue."]
@@ -154,8 +155,8 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
 
 
 def test_captions_have_no_say_where_the_head_has_none(video, monkeypatch):
-    monkeypatch.setattr("pipelines.summarizer.domain_familiarity", lambda visual: 0.0)
-    summarizer = Summarizer(color_encoders(), captioner=Teller(), head="head")
+    monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: 0.0)
+    summarizer = Summarizer(color_encoders(), zero_shot_scorer(color_encoders(), "head"), Teller())
     found = summarizer.summarize(video)
     assert found.sentences == () and len(found.captions) == 5
 
@@ -189,7 +190,7 @@ def test_the_page_lets_a_trained_one_be_asked_or_not(video):
                  query_dec=dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer")))
 
     def fits(model, texts):
-        catalogue = SimpleNamespace(load=lambda name: SimpleNamespace(model=model))
+        catalogue = SimpleNamespace(load=lambda name: model)
         check_fit(SimpleNamespace(texts=texts, models=[SimpleNamespace(name="mine", wordless=False)]), catalogue)
 
     for texts in ((), ("red",)):

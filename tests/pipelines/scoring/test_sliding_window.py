@@ -3,8 +3,17 @@ import pytest
 import torch
 import torch.nn as nn
 
-from pipelines.scoring.model_inputs import needs_text, takes_text
-from pipelines.scoring.sliding_window import merge_moments, score_windows, window_starts
+from models import UMT
+from models.clip_it import CLIPIt
+from models.clip_it_modelscope import CLIPItModelScope
+from pipelines.scoring.clip_it import CLIPItScorer
+from pipelines.scoring.scorers import Scorer
+from pipelines.scoring.sliding_window import SlidingWindowScorer, merge_moments, score_windows, window_starts
+from tests.pipelines.fakes import color_encoders
+
+ENCODER = dict(type="UniModalEncoder", dims=[3, 8], enc_cfg=dict(type="EncoderLayer"))
+QUERY_GENERATOR = dict(type="QueryGenerator", dims=[4, 8], enc_cfg=dict(type="Attention"))
+QUERY_DECODER = dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer"))
 
 
 class Ramp(nn.Module):
@@ -118,16 +127,20 @@ def test_the_model_gets_windows_of_all_streams():
     assert model.seen == [(0, 8, shapes), (2, 8, shapes)]
 
 
-def test_takes_text():
-    from models import UMT
-    from models.clip_it import CLIPIt
-    from models.clip_it_modelscope import CLIPItModelScope
-    encoder = dict(type="UniModalEncoder", dims=[3, 8], enc_cfg=dict(type="EncoderLayer"))
-    attention = dict(type="QueryGenerator", dims=[4, 8], enc_cfg=dict(type="Attention"))
-    decoder = dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLayer"))
-    assert takes_text(UMT(video_enc=encoder, query_gen=attention, query_dec=decoder))
-    assert not takes_text(UMT(video_enc=encoder, query_gen=dict(type="QueryGenerator"), query_dec=decoder))
-    assert not takes_text(UMT(video_enc=encoder)) and not needs_text(UMT(video_enc=encoder))
-    assert needs_text(UMT(video_enc=encoder, query_gen=attention, query_dec=decoder))
-    for model in (CLIPIt(video_dims=3, text_dims=3), CLIPItModelScope(dims=8, layers=1)):
-        assert takes_text(model) and not needs_text(model)
+@pytest.mark.parametrize("model, accepts_text, requires_text", [
+    pytest.param(lambda: UMT(video_enc=ENCODER, query_gen=QUERY_GENERATOR, query_dec=QUERY_DECODER), True, True,
+                 id="umt"),
+    pytest.param(lambda: UMT(video_enc=ENCODER, query_gen=dict(type="QueryGenerator"), query_dec=QUERY_DECODER),
+                 False, False, id="umt_with_learned_query"),
+    pytest.param(lambda: UMT(video_enc=ENCODER), False, False, id="umt_without_query"),
+    pytest.param(lambda: CLIPIt(video_dims=3, text_dims=3), True, False, id="clip_it"),
+    pytest.param(lambda: CLIPItModelScope(dims=8, layers=1), True, False, id="clip_it_of_modelscope"),
+])
+def test_scorers_accept_and_require_text_like_their_models(model, accepts_text, requires_text):
+    built = model()
+    if built.scores_whole_video:
+        scorer: Scorer = CLIPItScorer(built, color_encoders())
+    else:
+        scorer = SlidingWindowScorer(built, color_encoders(), ["color"])
+    assert scorer.accepts_text is accepts_text
+    assert scorer.requires_text is requires_text

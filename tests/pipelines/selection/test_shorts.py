@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import Cue
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.selection.shorts import closest_ends, refine_shorts, select_pieces
 from tests.media import RATE_HZ, write_video
 
@@ -25,10 +25,10 @@ def shots_from(boundaries, n):
 
 def all_selections(boundaries, n, options):
     """Yield all sets of at most `count` disjoint pieces of complete shots with a permitted length."""
-    long_shots = [(a, b) for a, b in itertools.pairwise([*boundaries, n]) if CLIP_S * (b - a) > options.longest_s]
+    long_shots = [(a, b) for a, b in itertools.pairwise([*boundaries, n]) if CLIP_S * (b - a) > options.max_length_s]
     cuts = sorted({*boundaries, n, *(edge for a, b in long_shots for edge in range(a, b))})
     pieces = [(a, b) for a, b in itertools.combinations(cuts, 2)
-              if options.shortest_s <= CLIP_S * (b - a) <= options.longest_s]
+              if options.min_length_s <= CLIP_S * (b - a) <= options.max_length_s]
     for size in range(1, options.count + 1):
         for selected in itertools.combinations(pieces, size):
             if all(x[1] <= y[0] for x, y in itertools.pairwise(selected)):
@@ -40,7 +40,7 @@ def test_pieces_equal_exhaustive_search(seed):
     rng = np.random.default_rng(seed)
     n = 30
     boundaries = sorted({0, *rng.choice(np.arange(1, n), 8, replace=False).tolist()})
-    weights, options = rng.random(n) ** 3, Shorts(int(rng.integers(1, 4)), Fraction(6), Fraction(20))
+    weights, options = rng.random(n) ** 3, ShortsOptions(int(rng.integers(1, 4)), Fraction(6), Fraction(20))
     values = (weights - weights.max() / 2) * CLIP_S
     candidates = list(all_selections(boundaries, n, options))
     pieces = select_pieces(shots_from(boundaries, n), weights, edges(n), options)
@@ -52,18 +52,18 @@ def test_pieces_equal_exhaustive_search(seed):
 
 
 def test_a_video_shorter_than_a_piece_is_one_piece():
-    assert select_pieces(shots_from([0, 3], 7), np.ones(7), edges(7), Shorts()) == [(0, 6)]
+    assert select_pieces(shots_from([0, 3], 7), np.ones(7), edges(7), ShortsOptions()) == [(0, 6)]
 
 
 def test_the_best_part_of_a_shot_longer_than_a_piece_is_selected():
     weights = np.zeros(600)
     weights[400:415] = 1
-    (first, last), = select_pieces(shots_from([0], 600), weights, edges(600), Shorts(1))
+    (first, last), = select_pieces(shots_from([0], 600), weights, edges(600), ShortsOptions(1))
     assert (first, last) == (400, 414)
 
 
 def test_shots_are_divided_if_no_sequence_of_them_has_a_permitted_length():
-    options = Shorts(1, Fraction(14), Fraction(18))
+    options = ShortsOptions(1, Fraction(14), Fraction(18))
     (first, last), = select_pieces(shots_from([0, 5, 15], 20), np.ones(20), edges(20), options)
     assert 14 <= CLIP_S * (last - first + 1) <= 18
 
@@ -103,7 +103,7 @@ def talk(tmp_path_factory):
     return probe(write_video(path, 500, render=render_shots, audio=speech(WORDS_S, 20)))
 
 
-LIMITS = Shorts(1, Fraction(5), Fraction(18))
+LIMITS = ShortsOptions(1, Fraction(5), Fraction(18))
 
 
 @pytest.mark.parametrize(("piece", "refined"), [
@@ -138,7 +138,7 @@ def test_ends_move_out_of_words_in_the_audio(talk):
 def test_pieces_keep_their_length(talk, silent):
     cues = [Cue(0, 19.9, "without a pause")]
     assert refine_shorts(silent, [(Fraction(6), Fraction(12))], LIMITS, cues, 2) == [(Fraction(6), Fraction(12))]
-    narrow = Shorts(1, Fraction(8), Fraction(12))
+    narrow = ShortsOptions(1, Fraction(8), Fraction(12))
     (start, end), = refine_shorts(talk, [(Fraction(2), Fraction(10))], narrow, [], 2)
     assert 8 <= end - start <= 12
     assert not any(a < t < b for a, b in WORDS_S for t in (start, end))
@@ -146,7 +146,7 @@ def test_pieces_keep_their_length(talk, silent):
 
 def test_later_pieces_make_room_for_earlier_ones(silent):
     early, late = (Fraction(0), Fraction(6)), (Fraction(6), Fraction(14))
-    options = Shorts(2, Fraction(5), Fraction(18))
+    options = ShortsOptions(2, Fraction(5), Fraction(18))
     assert refine_shorts(silent, [late, early], options, [Cue(5.2, 6.6, "a")], 2) == [
         (0, Fraction(33, 5)), (Fraction(33, 5), Fraction(14))]
     assert refine_shorts(silent, [early, late], options, [Cue(5.6, 6.2, "a")], 2) == [
@@ -155,7 +155,7 @@ def test_later_pieces_make_room_for_earlier_ones(silent):
 
 def test_a_piece_without_enough_room_is_dropped(silent):
     early, late = (Fraction(0), Fraction(6)), (Fraction(6), Fraction(14))
-    options = Shorts(2, Fraction(11, 2), Fraction(18))
+    options = ShortsOptions(2, Fraction(11, 2), Fraction(18))
     # 5.4 s are left for the early piece, which is less than 5.5 s.
     assert refine_shorts(silent, [late, early], options, [Cue(5.4, 7, "a")], 2) == [(Fraction(27, 5), Fraction(14))]
 
@@ -171,4 +171,4 @@ def test_closest_ends(room, lengths, expected):
     ends = [(Fraction(1), Fraction(24)), (Fraction(1), Fraction(26))]
     fallback = (Fraction(10), Fraction(25))
     room = tuple(map(Fraction, room))
-    assert closest_ends(starts, ends, fallback, room, Shorts(1, *map(Fraction, lengths))) == expected
+    assert closest_ends(starts, ends, fallback, room, ShortsOptions(1, *map(Fraction, lengths))) == expected

@@ -11,7 +11,7 @@ from pipelines.export.options import ExportOptions
 from pipelines.export.plan import plan_export
 from pipelines.export.writer import write_export
 from pipelines.media.probe import probe
-from pipelines.options import Shorts
+from pipelines.options import ShortsOptions
 from pipelines.shots import trim
 from pipelines.shots.trim import trim_to_shots
 from pipelines.summarizer import Summarizer
@@ -180,7 +180,7 @@ def test_stream_copies_and_shorts_are_not_trimmed(tmp_path, options, mode):
     path = write_video(tmp_path / "a.mp4", N_FRAMES, render=shots, options={"crf": "20"})
     summarizer = Summarizer(fakes.color_encoders())
     video = summarizer.encode(path, progress=False)
-    summary = summarizer.summarize(video, ["red"], mode=mode, shorts=Shorts(1, Fraction(2), Fraction(6)))
+    summary = summarizer.summarize(video, ["red"], mode=mode, shorts=ShortsOptions(1, Fraction(2), Fraction(6)))
     (tmp_path / mode).mkdir()
     export = write_export(summary, plan_export(summary, options), tmp_path / mode)
     assert "borders" not in export.summary.timings_s
