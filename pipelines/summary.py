@@ -60,7 +60,8 @@ class Summary:
         shots: `(start_s, end_s)` of all shots, contiguous.
         selected: ascending indices of the selected shots.
         provenance: what the scores depend on: `kind` (a method of `pipelines.scoring.scorers` or the type of the
-            model), and the names of `config`, `checkpoint`, `visual`, `text` and `audio` encoder, None for those without influence;
+            model), and the names of `config`, `checkpoint`, `visual`, `text` and `audio` encoder, None for those
+            without influence;
             `beside` is the scorer that contributes the remaining share of the score beside the queries.
         cues: the subtitles that were searched.
         timings_s: seconds that each step took.

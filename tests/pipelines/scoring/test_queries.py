@@ -158,7 +158,7 @@ def test_captions_have_no_say_where_the_head_has_none(video, monkeypatch):
     monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: 0.0)
     summarizer = Summarizer(color_encoders(), zero_shot_scorer(color_encoders(), "head"), Teller())
     found = summarizer.summarize(video)
-    assert found.sentences == () and len(found.captions) == 5
+    assert found.queries == () and len(found.captions) == 5
 
 
 def test_a_trained_one_reads_the_videos_own_sentences_too(trained, video):
