@@ -1,1 +1,4 @@
-"""The page in the browser: uploads, one encoding at a time, questions, results; nothing imports it but tools."""
+"""The web page and its HTTP API: sessions, worker processes, templates and static files.
+
+Only `tools` imports this package.
+"""

@@ -1,4 +1,4 @@
-"""What programs can call; gradio's API documents it by these signatures and docstrings."""
+"""The HTTP API. Gradio documents it by the signatures and docstrings of the endpoints."""
 
 from __future__ import annotations
 
@@ -10,95 +10,106 @@ import gradio as gr
 from common.errors import InputError
 from pipelines.result import Result
 
-from .requests import Answer, Question, read_question
-from .service import Service
-from .sessions import Desk
-from .worker import Stopped
+from .messages import error_text
+from .requests import SummaryRequest, SummaryResponse, parse_request
+from .service import ExportedFiles, Service
+from .sessions import Session
+from .worker import TaskCanceled
 
 
-def add_calls(service: Service) -> None:
-    """Adds the calls of a service; used inside `gr.Blocks`."""
-    calls = Calls(service)
-    for call in (calls.models, calls.folder, calls.choose, calls.watch, calls.ask, calls.remove):
-        gr.api(_telling(call), api_name=call.__name__, concurrency_limit=None)
+def add_api(service: Service) -> None:
+    """Add the endpoints of a service; call this inside `gr.Blocks`."""
+    api = Api(service)
+    for endpoint in (api.models, api.folder, api.choose, api.encode, api.ask, api.remove):
+        gr.api(_with_api_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+    # Deprecated: the former name of `encode`.
+    gr.api(_with_api_errors(api.encode), api_name="watch", concurrency_limit=None, api_visibility="undocumented")
 
 
-class Calls:
-    """One method a call; a video is named by the key that sending or choosing it gave.
+class Api:
+    """The endpoints, one method each. A video is identified by the token that its upload or `choose` returned.
 
     Args:
-        service: that does the work.
+        service: does the work.
     """
 
     def __init__(self, service: Service):
         self.service = service
 
     async def models(self) -> list[dict]:
-        """The models to choose from: key, name, what each is and was measured at, and why it cannot be had."""
-        return [dict(key=m.key, name=m.name, what=m.what, measured=m.measured, problem=m.problem)
-                for m in self.service.catalogue.models.values()]
+        """List the models: key, name, description, metrics, and the problem if a model is unavailable."""
+        # "what" and "measured" are the deprecated names of "description" and "metrics".
+        return [dict(key=entry.key, name=entry.name, description=entry.description, metrics=entry.metrics,
+                     problem=entry.problem, what=entry.description, measured=entry.metrics)
+                for entry in self.service.catalog.entries.values()]
 
     async def folder(self) -> list[str]:
-        """Names of the videos in the folder that the page was started with."""
-        return self.service.choices()
+        """List the videos of the folder that the server was started with."""
+        return self.service.folder_videos()
 
     async def choose(self, name: str) -> dict:
-        """Takes a video of the folder, or "example"; gives the key to ask it by."""
-        desk = self.service.choose_example() if name == "example" else self.service.choose(name)
-        return dict(video=desk.token, name=desk.name)
+        """Open a video of the folder, or "example", and return its token as "video"."""
+        session = self.service.open_example() if name == "example" else self.service.open_folder_video(name)
+        return dict(video=session.token, name=session.name)
 
-    async def watch(self, video: str, model: str = "") -> dict:
-        """Encodes a video for a model, once; `ask` does it too, if need be."""
-        desk = self.service.desks.find(video)
-        chosen = self.service.catalogue.find(model) if model else self.service.catalogue.default
-        async for _ in self.service.watched(desk, chosen):
+    async def encode(self, video: str, model: str = "") -> dict:
+        """Encode a video for a model, once. `ask` does that too if necessary."""
+        session = self.service.sessions.find(video)
+        entry = self.service.catalog.find(model) if model else self.service.catalog.default
+        async for _ in self.service.encode(session, entry):
             pass
-        info = desk.encoded[chosen.recipe].info
-        return dict(video=desk.token, name=desk.name, duration=float(info.duration_s), width=info.width,
-                    height=info.height, subtitles=len(desk.cues or []))
+        info = session.encoded[entry.encoder_key].info
+        return dict(video=session.token, name=session.name, duration=float(info.duration_s), width=info.width,
+                    height=info.height, subtitles=len(session.cues or []))
 
-    async def ask(self, video: str, sentences: list[str], mode: str = "summary", budget: str = "15%", count: int = 3,
-                  length: str = "15-60", model: str = "", compare: str = "", shape: str = "", cut: bool = True) -> dict:
-        """Asks a video; gives what summary.json holds and, unless cut is false, `urls` of the files."""
-        desk = self.service.desks.find(video)
-        question = read_question(self.service.catalogue, self.service.limits, sentences, mode, budget, count, length,
-                                 model, compare, shape)
-        for one in question.models:
-            async for _ in self.service.watched(desk, one):
+    async def ask(self, video: str, queries: list[str] | None = None, mode: str = "summary", budget: str = "15%",
+                  count: int = 3, length: str = "15-60", model: str = "", compare: str = "", aspect: str = "",
+                  cut: bool = True, sentences: list[str] | None = None, shape: str = "") -> dict:
+        """Summarize a video: return the content of summary.json and, unless cut is false, the `urls` of the files.
+
+        `sentences` and `shape` are the deprecated names of `queries` and `aspect`.
+        """
+        session = self.service.sessions.find(video)
+        given = queries if queries is not None else sentences if sentences is not None else []
+        request = parse_request(self.service.catalog, self.service.limits, given, mode, budget, count, length, model,
+                                compare, aspect or shape)
+        for entry in request.models:
+            async for _ in self.service.encode(session, entry):
                 pass
-        answer = await self.service.answer(desk, question)
-        urls, answer = await self._cut(desk, question, answer) if cut else ({}, answer)
-        found = _json(answer.summary, desk) | dict(urls=urls, took_s=round(answer.took_s, 3))
-        if answer.other is not None:
-            found["other"] = _json(answer.other, desk)
+        response = await self.service.summarize(session, request)
+        urls: dict[str, str] = {}
+        if cut:
+            files = await self._export(session, request, response)
+            urls = {name: f"files/{session.token}/{files.folder.name}/{name}" for name in files.names}
+            response = files.response
+        found = _to_json(response.result, session) | dict(urls=urls, took_s=round(response.took_s, 3))
+        if response.compared is not None:
+            found["other"] = _to_json(response.compared, session)
         return found
 
     async def remove(self, video: str) -> dict:
-        """Removes a video and everything made of it, now."""
-        self.service.desks.remove(video)
+        """Remove a video and all its files now."""
+        self.service.sessions.remove(video)
         return dict(removed=True)
 
-    async def _cut(self, desk: Desk, question: Question, answer: Answer) -> tuple[dict[str, str], Answer]:
-        ended: dict = {}
-        async for _ in self.service.cut(desk, question, answer, ended):
-            pass
-        urls = {name: f"files/{desk.token}/{ended['folder'].name}/{name}" for name in ended["files"]}
-        return urls, ended["answer"]
+    async def _export(self, session: Session, request: SummaryRequest, response: SummaryResponse) -> ExportedFiles:
+        steps = [step async for step in self.service.export(session, request, response)]
+        return next(step for step in steps if isinstance(step, ExportedFiles))
 
 
-def _json(summary: Result, desk: Desk) -> dict:
-    return summary.to_json() | dict(video=desk.name)
+def _to_json(result: Result, session: Session) -> dict:
+    return result.to_json() | dict(video=session.name)
 
 
-def _telling(call: Callable) -> Callable:
-    """The call with its faults as gradio tells them to programs."""
-    @wraps(call)
-    async def telling(*args, **keys):
+def _with_api_errors(endpoint: Callable) -> Callable:
+    """Return the endpoint with its errors as those that Gradio sends to clients."""
+    @wraps(endpoint)
+    async def wrapped(*args, **kwargs):
         try:
-            return await call(*args, **keys)
+            return await endpoint(*args, **kwargs)
         except InputError as err:
-            raise gr.Error(str(err), print_exception=False) from err
-        except Stopped as err:
-            raise gr.Error("Something else was asked of this video meanwhile", print_exception=False) from err
+            raise gr.Error(error_text(err), print_exception=False) from err
+        except TaskCanceled as err:
+            raise gr.Error("A newer request for this video has canceled this one.", print_exception=False) from err
 
-    return telling
+    return wrapped

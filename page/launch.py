@@ -1,4 +1,4 @@
-"""Runs the page until it is told to stop."""
+"""Run the web server until it is interrupted."""
 
 from __future__ import annotations
 
@@ -8,43 +8,46 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
-from .example import make_example
+from .example import Example
 from .limits import Limits
-from .model_catalog import Catalogue, standard_models
+from .model_catalog import ModelCatalog, standard_models
 from .server import build_app
 from .service import Service
 
 
 def serve(listener: socket.socket, host: str, limits: Limits, videos: Path | None = None,
-          models: Sequence[tuple[str, str]] = (), example: bool = True) -> None:
-    """Serves until Ctrl-C, then everything that users had is removed; prints its address when it is ready.
+          models: Sequence[tuple[str, str]] = (), make_example: Callable[[Path], Example] | None = None) -> None:
+    """Serve until Ctrl-C or SIGTERM, then remove all files of the users.
+
+    The address is printed once the server is ready.
 
     Args:
-        listener: bound to `host`.
-        limits: for each user.
-        videos: folder of videos that everybody may choose.
-        models: (config, checkpoint) of trained models.
-        example: whether the first screen has one.
+        listener: a socket bound to `host`.
+        host: the address to listen on.
+        limits: limits for each user.
+        videos: folder of videos that every user may open.
+        models: (config, checkpoint) of the user's own models.
+        make_example: writes the example's files into a folder and returns the example; None for no example.
 
     Raises:
-        InputError: a model that cannot be used.
+        InputError: a model cannot be used.
     """
-    catalogue = Catalogue(standard_models(models))
-    signal.signal(signal.SIGTERM, _stop)
-    service = Service(catalogue, limits, videos)
+    catalog = ModelCatalog(standard_models(models))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # SIGTERM removes the files like Ctrl-C.
+    service = Service(catalog, limits, videos)
     try:
-        if example:
-            service.example = make_example(service.desks.folder / "example")
+        if make_example is not None:
+            service.example = make_example(service.sessions.folder / "example")
         service.prepare()
-        server = server_for(service, host)
+        server = make_server(service, host)
         listener.listen()
-        print(address(host, listener.getsockname()[1]), flush=True)
+        print(page_url(host, listener.getsockname()[1]), flush=True)
         server.run(sockets=[listener])
     finally:
         service.close()
@@ -52,9 +55,12 @@ def serve(listener: socket.socket, host: str, limits: Limits, videos: Path | Non
 
 @contextmanager
 def running(service: Service, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serves in a thread on a free port while the block runs; gives the address. The service is left open."""
+    """Serve in a thread on a free port during the block; yield the address.
+
+    The caller closes the service.
+    """
     with socket.create_server((host, 0)) as listener:
-        server = server_for(service, host)
+        server = make_server(service, host)
         thread = threading.Thread(target=server.run, kwargs=dict(sockets=[listener]), daemon=True)
         thread.start()
         while not server.started:
@@ -62,27 +68,23 @@ def running(service: Service, host: str = "127.0.0.1") -> Iterator[str]:
                 raise RuntimeError("the server did not start")
             time.sleep(0.02)
         try:
-            yield address(host, listener.getsockname()[1])
+            yield page_url(host, listener.getsockname()[1])
         finally:
             server.should_exit = True
             thread.join(10)
 
 
-def server_for(service: Service, host: str) -> uvicorn.Server:
-    """A server that is not running yet."""
-    logging.getLogger("uvicorn.error").addFilter(_not_cut_short)
+def make_server(service: Service, host: str) -> uvicorn.Server:
+    """Return a server that is not running yet."""
+    logging.getLogger("uvicorn.error").addFilter(_is_not_cancellation)
     return uvicorn.Server(uvicorn.Config(build_app(service, host), log_level="warning", timeout_graceful_shutdown=2))
 
 
-def _stop(*_) -> None:
-    raise KeyboardInterrupt   # so that files are removed
-
-
-def _not_cut_short(record: logging.LogRecord) -> bool:
-    """Pages that are open when the server stops are no fault worth a word."""
+def _is_not_cancellation(record: logging.LogRecord) -> bool:
+    """Return False for the errors that open pages cause when the server stops."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
-def address(host: str, port: int) -> str:
-    """What to type into a browser."""
+def page_url(host: str, port: int) -> str:
+    """Return the address of the page, for a browser."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,4 +1,4 @@
-"""What the page accepts, and what is refused with a word on what to do."""
+"""Limits on what users may send, and checks of file names, video files and queries."""
 
 from __future__ import annotations
 
@@ -15,161 +15,197 @@ from common.queries import check_queries
 from pipelines.media.probe import VideoInfo
 from pipelines.media.suffixes import VIDEO_SUFFIXES
 
-NAME_BYTES = 120
-EMPTY = "This file is empty (0 bytes). Copy it again, then choose it anew"
-UNITS = dict(kb=10**3, mb=10**6, gb=10**9)
-# FFmpeg's names of what is film; others, such as playlists, may name further files and are never opened
-FILM_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg",
-                "gif", "apng", "mxf", "nut", "dv", "ivf", "h264", "hevc", "rm", "wtv", "webp_anim", "m4v", "obu")
+MAX_NAME_BYTES = 120
+BYTE_UNITS = dict(kb=10**3, mb=10**6, gb=10**9)
+# FFmpeg's names of container formats that hold video. All others are never opened: a playlist, for example, may name
+# further files on this machine.
+VIDEO_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg",
+                 "gif", "apng", "mxf", "nut", "dv", "ivf", "h264", "hevc", "rm", "wtv", "webp_anim", "m4v", "obu")
+
+
+class FileTooLargeError(InputError):
+    """A file is larger than the server accepts."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one user may ask of the machine.
+    """The limits for each user, and for all users together.
 
     Attributes:
-        upload_bytes: of a video.
-        subtitle_bytes: of a subtitle file.
-        video_s: length of a video.
-        pixels: of a picture.
-        keep_s: files go so long after they were last used.
-        waiting: videos and cuts that may wait for their turn.
-        videos: that all users together may have here at once.
-        sentences: of a question.
-        characters: of a sentence.
-        spare_bytes: that an upload leaves free on the disk.
+        max_upload_bytes: maximum size of a video file.
+        max_subtitle_bytes: maximum size of a subtitle file.
+        max_video_s: maximum duration of a video, in seconds.
+        max_pixels: maximum number of pixels of a frame.
+        idle_timeout_s: seconds after its last use at which a user's video is removed.
+        max_queued: maximum number of tasks that wait for each worker process.
+        max_videos: maximum number of videos of all users together.
+        max_queries: maximum number of queries of a request.
+        max_query_chars: maximum number of characters of a query.
+        min_free_bytes: disk space that an upload must leave free.
     """
 
-    upload_bytes: int = 2 * 10**9
-    subtitle_bytes: int = 5 * 10**6
-    video_s: float = 3 * 3600
-    pixels: int = 8192 * 4320
-    keep_s: float = 3600
-    waiting: int = 20
-    videos: int = 200
-    sentences: int = 20
-    characters: int = 500
-    spare_bytes: int = 10**9
+    max_upload_bytes: int = 2 * 10**9
+    max_subtitle_bytes: int = 5 * 10**6
+    max_video_s: float = 3 * 3600
+    max_pixels: int = 8192 * 4320
+    idle_timeout_s: float = 3600
+    max_queued: int = 20
+    max_videos: int = 200
+    max_queries: int = 20
+    max_query_chars: int = 500
+    min_free_bytes: int = 10**9
 
-    def check_size(self, size: int, most: int | None = None) -> None:
-        """Raises an InputError for more bytes than `most`, or than a video may have."""
-        most = self.upload_bytes if most is None else most
-        if size > most:
-            raise InputError(too_large(most))
+    def check_size(self, size: int, max_bytes: int | None = None) -> None:
+        """Check the size of a file.
 
-    def check_video(self, info: VideoInfo) -> None:
-        """Raises an InputError for a video that is too long or too large in its pictures."""
-        if info.duration_s > self.video_s:
-            raise InputError(f"This video lasts {shown_time(float(info.duration_s))}; at most "
-                             f"{shown_time(self.video_s)} are taken here. Cut a part out first")
-        if info.width * info.height > self.pixels:
-            raise InputError(f"This video's pictures are {info.width} × {info.height} dots; at most "
-                             f"{self.pixels:,} dots are taken here. Make them smaller first")
-
-    def read_sentences(self, text: str | list[str]) -> tuple[str, ...]:
-        """A sentence a line, or a list of them; empty lines are left out.
+        Args:
+            size: in bytes.
+            max_bytes: the maximum; None for that of a video file.
 
         Raises:
-            InputError: too many or too long, or no valid text.
+            FileTooLargeError: the file is larger.
+        """
+        max_bytes = self.max_upload_bytes if max_bytes is None else max_bytes
+        if size > max_bytes:
+            raise too_large_error(max_bytes)
+
+    def check_video(self, info: VideoInfo) -> None:
+        """Check the duration and frame size of a video.
+
+        Raises:
+            InputError: the video is too long, or its frames are too large.
+        """
+        if info.duration_s > self.max_video_s:
+            raise InputError(None, f"this video lasts {format_duration(float(info.duration_s))}, and the limit is "
+                                   f"{format_duration(self.max_video_s)}", "choose a shorter video")
+        if info.width * info.height > self.max_pixels:
+            raise InputError(None, f"the frames of this video have {info.width} × {info.height} pixels, and the "
+                                   f"limit is {self.max_pixels:,} pixels", "scale the video down first")
+
+    def parse_queries(self, text: str | list[str]) -> tuple[str, ...]:
+        """Return the queries without surrounding spaces and without empty ones.
+
+        Args:
+            text: one query per line, or a list of queries.
+
+        Raises:
+            InputError: there are too many queries, or a query is too long or not valid text.
         """
         lines = text.splitlines() if isinstance(text, str) else text
         if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-            raise InputError("Sentences are a list of texts, or one text with a sentence a line")
+            raise InputError(None, "the queries are neither a list of texts nor one text",
+                             "send a list such as [\"a goal\"]")
         lines = [line.strip() for line in lines if line.strip()]
-        if len(lines) > self.sentences:
-            raise InputError(f"These are {len(lines)} sentences; ask for at most {self.sentences} at once")
+        if len(lines) > self.max_queries:
+            raise InputError(None, f"there are {len(lines)} queries, and the limit is {self.max_queries}",
+                             "remove some")
         for line in lines:
-            if len(line) > self.characters:
-                raise InputError(f"A sentence has {len(line):,} characters; at most {self.characters} are read. "
-                                 "Say it more briefly")
+            if len(line) > self.max_query_chars:
+                raise InputError(None, f"a query has {len(line):,} characters, and the limit is "
+                                       f"{self.max_query_chars}", "shorten it")
         return check_queries(lines)
 
 
-def check_film(path: Path) -> None:
-    """Refuses what FFmpeg would not read as a film in itself, before anything else opens it.
+def check_video_file(path: Path) -> None:
+    """Check that a file is a self-contained video, before any other code opens it.
 
     Raises:
-        InputError: no video of its own: a text, a playlist that names other files, a single picture.
+        InputError: the file is something else: a text, a playlist that names other files, or a still image.
     """
     if path.stat().st_size == 0:
-        raise InputError("This file is empty (0 bytes). Copy it again, then choose it anew")
-    options = dict(format_whitelist=",".join(FILM_FORMATS), protocol_whitelist="file")
+        raise empty_file_error()
+    options = dict(format_whitelist=",".join(VIDEO_FORMATS), protocol_whitelist="file")
     try:
         with av.open(str(path.absolute()), metadata_errors="replace", container_options=options) as container:
             found = container.format.name
     except (av.error.FFmpegError, OSError, ValueError) as err:
-        raise InputError("This is not a video that can be read. Choose a video file such as .mp4, .mov, .mkv or "
-                         ".webm; if it is one, it is damaged: copy it again") from err
-    if found not in FILM_FORMATS:
-        raise InputError(f"This is a file of the kind {found!r}, not a video. Choose another one")
+        raise InputError(None, "this file cannot be read as a video", "choose a video file such as .mp4, .mov, .mkv "
+                         "or .webm; if it is one, it is damaged, so copy it again") from err
+    if found not in VIDEO_FORMATS:
+        raise InputError(None, f"this file has the format {found!r}, which is not a video", "choose another file")
 
 
-def plain_name(raw: str) -> str:
-    """What a file is called here: no folder, no sign that a system or FFmpeg gives a meaning to, never empty."""
+def safe_name(raw: str) -> str:
+    """Return a file name that is safe on this machine: no folder, and no character special to the system or FFmpeg.
+
+    The name is never empty and has at most `MAX_NAME_BYTES` bytes.
+    """
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", raw)[-1])
     name = "".join("_" if c == ":" or unicodedata.category(c).startswith("C") else c for c in name).strip(" .")
     stem, dot, suffix = name.rpartition(".")
     if not dot or len(suffix) > 8:
         stem, suffix = name, ""
-    room = NAME_BYTES - len(suffix.encode()) - 1
-    stem = stem.encode()[:room].decode(errors="ignore").strip(" .") or "video"
+    max_stem_bytes = MAX_NAME_BYTES - len(suffix.encode()) - 1
+    stem = stem.encode()[:max_stem_bytes].decode(errors="ignore").strip(" .") or "video"
     return f"{stem}.{suffix}" if suffix else stem
 
 
-def folder_videos(folder: Path) -> list[str]:
-    """Names, relative to the folder, of the videos in it and below; links that lead out of it do not count."""
+def list_folder_videos(folder: Path) -> list[str]:
+    """Return the names of the videos in a folder and its subfolders, relative to the folder.
+
+    Links that lead out of the folder are left out.
+    """
     found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES)
     names = (path.relative_to(folder).as_posix() for path in found)
-    return [name for name in names if _inside(folder, name) is not None]
+    return [name for name in names if _resolve_inside(folder, name) is not None]
 
 
-def folder_video(folder: Path, name: str) -> Path:
-    """The file of that name in the folder.
+def find_folder_video(folder: Path, name: str) -> Path:
+    """Return the path of a video of a folder.
+
+    Args:
+        folder: the folder.
+        name: one of `list_folder_videos`.
 
     Raises:
-        InputError: none, or a name that leads out of the folder.
+        InputError: there is no such video, or the name leads out of the folder.
     """
-    path = _inside(folder, name)
+    path = _resolve_inside(folder, name)
     if path is None or path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError("There is no such video in the folder. Choose one of the list")
+        raise InputError(None, "there is no such video in the folder", "choose one from the list")
     return path
 
 
-def _inside(folder: Path, name: str) -> Path | None:
+def _resolve_inside(folder: Path, name: str) -> Path | None:
     try:
         path = (folder / name).resolve()
         return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
-    except (OSError, ValueError):   # too long, or a NUL in it
+    except (OSError, ValueError):   # The name is too long or contains a NUL.
         return None
 
 
 def parse_bytes(text: str) -> int:
-    """Reads a size such as 500MB or 2GB.
+    """Parse a size such as 500MB or 2GB.
 
     Raises:
-        InputError: none.
+        InputError: the text is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(kb|mb|gb)\s*", text.lower())
-    size = 0 if match is None else math.floor(float(match[1]) * UNITS[match[2]])
+    size = 0 if match is None else math.floor(float(match[1]) * BYTE_UNITS[match[2]])
     if size < 1:
-        raise InputError(f"size {text!r} is none; write e.g. 500MB or 2GB")
+        raise InputError(None, f"{text!r} is not a size", "write for example 500MB or 2GB")
     return size
 
 
-def too_large(most: int) -> str:
-    """What is said of a file of more bytes."""
-    return (f"This file is too large: at most {shown_bytes(most)} are taken here. "
-            "Choose a smaller one, or make it smaller first")
+def empty_file_error() -> InputError:
+    """Return the error for a file without any bytes."""
+    return InputError(None, "this file is empty (0 bytes)", "copy it again, then choose it again")
 
 
-def shown_bytes(size: int) -> str:
-    """2 GB, 1.5 MB, 300 kB."""
+def too_large_error(max_bytes: int) -> FileTooLargeError:
+    """Return the error for a file that is larger than `max_bytes`."""
+    return FileTooLargeError(None, f"this file is too large, and the limit is {format_bytes(max_bytes)}",
+                             "choose a smaller one, or compress it first")
+
+
+def format_bytes(size: int) -> str:
+    """Format a size, e.g. 2 GB, 1.5 MB or 300 kB."""
     name, unit = next(((n, u) for n, u in (("GB", 10**9), ("MB", 10**6)) if size >= u), ("kB", 10**3))
     return f"{size / unit:.3g} {name}"
 
 
-def shown_time(time_s: float) -> str:
-    """3 hours, 90 minutes, 45 seconds."""
+def format_duration(time_s: float) -> str:
+    """Format a duration in its largest unit, e.g. 3 hours, 90 minutes or 45 seconds."""
     name, unit = next(((n, u) for n, u in (("hour", 3600), ("minute", 60)) if time_s >= 2 * u or time_s == u),
                       ("second", 1))
     count = f"{time_s / unit:.3g}"

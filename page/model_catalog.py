@@ -1,4 +1,4 @@
-"""The models to choose from: what each is, what it was measured at, and what it lacks if it cannot be had."""
+"""The catalog of models on the page: description, metrics, and the reason if a model is unavailable."""
 
 from __future__ import annotations
 
@@ -12,174 +12,214 @@ from pathlib import Path
 from common.build import suggest
 from common.config import load_config
 from common.errors import InputError
-from common.paths import ROOT
+from common.paths import CHECKPOINTS, CONFIGS, ROOT
 from models.encoders import Encoders, build_encoders
 from models.encoders.weights import CLIP, CNN14, cache_folder
 from pipelines.scoring.builder import DEFAULT_CONFIG
 from pipelines.summarizer import Summarizer, build_summarizer
 
-CLIP_CONFIG = ROOT / "configs/zeroshot/clip.py"
-SAMPLE_CONFIG = ROOT / "configs/sample/umt_sample.py"
+CLIP_CONFIG = CONFIGS / "zeroshot/clip.py"
+SAMPLE_CONFIG = CONFIGS / "sample/umt_sample.py"
 SAMPLE_CHECKPOINT = ROOT / "work_dirs/sample/best.pth"
-# as the tables of README.md and checkpoints/clip_it_tvsum.md have them
-MEASURED_ZERO_SHOT = ("Measured on the sample set: the asked moment came first for 40.48 % of the queries (R1@0.5), "
-                      "by chance 3.21 %.")
-MEASURED_SAMPLE = ("Measured on the sample set's test videos: the asked moment came first for 88.10 % of the queries "
-                   "(R1@0.5), by chance 3.21 %.")
-NOT_MEASURED_HERE = ("Not measured here, neither on the sample set nor on TVSum; its weights do not come with the "
-                     "program.")
-MEASURED_HEAD = ("Measured on TVSum, videos not trained on: Kendall's tau 0.215, Spearman's rho 0.281; "
-                 "one person against the others 0.179 and 0.207.")
-NOT_MEASURED = "No measurement lies beside its weights."
+SAMPLE_METRICS = SAMPLE_CHECKPOINT.with_name("metrics.json")
+PUBLISHED_SAMPLE_METRICS = CHECKPOINTS / "sample_set.json"   # Used until ./run.sh has written SAMPLE_METRICS.
+IMPORTANCE_METRICS = CHECKPOINTS / "clip_it_tvsum.json"
+NO_METRICS = "There is no metrics.json next to its weights."
+CLIP_NOT_EVALUATED = "Not evaluated on the sample set or TVSum, since its weights are not part of this program."
+# The most informative metric first: moments with queries, highlights with queries, importance.
+MAIN_METRICS = ("MR-full-R1@0.5", "MR-full-mAP", "HL-min-VeryGood-mAP", "mAP", "AP", "kendall")
 
 
 @dataclass(frozen=True)
-class Model:
-    """A way to score videos.
+class CatalogEntry:
+    """A model that users can choose.
 
     Attributes:
-        key: of the choice.
-        name: shown in the list.
-        what: what it is, in a sentence.
-        measured: what it was measured at, in a sentence.
-        recipe: of its encoders; models of one recipe share encoded videos.
-        encoders: makes the encoders; goes to another process, so it can be pickled.
-        summarizer: makes the summarizer.
-        wordless: whether it takes no sentences.
-        problem: why it cannot be had, and what to do; "" if it can.
+        key: identifier in the API.
+        name: name in the list.
+        description: one sentence on what the model is good for.
+        metrics: one or two sentences with its evaluation results.
+        encoder_key: identifies its encoders; models with equal keys share encoded videos.
+        make_encoders: returns the encoders; it is sent to another process, so it can be pickled.
+        make_summarizer: returns the summarizer.
+        accepts_text: False if the model cannot be used with queries.
+        problem: the reason why the model is unavailable and what to do; "" if it is available.
     """
 
     key: str
     name: str
-    what: str
-    measured: str
-    recipe: str
-    encoders: Callable[[], Encoders]
-    summarizer: Callable[[], Summarizer]
-    wordless: bool = False
+    description: str
+    metrics: str
+    encoder_key: str
+    make_encoders: Callable[[], Encoders]
+    make_summarizer: Callable[[], Summarizer]
+    accepts_text: bool = True
     problem: str = ""
 
 
-class Catalogue:
-    """Models by key; each is loaded when it is first asked, once.
+class ModelCatalog:
+    """The models by key. Each is loaded once, at its first use.
 
     Args:
-        models: the first is the default and must be there.
+        entries: the first one is the default and must be available.
+
+    Raises:
+        InputError: two models have the same key.
     """
 
-    def __init__(self, models: Sequence[Model]):
-        self.models = {model.key: model for model in models}
-        if len(self.models) != len(models):
-            raise InputError("two models have the same name; give their configs other file names")
+    def __init__(self, entries: Sequence[CatalogEntry]):
+        self.entries = {entry.key: entry for entry in entries}
+        if len(self.entries) != len(entries):
+            raise InputError(None, "two models have the same name", "rename one of their configs")
         self._loaded: dict[str, Summarizer] = {}
         self._lock = threading.Lock()
 
     @property
-    def default(self) -> Model:
-        return next(iter(self.models.values()))
+    def default(self) -> CatalogEntry:
+        return next(iter(self.entries.values()))
 
-    def find(self, key: object) -> Model:
-        """The model of a key.
+    def find(self, key: object) -> CatalogEntry:
+        """Return the entry with a key.
 
         Raises:
-            InputError: there is none, or it cannot be had here.
+            InputError: there is none, or the model is unavailable.
         """
-        model = self.models.get(key) if isinstance(key, str) else None
-        if model is None:
-            raise InputError(f"There is no model {str(key)[:40]!r}; {suggest(str(key)[:40], self.models)}")
-        if model.problem:
-            raise InputError(f"{model.name} cannot be used here: {model.problem}")
-        return model
+        entry = self.entries.get(key) if isinstance(key, str) else None
+        if entry is None:
+            raise InputError(None, f"there is no model {str(key)[:40]!r}", suggest(str(key)[:40], self.entries))
+        if entry.problem:
+            raise InputError(None, f"the model “{entry.name}” is not available here, since {entry.problem}")
+        return entry
 
-    def load(self, model: Model) -> Summarizer:
-        """The model, ready to be asked."""
+    def load(self, entry: CatalogEntry) -> Summarizer:
+        """Return the entry's summarizer."""
         with self._lock:
-            if model.key not in self._loaded:
-                self._loaded[model.key] = model.summarizer()
-            return self._loaded[model.key]
+            if entry.key not in self._loaded:
+                self._loaded[entry.key] = entry.make_summarizer()
+            return self._loaded[entry.key]
 
 
-def standard_models(named: Sequence[tuple[str, str]] = ()) -> list[Model]:
-    """All that this program brings, and what is named.
+def standard_models(trained: Sequence[tuple[str, str]] = ()) -> list[CatalogEntry]:
+    """Return the user's own models, then those of this program.
 
     Args:
-        named: (config, checkpoint) of models that somebody trained.
+        trained: (config, checkpoint) of the user's own models.
 
     Raises:
-        InputError: a config or checkpoint that does not exist, or has no encoders.
+        InputError: a config or checkpoint does not exist, or a config has no encoders.
     """
     offline = str(DEFAULT_CONFIG)
-    missing = [file.name for file in (CLIP["ViT-B/32"], CNN14) if not (cache_folder() / file.name).is_file()]
-    shared = dict(recipe=recipe_of(offline), encoders=partial(encoders_of, offline))
+    shared = dict(encoder_key=encoder_key(offline), make_encoders=partial(encoders_of, offline))
     return [
-        *(trained_model(config, checkpoint) for config, checkpoint in named),
-        Model("standard", "Words, and what people find important",
-              "The best start for any video, with or without words: what fits your sentences, and a little of what "
-              "people find important; without sentences that alone.", f"{MEASURED_ZERO_SHOT} {MEASURED_HEAD}",
-              summarizer=partial(build_summarizer, offline), **shared),
-        Model("zero-shot", "Zero-shot",
-              "By your words alone: what looks like the sentence, without words what stands out. EfficientNet-Lite0 "
-              "sees, MiniLM reads, nothing was trained for moments.",
-              MEASURED_ZERO_SHOT, summarizer=partial(build_summarizer, offline, importance="off"), **shared),
-        Model("importance", "CLIP-It, what people find important",
-              "For a summary without words: what people would keep. Trained on what 20 people thought of each second "
-              "of 40 web videos; looks only, takes no words.",
-              MEASURED_HEAD, summarizer=partial(build_summarizer, offline, importance="only"), wordless=True, **shared),
-        trained_model(str(SAMPLE_CONFIG), str(SAMPLE_CHECKPOINT), "sample", "UMT, trained on the sample set",
-                      "For the sample videos: finds moments by sight and sound; knows the things of those made-up "
-                      "videos and little else.",
-                      "" if SAMPLE_CHECKPOINT.is_file() else "./run.sh trains it, in minutes."),
-        Model("clip", "CLIP, zero-shot",
-              "For words about anything: OpenAI's CLIP ViT-B/32 sees and reads.", NOT_MEASURED_HERE,
-              recipe_of(str(CLIP_CONFIG)), partial(encoders_of, str(CLIP_CONFIG)),
-              partial(build_summarizer, str(CLIP_CONFIG), None, None),
-              problem=f"its weights are not on this machine ({', '.join(missing)}); README.md says where to put "
-                      "them." if missing else ""),
-    ]
+        *(trained_model(config, checkpoint) for config, checkpoint in trained),
+        CatalogEntry(
+            "standard", "Standard: queries and importance",
+            "Works for any video: it finds what matches your queries, or without queries what viewers would keep.",
+            f"{zero_shot_metrics()} {importance_metrics()}",
+            make_summarizer=partial(build_summarizer, offline), **shared),
+        CatalogEntry(
+            "zero-shot", "Zero-shot: queries only",
+            "Finds what matches your queries, or without queries the clips that differ most from the rest.",
+            zero_shot_metrics(), make_summarizer=partial(build_summarizer, offline, importance="off"), **shared),
+        CatalogEntry(
+            "importance", "CLIP-It: importance only",
+            "Predicts which parts viewers would keep, and accepts no queries.",
+            importance_metrics(), make_summarizer=partial(build_summarizer, offline, importance="only"),
+            accepts_text=False, **shared),
+        sample_model(), clip_model()]
 
 
-def trained_model(config: str, checkpoint: str, key: str | None = None, name: str | None = None,
-                  what: str | None = None, problem: str = "") -> Model:
-    """A model that was trained, from its config and weights; its metrics.json lies beside them.
+def sample_model() -> CatalogEntry:
+    """Return the model that ./run.sh trains."""
+    metrics = describe_metrics(SAMPLE_METRICS) or describe_metrics(PUBLISHED_SAMPLE_METRICS)
+    return CatalogEntry(
+        "sample", "UMT, trained on the sample set",
+        "Made for the videos of the sample set, whose images and sounds it has learned.",
+        metrics, encoder_key(str(SAMPLE_CONFIG)), partial(encoders_of, str(SAMPLE_CONFIG)),
+        partial(build_summarizer, str(SAMPLE_CONFIG), str(SAMPLE_CHECKPOINT)),
+        problem="" if SAMPLE_CHECKPOINT.is_file() else "it is not trained yet; ./run.sh trains it in a few minutes")
+
+
+def clip_model() -> CatalogEntry:
+    """Return OpenAI's CLIP, which needs downloaded weights."""
+    missing = [file.name for file in (CLIP["ViT-B/32"], CNN14) if not (cache_folder() / file.name).is_file()]
+    return CatalogEntry(
+        "clip", "CLIP: queries only",
+        "Finds what matches your queries with OpenAI's CLIP, which knows more subjects than the other models.",
+        CLIP_NOT_EVALUATED, encoder_key(str(CLIP_CONFIG)), partial(encoders_of, str(CLIP_CONFIG)),
+        partial(build_summarizer, str(CLIP_CONFIG), None, None),
+        problem=f"its weights are not on this machine ({', '.join(missing)}); README.md says where to put them"
+        if missing else "")
+
+
+def trained_model(config: str, checkpoint: str) -> CatalogEntry:
+    """Return a model that the user trained; its metrics are read from metrics.json next to the checkpoint.
 
     Raises:
-        InputError: no such files, or a config without encoders.
+        InputError: the checkpoint does not exist, or the config has no encoders.
     """
-    if not problem and not Path(checkpoint).is_file():
-        raise InputError(f"{checkpoint}: no such checkpoint; name what a training wrote, e.g. work_dirs/NAME/best.pth")
-    stem, otherwise = Path(config).stem, NOT_MEASURED if what is None else MEASURED_SAMPLE
-    return Model(key or stem, name or f"{stem} (trained)", what or f"Trained with the config {stem}.",
-                 _measured(Path(checkpoint).with_name("metrics.json"), otherwise), recipe_of(config),
-                 partial(encoders_of, config), partial(build_summarizer, config, checkpoint), problem=problem)
+    if not Path(checkpoint).is_file():
+        raise InputError(checkpoint, "no such checkpoint", "name one that a training wrote, e.g. "
+                                                           "work_dirs/NAME/best.pth")
+    stem = Path(config).stem
+    metrics = describe_metrics(Path(checkpoint).with_name("metrics.json"))
+    return CatalogEntry(stem, f"{stem} (trained)", f"Your own model, trained with the config {stem}.",
+                        metrics or NO_METRICS, encoder_key(config), partial(encoders_of, config),
+                        partial(build_summarizer, config, checkpoint))
 
 
-def _measured(metrics: Path, otherwise: str) -> str:
-    """The main numbers of a metrics.json, with chance beside them; `otherwise` where there are none."""
-    try:
-        values = json.loads(metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return otherwise
-    key = next((k for k in ("MR-full-R1@0.5", "MR-full-mAP", "HL-min-VeryGood-mAP", "mAP", "AP", "kendall")
-                if isinstance(values.get(k), (int, float))), None)
+def describe_metrics(path: Path) -> str:
+    """Return the main metric of a metrics.json and its value by chance; "" if there is none."""
+    values = read_metrics(path)
+    key = next((k for k in MAIN_METRICS if isinstance(values.get(k), (int, float))), None)
     if key is None:
-        return otherwise
-    chance = f", by chance {values[f'{key}-random']:g}" if f"{key}-random" in values else ""
-    return f"On its {values.get('split', 'test')} split: {key} {values[key]:g}{chance}."
+        return ""
+    chance = f" (by chance {values[f'{key}-random']:g})" if f"{key}-random" in values else ""
+    return f"{key} on its {values.get('split', 'test')} split: {values[key]:g}{chance}."
 
 
-def recipe_of(config: str) -> str:
-    """What a config says of its encoders, so that equal ones are known as equal.
+def zero_shot_metrics() -> str:
+    """Return how well the encoders find moments without training."""
+    for path in (SAMPLE_METRICS, PUBLISHED_SAMPLE_METRICS):
+        values = read_metrics(path)
+        if "MR-full-R1@0.5-zeroshot" in values:
+            return (f"R1@0.5 on the sample set: {values['MR-full-R1@0.5-zeroshot']:g} % "
+                    f"(by chance {values['MR-full-R1@0.5-random']:g} %).")
+    return "Not evaluated on the sample set yet."
+
+
+def importance_metrics() -> str:
+    """Return how well the importance model agrees with people."""
+    values = read_metrics(IMPORTANCE_METRICS)
+    model, person = values["without_queries"], values["one_person"]
+    return (f"On {values['dataset']} videos that were not trained on: Kendall's tau {model['kendall']:g}, Spearman's "
+            f"rho {model['spearman']:g}, F1 {model['f1']:g} (one person against the others: "
+            f"{person['kendall']:g}, {person['spearman']:g}, {person['f1']:g}).")
+
+
+def read_metrics(path: Path) -> dict:
+    """Return the content of a metrics file; empty if the file does not exist or is not valid."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def encoder_key(config: str) -> str:
+    """Return a text that is equal for configs with equal encoders.
 
     Raises:
-        InputError: a config that cannot be read, or has none.
+        InputError: the config cannot be read, or has no encoders.
     """
     cfg = load_config(config)
     if "encoders" not in cfg:
-        raise InputError(f"{config}: has no 'encoders', so nothing makes features from a video; give a config that has")
+        raise InputError(config, "has no 'encoders', so it cannot compute features of a video",
+                         "choose a config that has")
     return json.dumps(cfg.encoders, sort_keys=True, default=str)
 
 
 @cache
 def encoders_of(config: str) -> Encoders:
-    """The encoders of a config, made once a process."""
+    """Return the encoders of a config; each process builds them once."""
     return build_encoders(load_config(config).encoders)

@@ -1,4 +1,4 @@
-"""A question as people put it on the page, and its answer."""
+"""A user's request for a summary, and the response."""
 
 from __future__ import annotations
 
@@ -13,126 +13,132 @@ from pipelines.options import MODES, ShortsOptions, parse_budget, parse_shorts
 from pipelines.result import Result
 
 from .limits import Limits
-from .model_catalog import Catalogue, Model
+from .model_catalog import CatalogEntry, ModelCatalog
 
-MOST_SHORTS = 20
-LISTS = ("csv", "edl", "otio")   # edit lists that always come along
+MAX_SHORTS = 20
+EDIT_LISTS = ("csv", "edl", "otio")   # Edit lists are always written.
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of a video.
+class SummaryRequest:
+    """A request for a summary of a video.
 
     Attributes:
-        texts: sentences; none for what stands out.
-        model: that scores.
-        other: a second one, whose curve is drawn too; None for no comparison.
-        budget: as `Summarizer.summarize`; so are `mode` and `shorts`.
-        form: of the files.
+        queries: what to look for; empty for the most important moments.
+        model: the model that scores the video.
+        compared: a second model, whose curve is drawn too; None for no comparison.
+        budget: fraction of the video or duration, as in `Summarizer.summarize`.
+        mode: one of `MODES`.
+        shorts: number and length of the shorts in mode `shorts`.
+        options: export options.
     """
 
-    texts: tuple[str, ...]
-    model: Model
-    other: Model | None = None
+    queries: tuple[str, ...]
+    model: CatalogEntry
+    compared: CatalogEntry | None = None
     budget: float | timedelta = 0.15
     mode: str = "summary"
     shorts: ShortsOptions = field(default_factory=ShortsOptions)
-    form: ExportOptions = field(default_factory=lambda: ExportOptions(edit_lists=LISTS))
+    options: ExportOptions = field(default_factory=lambda: ExportOptions(edit_lists=EDIT_LISTS))
 
     @property
-    def models(self) -> list[Model]:
-        return [self.model] if self.other is None else [self.model, self.other]
+    def models(self) -> list[CatalogEntry]:
+        return [self.model] if self.compared is None else [self.model, self.compared]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was found.
+class SummaryResponse:
+    """The response to a request.
 
     Attributes:
-        summary: by the question's model.
-        other: by its other model.
-        took_s: from the question to the answer.
+        result: the result of the request's model.
+        compared: the result of the second model; None for no comparison.
+        took_s: seconds from the request to the response.
     """
 
-    summary: Result
-    other: Result | None
+    result: Result
+    compared: Result | None
     took_s: float = 0.0
 
 
-def read_question(catalogue: Catalogue, limits: Limits, sentences: str | list[str] = "", mode: str = "summary",
+def parse_request(catalog: ModelCatalog, limits: Limits, queries: str | list[str] = "", mode: str = "summary",
                   budget: str = "15%", count: float = 3, length: str = "15-60", model: str = "", compare: str = "",
-                  shape: str = "") -> Question:
-    """Checks what somebody typed and chose.
+                  aspect: str = "") -> SummaryRequest:
+    """Check and parse what a user entered.
 
     Args:
-        catalogue: of models; an empty `model` takes its first, an empty `compare` none.
-        limits: on sentences.
-        sentences: a sentence a line, or a list.
-        mode: of `MODES`.
-        budget: a share or a time, not for shorts.
-        count: how many shorts.
-        length: of shorts, in seconds.
-        model: key of a model.
-        compare: key of another.
-        shape: width and height such as 9:16, to which the cut is cropped; "" for none.
+        catalog: the models.
+        limits: limits of the queries.
+        queries: one query per line, or a list.
+        mode: one of `MODES`.
+        budget: fraction or duration of the cut, e.g. 15% or 60s; ignored for shorts.
+        count: number of shorts.
+        length: minimum and maximum length of a short in seconds, e.g. 15-60.
+        model: key of a model; "" for the default.
+        compare: key of a second model; "" for none.
+        aspect: aspect ratio to which the cut is cropped, e.g. 9:16; "" for that of the video.
 
     Raises:
-        InputError: any of it cannot be used.
+        InputError: a value is invalid.
     """
-    texts = limits.read_sentences(sentences)
+    checked = limits.parse_queries(queries)
     if mode not in MODES:
-        raise InputError(f"There is no mode {str(mode)[:40]!r}; choose {', '.join(MODES)}")
-    chosen = catalogue.find(model) if model else catalogue.default
-    other = catalogue.find(compare) if compare and compare != chosen.key else None
-    shorts, asked_for = ShortsOptions(), 0.15
+        raise InputError(None, f"there is no mode {str(mode)[:40]!r}", f"choose {', '.join(MODES)}")
+    chosen = catalog.find(model) if model else catalog.default
+    compared = catalog.find(compare) if compare and compare != chosen.key else None
+    shorts, share = ShortsOptions(), 0.15
     if mode == "shorts":
-        if not isinstance(count, (int, float)) or not 1 <= count <= MOST_SHORTS or count != int(count):
-            raise InputError(f"Ask for 1 to {MOST_SHORTS} shorts")
-        shorts = _read_shorts(int(count), str(length))
+        if not isinstance(count, (int, float)) or not 1 <= count <= MAX_SHORTS or count != int(count):
+            raise InputError(None, f"the number of shorts is {count}", f"choose a number from 1 to {MAX_SHORTS}")
+        shorts = _parse_shorts(int(count), str(length))
     else:
-        asked_for = _read_budget(str(budget))
-    form = ExportOptions(aspect=parse_aspect(shape) if shape else None, edit_lists=LISTS)
-    return Question(texts, chosen, other, asked_for, mode, shorts, form)
+        share = _parse_budget(str(budget))
+    options = ExportOptions(aspect=parse_aspect(aspect) if aspect else None, edit_lists=EDIT_LISTS)
+    return SummaryRequest(checked, chosen, compared, share, mode, shorts, options)
 
 
-def _read_budget(text: str) -> float | timedelta:
-    """A bare number from 1 on is neither a share nor a time, though people write it for either."""
+def _parse_budget(text: str) -> float | timedelta:
     try:
         return parse_budget(text)
-    except InputError as err:
-        raise InputError(f"How much of it, “{text[:40]}”? Write a share such as 15% or a time such as 60s") from err
+    except InputError as err:   # E.g. a bare 15, which some users mean as percent and others as seconds.
+        raise InputError(None, f"“{text[:40]}” is not a length for the cut",
+                         "enter a percentage such as 15% or a time such as 60s") from err
 
 
-def _read_shorts(count: int, text: str) -> ShortsOptions:
-    """The exact ends of the pieces are the cut's work."""
+def _parse_shorts(count: int, text: str) -> ShortsOptions:
     try:
-        return replace(parse_shorts(count, text), refine=False)
+        return replace(parse_shorts(count, text), refine=False)   # The export task finds the exact boundaries.
     except InputError as err:
-        raise InputError(f"How many seconds each, “{text[:40]}”? Write the shortest and the longest, such as 15-60, "
-                         "with room between them") from err
+        raise InputError(None, f"“{text[:40]}” is not a range of lengths for shorts",
+                         "enter the minimum and maximum in seconds, at least 4 seconds apart, such as 15-60") from err
 
 
-def check_fit(question: Question, catalogue: Catalogue) -> None:
-    """Raises an InputError for sentences to a model that takes none, or none to one that needs them."""
-    for model in question.models:
-        summarizer = catalogue.load(model)
-        if question.texts and (model.wordless or not summarizer.accepts_text):
-            raise InputError(f"“{model.name}” takes no words. Leave the sentences out, or choose another model")
-        if not question.texts and summarizer.requires_text:
-            raise InputError(f"“{model.name}” looks for what is asked. Write a sentence, or choose another model")
+def check_models(request: SummaryRequest, catalog: ModelCatalog) -> None:
+    """Check that the models fit the queries.
+
+    Raises:
+        InputError: a model accepts no queries and there are some, or requires queries and there are none.
+    """
+    for entry in request.models:
+        summarizer = catalog.load(entry)
+        if request.queries and not (entry.accepts_text and summarizer.accepts_text):
+            raise InputError(None, f"the model “{entry.name}” accepts no queries",
+                             "remove the queries, or choose another model")
+        if not request.queries and summarizer.requires_text:
+            raise InputError(None, f"the model “{entry.name}” needs a query",
+                             "enter what you are looking for, or choose another model")
 
 
-def ask(question: Question, catalogue: Catalogue, videos: dict[str, EncodedVideo], cues: list[Cue]) -> Answer:
-    """Scores an encoded video.
+def run_request(request: SummaryRequest, catalog: ModelCatalog, videos: dict[str, EncodedVideo],
+                cues: list[Cue]) -> SummaryResponse:
+    """Score an encoded video and select what the cut keeps.
 
     Args:
-        question: that `check_fit` let pass.
-        catalogue: of models.
-        videos: the video as encoded by each of the models' recipes.
-        cues: its subtitles.
+        request: a request that `check_models` has accepted.
+        catalog: the models.
+        videos: the encoded video by encoder key.
+        cues: the video's subtitles.
     """
-    found = [catalogue.load(model).summarize(videos[model.recipe], question.texts, question.budget, cues,
-                                             question.mode, question.shorts) for model in question.models]
-    return Answer(found[0], found[1] if len(found) > 1 else None)
-
-
+    found = [catalog.load(entry).summarize(videos[entry.encoder_key], request.queries, request.budget, cues,
+                                           request.mode, request.shorts) for entry in request.models]
+    return SummaryResponse(found[0], found[1] if len(found) > 1 else None)

@@ -1,4 +1,4 @@
-"""The HTTP server: the page, uploads, files, and what is refused before anything looks at it."""
+"""The HTTP server: the page, uploads, downloads, and a filter for requests that the page never makes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import InputError
-from pipelines.media.subtitles import read_subtitles
+from pipelines.media.subtitles import Cue, read_subtitles
 
-from .layout import HEAD, STYLE, build_view, theme
-from .limits import EMPTY, plain_name
+from .layout import HEAD, STYLE, build_page, theme
+from .limits import FileTooLargeError, empty_file_error, safe_name
+from .messages import error_text
 from .service import Service
-from .sessions import Desk
+from .sessions import Session, SessionNotFoundError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-QUESTION_BYTES = 1_000_000   # of a call to gradio
-# What of gradio is used; its own uploads, its file server and its fetching of addresses are not among it
-USED = re.compile(r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json"
-                  r"|(assets|static|svelte|files|videos)(/.*)?|gradio_api/(info/?|openapi\.json|startup-events|queue/(join|data)|call/.*|cancel|reset/?"
-                  r"|heartbeat/[^/]+|app_id/?|login_check/?|user/?))?")
+MAX_CALL_BYTES = 1_000_000   # The largest body of a Gradio call.
+# The paths that the page uses. Gradio's own uploads, its file server and its proxy for other addresses are not served.
+ALLOWED_PATHS = re.compile(r"/(config/?|theme\.css|favicon\.ico|robots\.txt|manifest\.json"
+                           r"|(assets|static|svelte|files|videos)(/.*)?|gradio_api/(info/?|openapi\.json"
+                           r"|startup-events|queue/(join|data)|call/.*|cancel|reset/?|heartbeat/[^/]+|app_id/?"
+                           r"|login_check/?|user/?))?")
 PAGE_POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
                "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
                "base-uri 'self'; form-action 'self'; frame-ancestors 'self'")
@@ -36,19 +38,20 @@ FILE_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; 
 
 
 def build_app(service: Service, host: str = "127.0.0.1") -> FastAPI:
-    """The whole server.
+    """Return the complete web application.
 
     Args:
-        service: what it offers.
-        host: it will listen on; on loopback, other names for it are refused, so that no web site can reach it.
+        service: answers the requests.
+        host: the address that the server listens on. On a loopback address, requests for any other host name are
+            refused, so that no web site can reach the server through a name that resolves to this machine.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_uploads(app, service)
-    _add_files(app, service)
-    app = gr.mount_gradio_app(app, build_view(service), path="/", footer_links=["api"], run_history=False,
+    _add_downloads(app, service)
+    app = gr.mount_gradio_app(app, build_page(service), path="/", footer_links=[], run_history=False,
                               show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
                               max_file_size=1, theme=theme(), css=STYLE, head=HEAD)
-    app.add_middleware(Guard)
+    app.add_middleware(RequestFilter)
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
     return app
@@ -59,108 +62,120 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
 
     @app.post("/videos")
     async def receive_video(request: Request, name: str = "video") -> JSONResponse:
-        desk = None
+        session = None
         try:
-            limits.check_size(_stated_size(request))
-            if shutil.disk_usage(service.desks.folder).free < _stated_size(request) + limits.spare_bytes:
-                raise InputError("There is no room for this file just now. Try again later")
-            desk = service.desks.add(name)
-            size = await _receive(request, desk, desk.path, limits.upload_bytes, service)
+            size = _content_length(request)
+            limits.check_size(size)
+            if shutil.disk_usage(service.sessions.folder).free < size + limits.min_free_bytes:
+                raise InputError(None, "the server has no disk space left for this file", "try again later")
+            session = service.sessions.add(name)
+            size = await _receive(request, session, session.path, limits.max_upload_bytes, service)
             if size == 0:
-                raise InputError(EMPTY)
-        except BaseException as err:   # a broken connection too
-            if desk is not None:
-                service.desks.remove(desk.token)
+                raise empty_file_error()
+        except BaseException as err:   # A session without a complete file is useless, whatever the reason.
+            if session is not None:
+                service.sessions.remove(session.token)
             if isinstance(err, (InputError, ClientDisconnect)):
-                return _refusal(err)
+                return _refuse(err)
             raise
-        return JSONResponse(dict(video=desk.token, name=desk.name, bytes=size))
+        return JSONResponse(dict(video=session.token, name=session.name, bytes=size))
 
     @app.post("/videos/{token}/subtitles")
     async def receive_subtitles(request: Request, token: str, name: str = "subtitles.srt") -> JSONResponse:
         try:
-            desk, name = service.desks.find(token), plain_name(name)
-            path = desk.new_file(".srt")
+            session, name = service.sessions.find(token), safe_name(name)
+            path = session.temporary_path(".srt")
             try:
-                await _receive(request, desk, path, limits.subtitle_bytes, service)
-                desk.cues, desk.cues_name = _subtitles(path, name), name
+                await _receive(request, session, path, limits.max_subtitle_bytes, service)
+                session.cues, session.cues_name = _read_subtitles(path, name), name
             finally:
                 path.unlink(missing_ok=True)
         except (InputError, ClientDisconnect) as err:
-            return _refusal(err)
-        return JSONResponse(dict(lines=len(desk.cues), name=desk.cues_name))
+            return _refuse(err)
+        return JSONResponse(dict(lines=len(session.cues), name=session.cues_name))
 
 
-def _subtitles(path: Path, name: str) -> list:
+def _read_subtitles(path: Path, name: str) -> list[Cue]:
+    """Read an uploaded subtitle file; errors show the user's name of it, and a hint that fits an upload."""
     try:
         return read_subtitles(path)
     except InputError as err:
-        why = re.sub(r"; (name|mend) [^;]*$", "", str(err).replace(str(path), f"“{name}”"))   # for who types commands
-        raise InputError(f"{why}. Choose an .srt or .vtt file") from err
+        raise InputError(f"“{name}”", err.problem, "choose an .srt or .vtt file") from err
 
 
-def _stated_size(request: Request) -> int:
-    stated = request.headers.get("content-length", "0")
-    return int(stated) if stated.isdigit() else 0
+def _content_length(request: Request) -> int:
+    """Return the size that the client announces; 0 if it announces none."""
+    value = request.headers.get("content-length", "0")
+    return int(value) if value.isdigit() else 0
 
 
-async def _receive(request: Request, desk: Desk, path: Path, most: int, service: Service) -> int:
-    """Streams a request's body into a file; an InputError as soon as it is over the limit, or its desk has gone."""
+async def _receive(request: Request, session: Session, path: Path, max_bytes: int, service: Service) -> int:
+    """Write the body of a request to a file, and return its size.
+
+    Raises:
+        FileTooLargeError: as soon as the file exceeds `max_bytes`.
+        SessionNotFoundError: the session was removed meanwhile.
+    """
     size = 0
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
-            service.desks.find(desk.token)   # however slowly it comes, it is being used
-            service.limits.check_size(size, most)
+            service.sessions.find(session.token)   # A slow upload counts as a use of the session.
+            service.limits.check_size(size, max_bytes)
             file.write(chunk)
     return size
 
 
-def _refusal(err: Exception) -> JSONResponse:
-    message = str(err) if isinstance(err, InputError) else "The connection broke"
-    status = 413 if "too large" in message else 404 if "no longer here" in message else 400
-    return JSONResponse(dict(error=message), status, {"Connection": "close"})   # a body may still be coming
+def _refuse(err: InputError | ClientDisconnect) -> JSONResponse:
+    message = error_text(err) if isinstance(err, InputError) else "The connection was interrupted."
+    status = 413 if isinstance(err, FileTooLargeError) else 404 if isinstance(err, SessionNotFoundError) else 400
+    # The client may still be sending its body, which is not read.
+    return JSONResponse(dict(error=message), status, {"Connection": "close"})
 
 
-def _add_files(app: FastAPI, service: Service) -> None:
+def _add_downloads(app: FastAPI, service: Service) -> None:
     @app.api_route("/files/{token}/video", methods=["GET", "HEAD"])
     def send_video(token: str) -> Response:
         try:
-            desk = service.desks.find(token)
+            session = service.sessions.find(token)
         except InputError as err:
-            return _refusal(err)
-        return _file(desk.path) if desk.encoded else _missing()
+            return _refuse(err)
+        return _file_response(session.path) if session.encoded else _not_found()
 
     @app.api_route("/files/{token}/{result}/{name}", methods=["GET", "HEAD"])
     def send_result(token: str, result: str, name: str) -> Response:
         try:
-            path = _result(service.desks.find(token), result, name)
+            path = _find_result(service.sessions.find(token), result, name)
         except InputError as err:
-            return _refusal(err)
-        return _missing() if path is None else _file(path)
+            return _refuse(err)
+        return _not_found() if path is None else _file_response(path)
 
 
-def _result(desk: Desk, result: str, name: str) -> Path | None:
-    """One of the files that were written for a desk; names are compared, never joined to a path."""
-    folder = next((folder for folder in desk.results if folder.name == result), None)
+def _find_result(session: Session, result: str, name: str) -> Path | None:
+    """Return a result file; the names are compared with existing ones and never joined to a path."""
+    folder = next((folder for folder in session.results if folder.name == result), None)
     return None if folder is None else next((path for path in folder.iterdir() if path.name == name), None)
 
 
-def _missing() -> JSONResponse:
-    return JSONResponse(dict(error="There is no such file"), 404)
+def _not_found() -> JSONResponse:
+    return JSONResponse(dict(error="There is no such file."), 404)
 
 
-def _file(path: Path) -> FileResponse:
-    """A film is played, everything else is saved; nothing runs in the page's name."""
-    kind = mimetypes.guess_type(path.name)[0] or ""
-    film = kind.startswith("video/")
-    return FileResponse(path, media_type=kind if film else "application/octet-stream", filename=path.name,
-                        content_disposition_type="inline" if film else "attachment",
+def _file_response(path: Path) -> FileResponse:
+    """Return a response that plays a video and downloads any other file, so that no file runs scripts on this site."""
+    media_type = mimetypes.guess_type(path.name)[0] or ""
+    is_video = media_type.startswith("video/")
+    return FileResponse(path, media_type=media_type if is_video else "application/octet-stream", filename=path.name,
+                        content_disposition_type="inline" if is_video else "attachment",
                         headers={"Content-Security-Policy": FILE_POLICY, "Cache-Control": "private"})
 
 
-class Guard:
-    """Lets through what the page uses, and says to browsers what the page may do."""
+class RequestFilter:
+    """Middleware that refuses requests that the page never makes, and adds security headers to responses.
+
+    Args:
+        app: the application behind it.
+    """
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -169,22 +184,23 @@ class Guard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = dict(scope["headers"])
-        if not USED.fullmatch(scope["path"]):
-            return await _missing()(scope, receive, send)
-        if scope["method"] == "POST" and _from_elsewhere(headers):
-            return await JSONResponse(dict(error="Another web site may not call this page"), 403)(scope, receive, send)
+        if not ALLOWED_PATHS.fullmatch(scope["path"]):
+            return await _not_found()(scope, receive, send)
+        if scope["method"] == "POST" and _is_cross_site(headers):
+            response = JSONResponse(dict(error="Other web sites may not call this server."), 403)
+            return await response(scope, receive, send)
         if scope["method"] == "POST" and scope["path"].startswith("/gradio_api/"):
-            body = await _small_body(receive)
-            if body is None or _names_files(body):
-                return await JSONResponse(dict(error="Such a call is not taken here"), 400)(scope, receive, send)
-            receive = _again(body, receive)
+            body = await _read_small_body(receive)
+            if body is None or _contains_file_data(body):
+                return await JSONResponse(dict(error="This call is not accepted."), 400)(scope, receive, send)
+            receive = _replay(body, receive)
 
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {name.lower() for name, _ in message["headers"]}
+                present = {name.lower() for name, _ in message["headers"]}
                 added = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),
                          (b"cross-origin-resource-policy", b"same-origin")]
-                if b"content-security-policy" not in own:
+                if b"content-security-policy" not in present:
                     added.append((b"content-security-policy", PAGE_POLICY.encode()))
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
@@ -192,37 +208,40 @@ class Guard:
         await self.app(scope, receive, send_with_policy)
 
 
-def _from_elsewhere(headers: dict[bytes, bytes]) -> bool:
-    """Whether a page of another address asks; browsers tell it in one of two ways, the first not to plain http."""
+def _is_cross_site(headers: dict[bytes, bytes]) -> bool:
+    """Return True if a page of another site makes the request.
+
+    Browsers send Sec-Fetch-Site over HTTPS and on loopback addresses, else only Origin. Other programs send neither.
+    """
     site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
-    if site is not None or origin is None:   # programs tell neither
+    if site is not None or origin is None:
         return site not in (None, b"same-origin", b"none")
-    own = (headers.get(b"host"), headers.get(b"x-forwarded-host"))
-    return origin.partition(b"://")[2] not in [host for host in own if host]
+    hosts = (headers.get(b"host"), headers.get(b"x-forwarded-host"))
+    return origin.partition(b"://")[2] not in [host for host in hosts if host]
 
 
-async def _small_body(receive: Receive) -> bytes | None:
-    """A request's body; None if it is larger than a question is."""
+async def _read_small_body(receive: Receive) -> bytes | None:
+    """Return the body of a request; None if it exceeds `MAX_CALL_BYTES`."""
     body, more = b"", True
-    while more and len(body) <= QUESTION_BYTES:
+    while more and len(body) <= MAX_CALL_BYTES:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
-    return body if len(body) <= QUESTION_BYTES else None
+    return body if len(body) <= MAX_CALL_BYTES else None
 
 
-def _names_files(body: bytes) -> bool:
-    """Whether gradio would take a part of a call for a file of the server's, or for an address to fetch."""
+def _contains_file_data(body: bytes) -> bool:
+    """Return True if Gradio would read a server file or fetch an address that the call names; also for invalid JSON."""
     try:
         return '"gradio.FileData"' in json.dumps(json.loads(body or b"{}"), ensure_ascii=False)
     except (ValueError, RecursionError):
         return True
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that was read once more."""
-    left = [dict(type="http.request", body=body, more_body=False)]
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that delivers a body that was read already."""
+    messages = [dict(type="http.request", body=body, more_body=False)]
 
-    async def give() -> Message:
-        return left.pop() if left else await receive()
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return give
+    return receive_again

@@ -1,4 +1,4 @@
-"""What the page does for its users, without the page: watching, asking, cutting."""
+"""The service behind the page and its API: encode videos, answer requests, export summaries."""
 
 from __future__ import annotations
 
@@ -15,187 +15,210 @@ from common.errors import InputError
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
-from . import tasks as jobs
+from . import tasks
 from .example import Example
-from .limits import Limits, folder_video, folder_videos
-from .model_catalog import Catalogue, Model
-from .requests import Answer, Question, ask, check_fit
-from .sessions import Desk, Desks
-from .worker import Stopped, Work, Workshop
+from .limits import Limits, find_folder_video, list_folder_videos
+from .model_catalog import CatalogEntry, ModelCatalog
+from .requests import SummaryRequest, SummaryResponse, check_models, run_request
+from .sessions import Session, Sessions
+from .worker import Task, TaskCanceled, WorkerProcess
 
-LOOK_S = 0.1
-SWEEP_S = 30
+POLL_S = 0.1
+SWEEP_INTERVAL_S = 30
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is.
+    """The progress of a task.
 
     Attributes:
-        stage: `waiting`, `watching` or `cutting`.
-        share: that is done, in [0, 1].
-        before: how many come first, when waiting.
+        stage: `waiting`, `encoding` or `exporting`.
+        fraction: the part that is done, in [0, 1].
+        num_before: number of tasks that run first, while waiting.
     """
 
     stage: str
-    share: float = 0.0
-    before: int = 0
+    fraction: float = 0.0
+    num_before: int = 0
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The files of an exported summary.
+
+    Attributes:
+        folder: their folder.
+        names: their names, with those of the cut first.
+        response: the response with the exact pieces of the files.
+    """
+
+    folder: Path
+    names: list[str]
+    response: SummaryResponse
 
 
 class Service:
-    """One for all users; they share the machine and nothing else.
+    """One instance serves all users, who share its processes but see only their own sessions.
 
     Args:
-        catalogue: of models.
-        limits: for each user.
-        videos: folder of videos that everybody may choose; None for none.
-        example: likewise.
-        root: where the temporary folder is made; None for the system's.
+        catalog: the models.
+        limits: limits for each user.
+        videos: folder of videos that every user may open; None for none.
+        example: the example video; None for none.
+        root: parent of the temporary folder; None for the system's.
+
+    Attributes:
+        sessions: the sessions of all users.
+        encoder: the process that encodes videos.
+        exporter: the process that exports summaries.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: Limits | None = None, videos: Path | None = None,
+    def __init__(self, catalog: ModelCatalog, limits: Limits | None = None, videos: Path | None = None,
                  example: Example | None = None, root: Path | None = None):
-        self.catalogue, self.limits = catalogue, limits or Limits()
+        self.catalog, self.limits = catalog, limits or Limits()
         self.videos, self.example = videos, example
-        self.desks = Desks(self.limits.keep_s, self.limits.videos, root)
-        self.watchers, self.cutters = Workshop(self.limits.waiting), Workshop(self.limits.waiting)
-        self._shared: dict[tuple[Path, str], tuple[EncodedVideo, list[Cue]]] = {}   # of videos that all may see
+        self.sessions = Sessions(self.limits.idle_timeout_s, self.limits.max_videos, root)
+        self.encoder, self.exporter = WorkerProcess(self.limits.max_queued), WorkerProcess(self.limits.max_queued)
+        self._shared: dict[tuple[Path, str], tuple[EncodedVideo, list[Cue]]] = {}   # Encoded videos of shared files.
         self._closed = threading.Event()
-        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+        threading.Thread(target=self._sweep_regularly, name="sweep", daemon=True).start()
 
     def prepare(self) -> None:
-        """Loads the default model, and lets the child processes load theirs."""
-        model = self.catalogue.default
-        self.watchers.submit(jobs.ready, model.encoders)
-        self.cutters.submit(jobs.ready, _nothing)
+        """Load the default model here and in the worker processes, and start to encode the example."""
+        entry = self.catalog.default
+        self.encoder.submit(tasks.load_encoders, entry.make_encoders)
+        self.exporter.submit(tasks.start_up)
         if self.example is not None:
-            threading.Thread(target=self._watch_example, args=(model,), name="example", daemon=True).start()
-        self.catalogue.load(model)
+            threading.Thread(target=self._encode_example, args=(self.example, entry), name="example",
+                             daemon=True).start()
+        self.catalog.load(entry)
 
-    def _watch_example(self, model: Model) -> None:
-        """So that nobody waits for it."""
-        path, out = self.example.path, self.desks.folder / "example.npz"
-        work = self.watchers.submit(jobs.watch, path, model.encoders, out, self.limits)
-        work.ended.wait()
-        if work.state == "done":
-            self._shared[path, model.recipe] = (EncodedVideo.load(out), list(self.example.cues))
+    def _encode_example(self, example: Example, entry: CatalogEntry) -> None:
+        out = self.sessions.folder / "example.npz"
+        task = self.encoder.submit(tasks.encode, example.path, entry.make_encoders, out, self.limits)
+        task.ended.wait()
+        if task.state == "done":
+            self._shared[example.path, entry.encoder_key] = (EncodedVideo.load(out), list(example.cues))
 
     def close(self) -> None:
-        """Ends all work and removes all files."""
+        """Cancel all tasks and remove all files."""
         self._closed.set()
-        self.desks.close()
-        self.watchers.close()
-        self.cutters.close()
+        self.sessions.close()
+        self.encoder.close()
+        self.exporter.close()
 
-    def choices(self) -> list[str]:
-        """Names of the videos in the folder."""
-        return [] if self.videos is None else folder_videos(self.videos)
+    def folder_videos(self) -> list[str]:
+        """Return the names of the videos in the shared folder."""
+        return [] if self.videos is None else list_folder_videos(self.videos)
 
-    def choose(self, name: str) -> Desk:
-        """A desk with a video of the folder.
+    def open_folder_video(self, name: str) -> Session:
+        """Create a session with a video of the shared folder.
 
         Raises:
-            InputError: there is no such video in it.
+            InputError: there is no such video, or no shared folder.
         """
         if self.videos is None:
-            raise InputError("No folder of videos was given when this page was started")
-        return self.desks.add(name, folder_video(self.videos, name))
+            raise InputError(None, "this server has no folder of videos", "upload a video instead")
+        return self.sessions.add(name, find_folder_video(self.videos, name))
 
-    def choose_example(self) -> Desk:
-        """A desk with the example.
+    def open_example(self) -> Session:
+        """Create a session with the example.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no example.
         """
         if self.example is None:
-            raise InputError("There is no example here")
-        desk = self.desks.add(self.example.name, self.example.path)
-        desk.cues, desk.cues_name = list(self.example.cues), "the example's own"
-        return desk
+            raise InputError(None, "this server has no example", "upload a video instead")
+        session = self.sessions.add(self.example.name, self.example.path)
+        session.cues, session.cues_name = list(self.example.cues), "from the example"
+        return session
 
-    async def watched(self, desk: Desk, model: Model) -> AsyncIterator[Progress]:
-        """Sees to it that a video is encoded for a model; tells how far it is until then.
+    async def encode(self, session: Session, entry: CatalogEntry) -> AsyncIterator[Progress]:
+        """Encode a session's video for a model, unless that was done before.
 
         Raises:
-            InputError: it is no video, too long, cannot be decoded, or the line is too long.
-            Stopped: another video was chosen meanwhile.
+            InputError: the file is not a video, is too long or cannot be decoded, or the queue is full.
+            TaskCanceled: the user has chosen another video meanwhile.
         """
-        shared = (desk.path, model.recipe)
-        if desk.shared and shared in self._shared:
-            self._place(desk, model, *self._shared[shared])
-        if model.recipe in desk.encoded:
+        shared_key = (session.path, entry.encoder_key)
+        if session.shared and shared_key in self._shared:
+            _add_encoded(session, entry, *self._shared[shared_key])
+        if entry.encoder_key in session.encoded:
             return
-        out = desk.folder / f"{hashlib.sha256(model.recipe.encode()).hexdigest()[:16]}.npz"
-        work = desk.watching.get(model.recipe)
-        if work is None or work.ended.is_set():
-            work = self.watchers.submit(jobs.watch, desk.path, model.encoders, out, self.limits)
-            desk.watching[model.recipe] = work
-        async for progress in self._until_ended(desk, self.watchers, work, "watching"):
+        out = session.folder / f"{hashlib.sha256(entry.encoder_key.encode()).hexdigest()[:16]}.npz"
+        task = session.encode_tasks.get(entry.encoder_key)
+        if task is None or task.ended.is_set():
+            task = self.encoder.submit(tasks.encode, session.path, entry.make_encoders, out, self.limits)
+            session.encode_tasks[entry.encoder_key] = task
+        async for progress in self._wait_for(session, self.encoder, task, "encoding"):
             yield progress
-        if model.recipe not in desk.encoded:
+        if entry.encoder_key not in session.encoded:
             video = await asyncio.to_thread(EncodedVideo.load, out)
-            self._place(desk, model, video, work.result)
-            if desk.shared:
-                self._shared[shared] = (video, work.result)
+            _add_encoded(session, entry, video, task.result)
+            if session.shared:
+                self._shared[shared_key] = (video, task.result)
 
-    async def answer(self, desk: Desk, question: Question) -> Answer:
-        """The answer to a question about a video that has been watched; what is being cut of it is stopped.
+    async def summarize(self, session: Session, request: SummaryRequest) -> SummaryResponse:
+        """Answer a request for a video that is encoded; an export of an earlier request is canceled.
 
         Raises:
-            InputError: the model cannot be asked so.
+            InputError: a model does not fit the queries.
         """
         started_s = time.perf_counter()
-        if desk.cutting is not None:
-            desk.cutting.stop()
-        await asyncio.to_thread(check_fit, question, self.catalogue)
-        found = await asyncio.to_thread(ask, question, self.catalogue, dict(desk.encoded), desk.cues or [])
-        return replace(found, took_s=time.perf_counter() - started_s)
+        if session.export_task is not None:
+            session.export_task.cancel()
+        await asyncio.to_thread(check_models, request, self.catalog)
+        response = await asyncio.to_thread(run_request, request, self.catalog, dict(session.encoded),
+                                           session.cues or [])
+        return replace(response, took_s=time.perf_counter() - started_s)
 
-    async def cut(self, desk: Desk, question: Question, answer: Answer, ended: dict) -> AsyncIterator[Progress]:
-        """Writes the files of an answer, whose pieces are then those that the files have; tells how far it is.
+    async def export(self, session: Session, request: SummaryRequest,
+                     response: SummaryResponse) -> AsyncIterator[Progress | ExportedFiles]:
+        """Write the files of a response.
 
-        Args:
-            ended: gets `folder`, `files`, the cut first, and `answer` with the exact pieces, when all is written.
+        Yields:
+            The progress, and at the end the files.
 
         Raises:
             InputError: the video cannot be cut.
-            Stopped: something else was asked meanwhile.
+            TaskCanceled: the user has made another request meanwhile.
         """
-        folder = desk.new_result()
-        work = self.cutters.submit(jobs.cut, answer.summary, question.shorts, folder, question.form, desk.name)
-        desk.cutting = work
+        folder = session.new_result_folder()
+        task = self.exporter.submit(tasks.export, response.result, request.shorts, folder, request.options,
+                                    session.name)
+        session.export_task = task
         try:
-            async for progress in self._until_ended(desk, self.cutters, work, "cutting"):
+            async for progress in self._wait_for(session, self.exporter, task, "exporting"):
                 yield progress
         except BaseException:
-            work.stop()
+            task.cancel()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        files, pieces_s = work.result
-        exact = replace(answer, summary=replace(answer.summary, pieces_s=pieces_s))
-        ended.update(folder=folder, files=files, answer=exact)
+        names, pieces_s = task.result
+        yield ExportedFiles(folder, names, replace(response, result=replace(response.result, pieces_s=pieces_s)))
 
-    def _place(self, desk: Desk, model: Model, video: EncodedVideo, cues: list[Cue]) -> None:
-        desk.encoded[model.recipe] = video
-        if desk.cues is None and cues:
-            desk.cues, desk.cues_name = list(cues), "the video's own"
+    async def _wait_for(self, session: Session, worker: WorkerProcess, task: Task,
+                        stage: str) -> AsyncIterator[Progress]:
+        """Yield the progress of a task until it ends. Waiting for a task that was not canceled counts as a use."""
+        while not task.ended.is_set():
+            if not task.cancel_requested.is_set():
+                self.sessions.find(session.token)
+            if task.state == "running":
+                yield Progress(stage, task.progress)
+            else:
+                yield Progress("waiting", num_before=worker.num_before(task))
+            await asyncio.sleep(POLL_S)
+        if task.state == "canceled":
+            raise TaskCanceled
+        if task.error is not None:
+            raise task.error
 
-    async def _until_ended(self, desk: Desk, shop: Workshop, work: Work, stage: str) -> AsyncIterator[Progress]:
-        """Who waits is using his desk; who left, or asked for something else, waits for nothing."""
-        while not work.ended.is_set():
-            if not work.unwanted.is_set():
-                self.desks.find(desk.token)
-            yield Progress(stage, work.share) if work.state == "working" else Progress("waiting", 0.0, shop.place(work))
-            await asyncio.sleep(LOOK_S)
-        if work.state == "stopped":
-            raise Stopped
-        if work.state == "failed":
-            raise InputError(work.error)
-
-    def _sweep(self) -> None:
-        while not self._closed.wait(min(SWEEP_S, self.limits.keep_s / 4)):
-            self.desks.sweep()
+    def _sweep_regularly(self) -> None:
+        while not self._closed.wait(min(SWEEP_INTERVAL_S, self.limits.idle_timeout_s / 4)):
+            self.sessions.sweep()
 
 
-def _nothing() -> None:
-    """For a child that needs nothing but its imports."""
+def _add_encoded(session: Session, entry: CatalogEntry, video: EncodedVideo, cues: list[Cue]) -> None:
+    session.encoded[entry.encoder_key] = video
+    if session.cues is None and cues:
+        session.cues, session.cues_name = list(cues), "from the video file"

@@ -1,4 +1,4 @@
-"""What each user has here: a folder of his own for each video, known to nobody else, and gone after a time."""
+"""Sessions: one temporary folder per video of a user, behind a secret token, removed when it is no longer used."""
 
 from __future__ import annotations
 
@@ -17,33 +17,37 @@ from common.locks import lock_path
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
-from .limits import plain_name
-from .worker import Work
+from .limits import safe_name
+from .worker import Task
 
 TOKEN_BYTES = 24
-PREFIX = "video-summary-page-"
-YOUNG_S = 60   # so old is a folder before it may be taken for a dead page's
-LEFT_S = 300   # that a desk stays when its page has gone, which may come back
-RESULTS = 3    # of the last questions that stay to be fetched
+FOLDER_PREFIX = "video-summary-page-"
+LOCK_GRACE_S = 60      # A new folder is not locked at once; younger ones are never taken for leftovers.
+CLOSED_PAGE_S = 300    # A session outlives its page this long, since a reload looks like a closed page.
+MAX_RESULTS = 3        # The files of the last requests of a session stay available.
+
+
+class SessionNotFoundError(InputError):
+    """There is no session with this token, or it was removed."""
 
 
 @dataclass(eq=False)
-class Desk:
-    """A video that a user works with.
+class Session:
+    """A video that a user works with, and everything computed from it.
 
     Attributes:
-        token: the key to it; whoever has it has the video, and it cannot be guessed.
-        folder: for all files made for it.
-        name: what the video is called, see `plain_name`.
-        path: the video's file, in the folder or shared.
-        shared: whether others may have the same file: an example, or one of the folder given at start.
-        used_s: when it was last asked for, on the desks' clock.
-        encoded: by the encoders' recipe.
-        cues: subtitles that were loaded; None takes the video's own.
-        cues_name: their file's name.
-        watching: work that encodes it, by the encoders' recipe.
-        cutting: work that cuts it.
-        results: folders of results, the newest last.
+        token: secret key of the session; anyone who has it can use the video.
+        folder: folder of all files of the session.
+        name: name of the video, as `safe_name` returns it.
+        path: the video file, in `folder` or shared.
+        shared: True if other sessions use the same file, e.g. the example.
+        used_s: time of the last use, by the clock of `Sessions`.
+        encoded: encoded videos by encoder key.
+        cues: uploaded subtitles; None if the video's own are used.
+        cues_name: name of the subtitle file.
+        encode_tasks: tasks that encode the video, by encoder key.
+        export_task: task that exports a summary.
+        results: output folders of the last requests, the newest last.
     """
 
     token: str
@@ -55,136 +59,151 @@ class Desk:
     encoded: dict[str, EncodedVideo] = field(default_factory=dict)
     cues: list[Cue] | None = None
     cues_name: str = ""
-    watching: dict[str, Work] = field(default_factory=dict)
-    cutting: Work | None = None
+    encode_tasks: dict[str, Task] = field(default_factory=dict)
+    export_task: Task | None = None
     results: list[Path] = field(default_factory=list)
 
-    def new_result(self) -> Path:
-        """An empty folder for the files of an answer; those before the last few go."""
+    def new_result_folder(self) -> Path:
+        """Create an output folder, and remove all but the last `MAX_RESULTS`."""
         folder = Path(tempfile.mkdtemp(prefix="result-", dir=self.folder))
         self.results.append(folder)
-        while len(self.results) > RESULTS:
+        while len(self.results) > MAX_RESULTS:
             shutil.rmtree(self.results.pop(0), ignore_errors=True)
         return folder
 
-    def new_file(self, suffix: str) -> Path:
-        """A file for what is read and removed at once."""
+    def temporary_path(self, suffix: str) -> Path:
+        """Return a path for a short-lived file, which the caller removes."""
         return self.folder / f"{secrets.token_hex(8)}{suffix}"
 
-    def stop(self) -> None:
-        """Ends what is being done for it."""
-        for work in [*self.watching.values(), *([] if self.cutting is None else [self.cutting])]:
-            work.stop()
+    def cancel_tasks(self) -> None:
+        """Cancel all tasks of the session."""
+        for task in [*self.encode_tasks.values(), *([] if self.export_task is None else [self.export_task])]:
+            task.cancel()
 
 
-class Desks:
-    """All of them, in one temporary folder; those of pages that were killed are removed.
+class Sessions:
+    """All sessions, in one temporary folder that only this user account can read.
+
+    Folders that a killed server has left behind are removed.
 
     Args:
-        keep_s: a desk goes so long after its last use.
-        most: desks there may be at once.
-        root: folder in which the temporary one is made; None for the system's.
-        clock: seconds, for tests.
+        idle_timeout_s: seconds after its last use at which a session is removed.
+        max_sessions: maximum number of sessions at the same time.
+        root: parent of the temporary folder; None for the system's.
+        clock: returns the time in seconds; tests replace it.
     """
 
-    def __init__(self, keep_s: float, most: int = 200, root: Path | None = None,
+    def __init__(self, idle_timeout_s: float, max_sessions: int = 200, root: Path | None = None,
                  clock: Callable[[], float] = time.monotonic):
-        sweep_dead(Path(root or tempfile.gettempdir()))
-        self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX, dir=root, ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)   # for its owner alone; goes at the latest when the program ends
-        self._lock_file = lock_path(self.folder)   # as long as this process lives
-        self.keep_s, self.most, self._clock = keep_s, most, clock
-        self._desks: dict[str, Desk] = {}
+        remove_stale_folders(Path(root or tempfile.gettempdir()))
+        self._temporary = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=root, ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
+        self._lock_handle = lock_path(self.folder)   # Tells other servers that this one is alive.
+        self.idle_timeout_s, self.max_sessions, self.clock = idle_timeout_s, max_sessions, clock
+        self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
-    def add(self, name: str, path: Path | None = None) -> Desk:
-        """A new desk; for a file to come, unless there is a shared one.
+    def add(self, name: str, path: Path | None = None) -> Session:
+        """Create a session.
+
+        Args:
+            name: name of the video; unsafe characters are replaced.
+            path: a shared video file; None if the file will be uploaded to `Session.path`.
 
         Raises:
-            InputError: as many as there may be are in use.
+            InputError: there are `max_sessions` sessions already.
         """
         self.sweep()
-        token, name = secrets.token_urlsafe(TOKEN_BYTES), plain_name(name)
+        token, name = secrets.token_urlsafe(TOKEN_BYTES), safe_name(name)
         with self._lock:
-            if len(self._desks) >= self.most:
-                raise InputError("Many people are using this page just now. Try again in some minutes")
+            if len(self._sessions) >= self.max_sessions:
+                raise InputError(None, "too many people are using this page at the moment",
+                                 "try again in a few minutes")
             folder = self.folder / secrets.token_hex(8)
             (folder / "video").mkdir(parents=True)
-            own = folder / "video" / name
-            desk = Desk(token, folder, name, path or own, path is not None, self._clock())
-            self._desks[token] = desk
-        return desk
+            upload = folder / "video" / name
+            session = Session(token, folder, name, path or upload, path is not None, self.clock())
+            self._sessions[token] = session
+        return session
 
-    def find(self, token: object) -> Desk:
-        """The desk of a key, which counts as a use.
+    def find(self, token: object) -> Session:
+        """Return the session with a token, and record the use.
 
         Raises:
-            InputError: there is none, or it has gone.
+            SessionNotFoundError: there is no such session, or it was removed.
         """
         with self._lock:
-            desk = self._desks.get(token) if isinstance(token, str) else None
-            if desk is None:
-                raise InputError("This video is no longer here: files go some time after their last use. Choose it "
-                                 "again")
-            desk.used_s = self._clock()
-        return desk
+            session = self._sessions.get(token) if isinstance(token, str) else None
+            if session is None:
+                raise SessionNotFoundError(None, "this video is no longer available, since unused videos are removed "
+                                                 "after a while", "choose it again")
+            session.used_s = self.clock()
+        return session
 
     def remove(self, token: str) -> None:
-        """Stops what is done for a desk and removes its files; nothing if it has gone."""
+        """Cancel the tasks of a session and remove its files; do nothing if it does not exist."""
         with self._lock:
-            desk = self._desks.pop(token, None)
-        if desk is not None:
-            desk.stop()
-            shutil.rmtree(desk.folder, ignore_errors=True)
+            session = self._sessions.pop(token, None)
+        if session is not None:
+            session.cancel_tasks()
+            shutil.rmtree(session.folder, ignore_errors=True)
 
     def leave(self, token: str) -> None:
-        """Stops what is done for a desk whose page has gone; it stays some minutes, and for good if used then."""
+        """Cancel the tasks of a session whose page was closed.
+
+        The session is removed after `CLOSED_PAGE_S`, unless it is used again before.
+        """
         with self._lock:
-            desk = self._desks.get(token)
-            if desk is None:
+            session = self._sessions.get(token)
+            if session is None:
                 return
-            desk.stop()   # first, since what waits for it uses the desk
-            desk.used_s = min(desk.used_s, self._clock() - self.keep_s + LEFT_S)
+            session.cancel_tasks()   # This comes first, since waiting for a task counts as a use.
+            session.used_s = min(session.used_s, self.clock() - self.idle_timeout_s + CLOSED_PAGE_S)
 
-    def has(self, token: str) -> bool:
-        """Whether there is such a desk; to look is no use."""
-        return token in self._desks
+    def all(self) -> list[Session]:
+        """Return all sessions, the oldest first, without recording a use."""
+        return list(self._sessions.values())
 
-    def has_watched(self, token: str) -> bool:
-        """Whether there is such a desk, with a video that turned out to be one."""
-        desk = self._desks.get(token)
-        return desk is not None and bool(desk.encoded)
+    def __contains__(self, token: object) -> bool:
+        """Return True if the session exists, without recording a use."""
+        return token in self._sessions
+
+    def has_video(self, token: str) -> bool:
+        """Return True if the session exists and its file has turned out to be a video."""
+        session = self._sessions.get(token)
+        return session is not None and bool(session.encoded)
 
     def sweep(self) -> None:
-        """Removes what has not been used for `keep_s`."""
-        now_s = self._clock()
+        """Remove the sessions that were not used for `idle_timeout_s`."""
+        now_s = self.clock()
         with self._lock:
-            old = [token for token, desk in self._desks.items() if now_s - desk.used_s > self.keep_s]
-        for token in old:
+            idle = [token for token, session in self._sessions.items()
+                    if now_s - session.used_s > self.idle_timeout_s]
+        for token in idle:
             self.remove(token)
 
     def close(self) -> None:
-        """Removes everything."""
-        for token in list(self._desks):
+        """Remove all sessions and the temporary folder."""
+        for token in list(self._sessions):
             self.remove(token)
         self._temporary.cleanup()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        if self._lock_handle is not None:
+            os.close(self._lock_handle)
+            self._lock_handle = None
 
     def __len__(self) -> int:
-        return len(self._desks)
+        return len(self._sessions)
 
 
-def sweep_dead(root: Path) -> None:
-    """Removes the folders of pages whose process is gone without having removed them."""
-    for folder in root.glob(f"{PREFIX}*"):
+def remove_stale_folders(root: Path) -> None:
+    """Remove the folders of servers that were killed; a living server holds a lock on its folder."""
+    for folder in root.glob(f"{FOLDER_PREFIX}*"):
         try:
-            if time.time() - folder.stat().st_mtime < YOUNG_S:   # it may be about to be locked
+            if time.time() - folder.stat().st_mtime < LOCK_GRACE_S:
                 continue
-            lock = lock_path(folder)
-        except OSError:   # another user's, or gone
+            handle = lock_path(folder)
+        except OSError:   # The folder belongs to another user account, or no longer exists.
             continue
-        if lock is not None:
+        if handle is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            os.close(handle)

@@ -1,11 +1,10 @@
-"""What the child processes do: watch a video, and cut it."""
+"""The tasks of the worker processes: load the encoders, encode a video, export a result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from common.errors import InputError
 from common.temporal import Interval
 from models.encoders import Encoders
 from pipelines.export.options import ExportOptions
@@ -13,74 +12,71 @@ from pipelines.export.plan import plan_export, with_refined_shorts
 from pipelines.export.writer import write_export
 from pipelines.features.encode import encode_video
 from pipelines.media.probe import probe
-from pipelines.media.subtitles import embedded_subtitles
+from pipelines.media.subtitles import Cue, embedded_subtitles
 from pipelines.options import ShortsOptions
 from pipelines.result import Result
 
-from .limits import Limits, check_film
+from .limits import Limits, check_video_file
+
+ReportProgress = Callable[[float], None]
 
 
-def watch(path: Path, encoders: Callable[[], Encoders], out: Path, limits: Limits,
-          told: Callable[[float], None]) -> list:
-    """Checks and encodes a video.
+def load_encoders(make_encoders: Callable[[], Encoders], report_progress: ReportProgress) -> None:
+    """Load encoders, so that the first video does not wait for them."""
+    make_encoders()
+    report_progress(1.0)
+
+
+def start_up(report_progress: ReportProgress) -> None:
+    """Do nothing; the process that runs this has imported all that it needs."""
+    report_progress(1.0)
+
+
+def encode(path: Path, make_encoders: Callable[[], Encoders], out: Path, limits: Limits,
+           report_progress: ReportProgress) -> list[Cue]:
+    """Check and encode a video.
 
     Args:
-        path: of any file that somebody sent.
-        encoders: makes them.
-        out: where the `EncodedVideo` is written.
-        limits: on length and pictures.
-        told: is told the share that is done.
+        path: an uploaded file of unknown content.
+        make_encoders: returns the encoders.
+        out: file to which the `EncodedVideo` is saved.
+        limits: maximum duration and frame size.
+        report_progress: called with the fraction that is done.
 
     Returns:
-        The subtitles that the video carries.
+        The subtitles inside the video file.
 
     Raises:
-        InputError: no video, one over the limits, or one that cannot be decoded.
+        InputError: the file is not a video, exceeds the limits, or cannot be decoded.
     """
-    check_film(path)
-    try:
-        info = probe(path)
-        limits.check_video(info)
-        told(0.0)
-        encode_video(path, encoders(), told).save(out)
-        return embedded_subtitles(path)
-    except InputError as err:
-        raise InputError(without_folder(str(err), path)) from err
+    check_video_file(path)
+    info = probe(path)
+    limits.check_video(info)
+    report_progress(0.0)
+    encode_video(path, make_encoders(), report_progress).save(out)
+    return embedded_subtitles(path)
 
 
-def cut(summary: Result, wish: ShortsOptions, folder: Path, form: ExportOptions, called: str,
-        told: Callable[[float], None]) -> tuple[list[str], list[Interval]]:
-    """Writes a summary's files, after its pieces were made to begin and end with what they show.
+def export(result: Result, shorts: ShortsOptions, folder: Path, options: ExportOptions, name: str,
+           report_progress: ReportProgress) -> tuple[list[str], list[Interval]]:
+    """Write the files of a summary, after its pieces were moved to exact boundaries.
 
     Args:
-        summary: as asked.
-        wish: in mode `shorts`, what they should be like.
-        folder: for the files.
-        form: of the files.
-        called: what they call the video.
-        told: is told the share of the current file that is done.
+        result: the result, with pieces that are exact to a clip.
+        shorts: number and length of the shorts in mode `shorts`.
+        folder: output folder.
+        options: export options.
+        name: the video's name, as the files show it.
+        report_progress: called with the fraction of the current file that is done.
 
     Returns:
-        Names of the files, the cut first, and the pieces.
+        The names of the files, with those of the cut first, and the exact pieces.
+
+    Raises:
+        InputError: the video cannot be read, or the folder cannot be written.
     """
-    path = summary.video.info.path
-    try:
-        told(0.0)
-        if summary.mode == "shorts":
-            summary = with_refined_shorts(summary, wish)
-        plan = plan_export(summary, form, display_name=called)
-        export = write_export(summary, plan, folder, told)
-        return list(export.files), export.summary.intervals_s
-    except InputError as err:
-        raise InputError(without_folder(str(err), path)) from err
-
-
-def ready(encoders: Callable[[], Encoders], told: Callable[[float], None]) -> None:
-    """Loads encoders before the first video comes."""
-    encoders()
-    told(1.0)
-
-
-def without_folder(message: str, path: Path) -> str:
-    """A message that names the file, not where it lies."""
-    return message.replace(str(path), path.name).replace(str(path.parent), "")
+    report_progress(0.0)
+    if result.mode == "shorts":
+        result = with_refined_shorts(result, shorts)
+    written = write_export(result, plan_export(result, options, display_name=name), folder, report_progress)
+    return list(written.files), written.summary.intervals_s

@@ -1,4 +1,4 @@
-"""One job at a time, in a process of its own: what waits knows its place, and a crash costs one job only."""
+"""A worker process that runs one task at a time, so that a crash costs one task only."""
 
 from __future__ import annotations
 
@@ -14,189 +14,216 @@ from typing import Any
 
 from common.errors import InputError
 
-LOOK_S = 0.05         # how often the job's word and a wish to stop are looked for
-PATIENCE_S = 10.0     # that a job has to stop of itself
-FAREWELL_S = 3.0      # that a job and its process have when everything ends
-FAULT = ("Something went wrong here, which is no fault of yours; others are not touched by it. "
-         "Try again, and if it happens again, try another file")
+POLL_S = 0.05           # Interval at which the parent looks for progress reports and cancellations.
+CANCEL_TIMEOUT_S = 10   # A canceled task that has not ended after this time is killed.
+CLOSE_TIMEOUT_S = 3     # `WorkerProcess.close` waits this long for the thread, and again for the process.
 
 
-class Stopped(Exception):
-    """The job is no longer wanted."""
+class TaskCanceled(Exception):
+    """The task was canceled."""
 
 
-class Work:
-    """A job, from the line to its end.
+class Task:
+    """A task of a worker process.
 
     Attributes:
-        state: `waiting`, `working`, `done`, `failed` or `stopped`.
-        share: of the job that is done, in [0, 1].
-        result: what it returned, when done.
-        error: what to tell people, when failed.
+        state: `queued`, `running`, `done`, `failed` or `canceled`.
+        progress: fraction that is done, in [0, 1].
+        result: the function's return value, once the task is done.
+        error: the reason, once the task has failed.
+        cancel_requested: set by `cancel`.
+        ended: set when the task is done, failed or canceled.
     """
 
     def __init__(self, function: Callable, arguments: tuple):
-        self.function, self.arguments = function, arguments
-        self.state, self.share, self.result, self.error = "waiting", 0.0, None, ""
-        self.unwanted = threading.Event()
+        self.function: Callable | None = function
+        self.arguments: tuple | None = arguments
+        self.state, self.progress = "queued", 0.0
+        self.result: Any = None
+        self.error: InputError | None = None
+        self.cancel_requested = threading.Event()
         self.ended = threading.Event()
 
-    def stop(self) -> None:
-        """Says that the job is no longer wanted; it ends soon."""
-        self.unwanted.set()
+    def cancel(self) -> None:
+        """Request that the task end soon; do nothing if it has ended."""
+        self.cancel_requested.set()
 
-    def end(self, state: str, result: Any = None, error: str = "") -> None:
-        """Used by the workshop."""
-        self.function = self.arguments = None   # what was handed in may be large
+    def end(self, state: str, result: Any = None, error: InputError | None = None) -> None:
+        """Record the end of the task; only its worker process calls this."""
+        self.function = self.arguments = None   # The arguments may be large.
         self.result, self.error, self.state = result, error, state
         self.ended.set()
 
 
-class Workshop:
-    """Does jobs in the order in which they came, each `function(*arguments, told)` in one child process.
+class WorkerProcess:
+    """A child process that runs tasks in the order in which they were submitted.
 
-    `told(share)` is called by the job now and then. A child that dies, or says nothing for `silence_s`, is
-    replaced; its job has failed, the others go on.
+    A task is `function(*arguments, report_progress)`, and calls `report_progress(fraction)` now and then. A child
+    that dies, or that reports nothing for `silence_timeout_s`, is replaced. Its task fails; the others continue.
 
     Args:
-        most_waiting: jobs in the line; more are refused.
-        silence_s: how long a job may say nothing.
+        max_queued: maximum number of queued tasks.
+        silence_timeout_s: maximum time between two reports of a task.
     """
 
-    def __init__(self, most_waiting: int = 20, silence_s: float = 600):
-        self.most_waiting, self.silence_s = most_waiting, silence_s
-        self._line: deque[Work] = deque()
+    def __init__(self, max_queued: int = 20, silence_timeout_s: float = 600):
+        self.max_queued, self.silence_timeout_s = max_queued, silence_timeout_s
+        self._queue: deque[Task] = deque()
         self._changed = threading.Condition()
-        self._running: Work | None = None
+        self._running: Task | None = None
         self._closed = False
         self._child: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
-        self._thread = threading.Thread(target=self._serve, name="workshop", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="worker process", daemon=True)
         self._thread.start()
 
-    def submit(self, function: Callable, *arguments: Any) -> Work:
-        """Puts a job at the end of the line.
+    @property
+    def pid(self) -> int | None:
+        """The ID of the child process; None if none is running."""
+        child = self._child
+        return None if child is None or not child.is_alive() else child.pid
+
+    def submit(self, function: Callable, *arguments: Any) -> Task:
+        """Add a task to the queue.
+
+        Args:
+            function: a function that can be pickled.
+            *arguments: its arguments, except the last, `report_progress`.
 
         Raises:
-            InputError: the line is full.
+            InputError: the queue is full.
         """
-        work = Work(function, arguments)
+        task = Task(function, arguments)
         with self._changed:
-            if len(self._line) >= self.most_waiting:
-                raise InputError(f"{len(self._line)} others are waiting before you, which is too long a line. "
-                                 "Try again in some minutes")
-            self._line.append(work)
+            if len(self._queue) >= self.max_queued:
+                raise InputError(None, f"the server is busy, {len(self._queue)} others are waiting already",
+                                 "try again in a few minutes")
+            self._queue.append(task)
             self._changed.notify()
-        return work
+        return task
 
-    def place(self, work: Work) -> int:
-        """How many jobs come before it; 0 when it is being done, or has ended."""
+    def num_before(self, task: Task) -> int:
+        """Return the number of tasks that run before this one; 0 if it is running or has ended."""
         with self._changed:
-            return self._line.index(work) + (self._running is not None) if work in self._line else 0
+            return self._queue.index(task) + (self._running is not None) if task in self._queue else 0
 
     def close(self) -> None:
-        """Ends everything, what is running too."""
+        """Cancel all tasks and end the child process."""
         with self._changed:
             self._closed = True
-            for work in (*self._line, *([self._running] if self._running else [])):
-                work.stop()
+            for task in (*self._queue, *([self._running] if self._running else [])):
+                task.cancel()
             self._changed.notify()
-        self._thread.join(FAREWELL_S)
-        self._end_child(gently=not self._thread.is_alive())
+        self._thread.join(CLOSE_TIMEOUT_S)
+        self._end_child(gracefully=not self._thread.is_alive())
 
     def _serve(self) -> None:
         while True:
             with self._changed:
                 self._running = None
-                while not self._line and not self._closed:
+                while not self._queue and not self._closed:
                     self._changed.wait()
                 if self._closed:
-                    for work in self._line:
-                        work.end("stopped")
+                    for task in self._queue:
+                        task.end("canceled")
                     return
-                work = self._running = self._line.popleft()
-            if work.unwanted.is_set():
-                work.end("stopped")
+                task = self._running = self._queue.popleft()
+            if task.cancel_requested.is_set():
+                task.end("canceled")
                 continue
             try:
-                self._do(work)
-            except Exception:   # of the workshop itself: a child that cannot be started or spoken to
+                self._run(task)
+            except Exception:   # The child process could not be started, or the task could not be sent to it.
                 traceback.print_exc()
                 self._end_child()
-                work.end("stopped" if self._closed else "failed", error=FAULT)
+                task.end("canceled" if self._closed else "failed", error=internal_error())
 
-    def _do(self, work: Work) -> None:
+    def _run(self, task: Task) -> None:
         connection = self._connect()
-        work.state = "working"
-        connection.send((work.function, work.arguments))
-        heard_s, asked_s = time.monotonic(), None
+        task.state = "running"
+        connection.send((task.function, task.arguments))
+        last_report_s, canceled_s = time.monotonic(), None
         while True:
             now_s = time.monotonic()
-            if work.unwanted.is_set() and asked_s is None:
-                connection.send("stop")
-                asked_s = now_s
-            if connection.poll(LOOK_S):
+            if task.cancel_requested.is_set() and canceled_s is None:
+                connection.send("cancel")
+                canceled_s = now_s
+            if connection.poll(POLL_S):
                 try:
                     kind, value = connection.recv()
                 except (EOFError, ConnectionError):
                     break
-                heard_s = now_s
-                if kind == "share":
-                    work.share = value
+                last_report_s = now_s
+                if kind == "progress":
+                    task.progress = value
                     continue
-                return work.end(kind, value if kind == "done" else None, value if kind == "failed" else "")
-            if now_s - heard_s > self.silence_s or (asked_s is not None and now_s - asked_s > PATIENCE_S):
+                return task.end(kind, value if kind == "done" else None, value if kind == "failed" else None)
+            if now_s - last_report_s > self.silence_timeout_s:
+                break
+            if canceled_s is not None and now_s - canceled_s > CANCEL_TIMEOUT_S:
                 break
         self._end_child()
-        work.end("stopped" if work.unwanted.is_set() else "failed", error=FAULT)
+        if task.cancel_requested.is_set():
+            return task.end("canceled")
+        task.end("failed", error=internal_error())
 
     def _connect(self) -> Connection:
-        """The way to a living child."""
+        """Return the connection to the child process; start one if none is running."""
         if self._child is None or not self._child.is_alive() or self._connection is None:
             context = multiprocessing.get_context("spawn")
-            self._connection, theirs = context.Pipe()
-            self._child = context.Process(target=_work, args=(theirs,), daemon=True)
+            self._connection, child_end = context.Pipe()
+            self._child = context.Process(target=_child_main, args=(child_end,), daemon=True)
             self._child.start()
-            theirs.close()
+            child_end.close()
         return self._connection
 
-    def _end_child(self, gently: bool = False) -> None:
-        """Ends the child at once; or `gently`, by itself, if it does nothing."""
+    def _end_child(self, gracefully: bool = False) -> None:
+        """End the child process.
+
+        Args:
+            gracefully: first let an idle child exit on its own.
+        """
         child, self._child = self._child, None
         if child is None:
             return
-        if gently:
+        if gracefully and self._connection is not None:
             self._connection.close()
-            child.join(FAREWELL_S)
+            child.join(CLOSE_TIMEOUT_S)
         child.kill()
-        child.join(PATIENCE_S)
+        child.join(CANCEL_TIMEOUT_S)
 
 
-def _work(connection: Connection) -> None:
-    """What the child does until its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)   # the parent decides
+def internal_error() -> InputError:
+    """Return the error of a task that failed without any mistake of its user."""
+    return InputError(None, "something went wrong on the server; other users are not affected",
+                      "try again, and if it happens again, try another file")
 
-    def told(share: float) -> None:
-        if connection.poll():   # the only word that comes meanwhile
+
+def _child_main(connection: Connection) -> None:
+    """Run tasks until the parent closes the connection or exits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C reaches both processes; the parent ends this one.
+
+    def report_progress(fraction: float) -> None:
+        if connection.poll():   # While a task runs, the parent sends nothing but "cancel".
             connection.recv()
-            raise Stopped
-        connection.send(("share", share))
+            raise TaskCanceled
+        connection.send(("progress", fraction))
 
     while True:
         try:
-            task = connection.recv()
+            message = connection.recv()
         except (EOFError, ConnectionError):
             return
-        if task == "stop":   # came when the job had just ended
+        if message == "cancel":   # It arrived after the task had ended.
             continue
-        function, arguments = task
+        function, arguments = message
         try:
-            answer = ("done", function(*arguments, told))
-        except Stopped:
-            answer = ("stopped", None)
+            outcome = ("done", function(*arguments, report_progress))
+        except TaskCanceled:
+            outcome = ("canceled", None)
         except InputError as err:
-            answer = ("failed", str(err))
+            outcome = ("failed", err)
         except Exception:
             traceback.print_exc()
-            answer = ("failed", FAULT)
-        connection.send(answer)
+            outcome = ("failed", internal_error())
+        connection.send(outcome)

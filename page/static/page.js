@@ -1,60 +1,68 @@
-// Runs when the chooser is there: `element` is it, `trigger` tells the server.
+// Gradio runs this script once the chooser is on the page: `element` is the chooser, `trigger` sends its events to the server.
 const base = new URL(".", document.baseURI);
 const find = (selector, from) => (from || document).querySelector(selector);
-let request = null;
+let activeUpload = null;
 
-// gradio ends its stream of events when nothing is pending. What is asked while the word of that is on its way is computed and
-// told to nobody until a next event opens a stream; so as long as something is pending here, there is a next event.
-const NUDGES_MS = [700, 1500, 3000, 6000];
-let pending = 0, nudge = 0;
-function hearOut(times) {
-  clearTimeout(nudge);
-  nudge = setTimeout(() => {
+// Gradio closes its event stream when no event is pending. An event that starts while the "close" message is still on its
+// way is computed, but its result reaches the page only after a further event has opened a new stream. So as long as an
+// event is pending here, this script triggers another one, which does nothing.
+const NUDGE_DELAYS_MS = [700, 1500, 3000, 6000];
+let pending = 0, nudgeTimer = 0;
+function scheduleNudge(count) {
+  clearTimeout(nudgeTimer);
+  nudgeTimer = setTimeout(() => {
     if (!pending) return;
     trigger("focus", {});
-    hearOut(times + 1);
-  }, NUDGES_MS[Math.min(times, NUDGES_MS.length - 1)]);
+    scheduleNudge(count + 1);
+  }, NUDGE_DELAYS_MS[Math.min(count, NUDGE_DELAYS_MS.length - 1)]);
 }
-document.addEventListener("asked", () => { pending += 1; hearOut(0); });
-document.addEventListener("ended", () => { pending = Math.max(0, pending - 1); });
+document.addEventListener("event-start", () => { pending += 1; scheduleNudge(0); });
+document.addEventListener("event-end", () => { pending = Math.max(0, pending - 1); });
 
-// A page that is loaded again, by hand or by gradio after a broken connection, goes on with its video.
-const KEPT = "video";
-function remember(token) {
-  try { if (token) sessionStorage.setItem(KEPT, token); else sessionStorage.removeItem(KEPT); } catch { /* not allowed here */ }
+// A page that is reloaded, by the user or by Gradio after a broken connection, continues with its video.
+const STORAGE_KEY = "video";
+function storeToken(token) {
+  try {
+    if (token) sessionStorage.setItem(STORAGE_KEY, token); else sessionStorage.removeItem(STORAGE_KEY);
+  } catch { /* The browser does not allow storage. */ }
 }
-document.addEventListener("ended", () => { const place = find("#whole"); if (place || !pending) remember(place && place.dataset.token); });
+document.addEventListener("event-end", () => {
+  const section = find("#source-video");
+  if (section || !pending) storeToken(section && section.dataset.token);
+});
 setTimeout(() => {
-  let kept = null;
-  try { kept = sessionStorage.getItem(KEPT); } catch { /* not allowed here */ }
-  if (kept) trigger("submit", { video: kept, again: true });
+  let token = null;
+  try { token = sessionStorage.getItem(STORAGE_KEY); } catch { /* The browser does not allow storage. */ }
+  if (token) trigger("submit", { video: token, reloaded: true });
 });
 
-// What comes may lie below the screen, and takes the place of what had the focus.
-let looking = false, before = [], held = -1;
-const came = () => find("#asking .fault") || find("#answer .answer");
-const parts = () => [...document.querySelectorAll("#answer button, #answer [tabindex]")];
-function bring(place) {
-  const { top } = place.getBoundingClientRect();
-  if (top < 0 || top > 0.6 * innerHeight) place.scrollIntoView({ block: "start", behavior: "smooth" });
+// A new result may be below the visible part of the page, and it replaces the element that had the focus.
+let awaitingResult = false, shownBefore = [], focusIndex = -1;
+const currentResult = () => find("#request-status .error") || find("#answer .answer");
+const focusable = () => [...document.querySelectorAll("#answer button, #answer [tabindex]")];
+function bringIntoView(section) {
+  const { top } = section.getBoundingClientRect();
+  if (top < 0 || top > 0.7 * innerHeight) section.scrollIntoView({ block: "start", behavior: "smooth" });
 }
-document.addEventListener("asked", (e) => {
-  if (e.detail !== "question") return;
-  looking = true;
-  before = [find("#asking .fault"), find("#answer .answer")];
+document.addEventListener("event-start", (e) => {
+  if (e.detail !== "request") return;
+  awaitingResult = true;
+  shownBefore = [find("#request-status .error"), find("#answer .answer")];
 });
-document.addEventListener("ended", () => {
-  if (looking && !pending && came()) bring(came());   // the very same as before
-  if (!pending) looking = false;
+document.addEventListener("event-end", () => {
+  // A result that equals the one before replaces no element, so the observer below does not see it.
+  if (awaitingResult && !pending && currentResult()) bringIntoView(currentResult());
+  if (!pending) awaitingResult = false;
 });
-document.addEventListener("focusin", (e) => { held = parts().indexOf(e.target); });
+document.addEventListener("focusin", (e) => { focusIndex = focusable().indexOf(e.target); });
 new MutationObserver(() => {
-  const place = came(), state = find("#asking .state");
-  if (looking && place && !before.includes(place)) {
-    looking = false;
-    bring(place);
-  } else if (looking && state) state.scrollIntoView({ block: "nearest" });
-  if (held >= 0 && document.activeElement === document.body && parts()[held]) parts()[held].focus({ preventScroll: true });
+  const result = currentResult(), progress = find("#request-status .progress");
+  if (awaitingResult && result && !shownBefore.includes(result)) {
+    awaitingResult = false;
+    bringIntoView(result);
+  } else if (awaitingResult && progress) progress.scrollIntoView({ block: "nearest" });
+  const lost = focusIndex >= 0 && document.activeElement === document.body;
+  if (lost && focusable()[focusIndex]) focusable()[focusIndex].focus({ preventScroll: true });
 }).observe(document.body, { childList: true, subtree: true });
 
 const clock = (s) => {
@@ -62,64 +70,66 @@ const clock = (s) => {
   return m < 60 ? m + ":" + two(whole % 60) : Math.floor(m / 60) + ":" + two(m % 60) + ":" + two(whole % 60);
 };
 const show = (selector, visible) => { const e = find(selector, element); if (e) e.hidden = !visible; };
-const fault = (text) => {
-  const place = find(".upload-error", element);
-  place.textContent = text;
-  place.hidden = !text;
+const showUploadError = (text) => {
+  const line = find(".upload-error", element);
+  line.textContent = text;
+  line.hidden = !text;
 };
 
-function send(file) {
-  if (request) request.abort();
-  fault("");
-  const limits = find(".drop", element).dataset;   // said here, since an answer to a body that is still coming may be lost
-  if (!file.size) return fault(limits.empty);
-  if (file.size > Number(limits.most)) return fault(limits.tooLarge);
+function uploadVideo(file) {
+  if (activeUpload) activeUpload.abort();
+  showUploadError("");
+  // The limits are checked here too, since browsers may lose a response that comes while they are still uploading.
+  const limits = find(".dropzone", element).dataset;
+  if (!file.size) return showUploadError(limits.empty);
+  if (file.size > Number(limits.maxBytes)) return showUploadError(limits.tooLarge);
   const text = find(".upload-text", element), bar = find(".upload progress", element);
-  const mine = request = new XMLHttpRequest();
+  const mine = activeUpload = new XMLHttpRequest();
   const end = (message) => {
-    if (request !== mine) return;
-    request = null;
+    if (activeUpload !== mine) return;
+    activeUpload = null;
     show(".upload", false);
-    fault(message);
+    showUploadError(message);
   };
   mine.open("POST", new URL("videos?name=" + encodeURIComponent(file.name), base));
   mine.upload.onprogress = (e) => {
     bar.value = e.total ? e.loaded / e.total : 0;
-    text.textContent = "Sending “" + file.name + "” … " + Math.floor(100 * bar.value) + " %";
+    text.textContent = "Uploading “" + file.name + "” … " + Math.floor(100 * bar.value) + " %";
   };
   mine.onload = () => {
-    let said = {};
-    try { said = JSON.parse(mine.responseText); } catch { /* what came is no answer of ours */ }
-    end(mine.status === 200 ? "" : said.error || "The file could not be sent (" + mine.status + "). Try again.");
+    let reply = {};
+    try { reply = JSON.parse(mine.responseText); } catch { /* A proxy may reply with something else than JSON. */ }
+    end(mine.status === 200 ? "" : reply.error || "The upload failed (status " + mine.status + "). Try again.");
     if (mine.status !== 200) return;
-    if (!whole()) remember(said.video);
-    trigger("submit", { video: said.video });
+    if (!sourceVideo()) storeToken(reply.video);
+    trigger("submit", { video: reply.video });
   };
-  mine.onerror = () => end("The connection broke while “" + file.name + "” was being sent. Check it, then choose the file again.");
+  mine.onerror = () => end("The connection was interrupted while “" + file.name + "” was being uploaded. "
+    + "Check it, then choose the file again.");
   mine.onabort = () => end("");
   bar.value = 0;
-  text.textContent = "Sending “" + file.name + "” …";
+  text.textContent = "Uploading “" + file.name + "” …";
   show(".upload", true);
   mine.send(file);
 }
 
-async function sendSubtitles(input) {
-  const said = find("#subtitles-said"), file = input.files[0], token = find("#whole").dataset.token;
+async function uploadSubtitles(input) {
+  const status = find("#subtitles-status"), file = input.files[0], token = find("#source-video").dataset.token;
   input.value = "";
   if (!file) return;
   try {
-    const answer = await fetch(new URL("videos/" + token + "/subtitles?name=" + encodeURIComponent(file.name), base),
+    const response = await fetch(new URL("videos/" + token + "/subtitles?name=" + encodeURIComponent(file.name), base),
       { method: "POST", body: file });
-    const told = await answer.json();
-    said.textContent = answer.ok ? told.lines + " lines, " + told.name : told.error;
-    said.classList.toggle("fault", !answer.ok);
-    said.classList.toggle("soft", answer.ok);
+    const reply = await response.json();
+    status.textContent = response.ok ? reply.lines + " lines, " + reply.name : reply.error;
+    status.classList.toggle("error", !response.ok);
+    status.classList.toggle("soft", response.ok);
   } catch {
-    said.textContent = "The connection broke. Choose the file again.";
+    status.textContent = "The connection was interrupted. Choose the file again.";
   }
 }
 
-const whole = () => find("#whole video");
+const sourceVideo = () => find("#source-video video");
 const cutData = () => { const c = find("#cut"); return c && JSON.parse(c.dataset.cut); };
 
 function playAt(video, s) {
@@ -136,8 +146,9 @@ function playCut(number, s) {
   if (video.currentSrc.split("#")[0] !== address) video.src = address;
   playAt(video, s + 0.01);
 }
+// Play the source video at a time; if the browser cannot play it, play the cut at the same moment.
 function seek(s) {
-  const video = whole();
+  const video = sourceVideo();
   if (video && !video.error) {
     const cut = find("#cut video");
     if (cut) cut.pause();
@@ -147,75 +158,88 @@ function seek(s) {
   if (piece) playCut(piece[3], piece[2] + s - piece[0]);
 }
 
-function point(time, s) {
-  const end = Number(time.dataset.end), starts = JSON.parse(time.dataset.starts), scores = JSON.parse(time.dataset.scores);
+// Show the cursor, the time and the score at a position of the timeline.
+function showTime(timeline, s) {
+  const end = Number(timeline.dataset.end);
+  const starts = JSON.parse(timeline.dataset.starts), scores = JSON.parse(timeline.dataset.scores);
   const at = Math.min(Math.max(s, 0), end), clip = Math.max(0, starts.findLastIndex((start) => start <= at));
-  const label = find(".peek", time), needle = find(".needle", time);
-  needle.style.display = label.style.display = "block";
-  needle.style.left = 100 * at / end + "%";
+  const label = find(".time-label", timeline), cursor = find(".cursor", timeline);
+  cursor.style.display = label.style.display = "block";
+  cursor.style.left = 100 * at / end + "%";
   label.textContent = clock(at) + " · score " + scores[clip].toFixed(2);
   const half = label.offsetWidth / 2;
-  label.style.left = Math.min(Math.max(time.clientWidth * at / end, half), time.clientWidth - half) + "px";
-  time.setAttribute("aria-valuenow", at.toFixed(1));
-  time.setAttribute("aria-valuetext", label.textContent);
-  time.dataset.at = at;
+  label.style.left = Math.min(Math.max(timeline.clientWidth * at / end, half), timeline.clientWidth - half) + "px";
+  timeline.setAttribute("aria-valuenow", at.toFixed(1));
+  timeline.setAttribute("aria-valuetext", label.textContent);
+  timeline.dataset.at = at;
   return { starts, clip };
 }
-const where = (time, e) => {
-  const box = time.getBoundingClientRect();
-  return Number(time.dataset.end) * (e.clientX - box.left) / box.width;
+const timeAt = (timeline, e) => {
+  const box = timeline.getBoundingClientRect();
+  return Number(timeline.dataset.end) * (e.clientX - box.left) / box.width;
 };
-const hide = (time) => { find(".needle", time).style.display = find(".peek", time).style.display = "none"; };
+const hideTime = (timeline) => {
+  find(".cursor", timeline).style.display = find(".time-label", timeline).style.display = "none";
+};
 
 const on = (name, selector, act) => document.addEventListener(name, (e) => {
   const found = e.target.closest && e.target.closest(selector);
   if (found) act(found, e);
 });
-on("change", "#file", (input) => { if (input.files[0]) send(input.files[0]); input.value = ""; });
-on("change", "#subtitles", sendSubtitles);
+on("change", "#file", (input) => { if (input.files[0]) uploadVideo(input.files[0]); input.value = ""; });
+on("change", "#subtitles", uploadSubtitles);
 on("change", "#folder", (select) => {
   if (!select.value) return;
-  fault("");
+  showUploadError("");
   trigger("select", { folder: select.value });
   select.value = "";
 });
-on("click", "[data-example]", () => { fault(""); trigger("select", { example: true }); });
-on("click", "[data-abort]", () => { if (request) request.abort(); });
+on("click", "[data-example]", () => { showUploadError(""); trigger("select", { example: true }); });
+on("click", "[data-cancel-upload]", () => { if (activeUpload) activeUpload.abort(); });
 on("click", "[data-remove]", () => trigger("clear", {}));
 on("click", "[data-seek]", (button) => seek(Number(button.dataset.seek)));
-on("click", ".kept-list [data-cut]", (button) => playCut(Number(button.dataset.file), Number(button.dataset.cut)));
-on("pointermove", ".time", (time, e) => point(time, where(time, e)));
-on("pointerout", ".time", (time, e) => { if (!time.contains(e.relatedTarget)) hide(time); });
-on("focusout", ".time", hide);
-on("click", ".time", (time, e) => { point(time, where(time, e)); seek(Number(time.dataset.at)); });
-on("keydown", ".time", (time, e) => {
-  const { starts, clip } = point(time, Number(time.dataset.at || 0)), last = starts.length - 1;
+on("click", ".piece-list [data-cut]", (button) => playCut(Number(button.dataset.file), Number(button.dataset.cut)));
+on("pointermove", ".timeline", (timeline, e) => showTime(timeline, timeAt(timeline, e)));
+on("pointerout", ".timeline", (timeline, e) => { if (!timeline.contains(e.relatedTarget)) hideTime(timeline); });
+on("focusout", ".timeline", hideTime);
+on("click", ".timeline", (timeline, e) => { showTime(timeline, timeAt(timeline, e)); seek(Number(timeline.dataset.at)); });
+on("keydown", ".timeline", (timeline, e) => {
+  const { starts, clip } = showTime(timeline, Number(timeline.dataset.at || 0)), last = starts.length - 1;
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[e.key];
-  if (step) point(time, starts[Math.min(Math.max(clip + step, 0), last)]);
-  else if (e.key === "Home") point(time, 0);
-  else if (e.key === "End") point(time, starts[last]);
-  else if (e.key === "Enter" || e.key === " ") seek(Number(time.dataset.at));
+  if (step) showTime(timeline, starts[Math.min(Math.max(clip + step, 0), last)]);
+  else if (e.key === "Home") showTime(timeline, 0);
+  else if (e.key === "End") showTime(timeline, starts[last]);
+  else if (e.key === "Enter" || e.key === " ") seek(Number(timeline.dataset.at));
   else return;
   e.preventDefault();
 });
 on("dragover", ".gradio-container", (_, e) => {
   if (![...e.dataTransfer.types].includes("Files")) return;
   e.preventDefault();
-  find(".drop", element).classList.add("over");
+  find(".dropzone", element).classList.add("over");
 });
-document.addEventListener("dragleave", (e) => { if (!e.relatedTarget) find(".drop", element).classList.remove("over"); });
+document.addEventListener("dragleave", (e) => {
+  if (!e.relatedTarget) find(".dropzone", element).classList.remove("over");
+});
 on("drop", ".gradio-container", (_, e) => {
-  find(".drop", element).classList.remove("over");
+  find(".dropzone", element).classList.remove("over");
   if (!e.dataTransfer.files.length) return;
   e.preventDefault();
-  send(e.dataTransfer.files[0]);
+  uploadVideo(e.dataTransfer.files[0]);
 });
 document.addEventListener("error", (e) => {
-  if (e.target === whole()) find("#whole .unplayable").hidden = false;
+  if (e.target === sourceVideo()) find("#source-video .unplayable").hidden = false;
 }, true);
 document.addEventListener("timeupdate", (e) => {
-  const time = find(".time"), play = time && find(".needle.play", time);
-  if (!play || e.target !== whole()) return;
+  const timeline = find(".timeline"), play = timeline && find(".cursor.play", timeline);
+  if (!play || e.target !== sourceVideo()) return;
   play.style.display = "block";
-  play.style.left = 100 * e.target.currentTime / Number(time.dataset.end) + "%";
+  play.style.left = 100 * e.target.currentTime / Number(timeline.dataset.end) + "%";
+}, true);
+// The examples of API calls show the address of this server.
+document.addEventListener("toggle", (e) => {
+  if (!e.target.matches(".api[open]")) return;
+  for (const code of e.target.querySelectorAll("pre code")) {
+    code.textContent = code.textContent.replace("http://127.0.0.1:7860", base.href.replace(/\/$/, ""));
+  }
 }, true);
