@@ -1,12 +1,11 @@
-"""The page that shows a summary: one file that needs nothing from elsewhere but the cut beside it."""
+"""The report of a summary: one HTML file that needs no network and plays the summary video beside it."""
 
 from __future__ import annotations
 
-import json
-import re
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.scoring.moments import Moment
@@ -16,37 +15,48 @@ from pipelines.summary import Summary, printable_path
 from pipelines.timecode import format_clock
 
 from .charts import (
-    LONG_TEXT,
+    MAX_LABEL_CHARACTERS,
     best_clip,
-    chart_row,
     chart_rows,
-    escape,
-    film,
-    image_address,
-    kept_bars,
-    length,
-    spread,
-    text_colours,
-    ticks,
+    evenly_spaced,
+    format_duration,
+    query_colors,
+    render_chart,
 )
 from .plan import AS_SELECTED, ExportPlan
+from .templating import ENVIRONMENT, image_url
 
-TEMPLATE = Path(__file__).parent / "templates/report.html"
-PREVIEWS = 96          # the most small pictures for pointing at the curve
-MOST_LINES = 4000      # of subtitles; some five hours of talk
-MODES = dict(summary="the best shots within the budget", moments="whole moments within the budget",
-             shorts="the best pieces of a length, whole shots that break off no word")
-SHORTS_COPIED = "the best pieces of a length, from key frames on, so that they may begin or end within shots and words"
-STEPS = dict(encode="Watching and listening", score="Scoring and choosing", borders="Finding where shots begin",
-             cut="Cutting", all="All together, once loaded")
+MAX_PREVIEWS = 96      # Thumbnails that are shown when the pointer is over the chart.
+MAX_LINES = 4000       # Subtitles that are listed: about five hours of speech.
+EXCERPT_CHARACTERS = MAX_LABEL_CHARACTERS - 20
+SELECTIONS = dict(
+    summary="the best shots within the budget",
+    moments="complete moments within the budget",
+    shorts="the best pieces of the requested length, from shot boundaries or speech pauses")
+COPIED_SHORTS = ("the best pieces of the requested length, from key frames; they may start or end inside a shot or a "
+                 "word")
+STEPS = dict(encode="Feature extraction", score="Scoring and selection", borders="Boundary refinement",
+             cut="Video export")
+
+
+class CutLocation(NamedTuple):
+    """A position in the files of the summary.
+
+    Attributes:
+        cut_s: seconds from the start of the file, with three decimals.
+        file: index of the file.
+    """
+
+    cut_s: str
+    file: int
 
 
 class CutLocator:
-    """Where times of the video are found in the files of the cut.
+    """A mapping from times of the video to positions in the files of the summary.
 
     Args:
-        summary: with its pieces.
-        sources: addresses of the files, relative to the page, in the order of `summary.intervals_by_file`.
+        summary: the summary with its pieces.
+        sources: relative URLs of the files, in the order of `summary.intervals_by_file`.
     """
 
     def __init__(self, summary: Summary, sources: Sequence[str]):
@@ -56,250 +66,203 @@ class CutLocator:
                               for p in summary.pieces), key=lambda piece: piece[:2])
 
     def find(self, start_s: float, end_s: float) -> tuple[float, int] | None:
-        """Seconds into a file, and its number, at which the first kept part of [start_s, end_s) begins."""
-        for begins_s, ends_s, cut_s, number in self.pieces:
-            if begins_s < end_s and ends_s > start_s:
-                return cut_s + max(0.0, start_s - begins_s), number
+        """Return the seconds into a file and the index of the file where the first kept part of an interval starts.
+
+        None if no part of [start_s, end_s) is kept.
+        """
+        for piece_start_s, piece_end_s, cut_start_s, file in self.pieces:
+            if piece_start_s < end_s and piece_end_s > start_s:
+                return cut_start_s + max(0.0, start_s - piece_start_s), file
         return None
 
-    def act(self, start_s: float, end_s: float) -> str:
-        """Attributes of a button that plays it."""
+    def locate(self, start_s: float, end_s: float) -> CutLocation | None:
+        """Return `find` in the form in which the template writes it."""
         found = self.find(start_s, end_s)
+        return None if found is None else CutLocation(f"{found[0]:.3f}", found[1])
+
+    def act(self, start_s: float, end_s: float) -> str:
+        """Return the HTML attributes of a button that plays an interval."""
+        found = self.locate(start_s, end_s)
         if found is None or not self.sources:
             return "disabled"
-        return f'data-cut="{found[0]:.3f}" data-file="{found[1]}"'
+        return f'data-cut="{found.cut_s}" data-file="{found.file}"'
 
 
 def report_html(summary: Summary, sources: Sequence[str] = (), others: Sequence[str] = (),
                 plan: ExportPlan = AS_SELECTED) -> str:
-    """The whole page.
+    """Return the complete report.
 
     Args:
-        summary: what it shows.
-        sources: addresses of the cut's files, relative to the page, in the order of `summary.intervals_by_file`; none
-            for no player.
-        others: addresses of further files, likewise: subtitles, edit lists.
+        summary: the summary, as `plan.apply` returns it.
+        sources: paths of the video files relative to the report, in the order of `summary.intervals_by_file`; none
+            for a report without a player.
+        others: relative paths of further files, such as subtitles and edit lists.
+        plan: the plan of the export.
     """
-    rows, colours, places = chart_rows(summary), text_colours(summary), CutLocator(summary, sources)
-    values = dict(
-        _header(summary), player=_player(sources), files=_files([*sources, *others]),
-        asked_title="Asked for" if summary.texts else "Nothing was asked", asked=_asked(summary, colours),
-        kept_title="The shorts" if summary.mode == "shorts" else "The cut keeps",
-        kept=_kept(summary, places), rows_class="one" if len(rows) == 1 else "", key=_key(summary),
-        rows="".join(chart_row(summary, curve, text, colour) for curve, text, colour in rows),
-        film=film(summary), pieces=kept_bars(summary), ticks=ticks(float(summary.video.info.duration_s)),
-        end_s=f"{float(summary.video.info.duration_s):.3f}",
-        moments_title="Moments found" if summary.texts else "What stands out",
-        moments=_moments(summary, colours, places),
-        lines=_lines("What is said", summary.cues, places) + _seen(summary, places),
-        made=_made(summary, plan), timings=_timings(summary), scale=_scale(summary), data=_data(summary, places))
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], TEMPLATE.read_text(encoding="utf-8"))
+    info, locator = summary.video.info, CutLocator(summary, sources)
+    rows, end_s = chart_rows(summary), float(info.duration_s)
+    return ENVIRONMENT.get_template("report.html").render(
+        name=printable_path(Path(info.path.name)), facts=_facts(summary), scorer=_scorer(summary),
+        sources=[_link(source) for source in sources], files=[_link(source) for source in [*sources, *others]],
+        queries=_queries(summary), n_cues=len(summary.cues), criterion=_criterion(summary),
+        own_queries=_own_queries(summary), own_queries_source=_own_queries_source(summary),
+        is_shorts=summary.mode == "shorts", pieces=_pieces(summary, locator),
+        chart_explanation=_chart_explanation(summary), chart=render_chart(summary, rows), n_rows=len(rows),
+        end_s=f"{end_s:.3f}", moments=[_moment(summary, moment, locator) for moment in summary.moments],
+        text_sections=_text_sections(summary, locator), details=_details(summary, plan), timings=_timings(summary),
+        scale=_scale(summary), data=_data(summary, locator))
 
 
-def _header(summary: Summary) -> dict[str, str]:
+def _facts(summary: Summary) -> dict:
     info, kept_s = summary.video.info, summary.duration_s
-    pieces = len(summary.intervals_s)
-    limit = "" if summary.mode == "shorts" else f", asked for at most {summary.budget:.0%}"
-    facts = (f"<b>{length(kept_s)}</b> kept of {length(float(info.duration_s))} "
-             f"({kept_s / float(info.duration_s):.0%}{limit}) in {pieces} "
-             f"piece{'s' * (pieces != 1)} · {info.width} × {info.height}, "
-             f"{float(info.fps):.4g} frames a second, {'with' if info.has_audio else 'no'} sound")
-    name = escape(printable_path(Path(info.path.name)))
-    return dict(title=f"{name}: summary", name=name, facts=facts, kind=escape(_kind(summary)))
+    return dict(kept=format_duration(kept_s), duration=format_duration(float(info.duration_s)),
+                share=f"{kept_s / float(info.duration_s):.0%}",
+                limit="" if summary.mode == "shorts" else f", budget {summary.budget:.0%}",
+                pieces=len(summary.intervals_s), width=info.width, height=info.height,
+                fps=f"{float(info.fps):.4g}", has_audio=info.has_audio)
 
 
-def _kind(summary: Summary) -> str:
+def _scorer(summary: Summary) -> str:
     kind = summary.provenance["kind"]
     return str(kind) if summary.provenance.get("checkpoint") is None else f"trained model: {kind}"
 
 
-def _player(sources: Sequence[str]) -> str:
-    if not sources:
-        return '<p class="soft">The cut was not saved.</p>'
-    first_picture = "#t=0.01"   # browsers that load no more than they must would show black
-    address = _address(sources[0])
-    return (f'<video id="player" controls preload="metadata" playsinline src="{address}{first_picture}" '
-            f'aria-label="The cut"><a href="{address}">The cut</a></video>')
+def _link(source: str) -> dict[str, str]:
+    return dict(url=_url(source), name=printable_path(Path(source)))
 
 
-def _address(source: str) -> str:
-    return escape(urllib.parse.quote(source, errors="surrogateescape"))
+def _url(source: str) -> str:
+    return urllib.parse.quote(source, errors="surrogateescape")
 
 
-def _files(sources: Sequence[str]) -> str:
-    """Links to what was written beside the page."""
-    links = "".join(f'<li><a href="{_address(source)}">{escape(printable_path(Path(source)))}</a></li>'
-                    for source in sources)
-    return f'<ul class="files" aria-label="Files">{links}</ul>' if links else ""
+def _queries(summary: Summary) -> list[dict[str, str]]:
+    colors = query_colors(summary)
+    return [dict(text=text, color=colors[text],
+                 excerpt=text[:EXCERPT_CHARACTERS] if len(text) > MAX_LABEL_CHARACTERS else "")
+            for text in summary.texts]
 
 
-def _asked(summary: Summary, colours: dict[str, str]) -> str:
-    if not summary.texts and summary.provenance["kind"] == NOVELTY:
-        return ('<p class="soft">The cut keeps what stands out: clips that even their most alike other clips '
-                f"look different from.</p>{_read_along(summary)}")
-    if not summary.texts:
-        kind = str(summary.provenance["kind"])
-        return (f'<p class="soft">The cut keeps what a trained model ({escape(kind)}) scores '
-                f"highest among the clips of this video.</p>{_read_along(summary)}")
-    items = []
-    for text in summary.texts:
-        shown = f'<span dir="auto">{escape(text)}</span>'
-        if len(text) > LONG_TEXT:
-            shown = (f'<details class="long"><summary dir="auto">{escape(text[:LONG_TEXT - 20])}'
-                     f'<span class="cut-off">…</span> <span class="soft">({len(text):,} characters)</span>'
-                     "</summary>"
-                     f'<div class="long-text" dir="auto">{escape(text)}</div></details>')
-        items.append(f'<li><i class="dot" style="--colour:{colours[text]}"></i>{shown}</li>')
-    note = f'<p class="soft note">{_subtitle_note(summary)}</p>' if summary.cues else ""
-    return f'<ul class="asked">{"".join(items)}</ul>{note}'
+def _criterion(summary: Summary) -> str:
+    """Return what the clips were selected by if there are no queries."""
+    if summary.provenance["kind"] == NOVELTY:
+        return "The summary keeps the clips that differ most from even their most similar clips in the video."
+    return (f"The summary keeps the clips of this video that a trained model ({summary.provenance['kind']}) scores "
+            "highest.")
 
 
-def _read_along(summary: Summary) -> str:
-    """The video's own sentences, which had a say where nothing was asked, with their source."""
-    if not summary.queries:
-        return ""
-    source = "the subtitles" if summary.queries[0].source == SUBTITLES else "what the shots seem to show"
-    number = len(summary.queries)
-    items = "".join(f'<li><span class="soft">{format_clock(s.start_s or 0)} – {format_clock(s.end_s or 0)}</span> '
-                    f'<span dir="auto">{escape(s.text)}</span></li>' for s in summary.queries)
-    return (f'<details class="long note"><summary>Read along: {number} sentence{"s" * (number != 1)}, from {source}'
-            f'</summary><ol class="asked long-text">{items}</ol></details>')
+def _own_queries(summary: Summary) -> list[dict[str, str]]:
+    """Return the sentences of the video that took the place of queries."""
+    if summary.texts:
+        return []
+    return [dict(start=format_clock(query.start_s or 0), end=format_clock(query.end_s or 0), text=query.text)
+            for query in summary.queries]
 
 
-def _subtitle_note(summary: Summary) -> str:
-    lines = len(summary.cues)
-    return f"Also looked for in {lines:,} line{'s' * (lines != 1)} of subtitles."
+def _own_queries_source(summary: Summary) -> str:
+    from_subtitles = any(query.source == SUBTITLES for query in summary.queries[:1])
+    return "the subtitles" if from_subtitles else "the generated captions of the shots"
 
 
-def _key(summary: Summary) -> str:
-    bars = "moments of the sentence" if summary.texts else "moments"
-    return f'<span><i style="background:var(--c0)"></i>{bars}</span>'
-
-
-def _kept(summary: Summary, places: CutLocator) -> str:
-    items = []
-    for number, piece in enumerate(summary.pieces, 1):
+def _pieces(summary: Summary, locator: CutLocator) -> list[dict]:
+    pieces = []
+    for piece in summary.pieces:
         start_s, end_s = float(piece.start_s), float(piece.end_s)
-        times = f"{format_clock(start_s)} – {format_clock(end_s)}"
-        label = f"<b>{number}</b> {times} · {length(end_s - start_s)}" if summary.mode == "shorts" else times
-        items.append(f'<li><button type="button" {places.act(start_s, end_s)}>{label}</button></li>')
-    return "".join(items)
+        pieces.append(dict(start=format_clock(start_s), end=format_clock(end_s),
+                           duration=format_duration(end_s - start_s), cut=locator.locate(start_s, end_s)))
+    return pieces
 
 
-def _moments(summary: Summary, colours: dict[str, str], places: CutLocator) -> str:
-    if not summary.moments:
-        return '<p class="soft">None: no part of the video differs from the rest.</p>'
-    items = [_moment(summary, m, colours[m.text], places) for m in summary.moments]
-    return f'<ol class="moments">{"".join(items)}</ol>'
+def _chart_explanation(summary: Summary) -> str:
+    subject = "Each curve shows how well each clip matches a query" if summary.texts else (
+        "The curve shows how much each clip differs from the rest of the video"
+        if summary.provenance["kind"] == NOVELTY else "The curve shows the score that the model gives each clip")
+    return f"{subject}. Bars below a curve are moments: the darker, the higher their score."
 
 
-def _moment(summary: Summary, moment: Moment, colour: str, places: CutLocator) -> str:
-    act = places.act(moment.start_s, moment.end_s)
-    mark = '<span class="mark">in the cut</span>' if places.find(moment.start_s, moment.end_s) else ""
-    what = ""
-    if moment.text:
-        shown = escape(moment.text[:LONG_TEXT])
-        what = f'<span class="what"><i class="dot"></i><span dir="auto">{shown}</span></span>'
-    said = " ".join(c.text for c in summary.cues if c.start_s < moment.end_s and c.end_s > moment.start_s)
-    quote = f'<span class="said" dir="auto">“{escape(said[:LONG_TEXT])}”</span>' if said else ""
-    picture = image_address(summary.video.thumbnails[best_clip(summary, moment)])
-    return (f'<li style="--colour:{colour}"><button type="button" {act}>'
-            f'<span class="shown"><img src="{picture}" alt="">{mark}</span><span class="about">'
-            f'<span class="when"><span>{format_clock(moment.start_s)} – {format_clock(moment.end_s)}</span>'
-            f'<span aria-label="score">{moment.score:.2f}</span></span>'
-            f'<span class="meter"><i style="width:{100 * min(max(moment.score, 0), 1):.0f}%"></i></span>'
-            f'{what}{quote}</span></button></li>')
+def _moment(summary: Summary, moment: Moment, locator: CutLocator) -> dict:
+    speech = " ".join(cue.text for cue in summary.cues if cue.start_s < moment.end_s and cue.end_s > moment.start_s)
+    thumbnail = summary.video.thumbnails[best_clip(summary, moment)]
+    return dict(color=query_colors(summary)[moment.text], start=format_clock(moment.start_s),
+                end=format_clock(moment.end_s), score=f"{moment.score:.2f}",
+                percent=f"{100 * min(max(moment.score, 0), 1):.0f}", text=moment.text[:MAX_LABEL_CHARACTERS],
+                speech=speech[:MAX_LABEL_CHARACTERS], image=image_url(thumbnail),
+                cut=locator.locate(moment.start_s, moment.end_s))
 
 
-def _seen(summary: Summary, places: CutLocator) -> str:
-    """The section of captions."""
-    cues = [Cue(float(c.start_s), float(c.end_s), c.text) for c in summary.captions]
-    return _lines("What seems to be seen", cues, places)
+def _text_sections(summary: Summary, locator: CutLocator) -> list[dict]:
+    """Return the sections of subtitles and captions, without empty ones."""
+    captions = [Cue(float(caption.start_s), float(caption.end_s), caption.text) for caption in summary.captions]
+    sections = [("Subtitles", list(summary.cues)), ("Captions generated from the frames", captions)]
+    return [dict(title=title, lines=[_line(cue, locator) for cue in cues[:MAX_LINES]], n_more=len(cues) - MAX_LINES)
+            for title, cues in sections if cues]
 
 
-def _lines(title: str, cues: Sequence[Cue], places: CutLocator) -> str:
-    """A section of subtitles or captions; lines that the cut keeps can be played."""
-    if not cues:
-        return ""
-    items = []
-    for cue in cues[:MOST_LINES]:
-        name = "out" if places.find(cue.start_s, cue.end_s) is None else "in"
-        items.append(f'<li class="{name}" data-from="{cue.start_s:.3f}" data-to="{cue.end_s:.3f}">'
-                     f'<button type="button" {places.act(cue.start_s, cue.end_s)}>'
-                     f'<span class="at">{format_clock(cue.start_s)}</span><span dir="auto">{escape(cue.text)}</span>'
-                     "</button></li>")
-    more = len(cues) - MOST_LINES
-    rest = f'<p class="soft note">and {more:,} more lines</p>' if more > 0 else ""
-    return (f'<section><h2>{title}</h2><p class="soft only-print">The lines that the cut keeps.</p>'
-            f'<ol class="lines" tabindex="0" aria-label="{title}">{"".join(items)}</ol>{rest}</section>')
+def _line(cue: Cue, locator: CutLocator) -> dict:
+    return dict(start_s=f"{cue.start_s:.3f}", end_s=f"{cue.end_s:.3f}", start=format_clock(cue.start_s),
+                text=cue.text, cut=locator.locate(cue.start_s, cue.end_s))
 
 
-def _made(summary: Summary, plan: ExportPlan) -> str:
-    by = summary.provenance
-    audio = by.get("audio") or ("had no part" if summary.video.info.has_audio else "the video has none")
-    facts = [("Scored by", _kind(summary)), ("And, a fifth, by", by.get("beside")), ("Config", by.get("config")),
-             ("Checkpoint", by.get("checkpoint")), ("Pictures", f"{by.get('visual')}, {_sampling(summary)}"),
-             ("Decoded by", summary.video.decoder), ("Words", by.get("text") if summary.queries else None),
-             ("Sound", audio),
-             ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None),
-             ("File", summary.video.info.truncation_note), ("Kept", _kept_note(summary, plan)),
-             ("Cut", _cut_note(plan))]
-    return "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts if value)
+def _details(summary: Summary, plan: ExportPlan) -> list[tuple[str, str]]:
+    """Return labels and values that describe how the summary was created."""
+    by, info = summary.provenance, summary.video.info
+    audio = by.get("audio") or ("not used" if info.has_audio else "the video has no audio")
+    details = [
+        ("Scored by", _scorer(summary)), ("20 % of the score by", by.get("beside")),
+        ("Config", by.get("config")), ("Checkpoint", by.get("checkpoint")),
+        ("Visual encoder", by.get("visual")), ("Frames", _sampling(summary)), ("Decoder", summary.video.decoder),
+        ("Text encoder", by.get("text") if summary.queries else None), ("Audio encoder", audio),
+        ("Subtitles", f"{len(summary.cues):,} lines" if summary.cues else None), ("Damaged file", info.truncation_note),
+        ("Selection", _selection(summary, plan)), ("Video export", _encoding(plan))]
+    return [(label, str(value)) for label, value in details if value]
 
 
 def _sampling(summary: Summary) -> str:
     if summary.video.sampling == "exact":
-        return "exact"
-    return f"of the key frame nearest to a clip's middle, at most {summary.video.max_frame_offset_s:.1f} s off"
+        return "the exact middle of each clip"
+    return f"the key frame nearest to the middle of each clip, at most {summary.video.max_frame_offset_s:.1f} s away"
 
 
-def _kept_note(summary: Summary, plan: ExportPlan) -> str:
+def _selection(summary: Summary, plan: ExportPlan) -> str:
     if summary.mode != "shorts":
-        return MODES[summary.mode]
-    what = SHORTS_COPIED if plan.copied else MODES["shorts"]
-    shortage = plan.shortage(summary)
-    return f"{what}; {shortage}" if shortage else what
+        return SELECTIONS[summary.mode]
+    selection, shortage = COPIED_SHORTS if plan.copied else SELECTIONS["shorts"], plan.shortage(summary)
+    return f"{selection}; {shortage}" if shortage else selection
 
 
-def _cut_note(plan: ExportPlan) -> str:
+def _encoding(plan: ExportPlan) -> str:
     if plan.copied:
-        return "pictures copied, so pieces begin at key frames, up to some seconds earlier than asked"
-    shape = "" if plan.aspect is None else f", cropped to {plan.aspect.numerator}:{plan.aspect.denominator}"
-    return f"encoded anew, exact to the frame{shape}"
+        return "video stream copied, so pieces start at key frames, up to a few seconds early"
+    crop = "" if plan.aspect is None else f", cropped to {plan.aspect.numerator}:{plan.aspect.denominator}"
+    return f"re-encoded, exact to the frame{crop}"
 
 
-def _timings(summary: Summary) -> str:
-    """A row per step: seconds, a bar of its share, and how many times faster than the video it was."""
-    total_s, duration_s = sum(summary.timings_s.values()), float(summary.video.info.duration_s)
-    rows = [(step, seconds) for step, seconds in summary.timings_s.items() if step in STEPS]
-    return "".join(
-        f'<tr{" class=total" if step == "all" else ""}><th scope="row">{STEPS[step]}</th><td>{seconds:.1f} s</td>'
-        f'<td class="share"><i style="width:{100 * seconds / max(total_s, 1e-9):.1f}%"></i></td>'
-        f"<td>{_speed(duration_s / max(seconds, 1e-9))}</td></tr>" for step, seconds in [*rows, ("all", total_s)])
+def _timings(summary: Summary) -> list[dict]:
+    """Return a row per step: seconds, share of the total time, and speed relative to the duration of the video."""
+    duration_s, total_s = float(summary.video.info.duration_s), sum(summary.timings_s.values())
+    steps = [(STEPS[step], seconds) for step, seconds in summary.timings_s.items() if step in STEPS]
+    return [dict(name=name, seconds=f"{seconds:.1f}", percent=f"{100 * seconds / max(total_s, 1e-9):.1f}",
+                 speed=_speed(duration_s / max(seconds, 1e-9)), is_total=i == len(steps))
+            for i, (name, seconds) in enumerate([*steps, ("Total, without loading models", total_s)])]
 
 
-def _speed(times: float) -> str:
-    return f"{times:,.0f} ×" if times >= 10 else f"{times:.1f} ×"
+def _speed(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"
 
 
 def _scale(summary: Summary) -> str:
     if summary.provenance.get("checkpoint") is None:
-        return ("Scores compare the clips of this video with each other: 1 is the clip that fits best here, "
-                "0 the one that fits least. They do not say whether what was asked is there at all.")
-    return "Scores are the model's, from 0 to 1."
+        return ("Scores compare the clips of this video with each other: 1 is the clip that matches best, 0 the clip "
+                "that matches least. A high score does not mean that the video contains what a query describes.")
+    return "Scores are predictions of the model, from 0 to 1."
 
 
-def _data(summary: Summary, places: CutLocator) -> str:
-    """What the page's script needs; whatever anybody wrote in it can end no script and open none."""
-    n_clips = summary.video.n_clips
-    previews = spread(n_clips, PREVIEWS)
-    edges_s = summary.video.float_edges_s.tolist()
-    spoken = [[[cue.start_s, cue.end_s, cue.text] for cue in cut_cues(summary.cues, intervals)]
-              for _, intervals in summary.intervals_by_file]
-    data = dict(end=edges_s[-1], starts=edges_s[:-1],
-                scores=[round(float(s), 3) for s in summary.scores],
-                pieces=[list(piece) for piece in places.pieces],
-                files=[urllib.parse.quote(source, errors="surrogateescape") for source in places.sources],
-                lines=spoken, previews=[image_address(summary.video.thumbnails[i]) for i in previews],
+def _data(summary: Summary, locator: CutLocator) -> dict:
+    """Return the data that the script of the report reads."""
+    n_clips, edges_s = summary.video.n_clips, summary.video.float_edges_s.tolist()
+    previews = evenly_spaced(n_clips, MAX_PREVIEWS)
+    lines = [[[cue.start_s, cue.end_s, cue.text] for cue in cut_cues(summary.cues, intervals_s)]
+             for _, intervals_s in summary.intervals_by_file]
+    return dict(end=edges_s[-1], starts=edges_s[:-1], scores=[round(float(score), 3) for score in summary.scores],
+                pieces=[list(piece) for piece in locator.pieces], files=[_url(source) for source in locator.sources],
+                lines=lines, previews=[image_url(summary.video.thumbnails[i]) for i in previews],
                 preview_of=[min(i * len(previews) // n_clips, len(previews) - 1) for i in range(n_clips)])
-    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")

@@ -12,7 +12,8 @@ from pipelines.timecode import format_clock, format_timestamp, parse_duration, p
     pytest.param(0, "0:00", id="zero"),
     pytest.param(65.99, "1:05", id="rounded-down"),
     pytest.param(Fraction(3599), "59:59", id="below-an-hour"),
-    pytest.param(3600, "1:00:00", id="an-hour")])
+    pytest.param(3600, "1:00:00", id="an-hour"),
+    pytest.param(36061, "10:01:01", id="ten-hours")])
 def test_clock(time_s, text):
     assert format_clock(time_s) == text
 
@@ -20,6 +21,10 @@ def test_clock(time_s, text):
 def test_timestamp_is_rounded_to_the_millisecond():
     assert format_timestamp(Fraction(37230679, 10000)) == "01:02:03.068"
     assert format_timestamp(59.9996) == "00:01:00.000"
+    assert format_timestamp(0) == "00:00:00.000"
+    assert format_timestamp(Fraction(1, 3)) == "00:00:00.333"
+    assert format_timestamp(3725.5) == "01:02:05.500"
+    assert format_timestamp(360000) == "100:00:00.000"
 
 
 def test_timestamp_with_a_decimal_comma():

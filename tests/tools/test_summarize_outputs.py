@@ -88,7 +88,7 @@ def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
     assert probe(tmp_path / "summary.mp4").duration_s == pytest.approx(piece["end"], abs=0.01)
     assert found["summary"][0]["frame"] == [0, round(piece["end"] * 10) - 1]
     assert "copied from key frames on" in capsys.readouterr().out
-    assert "pieces begin at key frames" in (tmp_path / "report.html").read_text()
+    assert "pieces start at key frames" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("quick")
@@ -108,7 +108,7 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     said = f"found {len(spans)} of 9 shorts; no further piece of 6-12 s fits beside them"
     page = (tmp_path / "out/report.html").read_text()
     assert said in capsys.readouterr().out and said in page
-    assert "from key frames on, so that they may begin or end within shots and words" in page and "break off no word" not in page
+    assert "from key frames; they may start or end inside a shot or a word" in page and "speech pauses" not in page
 
 
 @pytest.mark.usefixtures("quick")
@@ -212,7 +212,7 @@ def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     found = load(tmp_path / "out")
     said = f"the file states 4.0 s, its pictures end at {found['duration']:.1f} s"
-    assert f"<dt>Decoded by</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
+    assert f"<dt>Decoder</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
     assert found["stated"] == 4 and 1 < found["duration"] < 3
     assert f"a.mp4: {said}" in capsys.readouterr().err and said in (tmp_path / "out/report.html").read_text()
     assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0 and capsys.readouterr().err == ""

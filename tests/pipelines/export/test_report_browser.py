@@ -74,7 +74,7 @@ def test_the_curve_is_pointed_at_clicked_and_moved_along_by_keys(visit):
     page = visit("moments", viewport=dict(width=1200, height=1600))
     box = page.locator("#time").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
-    assert page.inner_text("#peek-text").startswith("0:12 · score ") and "in the cut" in page.inner_text("#peek-text")
+    assert page.inner_text("#peek-text").startswith("0:12 · score ") and "in the summary" in page.inner_text("#peek-text")
     page.mouse.click(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
     assert 2.4 <= time_of(page) < 3.5
     page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)          # left out: nothing moves

@@ -144,9 +144,9 @@ def test_unasked_its_lines_are_the_sentences_or_else_its_captions(video, monkeyp
     words = {tuple(f.pooler_output) for f in encoders.text.encode(["green", "red", "red red"])}
     assert {tuple(row) for row in read[1]} == words
     page = report_html(told)
-    assert "Read along: 3 sentences, from the subtitles" in page and "red red" in page
-    assert "Read along: 2 sentences, from what the shots seem to show" in report_html(seen)
-    assert "Read along" not in report_html(summarizer.summarize(video, ["red"]))
+    assert "Scored with 3 sentences from the subtitles" in page and "red red" in page
+    assert "Scored with 2 sentences from the generated captions of the shots" in report_html(seen)
+    assert "Scored with" not in report_html(summarizer.summarize(video, ["red"]))
     assert len(read[-1]) == 0 and json.dumps(told.to_json())
     # what most lines say is said from 52 to 66 s, and has a tenth of the say
     rest = told.scores - 0.9 * np.linspace(0.2, 0.8, 80)
