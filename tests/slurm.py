@@ -43,7 +43,8 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 def missing_requirements() -> list[str]:
     """Return the programs and rights that Slurm needs and this machine lacks."""
-    programs = [name for name in REQUIRED_PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    programs = [name for name in REQUIRED_PROGRAMS if shutil.which(name, path=path) is None]
     return programs + ([] if os.geteuid() == 0 else ["root"])
 
 
