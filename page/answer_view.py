@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from common.timecode import format_clock
 from pipelines.export.charts import (
     LONG_TEXT,
     best_clip,
@@ -26,7 +27,6 @@ from pipelines.export.charts import (
 )
 from pipelines.export.report import CutLocator
 from pipelines.result import Result
-from pipelines.timecode import format_clock
 
 from .example import Example
 from .limits import Limits, empty_file_error, format_bytes, format_duration, too_large_error

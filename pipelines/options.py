@@ -10,8 +10,7 @@ from fractions import Fraction
 from numbers import Real
 
 from common.errors import InputError
-
-from .timecode import parse_duration
+from common.timecode import parse_duration
 
 MODES = ("summary", "moments", "shorts")
 NUMBER = r"\d+(?:\.\d+)?"

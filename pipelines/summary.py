@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.temporal import Interval
+from common.timecode import format_clock
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.captions import Caption
@@ -18,7 +19,6 @@ from pipelines.scoring.moments import Moment
 from pipelines.scoring.queries import Query
 
 from .file_names import SUMMARY_VIDEO, short_name
-from .timecode import format_clock
 
 MAX_TITLE_CHARACTERS = 80
 

@@ -56,7 +56,7 @@ def parse_time(option: str, text: str) -> float:
     Raises:
         InputError: the text is not a time.
     """
-    from pipelines.timecode import parse_duration
+    from common.timecode import parse_duration
     duration = parse_duration(text.strip())
     if duration is None or duration.total_seconds() <= 0:
         raise InputError(None, f"{option} {text}: not a time", "write for example 90s, 30m or 3h")

@@ -152,7 +152,7 @@ def machine_line(export, out: Path, video: str) -> dict:
 
 def print_summary(export, out: Path) -> None:
     summary = export.summary
-    from pipelines.timecode import format_clock
+    from common.timecode import format_clock
     if summary.moments:
         print(f"{'moment':>17}  score  {'asked' if summary.texts else ''}".rstrip())
     for moment in summary.moments[:SHOWN_MOMENTS]:

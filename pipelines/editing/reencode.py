@@ -22,7 +22,9 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path
+from common.parallel import parallel_chain
 from common.temporal import Interval
+from common.timecode import exact_s
 from pipelines.media.audio_reader import read_samples
 from pipelines.media.container import open_container, open_video, supports_exact_seek
 from pipelines.media.deinterlace import deinterlace
@@ -30,8 +32,6 @@ from pipelines.media.display import Display, to_yuv420p
 from pipelines.media.frames import Frames, frames_from, probe_first_frame
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitles import Cue, cut_cues
-from pipelines.parallel import parallel_chain
-from pipelines.timecode import exact_s
 
 from .mp4_writer import Chapter, EncodingMp4Writer
 from .reframe import Camera, plan_camera

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from common.timecode import format_clock
 from pipelines.scoring.moments import Moment
 from pipelines.scoring.scorers import NOVELTY
 from pipelines.summary import Summary
-from pipelines.timecode import format_clock
 
 from .templating import ENVIRONMENT, image_url
 

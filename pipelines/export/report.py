@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from common.timecode import format_clock
 from pipelines.media.subtitles import Cue, cut_cues
 from pipelines.scoring.moments import Moment
 from pipelines.scoring.queries import SUBTITLES
 from pipelines.scoring.scorers import NOVELTY
 from pipelines.summary import Summary, printable_path
-from pipelines.timecode import format_clock
 
 from .charts import (
     MAX_LABEL_CHARACTERS,

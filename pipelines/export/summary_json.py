@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from common.timecode import format_timestamp
 from pipelines.summary import Summary, printable_path
-from pipelines.timecode import format_timestamp
 
 from .plan import AS_SELECTED, ExportPlan
 

@@ -20,13 +20,13 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.memory import trim_heap
+from common.parallel import batched, inference_pool, ordered_map
 from models.encoders import Encoders
 from models.encoders.base import AudioEncoder, VisualEncoder
 from pipelines.media.audio_reader import audio_clips
 from pipelines.media.hwaccel import find_device
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.video_reader import DecodeReport, DecodeSettings, check_sampling, frames_at
-from pipelines.parallel import batched, inference_pool, ordered_map
 
 from .encoded_video import EncodedVideo, clip_edges_s
 

@@ -15,7 +15,7 @@ from av.subtitles.subtitle import AssSubtitle
 
 from common.errors import InputError
 from common.files import atomic_path
-from pipelines.timecode import format_timestamp, parse_timestamp
+from common.timecode import format_timestamp, parse_timestamp
 
 from .container import decode_packets, open_container, read_packets
 from .frames import probe_first_frame

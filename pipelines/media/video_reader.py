@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 
 from common.build import suggest
 from common.errors import InputError
-from pipelines.timecode import exact_s
+from common.timecode import exact_s
 
 from .container import decode_packets, open_video, read_packets
 from .display import to_rgb

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 import torch
 
-from pipelines.parallel import batched, inference_pool, ordered_map, parallel_chain
+from common.parallel import batched, inference_pool, ordered_map, parallel_chain
 
 
 def test_ordered_map_keeps_the_order_and_holds_few_items():

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from pipelines.timecode import format_clock, format_timestamp, parse_duration, parse_timestamp
+from common.timecode import format_clock, format_timestamp, parse_duration, parse_timestamp
 
 
 @pytest.mark.parametrize(("time_s", "text"), [
