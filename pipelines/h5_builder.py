@@ -40,13 +40,13 @@ class VideoAnnotations:
 
     Attributes:
         title: title or topic of the video.
-        seconds: duration of the video that was annotated.
+        duration_s: duration in seconds of the video that was annotated.
         user_scores: (U, frames) importance scores, one row per annotator, as in TVSum; or None.
         user_summary: (U, frames) of 0 and 1, the frames that each annotator kept, as in SumMe; or None.
     """
 
     title: str
-    seconds: float
+    duration_s: float
     user_scores: np.ndarray | None = None
     user_summary: np.ndarray | None = None
 
@@ -102,8 +102,8 @@ def _checked_info(path: str | os.PathLike, annotated: VideoAnnotations) -> Video
     if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all() or rows.min() == rows.max():
         raise InputError(path, f"its annotations {rows.shape} must be finite, not constant, and of shape (annotators, "
                          "frames)")
-    if abs(duration_s - annotated.seconds) > max(MIN_TOLERANCE_S, TOLERANCE * annotated.seconds):
-        raise InputError(path, f"lasts {duration_s:.1f} s, but the annotated video lasts {annotated.seconds:.1f} s",
+    if abs(duration_s - annotated.duration_s) > max(MIN_TOLERANCE_S, TOLERANCE * annotated.duration_s):
+        raise InputError(path, f"lasts {duration_s:.1f} s, but the annotated video lasts {annotated.duration_s:.1f} s",
                          "it is another version of the video; use the one that was annotated")
     return info
 

@@ -1,8 +1,8 @@
-"""Names the shards of an extraction that have not ended well on the videos as they are now; run_slurm.sh asks it.
+"""List the shards of a feature extraction that have not finished for the current videos; used by run_slurm.sh.
 
   python tools/shards_left.py 8 clips/ --out features --encoders clip    # options of tools/extract_features.py
 
-Prints a line each: its number, a tab, and the file that a job leaves in DIR/.shards when it ends well.
+Prints one line per shard: its number, a tab, and the name of the file that its job creates in DIR/.shards on success.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.cli import run
 from common.errors import InputError
 
 
@@ -22,50 +23,49 @@ def main(argv: list[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if argv else 2
-    try:
-        for shard, mark in shards_left(int(argv[0]), argv[1:]).items():
-            print(f"{shard}\t{mark}")
-    except InputError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    return 0
+
+    def command() -> None:
+        for shard, marker in shards_left(int(argv[0]), argv[1:]).items():
+            print(f"{shard}\t{marker}")
+
+    return run(command)
 
 
-def shards_left(shards: int, argv: Sequence[str]) -> dict[int, str]:
-    """The marks of the shards that left none, by their numbers.
+def shards_left(n_shards: int, argv: Sequence[str]) -> dict[int, str]:
+    """Return number -> marker file name of the shards without a marker file.
 
-    A mark's name tells the arguments and the names, sizes and times of what its shard reads, so that a shard
-    whose videos are others than then counts as not done.
+    The name of a marker depends on the arguments, and on the paths, sizes and modification times of the files that
+    its shard reads. If a video changes, its shard therefore counts as not finished.
 
     Args:
-        shards: how many there are.
-        argv: of `tools/extract_features.py`.
+        n_shards: number of shards.
+        argv: arguments of `tools/extract_features.py`.
 
     Raises:
-        InputError: a video, folder or label file that is not there.
+        InputError: a video, folder or label file does not exist.
     """
     from pipelines.features.extract import find_videos, take_shard
     from tools.extract_features import parse_args
 
     args = parse_args(list(argv))
     if not args.videos and not args.labels:
-        raise InputError("nothing to extract; name videos, --labels or both")
+        raise InputError(None, "nothing to extract", "name videos, --labels or both")
     videos, labels = find_videos(args.videos), [Path(path) for path in args.labels]
     missing = [path for path in labels if not path.is_file()]
     if missing:
-        raise InputError(f"{missing[0]}: no such file of labels")
+        raise InputError(missing[0], "no such label file")
     left = {}
-    for shard in range(1, shards + 1):
-        read = [repr(list(argv)), *(_state(path) for path in take_shard(videos, (shard, shards)) + labels)]
-        state = hashlib.sha256("\n".join(read).encode(errors="surrogateescape")).hexdigest()[:16]
-        mark = f"{shard}-of-{shards}-{state}"
-        if not (Path(args.out) / ".shards" / mark).exists():
-            left[shard] = mark
+    for shard in range(1, n_shards + 1):
+        inputs = [repr(list(argv)), *(_file_state(path) for path in take_shard(videos, (shard, n_shards)) + labels)]
+        state = hashlib.sha256("\n".join(inputs).encode(errors="surrogateescape")).hexdigest()[:16]
+        marker = f"{shard}-of-{n_shards}-{state}"
+        if not (Path(args.out) / ".shards" / marker).exists():
+            left[shard] = marker
     return left
 
 
-def _state(path: Path) -> str:
-    """What changes when a file does; a listed file may be missing."""
+def _file_state(path: Path) -> str:
+    """Return a text that changes when the file does; a file that a list names may be missing."""
     try:
         stat = path.stat()
     except OSError:

@@ -236,7 +236,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_file(tmp_path, capsys):
         assert extract([str(tmp_path / "s"), str(tmp_path / "disk/f"), "--encoder", "offline"]) == 2
         error = capsys.readouterr().err.splitlines()
         assert sorted(p.name for p in (tmp_path / "disk/f").iterdir()) == ["a.npy"] and np.load(tmp_path / "disk/f/a.npy").shape == (20, 256)
-    assert error[-1] == f"error: {tmp_path}/disk/f: cannot be written (No space left on device); make room and run it again, what is done stays done"
+    assert error[-1] == f"error: {tmp_path}/disk/f: cannot be written (No space left on device); free some space and run the command again; finished files are kept"
     for name in "ab":
         write_sound(tmp_path / f"t/{name} x.wav", 3.0, rate=32000, layout="mono")
     with small_disk(tmp_path / "disk", 500):   # the two originals are 384, the new ones as much
@@ -244,7 +244,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_file(tmp_path, capsys):
             (tmp_path / f"disk/{name} x.wav").write_bytes((tmp_path / f"t/{name} x.wav").read_bytes())
         assert main([str(tmp_path / "disk")]) == 2
         assert names(tmp_path / "disk") == ["a x.wav", "b x.wav"]
-    assert f"error: {tmp_path}/disk: cannot be written (No space left on device); make room" in capsys.readouterr().err
+    assert f"error: {tmp_path}/disk: cannot be written (No space left on device); free some space" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("files, message", [

@@ -103,7 +103,7 @@ def test_scripts_are_shown_and_never_run(visit, film):
     page.select_option("#folder", index=1)
     page.wait_for_selector("#whole .name:has-text('a <i>tall one.mp4')")
     page.set_input_files("#subtitles", files=[dict(name=f"{SCRIPT}.srt", mimeType="text/plain", buffer=b"nothing")])
-    page.wait_for_selector("#subtitles-said.fault:has-text('no subtitles in it')")
+    page.wait_for_selector("#subtitles-said.fault:has-text('contains no subtitles')")
     page.fill("#budget input", SCRIPT)
     page.click("#go")
     page.wait_for_selector("#asking .fault:has-text('onerror')")

@@ -182,7 +182,7 @@ def test_subtitles_are_looked_through(http, film):
     assert told.json() == dict(lines=1, name="talk.srt")
     found = call(http, "ask", video=video, sentences=["blue"], cut=False)[1][0]
     assert found["subtitles"] == 1 and found["moments"][0]["start"] <= 6 <= found["moments"][0]["end"]
-    for content, words in ((b"no times", "“talk.srt”: no subtitles in it, no line like 00:00:01,000 --> 00:00:02,500. Choose an .srt or .vtt file"), (b"x" * 1001, "too large: at most 1 kB")):
+    for content, words in ((b"no times", "“talk.srt”: contains no subtitles, no line such as 00:00:01,000 --> 00:00:02,500. Choose an .srt or .vtt file"), (b"x" * 1001, "too large: at most 1 kB")):
         told = http.post(f"videos/{video}/subtitles", params=dict(name="talk.srt"), content=content)
         assert told.status_code in (400, 413) and words in told.json()["error"]
 

@@ -131,7 +131,7 @@ def from_forbidden(use) -> str:
                                  lambda path: cache_key(path, color_encoders(), "exact")])
 def test_a_file_that_may_not_be_read(use):
     said = from_forbidden(use)
-    assert said.startswith("/a.mp4: ") and ("may not be read; change its rights" in said or "check its name and rights" in said)
+    assert said.startswith("/a.mp4: ") and ("cannot be read (permission denied); change its permissions" in said or "check its name and permissions" in said)
 
 
 def test_a_cut_on_a_full_disk(full_disk, large):
@@ -144,7 +144,7 @@ def test_a_cut_on_a_full_disk(full_disk, large):
 
 def test_features_on_a_full_disk(full_disk, large):
     (full_disk / "others").write_bytes(bytes(64 * 1024))
-    with pytest.raises(InputError, match=r"full: cannot be written \(No space left on device\); make room and run it again"):
+    with pytest.raises(InputError, match=r"full: cannot be written \(No space left on device\); free some space and run the command again"):
         extract_videos([large], color_encoders(), full_disk)
     assert [path.name for path in full_disk.rglob("*") if path.is_file()] == ["others"]
 
@@ -154,5 +154,5 @@ def test_a_cache_on_a_full_disk_is_done_without(full_disk, large, capsys):
     encoders.visual.clip_len_s = 0.02
     video = encode_cached(large, encoders, full_disk)
     assert video.n_clips == 100
-    assert f"not kept in {full_disk} (No space left on device)" in capsys.readouterr().err
+    assert f"not cached in {full_disk} (No space left on device)" in capsys.readouterr().err
     assert [path.name for path in full_disk.iterdir()] == ["others"]

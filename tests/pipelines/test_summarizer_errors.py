@@ -99,9 +99,9 @@ def test_utf_16_says_the_same_as_utf_8(summarizer, video, tmp_path, encoding):
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"", "no subtitles in it"), (b"\xff\xfe", "no subtitles in it"), (b"\n\n", "no subtitles in it"),
-    (b"Dear all,\nsee you at 10:00\n", "no subtitles in it"), (b"\x00\x01\x02\x89PNG" * 40, "subtitles"),
-    (b"1\n00:00:01,000 --> 00:00:02,000\n\n", "times but no words")])
+    (b"", "contains no subtitles"), (b"\xff\xfe", "contains no subtitles"), (b"\n\n", "contains no subtitles"),
+    (b"Dear all,\nsee you at 10:00\n", "contains no subtitles"), (b"\x00\x01\x02\x89PNG" * 40, "subtitles"),
+    (b"1\n00:00:01,000 --> 00:00:02,000\n\n", "times but no text")])
 def test_what_is_no_subtitles_is_refused_before_the_work(tmp_path, capsys, monkeypatch, content, message):
     write_video(tmp_path / "v.mp4", ["red"])
     (tmp_path / "a.srt").write_bytes(content)
@@ -161,7 +161,7 @@ def test_a_rated_video_of_one_clip_has_no_order_and_is_named(tmp_path, capsys):
     write_video(tmp_path / "videos/a.mp4", ["red"])
     savemat(tmp_path / "GT/a.mat", dict(user_score=np.eye(10)[:, :3], nFrames=10, video_duration=1.0))
     assert build_h5([str(tmp_path / "videos"), "--ratings", str(tmp_path / "GT"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert "a.mp4: 10 rated frames are too few for 1 clips" in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
+    assert "a.mp4: 10 annotated frames are too few for 1 clips" in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
 
 
 def test_budgets_of_numbers_of_other_kinds(summarizer, video):

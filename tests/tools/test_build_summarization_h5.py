@@ -233,9 +233,9 @@ def spoilt_mat(path, name, **values):
     (dict(user_score=None), "one.mat: not a ground truth of SumMe as released (KeyError"),
     (dict(nFrames=7), "one.mat: user_score is (590, 4) with nFrames 7"),
     (dict(user_score=np.full((590, 4), np.nan)), "it must be (frames, people), finite"),
-    (dict(user_score=np.zeros((590, 4))), "one.mp4: its ratings (4, 590) are no finite numbers (annotators, frames), or all alike"),
-    (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but people rated 300.0 s; it is another version"),
-    (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 rated frames are too few for 30 clips")])
+    (dict(user_score=np.zeros((590, 4))), "one.mp4: its annotations (4, 590) must be finite, not constant, and of shape (annotators, frames)"),
+    (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but the annotated video lasts 300.0 s; it is another version"),
+    (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 annotated frames are too few for 30 clips")])
 def test_faults_of_what_people_said_are_named(root, tmp_path, capsys, values, message):
     (tmp_path / "GT").mkdir()
     spoilt_mat(tmp_path / "GT" / "one.mat", "one", **values)

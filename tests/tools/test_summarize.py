@@ -40,7 +40,7 @@ def test_writes_the_cut_the_json_and_the_page(quick, media, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "0:20 -    0:28" in printed.out and "red" in printed.out and "zero-shot" in printed.out
     assert all(str(tmp_path / "deep/out" / name) in printed.out for name in OUTPUTS)
-    assert "watching" in printed.err and "listening" in printed.err
+    assert "encoding video and audio" in printed.err
 
 
 SENTENCES = {

@@ -288,7 +288,7 @@ def test_key_frames_and_the_cache_are_passed_on(media, tmp_path, capsys):
     stamp = entry.stat().st_mtime_ns
     capsys.readouterr()
     assert main([*args, "--budget", "4s", "--out", str(tmp_path / "b")]) == 0
-    assert "encoded before" in capsys.readouterr().err and entry.stat().st_mtime_ns == stamp
+    assert "already encoded" in capsys.readouterr().err and entry.stat().st_mtime_ns == stamp
     assert load(tmp_path / "a")["clips"] == load(tmp_path / "b")["clips"]
     with pytest.raises(SystemExit) as done:
         main([*args, "--sampling", "some", "--out", str(tmp_path / "c")])

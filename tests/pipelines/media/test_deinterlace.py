@@ -1,4 +1,4 @@
-"""Interlaced pictures: two fields of two moments become one picture, as many as before, at the same times."""
+"""Deinterlacing: one progressive frame per interlaced frame, at the same time."""
 
 from fractions import Fraction
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipelines.editing.reencode import cut
-from pipelines.media import deinterlace as fields
+from pipelines.media import deinterlace as module
+from pipelines.media.deinterlace import deinterlace
 from pipelines.media.probe import probe
 from tests.media import decoded, write_video
 
@@ -15,62 +16,62 @@ SIZE = (128, 96)
 
 
 def moving_bar(field: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A bright bar (H, W, 3) that goes four columns to the right with every field."""
-    picture = np.full((size[1], size[0], 3), 40, dtype=np.uint8)
+    """Return a frame (H, W, 3) with a bright bar, which moves four columns to the right per field."""
+    frame = np.full((size[1], size[0], 3), 40, dtype=np.uint8)
     begin = 4 * field % (size[0] - 32)
-    picture[:, begin:begin + 32] = 210
-    return picture
+    frame[:, begin:begin + 32] = 210
+    return frame
 
 
 def interlaced(index: int, size: tuple[int, int]) -> np.ndarray:
-    """Upper lines of one moment, lower lines of the next."""
-    picture = moving_bar(2 * index, size)
-    picture[1::2] = moving_bar(2 * index + 1, size)[1::2]
-    return picture
+    """Return a frame whose even lines belong to one field and whose odd lines to the next."""
+    frame = moving_bar(2 * index, size)
+    frame[1::2] = moving_bar(2 * index + 1, size)[1::2]
+    return frame
 
 
-def combing(picture: np.ndarray) -> float:
-    """How much more a line differs from its neighbours than from those two away."""
-    lines = picture.mean(axis=2)
+def combing(frame: np.ndarray) -> float:
+    """Return by how much a line differs more from adjacent lines than from those two lines away."""
+    lines = frame.mean(axis=2)
     return float(np.abs(np.diff(lines, axis=0)).mean() - np.abs(lines[2:] - lines[:-2]).mean())
 
 
-def film(path, render=interlaced, flags="tff=1:bframes=2:keyint=12"):
+def write_bar_video(path, render=interlaced, flags="tff=1:bframes=2:keyint=12"):
     return write_video(path, 60, render=render, size=SIZE, options={"crf": "8", "preset": "veryfast", "x264-params": flags})
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
-def test_a_cut_has_no_combs_and_every_picture_at_its_time(tmp_path, suffix):
-    path = film(tmp_path / f"a{suffix}")
-    assert min(combing(picture) for _, picture in decoded(path)) > 5
+def test_a_cut_has_no_comb_artifacts_and_keeps_frame_times(tmp_path, suffix):
+    path = write_bar_video(tmp_path / f"a{suffix}")
+    assert min(combing(frame) for _, frame in decoded(path)) > 5
     cut(path, [(Fraction(1, 5), Fraction(3, 5)), (1, 2)], tmp_path / "out.mp4")
     found = decoded(tmp_path / "out.mp4")
     assert [time_s for time_s, _ in found] == [Fraction(i, 25) for i in range(35)]
     assert probe(tmp_path / "out.mp4").duration_s == Fraction(7, 5)
-    for (_, picture), index in zip(found, [*range(5, 15), *range(25, 50)], strict=True):
-        assert combing(picture) < 1
-        whole = moving_bar(2 * index + 1)                 # of one field's moment
-        assert np.abs(picture.astype(int) - whole)[8:-8].mean() < 4
+    for (_, frame), index in zip(found, [*range(5, 15), *range(25, 50)], strict=True):
+        assert combing(frame) < 1
+        expected = moving_bar(2 * index + 1)   # The position at the time of the second field.
+        assert np.abs(frame.astype(int) - expected)[8:-8].mean() < 4
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert not any(frame.interlaced_frame for frame in container.decode(video=0))
 
 
-def test_progressive_pictures_are_not_filtered(tmp_path, monkeypatch):
+def test_progressive_frames_are_not_filtered(tmp_path, monkeypatch):
     def never(frame):
         raise AssertionError("filtered")
 
-    path = film(tmp_path / "a.mp4", lambda i, size: moving_bar(2 * i, size), "keyint=12")
-    monkeypatch.setattr(fields, "_Filter", never)
+    path = write_bar_video(tmp_path / "a.mp4", lambda i, size: moving_bar(2 * i, size), "keyint=12")
+    monkeypatch.setattr(module, "_Bwdif", never)
     cut(path, [(0, 1)], tmp_path / "out.mp4")
     assert len(decoded(tmp_path / "out.mp4")) == 25
 
 
-def test_frames_of_both_kinds_and_sizes_keep_their_order(tmp_path):
+def test_mixed_frames_and_sizes_keep_their_order(tmp_path):
     def frames(name, size, flags):
-        def coloured(index, size):
+        def uniform(index, size):
             return np.full((size[1], size[0], 3), 20 * index + 20, dtype=np.uint8)
 
-        path = write_video(tmp_path / name, 10, render=coloured, size=size,
+        path = write_video(tmp_path / name, 10, render=uniform, size=size,
                            options={"crf": "1", "preset": "ultrafast", "x264-params": flags})
         with av.open(str(path)) as container:
             return list(container.decode(video=0))
@@ -80,5 +81,5 @@ def test_frames_of_both_kinds_and_sizes_keep_their_order(tmp_path):
     given = [plain[0], combed[1], plain[2], combed[3], large[4], plain[5], combed[6]]
     assert [frame.interlaced_frame for frame in given] == [False, True, False, True, True, False, True]
     found = [(time_s, frame.width, round(frame.to_ndarray(format="rgb24").mean() / 20) - 1)
-             for time_s, frame in fields.progressive([(Fraction(i, 25), frame) for i, frame in enumerate(given)])]
+             for time_s, frame in deinterlace([(Fraction(i, 25), frame) for i, frame in enumerate(given)])]
     assert found == [(Fraction(i, 25), 192 if i == 4 else 128, i) for i in range(7)]

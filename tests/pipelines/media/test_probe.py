@@ -1,4 +1,4 @@
-"""What `probe` measures where files are silent, coarse or wrong, and what it makes of our own cuts."""
+"""Probing of files whose metadata is missing, imprecise or wrong, and of videos that this package cut."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -19,14 +19,14 @@ MS = Fraction(1, 1000)
 
 @pytest.mark.parametrize(("codec", "suffix", "name"), [
     ("libsvtav1", ".mp4", "av1"), ("libx264", ".mp4", "h264"), ("libvpx-vp9", ".webm", "vp9"), ("mpeg4", ".avi", "mpeg4")])
-def test_codec_is_the_formats_name_not_the_decoders(tmp_path, codec, suffix, name):
+def test_codec_is_named_after_the_format_not_the_decoder(tmp_path, codec, suffix, name):
     path = write_video(tmp_path / f"a{suffix}", 2, codec=codec, options={})
     assert probe(path).codec == name
 
 
 @pytest.mark.parametrize(("name", "fps", "timecode"), [
     ("a.mov", 25, "01:02:03:04"), ("a.mp4", Fraction(30000, 1001), "10:00:00;02"), ("a.mkv", 25, "01:02:03:04")])
-def test_the_timecode_of_the_source(tmp_path, name, fps, timecode):
+def test_timecode(tmp_path, name, fps, timecode):
     path = write_video(tmp_path / name, 3, fps=fps, metadata=dict(timecode=timecode))
     assert probe(path).timecode == timecode
     assert probe(write_video(tmp_path / name, 3, fps=fps, metadata=dict(comment=timecode))).timecode == ""
@@ -34,31 +34,33 @@ def test_the_timecode_of_the_source(tmp_path, name, fps, timecode):
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {})])
-def test_a_file_that_was_cut_off_says_what_is_missing(tmp_path, suffix, options):
+def test_a_truncated_file_has_a_note(tmp_path, suffix, options):
     path = write_video(tmp_path / f"a{suffix}", 100, options=B_FRAMES, container_options=options, render=noisy_frame)
-    assert probe(path).header_duration_s is None and probe(path).lacking == ""
+    assert probe(path).header_duration_s is None
+    assert probe(path).truncation_note == ""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     info = probe(path)
     assert 1 < info.duration_s < 3 and info.header_duration_s == 4
-    assert info.truncation_note == f"the file states 4.0 s, its pictures end at {float(info.duration_s):.1f} s"
+    assert info.truncation_note == (
+        f"the file header states 4.0 s, but the frames end at {float(info.duration_s):.1f} s")
 
 
-def test_sound_that_ends_later_is_nothing_missing(tmp_path):
+def test_longer_audio_does_not_count_as_missing_video(tmp_path):
     for suffix in (".mp4", ".ts", ".mkv"):
         assert probe(write_video(tmp_path / f"a{suffix}", 50, audio=clicks([1], 6))).header_duration_s is None
 
 
-def test_holes_in_the_time_stamps(tmp_path):
+def test_gaps_in_the_time_stamps(tmp_path):
     jump = [*range(50), *range(2500, 2550)]
     assert probe(write_video(tmp_path / "a.mp4", 100, pts=jump, options=B_FRAMES)).timestamp_gaps_s == ((1.96, 100),)
     assert probe(write_video(tmp_path / "a.mkv", 100, pts=jump)).timestamp_gaps_s == ((1.96, 100),)
     slides = write_video(tmp_path / "b.mp4", 20, pts=[90 * i for i in range(20)], time_base=Fraction(1))
-    assert probe(slides).timestamp_gaps_s == ()                                         # each stands for a minute and a half
+    assert probe(slides).timestamp_gaps_s == ()   # Every slide is shown for 90 s.
     assert probe(write_video(tmp_path / "c.mp4", 1)).timestamp_gaps_s == ()
 
 
 def write_mp4(path, stamps_ms, end_ms):
-    """An mp4 whose pictures are stored out of order and whose last one ends at a time of its own."""
+    """Write an mp4 with reordered frames and a given end of the last frame."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25, options=dict(preset="veryfast"))
         video.width, video.height, video.pix_fmt, video.codec_context.time_base = 80, 48, "yuv420p", MS
@@ -72,16 +74,18 @@ def write_mp4(path, stamps_ms, end_ms):
 
 
 @pytest.mark.parametrize(("stamps_ms", "end_ms"), [
-    ([0, 40, 160], 200),        # 0, 160, 40 in the file: 160's packet says 120 ms, which is how long it is decoded
-    ([0, 40, 80, 200], 240),    # the last one is stored last: its packet is right, FFmpeg's duration of the stream is 160
+    # Stored as 0, 160, 40: the duration in the packet of 160 is 120 ms, its distance in decoding order.
+    pytest.param([0, 40, 160], 200, id="last-frame-stored-earlier"),
+    # The last frame is stored last: its packet is right, but FFmpeg's duration of the stream is 160 ms.
+    pytest.param([0, 40, 80, 200], 240, id="last-frame-stored-last"),
 ])
-def test_the_last_picture_ends_when_it_does(tmp_path, stamps_ms, end_ms):
+def test_end_of_the_last_frame(tmp_path, stamps_ms, end_ms):
     path = write_mp4(tmp_path / "a.mp4", stamps_ms, end_ms)
     assert probe(path).duration_s == end_ms * MS
 
 
 def expected_numbers(pts, intervals_s):
-    """Numbers of the pictures, including those that stand on for over a fifth of a second when a piece begins."""
+    """Return the expected frame numbers, including frames shown for more than 0.2 s after an interval begins."""
     numbers = []
     for start_s, end_s in intervals_s:
         before = [k for k, ms in enumerate(pts) if ms * MS < start_s]
@@ -93,8 +97,8 @@ def expected_numbers(pts, intervals_s):
 
 
 @pytest.mark.parametrize("seed", [2, 3, 17, 22, 33, 34])
-def test_a_cut_is_as_long_as_its_intervals_for_every_reader(tmp_path, seed):
-    """Of pictures that stand unevenly long, the last one's end is told by nothing that comes after it."""
+def test_a_cut_is_as_long_as_its_intervals(tmp_path, seed):
+    """With variable frame durations, no following frame determines the end of the last one."""
     rng = np.random.default_rng(seed)
     pts = np.cumsum([0, *rng.choice([5, 33, 40, 40, 40, 120, 700], 40)]).tolist()
     sound = clicks([1], pts[-1] / 1000 + 1) if seed % 2 else None
@@ -102,22 +106,22 @@ def test_a_cut_is_as_long_as_its_intervals_for_every_reader(tmp_path, seed):
     edges = np.sort(rng.choice(np.arange(pts[-1]), 6, replace=False)).tolist()
     intervals_s = [(start * MS, end * MS) for start, end in zip(edges[::2], edges[1::2], strict=True)]
     cut(path, intervals_s, tmp_path / "out.mp4")
-    assert [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")] == expected_numbers(pts, intervals_s)
+    assert [read_number(frame) for _, frame in decoded(tmp_path / "out.mp4")] == expected_numbers(pts, intervals_s)
     with av.open(str(tmp_path / "out.mp4")) as container:
         stored = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
-    assert stored[-1] == max(stored)   # or readers take the last picture for shorter than it is
+    assert stored[-1] == max(stored)   # Otherwise readers shorten the last frame.
     assert abs(probe(tmp_path / "out.mp4").duration_s - sum(end - start for start, end in intervals_s)) < MS / 2
 
 
-def test_a_stamp_that_comes_twice_is_one_picture(tmp_path):
-    """Both packets are decodable, a player shows one: the number of pictures is that of time stamps."""
+def test_frames_with_equal_time_stamps_count_once(tmp_path):
+    """Both packets can be decoded, but a player shows one frame per time stamp."""
     whole = write_video(tmp_path / "whole.mkv", 20, codec="ffv1", options={})
     twice = tmp_path / "twice.mkv"
     with av.open(str(whole)) as source, av.open(str(twice), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
             if packet.size:
-                if packet.pts == 400:   # the 11th picture comes with the 10th's stamp
+                if packet.pts == 400:   # The 11th frame gets the time stamp of the 10th.
                     packet.pts = packet.dts = 360
                 packet.stream = stream
                 out.mux(packet)

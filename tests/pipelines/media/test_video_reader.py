@@ -1,4 +1,4 @@
-"""What files hold, and which picture is shown when: made-up videos whose pictures say their number."""
+"""Probing of files, and frames at given times: synthetic videos whose frames show their number."""
 
 import os
 import shutil
@@ -38,11 +38,11 @@ def plain(tmp_path_factory):
 def numbers_at(path, times_s, **options):
     found = list(frames_at(path, times_s, **options))
     assert [index for index, _ in found] == list(range(len(times_s)))
-    return [read_number(picture) for _, picture in found]
+    return [read_number(frame) for _, frame in found]
 
 
 def number_shown(stamps_s, time_s):
-    """The slow twin: the last picture that begins by then, else the first."""
+    """Return the number of the last frame that begins at or before a time, else of the first, by linear search."""
     shown = 0
     for number, stamp_s in enumerate(stamps_s):
         if stamp_s <= time_s:
@@ -50,7 +50,7 @@ def number_shown(stamps_s, time_s):
     return shown
 
 
-def test_probe_of_a_plain_video(plain):
+def test_probe_of_an_ordinary_video(plain):
     info = probe(plain)
     assert (info.duration_s, info.fps, info.n_frames, info.start_s) == (Fraction(12, 5), 25, 60, 0)
     assert (info.width, info.height, info.rotation_deg) == (80, 48, 0)
@@ -77,16 +77,16 @@ def test_containers(tmp_path, suffix, options):
     assert abs(info.fps - fps) < 0.01
     assert abs(info.duration_s - Fraction(60, fps)) < Fraction(1, 100)
     assert info.has_audio == ("audio" in options)
-    middles = [Fraction(2 * i + 1, 2 * fps) for i in (0, 1, 7, 30, 31, 59)]
-    assert numbers_at(path, middles) == [0, 1, 7, 30, 31, 59]
+    centers = [Fraction(2 * i + 1, 2 * fps) for i in (0, 1, 7, 30, 31, 59)]
+    assert numbers_at(path, centers) == [0, 1, 7, 30, 31, 59]
 
 
-def test_ntsc_rate_is_exact(tmp_path):
+def test_ntsc_frame_rate_is_exact(tmp_path):
     info = probe(write_video(tmp_path / "a.mp4", 60, fps=Fraction(30000, 1001)))
     assert (info.fps, info.duration_s) == (Fraction(30000, 1001), Fraction(60 * 1001, 30000))
 
 
-def test_rate_is_exact_though_matroska_rounds_time_stamps(tmp_path):
+def test_frame_rate_is_exact_despite_rounded_time_stamps_of_matroska(tmp_path):
     assert probe(write_video(tmp_path / "a.mkv", 60, fps=24)).fps == 24
 
 
@@ -103,7 +103,7 @@ def test_variable_frame_rate(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_times_count_from_the_first_picture(tmp_path, suffix):
+def test_times_count_from_the_first_frame(tmp_path, suffix):
     pts = [3000 + 40 * i for i in range(40)]
     path = write_video(tmp_path / f"a{suffix}", 40, pts=pts, time_base=Fraction(1, 1000), audio=clicks([], 5))
     info = probe(path)
@@ -112,22 +112,22 @@ def test_times_count_from_the_first_picture(tmp_path, suffix):
     assert numbers_at(path, [0, Fraction(4, 100), 1.5]) == [0, 1, 37]
 
 
-def test_exact_at_the_borders_before_and_after(plain):
+def test_times_at_frame_boundaries_and_outside_the_video(plain):
     tick = Fraction(1, 10**9)
     times_s = [-1, 0, Fraction(1, 25) - tick, Fraction(1, 25), Fraction(2, 25) - tick, Fraction(59, 25) - tick,
                Fraction(59, 25), Fraction(12, 5), 99]
     assert numbers_at(plain, times_s) == [0, 0, 0, 1, 1, 58, 59, 59, 59]
 
 
-def test_several_times_in_one_picture_and_none_at_all(plain):
+def test_several_times_in_one_frame_and_no_times(plain):
     assert numbers_at(plain, [0.5] * 3 + [0.51]) == [12] * 4
     assert list(frames_at(plain, [])) == []
 
 
-def test_pictures_are_those_of_a_plain_decoder(plain):
-    everything = [picture for _, picture in decoded(plain)]
-    for index, picture in frames_at(plain, [Fraction(i, 25) for i in range(60)]):
-        assert np.abs(picture.astype(int) - everything[index]).max() <= 2   # the scaler rounds
+def test_frames_equal_those_decoded_by_pyav(plain):
+    everything = [frame for _, frame in decoded(plain)]
+    for index, frame in frames_at(plain, [Fraction(i, 25) for i in range(60)]):
+        assert np.abs(frame.astype(int) - everything[index]).max() <= 2   # The scaler rounds.
 
 
 def test_times_must_ascend(plain):
@@ -145,10 +145,10 @@ def test_orientation(tmp_path, rotation_deg, mirrored):
     info = probe(path)
     assert (info.height, info.width) == expected.shape[:2]
     assert info.rotation_deg == rotation_deg
-    (_, picture), = frames_at(path, [0])
-    assert picture.shape == expected.shape
-    assert picture.flags.c_contiguous
-    assert corner_names(picture) == corner_names(expected)
+    (_, frame), = frames_at(path, [0])
+    assert frame.shape == expected.shape
+    assert frame.flags.c_contiguous
+    assert corner_names(frame) == corner_names(expected)
 
 
 @pytest.mark.parametrize(("aspect", "size"), [(Fraction(16, 15), (85, 48)), (Fraction(8, 9), (80, 54)),
@@ -157,28 +157,28 @@ def test_sample_aspect(tmp_path, aspect, size):
     path = write_video(tmp_path / "a.mp4", 3, sample_aspect=aspect)
     info = probe(path)
     assert (info.width, info.height) == size
-    (_, picture), = frames_at(path, [0.05])
-    assert picture.shape == (size[1], size[0], 3)
-    assert read_number(picture) == 1
+    (_, frame), = frames_at(path, [0.05])
+    assert frame.shape == (size[1], size[0], 3)
+    assert read_number(frame) == 1
     turned = probe(write_video(tmp_path / "turned.mp4", 1, sample_aspect=aspect, rotation_deg=270))
     assert (turned.height, turned.width) == size
 
 
 def test_short_side(tmp_path):
     path = write_video(tmp_path / "a.mp4", 5, size=(160, 96), rotation_deg=90)
-    (_, picture), = frames_at(path, [0.1], short_side_px=48)
-    assert picture.shape == (80, 48, 3)
-    assert read_number(np.rot90(picture, -1)) == 2
+    (_, frame), = frames_at(path, [0.1], short_side_px=48)
+    assert frame.shape == (80, 48, 3)
+    assert read_number(np.rot90(frame, -1)) == 2
 
 
 @pytest.mark.parametrize(("codec", "suffix", "pix_fmt"), [
     ("libx264", ".mp4", "yuv420p"), ("libx264", ".mp4", "yuvj420p"), ("libx264", ".mp4", "yuv422p10le"),
     ("libx264", ".mp4", "yuv444p"), ("ffv1", ".mkv", "bgr0"), ("ffv1", ".mkv", "yuva420p")])
-def test_colours_of_every_kind_of_pixel(tmp_path, codec, suffix, pix_fmt):
+def test_colors_of_pixel_formats(tmp_path, codec, suffix, pix_fmt):
     path = write_video(tmp_path / f"a{suffix}", 2, size=(96, 64), render=corner_frame, codec=codec, pix_fmt=pix_fmt,
                        options={} if codec == "ffv1" else None)
-    (_, picture), = frames_at(path, [0])
-    difference = np.abs(picture.astype(int) - corner_frame(0))
+    (_, frame), = frames_at(path, [0])
+    difference = np.abs(frame.astype(int) - corner_frame(0))
     assert difference[8:24, 8:40].max() <= 4
     assert np.median(difference) <= 4
 
@@ -189,19 +189,19 @@ def test_full_range(tmp_path):
     with open_video(path) as (container, stream):
         frame = next(container.decode(stream))
         assert (frame.format.name, frame.color_range) == ("yuv420p", 2)
-    (_, picture), = frames_at(path, [0])
-    assert np.median(np.abs(picture.astype(int) - corner_frame(0))) <= 3
+    (_, frame), = frames_at(path, [0])
+    assert np.median(np.abs(frame.astype(int) - corner_frame(0))) <= 3
 
 
 def test_odd_size(tmp_path):
     path = write_video(tmp_path / "a.mkv", 5, size=(81, 49), pix_fmt="yuv444p")
-    (_, picture), = frames_at(path, [0.1])
-    assert picture.shape == (49, 81, 3)
-    assert read_number(picture) == 2
+    (_, frame), = frames_at(path, [0.1])
+    assert frame.shape == (49, 81, 3)
+    assert read_number(frame) == 2
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_one_picture(tmp_path, suffix):
+def test_a_single_frame(tmp_path, suffix):
     path = write_video(tmp_path / f"a{suffix}", 1)
     info = probe(path)
     assert (info.n_frames, info.duration_s, info.fps) == (1, Fraction(1, 25), 25)
@@ -210,37 +210,37 @@ def test_one_picture(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["-i.mp4", "a:b.mp4", "http:x.mp4", "quo'te\".mp4", "two\nlines.mp4", "100%03d.mp4",
                                   "日本語.mp4", os.fsdecode(b"\xff.mp4")])
-def test_odd_names(tmp_path, monkeypatch, plain, name):
+def test_unusual_file_names(tmp_path, monkeypatch, plain, name):
     monkeypatch.chdir(tmp_path)
     shutil.copy(plain, name)
     assert probe(name).n_frames == 60
     assert numbers_at(name, [0.5]) == [12]
 
 
-def cut_off(source, target, share):
+def truncate(source, target, share):
     data = source.read_bytes()
     target.write_bytes(data[:int(len(data) * share)])
     return target
 
 
-def test_cut_off_without_its_index(tmp_path, plain):
-    with pytest.raises(InputError, match=r"off.mp4: not a video that can be read .* cut off: copy or convert"):
-        probe(cut_off(plain, tmp_path / "off.mp4", 0.3))
+def test_truncated_file_without_its_index(tmp_path, plain):
+    with pytest.raises(InputError, match=r"off.mp4: is not a readable video .*; if it is a video, it is damaged or incomplete: copy or convert it again"):
+        probe(truncate(plain, tmp_path / "off.mp4", 0.3))
 
 
 @pytest.mark.parametrize(("suffix", "container_options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {}), (".ts", {})])
-def test_what_is_left_of_a_cut_off_video(tmp_path, suffix, container_options):
+def test_the_remainder_of_a_truncated_file_is_read(tmp_path, suffix, container_options):
     noise = np.random.default_rng(0).integers(0, 40, (48, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / f"a{suffix}", 60, options=dict(crf="10", g="10"), container_options=container_options,
                        render=lambda i, size: np.roll(noise, 7 * i, axis=1) + np.uint8(3 * i))
-    info = probe(cut_off(path, tmp_path / f"off{suffix}", 0.6))
+    info = probe(truncate(path, tmp_path / f"off{suffix}", 0.6))
     assert 20 < info.n_frames < 45
     assert abs(info.duration_s - Fraction(info.n_frames, 25)) < Fraction(1, 500)
-    pictures = list(frames_at(info.path, [0, 0.5, 2]))
-    assert [index for index, _ in pictures] == [0, 1, 2]
+    frames = list(frames_at(info.path, [0, 0.5, 2]))
+    assert [index for index, _ in frames] == [0, 1, 2]
 
 
-def test_damage_in_the_middle_is_passed_over(tmp_path):
+def test_damage_in_the_middle_is_skipped(tmp_path):
     path = write_video(tmp_path / "a.mp4", 60, options=dict(crf="0", g="10"))
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
@@ -251,7 +251,7 @@ def test_damage_in_the_middle_is_passed_over(tmp_path):
     assert numbers_at(path, [0.42, 1.5, 2.3]) == [10, 37, 57]
 
 
-def test_nothing_that_decodes(tmp_path):
+def test_no_decodable_frame(tmp_path):
     path = write_video(tmp_path / "a.mp4", 10)
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
@@ -260,11 +260,11 @@ def test_nothing_that_decodes(tmp_path):
         data[pos:pos + size] = bytes(size)
     path.write_bytes(data)
     for use in (probe, lambda p: next(frames_at(p, [0]))):
-        with pytest.raises(InputError, match=r"a.mp4: none of its pictures can be decoded"):
+        with pytest.raises(InputError, match=r"a.mp4: none of its frames can be decoded; the file is damaged or incomplete: copy or convert it again"):
             use(path)
 
 
-def test_hidden_pictures_are_not_counted(tmp_path):
+def test_hidden_frames_are_not_counted(tmp_path):
     noise = np.random.default_rng(0).integers(0, 30, (60, 48, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / "a.webm", 60, codec="libvpx", options=dict(b="400k"),
                        render=lambda i, size: numbered_frame(i, size) + noise[i])
@@ -272,13 +272,13 @@ def test_hidden_pictures_are_not_counted(tmp_path):
         hidden = [bytes(p) for p in container.demux(video=0) if p.size][30]
     data = path.read_bytes()
     assert data.count(hidden) == 1
-    path.write_bytes(data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:]))   # clears VP8's show_frame
+    path.write_bytes(data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:]))   # Clears the show_frame bit of VP8.
     assert len(decoded(path)) == 59
     assert probe(path).n_frames == 59
     assert numbers_at(path, [1.17, 1.21, 1.25]) == [29, 29, 31]
 
 
-def test_files_strung_together_are_refused(tmp_path):
+def test_concatenated_files_are_rejected(tmp_path):
     first = write_video(tmp_path / "a.ts", 30, fps=1)
     (tmp_path / "both.ts").write_bytes(first.read_bytes() + first.read_bytes())
     with pytest.raises(InputError, match=r"its time stamps step back from .* convert it first"):
@@ -295,7 +295,7 @@ def bad_file(folder, kind):
         path.mkdir()
     elif kind == "pipe":
         os.mkfifo(path)
-    elif kind == "sound":
+    elif kind == "audio":
         with av.open(str(path), "w") as container:
             stream = container.add_stream("aac", rate=48000, layout="mono")
             frame = av.AudioFrame.from_ndarray(clicks([0.1], 1)[None], "fltp", "mono")
@@ -313,34 +313,34 @@ def bad_file(folder, kind):
 
 @pytest.mark.parametrize(("kind", "message"), [
     ("missing", "no such file; check the name"),
-    ("text", "not a video that can be read"),
-    ("typed", "a text, not a video"),
-    ("playlist", "not a video that can be read"),   # it reaches no other machine
-    ("empty", "empty, 0 bytes; copy it again"),
-    ("folder", "a folder; name a video file"),
-    ("pipe", "no ordinary file; name a video file"),
-    ("sound", "only sound in it, no video stream"),
-    ("png", "a picture, not a video"),
-    ("jpeg", "a picture, not a video"),
-    ("gif", "a picture, not a video"),
-    ("webp", "a picture, not a video"),
-    ("avif", "a picture, not a video"),
+    ("text", "is not a readable video"),
+    ("typed", "is a text file, not a video; name a video file"),
+    ("playlist", "is not a readable video"),   # Its URL must not be opened.
+    ("empty", r"is empty \(0 bytes\); copy it again"),
+    ("folder", "is a folder; name a video file"),
+    ("pipe", "is not a regular file; name a video file"),
+    ("audio", "contains no video stream, only audio; name a video file"),
+    ("png", "is an image, not a video; name a video file"),
+    ("jpeg", "is an image, not a video; name a video file"),
+    ("gif", "is an image, not a video; name a video file"),
+    ("webp", "is an image, not a video; name a video file"),
+    ("avif", "is an image, not a video; name a video file"),
 ])
-def test_what_is_no_video(tmp_path, kind, message):
+def test_files_that_are_not_videos(tmp_path, kind, message):
     path = bad_file(tmp_path, kind)
     with pytest.raises(InputError, match=message) as caught:
         probe(path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_cover_art_is_no_video(tmp_path):
+def test_cover_art_is_not_a_video(tmp_path):
     path = write_video(tmp_path / "a.mp4", 1, codec="mjpeg", pix_fmt="yuvj420p", options={}, audio=clicks([], 1),
                        cover_art=True)
-    with pytest.raises(InputError, match="only sound in it"):
+    with pytest.raises(InputError, match="contains no video stream, only audio"):
         probe(path)
 
 
-def test_cover_art_beside_a_video_is_not_what_is_read(tmp_path):
+def test_cover_art_next_to_a_video_is_ignored(tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         cover = container.add_stream("mjpeg", rate=25)
