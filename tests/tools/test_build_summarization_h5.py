@@ -1,4 +1,4 @@
-"""The command that makes h5 files: every value against plain computation, and what it refuses."""
+"""tools/build_summarization_h5.py: every value against a direct computation, and invalid input."""
 
 import itertools
 import math
@@ -21,42 +21,42 @@ from tools.build_summarization_h5 import main
 from training.cross_validation import cross_validate
 
 FPS = 10
-SHOWN = dict(one=[4, 6, 2, 8, 6, 4, 4, 8, 6, 6, 5], two=[6, 2, 4, 6, 2, 4, 6])   # seconds of every shot
-COLOURS = ["red", "green", "blue", "grey"]
+SHOTS_S = dict(one=[4, 6, 2, 8, 6, 4, 4, 8, 6, 6, 5], two=[6, 2, 4, 6, 2, 4, 6])   # Seconds of every shot.
+COLORS = ["red", "green", "blue", "grey"]
 TITLES = dict(one="A día in the Škoda", two="Two dogs & a cat")
 USERS = 4
 
 
-def seconds(name):
-    return sum(SHOWN[name])
+def duration_s(name):
+    return sum(SHOTS_S[name])
 
 
 def rated_frames(name):
-    """As many as the video has, and for `two` half again as many: it was rated at another rate."""
-    return seconds(name) * FPS * (3 if name == "two" else 2) // 2
+    """Return the number of rated frames: that of the video, but 1.5 times as many for `two`, rated at another rate."""
+    return duration_s(name) * FPS * (3 if name == "two" else 2) // 2
 
 
 def ratings(name):
-    """(U, frames), one score a second, twice as often as TVSum was rated, so that it counts which frame is read."""
+    """Return (U, frames) scores that change every second, twice as often as TVSum's, so that each frame matters."""
     frames = rated_frames(name)
     r = np.random.default_rng(len(name) + frames)
-    steps = r.integers(1, 6, (USERS, seconds(name)))
-    return steps[:, np.arange(frames) * seconds(name) // frames].astype(float)
+    steps = r.integers(1, 6, (USERS, duration_s(name)))
+    return steps[:, np.arange(frames) * duration_s(name) // frames].astype(float)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Videos, and people's labels in the forms in which TVSum and SumMe released theirs."""
+    """A folder of videos, with annotations in the formats in which TVSum and SumMe were released."""
     root = tmp_path_factory.mktemp("h5")
     for folder in ("videos", "GT"):
         (root / folder).mkdir()
-    for name, shots in SHOWN.items():
-        colours = [COLOURS[i % 4] for i, length in enumerate(shots) for _ in range(length)]
-        write_video(root / "videos" / f"{name}.mp4", colours, FPS)
+    for name, shots in SHOTS_S.items():
+        colors = [COLORS[i % 4] for i, length in enumerate(shots) for _ in range(length)]
+        write_video(root / "videos" / f"{name}.mp4", colors, FPS)
         frames = rated_frames(name)
-        kept = (ratings(name) >= 4) * np.arange(1, frames + 1)   # the order in which a person chose, 0 for not at all
+        kept = (ratings(name) >= 4) * np.arange(1, frames + 1)   # Order of selection, 0 if not selected.
         savemat(root / "GT" / f"{name}.mat", dict(
-            user_score=kept.T.astype(float), nFrames=frames, video_duration=float(seconds(name)), FPS=float(FPS),
+            user_score=kept.T.astype(float), nFrames=frames, video_duration=float(duration_s(name)), FPS=float(FPS),
             gt_score=(kept > 0).mean(axis=0)[:, None], all_userIDs=np.arange(USERS)))
     (root / "videos" / "one.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nnot a video\n")
     write_mat(root / "ydata-tvsum50.mat")
@@ -65,14 +65,14 @@ def root(tmp_path_factory):
 
 
 def write_mat(path):
-    """MATLAB v7.3: columns of references, texts as columns of UTF-16 units, `absent` is of no video here."""
+    """Write MATLAB v7.3: columns of references, texts as columns of UTF-16 units; `absent` has no video file."""
     with h5py.File(path, "w") as file:
         columns = {key: [] for key in ("video", "category", "title", "length", "nframes", "user_anno", "gt_score")}
-        for name in ("absent", *SHOWN):
-            known = name if name in SHOWN else "one"
+        for name in ("absent", *SHOTS_S):
+            known = name if name in SHOTS_S else "one"
             texts = dict(video=name, category="VT", title=TITLES[known])
             values = {key: np.frombuffer(text.encode("utf-16-le"), "<u2")[:, None] for key, text in texts.items()}
-            values |= dict(length=np.array([[float(seconds(known))]]), nframes=np.array([[float(rated_frames(known))]]),
+            values |= dict(length=np.array([[float(duration_s(known))]]), nframes=np.array([[float(rated_frames(known))]]),
                            user_anno=ratings(known), gt_score=ratings(known).mean(axis=0)[None])
             for key, value in values.items():
                 columns[key].append(file.create_dataset(f"#refs#/{name}_{key}", data=value).ref)
@@ -81,9 +81,9 @@ def write_mat(path):
 
 
 def write_tsv(root):
-    rows = [f"{name}\tVT\t{','.join(f'{int(score)}' for score in row)}" for name in SHOWN for row in ratings(name)]
+    rows = [f"{name}\tVT\t{','.join(f'{int(score)}' for score in row)}" for name in SHOTS_S for row in ratings(name)]
     (root / "ydata-tvsum50-anno.tsv").write_text("\n".join(rows) + "\n")
-    about = [f"VT\t{name}\t{title}\thttps://e.org\t{seconds(name) // 60}:{seconds(name) % 60:02}" for name, title in TITLES.items()]
+    about = [f"VT\t{name}\t{title}\thttps://e.org\t{duration_s(name) // 60}:{duration_s(name) % 60:02}" for name, title in TITLES.items()]
     (root / "ydata-tvsum50-info.tsv").write_text("\n".join(["category\tvideo_id\ttitle\turl\tlength", *about]) + "\n", encoding="utf-8")
 
 
@@ -98,28 +98,28 @@ def encoders():
     return build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
 
 
-def middle_pictures(path, clips_s):
+def center_frames(path, clips_s):
     with av.open(str(path)) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return [pictures[int((a + b) / 2 * FPS)] for a, b in clips_s]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return [frames[int((a + b) / 2 * FPS)] for a, b in clips_s]
 
 
 def clips(name):
-    return [(t, min(t + 2, seconds(name))) for t in range(0, seconds(name), 2)]
+    return [(t, min(t + 2, duration_s(name))) for t in range(0, duration_s(name), 2)]
 
 
-def plain_summary(shots, scores):
-    """Of all sets of shots within 15 % the one whose means sum to most, by trying every one."""
+def best_summary(shots, scores):
+    """Return the greatest sum of mean scores of any set of shots within 15 % of the frames, and these frames."""
     room = int(0.15 * len(scores))
     sets = [s for k in range(1, 4) for s in itertools.combinations(shots, k) if sum(b - a + 1 for a, b in s) <= room]
     best = max(sets, key=lambda s: sum(scores[a:b + 1].mean() for a, b in s))
     return sum(scores[a:b + 1].mean() for a, b in best), room
 
 
-@pytest.mark.parametrize("name", SHOWN)
-def test_every_value_is_what_plain_computation_gives(root, tvsum, encoders, name):
+@pytest.mark.parametrize("name", SHOTS_S)
+def test_every_value_equals_a_direct_computation(root, tvsum, encoders, name):
     frames, rated = rated_frames(name), ratings(name)
-    per_second = frames / seconds(name)
+    per_second = frames / duration_s(name)
     with h5py.File(tvsum) as file:
         group = {key: value[()] for key, value in file[name].items()}
         assert dict(file[name].attrs) == dict(title=TITLES[name], fps=per_second)
@@ -129,17 +129,17 @@ def test_every_value_is_what_plain_computation_gives(root, tvsum, encoders, name
     sampled = rated[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]]
     np.testing.assert_array_equal(group["user_scores"], sampled)
     np.testing.assert_allclose(group["gtscore"], (sampled.mean(axis=0) - 1) / 4, atol=1e-6)
-    ends = np.cumsum(SHOWN[name])
+    ends = np.cumsum(SHOTS_S[name])
     borders = [round(end * per_second) for end in ends]
     assert group["change_points"].tolist() == [[a, b - 1] for a, b in zip([0, *borders], borders, strict=False)]
-    assert group["n_frame_per_seg"].tolist() == [round(length * per_second) for length in SHOWN[name]]
+    assert group["n_frame_per_seg"].tolist() == [round(length * per_second) for length in SHOTS_S[name]]
     for user, kept in zip(rated, group["user_summary"], strict=True):
         chosen = [shot for shot in group["change_points"] if kept[shot[0]]]
         assert sum(b - a + 1 for a, b in chosen) == kept.sum() and set(kept) == {0, 1}
-        best, room = plain_summary(group["change_points"], user)
+        best, room = best_summary(group["change_points"], user)
         assert kept.sum() <= room and sum(user[a:b + 1].mean() for a, b in chosen) == pytest.approx(best)
     with torch.inference_mode():
-        seen = encoders.visual(torch.stack([encoders.visual.preprocess(p) for p in middle_pictures(root / f"videos/{name}.mp4", clips(name))]))
+        seen = encoders.visual(torch.stack([encoders.visual.preprocess(p) for p in center_frames(root / f"videos/{name}.mp4", clips(name))]))
     np.testing.assert_allclose(group["features"], seen["efficientnet_lite0"], atol=2e-3, rtol=2e-3)   # float16
     np.testing.assert_allclose(group["features_shared"], seen["conse"], atol=1e-5)
     np.testing.assert_allclose(group["features_text"], [encoders.text.encode([TITLES[name]])[0].pooler_output], atol=1e-6)
@@ -156,29 +156,29 @@ def same(a, b, *but):
             assert dict(one[name].attrs) == dict(other[name].attrs)
 
 
-def test_the_tsv_says_what_the_mat_says_and_what_lacks_is_told(root, tvsum, capsys, monkeypatch):
-    def watched(rows):
-        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # as KTS is defined
+def test_tsv_and_mat_are_equivalent_and_unmatched_names_are_reported(root, tvsum, capsys, monkeypatch):
+    def checked(rows):
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # As KTS requires.
         return change_points(rows)
 
-    monkeypatch.setattr("pipelines.h5_builder.change_points", watched)
-    shutil.copy(root / "videos/two.mp4", root / "videos/nobody_rated.mp4")
+    monkeypatch.setattr("pipelines.h5_builder.change_points", checked)
+    shutil.copy(root / "videos/two.mp4", root / "videos/not_annotated.mp4")
     assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
-    (root / "videos/nobody_rated.mp4").unlink()
-    assert "note: no label for nobody_rated; left out" in capsys.readouterr().err
+    (root / "videos/not_annotated.mp4").unlink()
+    assert "note: skipping not_annotated, without annotation" in capsys.readouterr().err
     same(tvsum, root / "tsv.h5")
     assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"), "--out", str(root / "again.h5")]) == 0
-    assert "note: no file for absent; left out" in capsys.readouterr().err
+    assert "note: skipping absent, without video file" in capsys.readouterr().err
     same(tvsum, root / "again.h5")
 
 
-def test_summe_keeps_what_people_kept_and_cross_validates(root, tvsum):
+def test_summe_summaries_are_kept_and_can_be_cross_validated(root, tvsum):
     assert main([str(root / "videos"), "--ratings", str(root / "GT"), "--out", str(root / "summe.h5"),
                  "--split", str(root / "splits.json"), "--folds", "2"]) == 0
     for name, video in read_summarization_h5(root / "summe.h5").items():
         kept = ratings(name) >= 4
         np.testing.assert_array_equal(video.user_summary, kept)
-        per_second = rated_frames(name) / seconds(name)
+        per_second = rated_frames(name) / duration_s(name)
         np.testing.assert_allclose(video.gtscore, kept[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]].mean(axis=0), atol=1e-6)
         assert video.user_scores is None and video.title == name
     with h5py.File(root / "summe.h5") as file, h5py.File(tvsum) as other:
@@ -193,12 +193,13 @@ del files
 """)
     result = cross_validate(str(root / "leaf.py"), [1], root / "work")
     assert set(result["floors"]["human"]) == {"f1"} and 0 < result["model"]["mean"]["f1"] <= 100
-    assert result["floors"]["human"]["f1"] == pytest.approx(np.mean([nearest(ratings(name) >= 4) for name in SHOWN]), abs=1e-3)
+    assert result["floors"]["human"]["f1"] == pytest.approx(np.mean([mean_best_f1(ratings(name) >= 4) for name in SHOTS_S]), abs=1e-3)
 
 
-def nearest(kept):
-    """Every person's F1 with the one who is most like him, in per cent."""
-    return np.mean([max(200 * (a & b).sum() / (a.sum() + b.sum()) for j, b in enumerate(kept) if j != i) for i, a in enumerate(kept)])
+def mean_best_f1(kept):
+    """Return the mean of every annotator's best F1 with another annotator, in percent."""
+    return np.mean([max(200 * (a & b).sum() / (a.sum() + b.sum()) for j, b in enumerate(kept) if j != i)
+                    for i, a in enumerate(kept)])
 
 
 def test_folds_test_every_video_once():
@@ -216,17 +217,17 @@ def test_shots_of_rows_become_shots_of_frames():
     assert frame_shots(np.array([], dtype=int), np.array([0]), 10).tolist() == [[0, 9]]
 
 
-def test_a_users_summary_is_his_best_shot_that_fits():
+def test_a_user_summary_is_the_best_shot_that_fits():
     shots = np.array([[i, i + 9] for i in range(0, 100, 10)])
     kept = user_summary(shots, np.repeat([1.0, 1, 5, 2, 1, 1, 1, 1, 1, 1], 10))
     assert np.flatnonzero(kept).tolist() == list(range(20, 30))
 
 
-def spoilt_mat(path, name, **values):
-    """SumMe's .mat of a made-up video with other values; None takes a key out."""
+def write_summe_mat(path, name, **values):
+    """Write SumMe's .mat of a synthetic video with other values; None removes a key."""
     frames = rated_frames(name)
-    fine = dict(user_score=(ratings(name) >= 4).T.astype(float), nFrames=frames, video_duration=float(seconds(name)))
-    savemat(path, {key: value for key, value in {**fine, **values}.items() if value is not None})
+    valid = dict(user_score=(ratings(name) >= 4).T.astype(float), nFrames=frames, video_duration=float(duration_s(name)))
+    savemat(path, {key: value for key, value in {**valid, **values}.items() if value is not None})
 
 
 @pytest.mark.parametrize("values, message", [
@@ -236,28 +237,31 @@ def spoilt_mat(path, name, **values):
     (dict(user_score=np.zeros((590, 4))), "one.mp4: its annotations (4, 590) must be finite, not constant, and of shape (annotators, frames)"),
     (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but the annotated video lasts 300.0 s; it is another version"),
     (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 annotated frames are too few for 30 clips")])
-def test_faults_of_what_people_said_are_named(root, tmp_path, capsys, values, message):
+def test_invalid_annotations(root, tmp_path, capsys, values, message):
     (tmp_path / "GT").mkdir()
-    spoilt_mat(tmp_path / "GT" / "one.mat", "one", **values)
+    write_summe_mat(tmp_path / "GT" / "one.mat", "one", **values)
     assert main([str(root / "videos"), "--ratings", str(tmp_path / "GT"), "--out", str(tmp_path / "o.h5")]) == 2
     err = capsys.readouterr().err
-    assert message in err and err.count("error:") == 1 and not (tmp_path / "o.h5").exists()
+    assert message in err
+    assert err.count("error:") == 1
+    assert not (tmp_path / "o.h5").exists()
 
 
 @pytest.mark.parametrize("given, content, message", [
     ("none.mat", None, "none.mat: no such file; name TVSum's ratings"), ("x.mat", b"text", "x.mat: not TVSum's .mat as released"),
     ("x.txt", b"text", "x.txt: TVSum's ratings are released as a .mat and as a .tsv file"),
     ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv beside it"), ("GT", None, "GT: TVSum's ratings are released")])
-def test_labels_that_are_none_are_named(root, tmp_path, capsys, given, content, message):
+def test_invalid_annotation_files(root, tmp_path, capsys, given, content, message):
     if content is not None:
         (tmp_path / given).write_bytes(content)
     assert main([str(root / "videos"), "--ratings", str(tmp_path / given), "--out", str(tmp_path / "o.h5")]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_folders_without_a_labelled_video_are_named(root, tmp_path, capsys):
+def test_folders_without_an_annotated_video(root, tmp_path, capsys):
     options = ["--ratings", str(root / "GT"), "--out", str(tmp_path / "o.h5")]
-    assert main([str(tmp_path / "nowhere"), *options]) == 2 and "no such folder of videos" in capsys.readouterr().err
+    assert main([str(tmp_path / "nowhere"), *options]) == 2
+    assert "no such folder of videos" in capsys.readouterr().err
     shutil.copy(root / "videos/two.mp4", tmp_path / "three.mp4")
     assert main([str(tmp_path), *options]) == 2
     assert "no file is named as one of the 2 videos of" in capsys.readouterr().err
@@ -268,24 +272,25 @@ def test_folders_without_a_labelled_video_are_named(root, tmp_path, capsys):
     assert "3 folds of 2 videos: give 2 to 2" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "not a readable h5 file")])
-def test_a_file_that_is_none_is_named(tmp_path, capsys, content, message):
+@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "is not a readable h5 file")])
+def test_invalid_h5_files(tmp_path, capsys, content, message):
     if content is not None:
         (tmp_path / "v.h5").write_bytes(content)
     assert main(["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert message in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
-
-
-def test_other_features_are_named(tmp_path, capsys):
-    with h5py.File(tmp_path / "v.h5", "w") as file:
-        file.create_group("video_1").create_dataset("features", data=np.zeros((3, 7)))
-    assert main(["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert "video_1: needs 'features' 1280 wide and a title" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "o.h5").exists()
 
 
-def test_a_file_of_pooled_features_is_completed_with_its_split(tmp_path, capsys):
-    """ConSE points against the definition written out, the title's embedding, and folds of a YAML file."""
+def test_other_features_are_rejected(tmp_path, capsys):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file.create_group("video_1").create_dataset("features", data=np.zeros((3, 7)))
+    assert main(["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5")]) == 2
+    assert "video 'video_1' needs 'features' of width 1280 and a title" in capsys.readouterr().err
+    assert not (tmp_path / "o.h5").exists()
+
+
+def test_shared_features_are_added_to_a_file_of_pooled_features(tmp_path, capsys):
+    """ConSE embeddings against their definition, the title's embedding, and folds of a YAML file."""
     r = np.random.default_rng(0)
     with h5py.File(tmp_path / "v.h5", "w") as file:
         for name, rows in dict(video_1=7, video_2=4).items():
@@ -312,4 +317,4 @@ def test_a_file_of_pooled_features_is_completed_with_its_split(tmp_path, capsys)
         assert np.abs(video.features[:, 1280:]).max() > 1e-3
     (tmp_path / "s.yml").write_text("- {train_keys: [video_1], test_keys: [video_22]}\n")
     assert main([*options, "--folds-of", str(tmp_path / "s.yml")]) == 2
-    assert "s.yml: fold 0 names 'video_22', which is none of the 2 videos; did you mean" in capsys.readouterr().err
+    assert "s.yml: fold 0 names 'video_22', which is not one of the 2 videos; did you mean" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+"""The cache of encoded videos: hits, misses, keys, and damaged or unwritable entries."""
+
 import dataclasses
 import os
 import shutil
@@ -10,6 +12,7 @@ from common.errors import InputError
 from models.encoders.base import Encoders
 from pipelines.features import cache
 from pipelines.features.cache import cache_key, encode_cached
+from pipelines.media.probe import probe
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import ColorTextEncoder, ColorVisualEncoder, LoudnessEncoder, color_encoders, write_video
 
@@ -20,66 +23,76 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def runs(monkeypatch):
-    """The files that were truly encoded."""
-    encoded, encode = [], cache.encode_video
+def encoded(monkeypatch):
+    """The names of the files that were encoded and not read from the cache."""
+    names, encode = [], cache.encode_video
     monkeypatch.setattr(cache, "encode_video", lambda path, *rest, **more: (
-        encoded.append(path.name), encode(path, *rest, **more))[1])
-    return encoded
+        names.append(path.name), encode(path, *rest, **more))[1])
+    return names
 
 
-def test_asked_again_it_is_the_same_and_not_encoded(path, tmp_path, runs, capsys):
+def test_a_cached_video_is_equal_and_not_encoded_again(path, tmp_path, encoded, capsys):
     encoders, folder = color_encoders(with_audio=True), tmp_path / "deep" / "cache"
     first = encode_cached(path, encoders, folder)
-    assert "a.mp4: kept as" in capsys.readouterr().err
+    assert "a.mp4: cached as" in capsys.readouterr().err
     second = Summarizer(encoders).encode(path, progress=True, cache_dir=folder)
-    assert runs == ["a.mp4"]
-    assert capsys.readouterr().err.count("encoded before") == 1
+    assert encoded == ["a.mp4"]
+    assert capsys.readouterr().err.count("already encoded") == 1
     np.testing.assert_array_equal(second.visual["color"], first.visual["color"])
     np.testing.assert_array_equal(second.audio, first.audio)
     assert dataclasses.replace(second, visual={}, audio=None, encoding_s=0) == dataclasses.replace(
         first, visual={}, audio=None, encoding_s=0)
 
 
-def test_a_moved_file_is_known_by_its_content(path, tmp_path, runs):
+def test_a_moved_file_is_recognized_by_its_content(path, tmp_path, encoded):
     encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
     moved = tmp_path / "other name.mp4"
     path.rename(moved)
     assert encode_cached(moved, color_encoders(), tmp_path / "c", progress=False).info.path == moved
-    assert runs == ["a.mp4"]
+    assert encoded == ["a.mp4"]
 
 
-def test_other_content_under_the_same_name_is_encoded(path, tmp_path, runs):
+def test_other_content_under_the_same_name_is_encoded(path, tmp_path, encoded):
     encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
     write_video(path, ["green"] * 4)
     again = encode_cached(path, color_encoders(), tmp_path / "c", progress=False)
-    assert len(runs) == 2 and again.n_clips == 2
+    assert len(encoded) == 2
+    assert again.n_clips == 2
 
 
-class TaughtEyes(ColorVisualEncoder):
+def test_a_given_info_is_used(path, tmp_path):
+    info = dataclasses.replace(probe(path), timecode="01:02:03:04")
+    video = encode_cached(path, color_encoders(), tmp_path / "c", progress=False, info=info)
+    assert video.info == info
+
+
+class WeightedVisualEncoder(ColorVisualEncoder):
+    """A visual encoder with a parameter and a buffer, which are part of the cache key."""
+
     def __init__(self, weight: float = 1.0):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
         self.register_buffer("offset", torch.zeros(2), persistent=False)
 
 
-def test_the_key_changes_with_whatever_changes_the_features(path, monkeypatch):
-    def key(eyes, sampling="exact", ears=None):
-        return cache_key(path, Encoders(eyes, ColorTextEncoder(), ears), sampling)
+def test_the_key_depends_on_everything_that_changes_the_features(path, monkeypatch):
+    def key(visual, sampling="exact", audio=None):
+        return cache_key(path, Encoders(visual, ColorTextEncoder(), audio), sampling)
 
-    two = TaughtEyes()
-    two.frames_per_clip = 2
-    shifted = TaughtEyes()
+    two_frames = WeightedVisualEncoder()
+    two_frames.frames_per_clip = 2
+    shifted = WeightedVisualEncoder()
     shifted.offset += 1
-    keys = [key(TaughtEyes()), key(TaughtEyes(1.5)), key(ColorVisualEncoder()), key(two), key(shifted),
-            key(TaughtEyes(), "keyframes"), key(TaughtEyes(), ears=LoudnessEncoder())]
-    assert keys[0] == key(TaughtEyes().eval())
+    keys = [key(WeightedVisualEncoder()), key(WeightedVisualEncoder(1.5)), key(ColorVisualEncoder()), key(two_frames),
+            key(shifted), key(WeightedVisualEncoder(), "keyframes"),
+            key(WeightedVisualEncoder(), audio=LoudnessEncoder())]
+    assert keys[0] == key(WeightedVisualEncoder().eval())
     monkeypatch.setattr(cache, "FEATURE_VERSION", 99)
-    assert len({*keys, key(TaughtEyes())}) == len(keys) + 1
+    assert len({*keys, key(WeightedVisualEncoder())}) == len(keys) + 1
 
 
-@pytest.mark.parametrize("damage", ["cut off", "flipped", "text", "empty"])
-def test_a_damaged_entry_is_made_again(path, tmp_path, runs, capsys, damage):
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "text", "empty"])
+def test_a_damaged_entry_is_replaced(path, tmp_path, encoded, capsys, damage):
     folder = tmp_path / "c"
     first = encode_cached(path, color_encoders(), folder)
     entry, = folder.iterdir()
@@ -87,35 +100,40 @@ def test_a_damaged_entry_is_made_again(path, tmp_path, runs, capsys, damage):
     at = data.find(first.visual["color"].tobytes())
     assert at > 0
     data[at] ^= 1
-    entry.write_bytes({"cut off": data[:-40], "flipped": data, "text": b"hello", "empty": b""}[damage])
+    entry.write_bytes({"truncated": data[:-40], "flipped": data, "text": b"hello", "empty": b""}[damage])
     again = encode_cached(path, color_encoders(), folder)
     np.testing.assert_array_equal(again.visual["color"], first.visual["color"])
-    assert len(runs) == 2 and "was damaged, encoded anew" in capsys.readouterr().err
+    assert len(encoded) == 2
+    assert f"encoded again, since the cache entry {entry} was damaged" in capsys.readouterr().err
     encode_cached(path, color_encoders(), folder)
-    assert len(runs) == 2 and list(folder.iterdir()) == [entry]
+    assert len(encoded) == 2
+    assert list(folder.iterdir()) == [entry]
 
 
-def test_a_full_disk_costs_the_entry_only(path, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_loses_the_entry_only(path, tmp_path, monkeypatch, capsys):
     def full(*_args, **_keys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
     assert encode_cached(path, color_encoders(), tmp_path / "c").n_clips == 4
-    assert "not kept in" in capsys.readouterr().err
+    assert "not cached in" in capsys.readouterr().err
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_what_changes_meanwhile_is_not_kept(path, tmp_path, monkeypatch, capsys):
+def test_a_file_that_changes_during_encoding_is_not_cached(path, tmp_path, monkeypatch, capsys):
     encode = cache.encode_video
     monkeypatch.setattr(cache, "encode_video", lambda path, *rest, **more: (
         encode(path, *rest, **more), os.utime(path, ns=(1, 1)))[0])
     encode_cached(path, color_encoders(), tmp_path / "c")
-    assert "changed meanwhile" in capsys.readouterr().err and not list((tmp_path / "c").iterdir())
+    assert "the file changed during encoding" in capsys.readouterr().err
+    assert not list((tmp_path / "c").iterdir())
 
 
-@pytest.mark.parametrize("name, message", [("none.mp4", "no such file"), ("folder", "a folder"),
-                                           ("text.mp4", "not a video")])
-def test_what_cannot_be_encoded_is_named(path, tmp_path, name, message):
+@pytest.mark.parametrize(("name", "message"), [
+    pytest.param("none.mp4", "no such file", id="missing"),
+    pytest.param("folder", "is a folder", id="folder"),
+    pytest.param("text.mp4", "is not a readable video", id="text")])
+def test_files_that_cannot_be_encoded(path, tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.mp4").write_text("hello")
     with pytest.raises(InputError, match=message):

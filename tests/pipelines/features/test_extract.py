@@ -1,3 +1,5 @@
+"""Feature extraction: finding videos, feature files, shards, resumption, and queries."""
+
 import errno
 
 import numpy as np
@@ -25,60 +27,67 @@ def video(tmp_path):
     return write_video(tmp_path / "a.mp4", ["red"] * 4 + ["blue"] * 4, loud_s=[1])
 
 
-def test_files_hold_what_the_pipeline_sees(video, tmp_path):
+def test_files_contain_the_features_of_the_pipeline(video, tmp_path):
     encoders = color_encoders(with_audio=True)
     assert extract_video(video, encoders, tmp_path / "f")
-    seen = encode_video(video, encoders, progress=False)
+    video_features = encode_video(video, encoders, progress=False)
     stored = np.load(tmp_path / "f" / "color" / "a.npz")["features"]
-    assert stored.dtype == np.float16 and stored.shape == (4, 3)
-    np.testing.assert_array_equal(stored, seen.visual["color"].astype(np.float16))
-    sound = np.load(tmp_path / "f" / "loudness" / "a.npy")
-    assert sound.dtype == np.float16 and sound.shape == (4, 1) and sound[0] > 0 and not sound[2:].any()
+    assert stored.dtype == np.float16
+    assert stored.shape == (4, 3)
+    np.testing.assert_array_equal(stored, video_features.visual["color"].astype(np.float16))
+    audio = np.load(tmp_path / "f" / "loudness" / "a.npy")
+    assert audio.dtype == np.float16
+    assert audio.shape == (4, 1)
+    assert audio[0] > 0
+    assert not audio[2:].any()
 
 
-def test_what_is_there_is_skipped_and_what_lacks_is_made(video, tmp_path):
+def test_existing_files_are_skipped_and_missing_ones_created(video, tmp_path):
     encoders = color_encoders(with_audio=True)
-    assert extract_video(video, encoders, tmp_path / "f") and not extract_video(video, encoders, tmp_path / "f")
+    assert extract_video(video, encoders, tmp_path / "f")
+    assert not extract_video(video, encoders, tmp_path / "f")
     (tmp_path / "f" / "loudness" / "a.npy").unlink()
     assert extract_video(video, encoders, tmp_path / "f")
     assert (tmp_path / "f" / "loudness" / "a.npy").is_file()
 
 
-def test_a_video_without_sound_gets_zeros(tmp_path):
+def test_a_video_without_audio_gets_zeros(tmp_path):
     silent = write_video(tmp_path / "s.mp4", ["red"] * 6)
     extract_video(silent, color_encoders(with_audio=True), tmp_path / "f", "float32")
-    sound = np.load(tmp_path / "f" / "loudness" / "s.npy")
-    assert sound.dtype == np.float32 and sound.shape == (3, 1) and not sound.any()
+    audio = np.load(tmp_path / "f" / "loudness" / "s.npy")
+    assert audio.dtype == np.float32
+    assert audio.shape == (3, 1)
+    assert not audio.any()
 
 
-def test_sound_features_that_are_there_are_not_replaced_by_zeros(tmp_path):
+def test_existing_audio_features_are_not_replaced_by_zeros(tmp_path):
     silent = write_video(tmp_path / "s.mp4", ["red"] * 6)
     (tmp_path / "f/loudness").mkdir(parents=True)
     np.save(tmp_path / "f/loudness/s.npy", np.full((3, 1), 0.5, np.float32))
     assert extract_video(silent, color_encoders(with_audio=True), tmp_path / "f")
     np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.full((3, 1), 0.5))
     assert np.load(tmp_path / "f/color/s.npz")["features"].shape == (3, 3)
-    for other in (np.full((3, 2), 0.5), np.zeros((9, 1))):   # not of this encoder; zeros, of another length
+    for other in (np.full((3, 2), 0.5), np.zeros((9, 1))):   # Of another width; zeros of another length.
         np.save(tmp_path / "f/loudness/s.npy", other)
         extract_video(silent, color_encoders(with_audio=True), tmp_path / "f")
         np.testing.assert_array_equal(np.load(tmp_path / "f/loudness/s.npy"), np.zeros((3, 1)))
 
 
-def test_without_an_ear_there_is_no_sound_file(video, tmp_path):
+def test_without_an_audio_encoder_there_is_no_audio_file(video, tmp_path):
     extract_video(video, color_encoders(), tmp_path / "f")
     assert {p.name for p in (tmp_path / "f").iterdir()} == {"color"}
 
 
-def test_a_failed_video_leaves_nothing(tmp_path):
+def test_a_failed_video_leaves_no_files(tmp_path):
     (tmp_path / "v.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"v\.mp4"):
         extract_video(tmp_path / "v.mp4", color_encoders(with_audio=True), tmp_path / "f")
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
 
-@pytest.mark.parametrize("kind", ["cut off", "half", "empty", "text", "narrow", "longer", "no rows"])
+@pytest.mark.parametrize("kind", ["truncated", "half", "empty", "text", "narrow", "longer", "no rows"])
 @pytest.mark.parametrize("part", ["color/a.npz", "loudness/a.npy"])
-def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
+def test_damaged_files_are_replaced(video, tmp_path, part, kind):
     encoders, file = color_encoders(with_audio=True), tmp_path / "f" / part
     extract_video(video, encoders, tmp_path / "f")
     assert is_extracted("a", encoders, tmp_path / "f")
@@ -87,13 +96,13 @@ def test_files_that_are_not_whole_are_made_again(video, tmp_path, part, kind):
     if kind in ("narrow", "longer", "no rows"):
         np.savez(file, features=np.ones(shape)) if file.suffix == ".npz" else np.save(file, np.ones(shape))
     else:
-        file.write_bytes({"cut off": data[:-1], "half": data[:len(data) // 2], "empty": b"", "text": b"hello"}[kind])
+        file.write_bytes({"truncated": data[:-1], "half": data[:len(data) // 2], "empty": b"", "text": b"hello"}[kind])
     assert not is_extracted("a", encoders, tmp_path / "f")
     assert extract_video(video, encoders, tmp_path / "f")
     assert file.read_bytes() == data
 
 
-def test_what_a_killed_run_left_is_removed(video, tmp_path):
+def test_leftovers_of_a_killed_run_are_removed(video, tmp_path):
     folder = tmp_path / "f" / "color"
     folder.mkdir(parents=True)
     for name in (".a.unfinished-x1y2z3_w.npz", f".{'b' * 40}.unfinished-x1y2z3_w.npz", ".a.npz", ".a.settings.npz"):
@@ -103,29 +112,32 @@ def test_what_a_killed_run_left_is_removed(video, tmp_path):
         assert sorted(p.name for p in folder.iterdir()) == sorted([".a.npz", ".a.settings.npz", "a.npz", living.name])
 
 
-def test_what_a_killed_run_left_of_queries_is_removed(tmp_path):
+def test_leftovers_of_queries_are_removed(tmp_path):
     (tmp_path / "color_text").mkdir()
     (tmp_path / "color_text/.qid1.unfinished-x1y2z3_w.npz").touch()
     extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path)
     assert [p.name for p in (tmp_path / "color_text").iterdir()] == ["qid1.npz"]
 
 
-def test_one_bad_video_does_not_stop_the_rest(video, tmp_path, monkeypatch):
+def test_a_video_that_fails_does_not_stop_the_others(video, tmp_path, monkeypatch):
     bad, odd = tmp_path / "bad.mp4", tmp_path / "odd.mp4"
     bad.write_text("no video")
     odd.write_bytes(video.read_bytes())
     real = extract.encode_video
     monkeypatch.setattr(extract, "encode_video", lambda path, *a, **k: 1 / 0 if path == odd else real(path, *a, **k))
-    told = []
-    written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], color_encoders(), tmp_path / "f",
-                                     report=told.append)
-    assert written == 1 and list(failed) == [bad, odd, tmp_path / "none.mp4"] and told == [*failed, video]
-    assert "not a video" in failed[bad] and "ZeroDivisionError" in failed[odd]
+    reported = []
+    n_written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], color_encoders(), tmp_path / "f",
+                                     report=reported.append)
+    assert n_written == 1
+    assert list(failed) == [bad, odd, tmp_path / "none.mp4"]
+    assert reported == [*failed, video]
+    assert "is not a readable video" in failed[bad]
+    assert "ZeroDivisionError" in failed[odd]
     assert "no such file" in failed[tmp_path / "none.mp4"]
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_full_disk_stops_and_says_so(video, tmp_path, monkeypatch, wrapped):
+def test_a_full_disk_stops_the_extraction(video, tmp_path, monkeypatch, wrapped):
     def full(*_args, **_keys):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -136,17 +148,18 @@ def test_a_full_disk_stops_and_says_so(video, tmp_path, monkeypatch, wrapped):
             raise InputError("cannot write") from err
 
     monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); make room"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); free some space and run the command again"):
         extract_videos([video, video], color_encoders(), tmp_path / "f")
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
 
-def test_shards_share_the_work():
+def test_shards_are_disjoint_and_complete():
     items = list(range(11))
-    parts = [take_shard(items, parse_shard(f"{i}/4")) for i in range(1, 5)]
-    assert sorted(i for part in parts for i in part) == items and {len(p) for p in parts} == {2, 3}
+    shards = [take_shard(items, parse_shard(f"{i}/4")) for i in range(1, 5)]
+    assert sorted(i for shard in shards for i in shard) == items
+    assert {len(shard) for shard in shards} == {2, 3}
     for text in ("0/4", "5/4", "1", "a/2", "1/", "-1/2", "1/0"):
-        with pytest.raises(InputError, match=f"--shard {text}: give PART/PARTS"):
+        with pytest.raises(InputError, match=f"--shard {text} is not a shard; give I/N"):
             parse_shard(text)
 
 
@@ -163,45 +176,50 @@ def test_patterns_and_lists(tmp_path, monkeypatch):
     (tmp_path / "list.txt").write_text("er/a.mkv\n")
     assert [str(p) for p in find_videos([tmp_path / "list.txt"])] == ["er/a.mkv"]
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
-    for given, message in (("list.txt", "not a list that can be read"), ("*.avi", "no video file in what this pattern")):
+    for given, message in (("list.txt", "is not a readable list"), ("*.avi", "this pattern matches no video file")):
         with pytest.raises(InputError, match=message):
             find_videos([tmp_path / given])
     (tmp_path / "list.txt").write_text("#\n\n")
-    with pytest.raises(InputError, match="names no video"):
+    with pytest.raises(InputError, match="lists no video"):
         find_videos([tmp_path / "list.txt"])
 
 
-def test_queries_have_a_file_each_and_are_encoded_once(tmp_path, monkeypatch):
-    encoders, asked = color_encoders(with_audio=True), []
+def test_equal_queries_are_encoded_once(tmp_path, monkeypatch):
+    encoders, encoded = color_encoders(with_audio=True), []
     encode = encoders.text.encode
-    monkeypatch.setattr(encoders.text, "encode", lambda texts: (asked.extend(texts), encode(texts))[1])
+    monkeypatch.setattr(encoders.text, "encode", lambda texts: (encoded.extend(texts), encode(texts))[1])
     labels = [dict(qid=1, query="red dog"), dict(qid="x2", query="blue"), dict(qid=3, query="red dog")]
-    assert extract_queries(labels, encoders, tmp_path) == (3, 0) and asked == ["red dog", "blue"]
+    assert extract_queries(labels, encoders, tmp_path) == (3, 0)
+    assert encoded == ["red dog", "blue"]
     with np.load(tmp_path / "color_text" / "qid3.npz") as stored:
-        assert stored["last_hidden_state"].shape == (2, 3) and stored["pooler_output"].shape == (3,)
+        assert stored["last_hidden_state"].shape == (2, 3)
+        assert stored["pooler_output"].shape == (3,)
         np.testing.assert_allclose(stored["last_hidden_state"][0], np.array(COLORS["red"]) / 255, atol=1e-3)
     assert read_matrix(tmp_path / "color_text" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
     (tmp_path / "color_text" / "qid1.npz").unlink()
     (tmp_path / "color_text" / "qidx2.npz").write_bytes(b"PK")
-    assert extract_queries(labels, encoders, tmp_path) == (2, 0) and extract_queries(labels, encoders, tmp_path) == (0, 0)
+    assert extract_queries(labels, encoders, tmp_path) == (2, 0)
+    assert extract_queries(labels, encoders, tmp_path) == (0, 0)
 
 
-def test_a_line_inserted_above_gives_every_query_its_own_text_again(tmp_path, caplog):
-    """Numbers of queries are lines of a table, so a line more moves them all."""
+def test_features_of_renumbered_queries_are_replaced(tmp_path):
+    """Query numbers are line numbers of a table, so an inserted line changes all later ones."""
     encoders = color_encoders()
     before = [dict(qid=1, query="red"), dict(qid=2, query="blue "), dict(qid=3, query="blue ")]
     assert extract_queries(before, encoders, tmp_path) == (3, 0)
     stamp = (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns
     after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "), dict(qid=4, query="blue ")]
-    assert extract_queries(after, encoders, tmp_path) == (3, 2) and extract_queries(after, encoders, tmp_path) == (0, 0)
+    assert extract_queries(after, encoders, tmp_path) == (3, 2)
+    assert extract_queries(after, encoders, tmp_path) == (0, 0)
     for label in after:
         with np.load(tmp_path / f"color_text/qid{label['qid']}.npz") as stored:
-            np.testing.assert_allclose(stored["pooler_output"], np.array(COLORS[label["query"].strip()]) / 255, atol=1e-3)
+            expected = np.array(COLORS[label["query"].strip()]) / 255
+            np.testing.assert_allclose(stored["pooler_output"], expected, atol=1e-3)
             assert str(stored["text"]) == label["query"]
     assert (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns == stamp
 
 
-def test_text_features_of_others_tell_no_text_and_are_taken_as_they_are(tmp_path):
+def test_text_features_without_stored_text_are_kept(tmp_path):
     (tmp_path / "color_text").mkdir()
     np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
     assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (0, 0)
@@ -209,13 +227,14 @@ def test_text_features_of_others_tell_no_text_and_are_taken_as_they_are(tmp_path
     assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (1, 0)
 
 
-def test_one_number_of_two_queries_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(InputError, match="qid 1 asks 'red' in one place and 'blue' in another"):
-        extract_queries([dict(qid=1, query="red"), dict(qid=1, query="red"), dict(qid="1", query="blue")], color_encoders(), tmp_path)
+def test_one_qid_with_two_queries_is_rejected_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="qid 1 has two queries, 'red' and 'blue'"):
+        labels = [dict(qid=1, query="red"), dict(qid=1, query="red"), dict(qid="1", query="blue")]
+        extract_queries(labels, color_encoders(), tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_videos_are_found_in_folders_by_name_and_files_taken_as_given(tmp_path):
+def test_folders_are_searched_by_suffix_and_files_are_used_as_given(tmp_path):
     for name in ("b.MP4", "a.mkv", "notes.txt", "sub/c.mp4", "d.data"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -224,9 +243,9 @@ def test_videos_are_found_in_folders_by_name_and_files_taken_as_given(tmp_path):
 
 
 @pytest.mark.parametrize("given, message", [
-    (["none.mp4"], "none.mp4: no such file"), (["empty"], "empty: no video file"),
-    (["a.mp4", "other/a.mkv"], "have one name")])
-def test_what_cannot_be_extracted_is_named(tmp_path, given, message):
+    (["none.mp4"], "none.mp4: no such file"), (["empty"], "empty: contains no video file; video files end in .3gp"),
+    (["a.mp4", "other/a.mkv"], "has the same name as .*, so they would share a feature file; rename one")])
+def test_invalid_inputs(tmp_path, given, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "a.mp4").touch()
@@ -235,6 +254,6 @@ def test_what_cannot_be_extracted_is_named(tmp_path, given, message):
         find_videos([tmp_path / name for name in given])
 
 
-def test_the_same_file_given_twice_is_one(tmp_path):
+def test_a_file_given_twice_is_used_once(tmp_path):
     (tmp_path / "a.mp4").touch()
     assert len(find_videos([tmp_path / "a.mp4", tmp_path / "a.mp4"])) == 1

@@ -1,4 +1,4 @@
-"""Files that players play though nothing about them is plain: each is probed, read at exact times and encoded."""
+"""Unusual files that players can play: each is probed, read at exact times, encoded and cut."""
 
 import math
 import struct
@@ -19,14 +19,18 @@ from tests.pipelines.fakes import color_encoders
 
 
 def numbers(path, times_s, sampling="exact"):
-    return [read_number(picture) for _, picture in frames_at(path, times_s, reading=DecodeSettings(sampling))]
+    return [read_number(frame) for _, frame in frames_at(path, times_s, settings=DecodeSettings(sampling))]
 
 
 def check_cuts(path, numbers_of):
-    """Both ways of cutting keep the pictures that they say, each at its time, or copying says why it does not.
+    """Check that re-encoding and stream copy keep the expected frames.
 
     Args:
-        numbers_of: gives the numbers of the pictures in [start, end) seconds.
+        path: video file.
+        numbers_of: function that returns the numbers of the frames in [start, end) seconds.
+
+    Returns:
+        False if stream copy is refused for this file.
     """
     info, out = probe(path), path.with_name("cut.mp4")
     cut(info, [(0.4, 0.8), (1.2, 1.6)], out)
@@ -44,23 +48,24 @@ def check_cuts(path, numbers_of):
 
 
 def shown(path):
-    return [read_number(picture) for _, picture in decoded(path)]
+    return [read_number(frame) for _, frame in decoded(path)]
 
 
 def per_second(start_s, end_s):
-    """The pictures of [start, end) where one is shown every 40 ms, from 0 on."""
+    """Return the numbers of the frames in [start, end) seconds of 50 frames at 25 fps."""
     return list(range(math.ceil(round(25 * float(start_s), 6)), min(50, math.ceil(round(25 * float(end_s), 6)))))
 
 
 def check(path, n_frames=50, duration_s=2.0, copied=True):
-    """It holds numbered pictures, 25 a second, is encoded with both samplings and cut in both ways."""
+    """Probe, read, encode and cut a video of numbered frames at 25 fps, with both samplings and both ways of cutting."""
     info = probe(path)
     assert (info.n_frames, float(info.duration_s)) == (n_frames, pytest.approx(duration_s, abs=0.05))
     assert numbers(path, [0.02, 0.5, 1.0, 1.94]) == [0, 12, 25, 48]
     assert numbers(path, [0], "keyframes") == [0]
     for sampling in ("exact", "keyframes"):
         video = encode_video(path, color_encoders(with_audio=True), progress=False, sampling=sampling)
-        assert video.n_clips == 1 and np.isfinite(video.visual["color"]).all()
+        assert video.n_clips == 1
+        assert np.isfinite(video.visual["color"]).all()
         assert (video.audio is not None) == info.has_audio
     assert check_cuts(path, per_second) is copied
 
@@ -73,15 +78,14 @@ def check(path, n_frames=50, duration_s=2.0, copied=True):
     ("libx264", ".mp4", dict(preset="veryfast", **{"x264-params": "keyint=20:open-gop=1:bframes=3"})),
     ("libx264", ".mp4", dict(preset="veryfast", **{"x264-params": "keyint=20:intra-refresh=1:bframes=0"})),
 ])
-@pytest.mark.parametrize("sound", [False, True])
-def test_codecs(tmp_path, codec, suffix, options, sound):
+@pytest.mark.parametrize("with_audio", [False, True])
+def test_codecs(tmp_path, codec, suffix, options, with_audio):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg has no {codec}")
-    size = (128, 96)
-    check(write_video(tmp_path / f"a{suffix}", 50, codec=codec, options=options, size=size,
-                      audio=clicks([1], 2) if sound else None, audio_codec=dict([(".webm", "libopus"), (".mpg", "mp2")]
-                                                                                 ).get(suffix, "aac")),
-          copied=suffix != ".mpg")
+    audio_codec = {".webm": "libopus", ".mpg": "mp2"}.get(suffix, "aac")
+    path = write_video(tmp_path / f"a{suffix}", 50, codec=codec, options=options, size=(128, 96),
+                       audio=clicks([1], 2) if with_audio else None, audio_codec=audio_codec)
+    check(path, copied=suffix != ".mpg")
 
 
 def test_interlaced(tmp_path):
@@ -96,7 +100,7 @@ def test_interlaced(tmp_path):
 def test_an_mp4_header_that_claims_ten_hours(tmp_path, box):
     path = write_video(tmp_path / "a.mp4", 50, options=B_FRAMES)
     data = bytearray(path.read_bytes())
-    at = data.index(box) + 16                           # version and flags, two dates; then scale and duration
+    at = data.index(box) + 16   # Time scale and duration follow the version, flags and two dates.
     scale, = struct.unpack(">I", data[at:at + 4])
     data[at + 4:at + 8] = struct.pack(">I", 36000 * scale)
     path.write_bytes(data)
@@ -106,7 +110,7 @@ def test_an_mp4_header_that_claims_ten_hours(tmp_path, box):
 def test_a_matroska_header_that_claims_ten_hours(tmp_path):
     path = write_video(tmp_path / "a.mkv", 50, options=B_FRAMES, audio=clicks([1], 2))
     data = bytearray(path.read_bytes())
-    at = data.index(b"\x44\x89\x88") + 3               # Duration, a double in milliseconds
+    at = data.index(b"\x44\x89\x88") + 3   # Duration, a float64 in milliseconds.
     data[at:at + 8] = struct.pack(">d", 36e6)
     path.write_bytes(data)
     with av.open(str(path)) as container:
@@ -117,12 +121,13 @@ def test_a_matroska_header_that_claims_ten_hours(tmp_path):
 def test_an_edit_list_that_begins_between_b_frames(tmp_path):
     path = skip_beginning(write_video(tmp_path / "a.mp4", 50, options=B_FRAMES), Fraction(7, 25))
     info = probe(path)
-    assert info.n_frames == 43 and numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
+    assert info.n_frames == 43
+    assert numbers(path, [0, 0.02, 0.5, 1.0]) == [7, 7, 19, 32]
     assert encode_video(path, color_encoders(), progress=False).n_clips == 1
     assert check_cuts(path, lambda start_s, end_s: [7 + i for i in per_second(start_s, end_s) if i < 43])
 
 
-def test_of_two_video_streams_the_main_one(tmp_path):
+def test_the_main_one_of_two_video_streams_is_used(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         streams = []
@@ -143,25 +148,25 @@ def test_of_two_video_streams_the_main_one(tmp_path):
     check(path)
 
 
-def test_cover_art_in_an_mp3_is_no_video(tmp_path):
+def test_cover_art_in_an_mp3_is_not_a_video(tmp_path):
     path = tmp_path / "a.mp3"
     with av.open(str(path), "w") as container:
         sound = container.add_stream("mp3" if "libmp3lame" not in av.codecs_available else "libmp3lame", rate=44100)
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        picture = av.VideoFrame.from_ndarray(numbered_frame(3, (64, 48))).reformat(format="yuvj420p")
-        container.mux([*cover.encode(picture), *cover.encode(None)])
+        image = av.VideoFrame.from_ndarray(numbered_frame(3, (64, 48))).reformat(format="yuvj420p")
+        container.mux([*cover.encode(image), *cover.encode(None)])
         frame = av.AudioFrame.from_ndarray(clicks([0.1], 1, 44100)[None], "fltp", "mono")
         frame.sample_rate = 44100
         container.mux([*sound.encode(frame), *sound.encode(None)])
     for use in (probe, lambda p: encode_video(p, color_encoders(), progress=False)):
-        with pytest.raises(InputError, match="only sound in it, no video stream"):
+        with pytest.raises(InputError, match="contains no video stream, only audio"):
             use(path)
 
 
 def test_time_stamps_that_jump_ahead(tmp_path):
-    pts = [*range(25), *range(1025, 1050)]              # 25 frames, 40 s of nothing, 25 frames
+    pts = [*range(25), *range(1025, 1050)]   # 25 frames, a gap of 40 s, 25 frames.
     path = write_video(tmp_path / "a.mp4", 50, pts=pts, options=B_FRAMES)
     assert float(probe(path).duration_s) == 42
     assert numbers(path, [0.5, 20, 41.02, 41.5]) == [12, 24, 25, 37]
