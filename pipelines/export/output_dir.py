@@ -1,4 +1,4 @@
-"""Several files that appear in a folder together, or not at all."""
+"""An atomic output directory: several files that appear in a folder together, or not at all."""
 
 from __future__ import annotations
 
@@ -13,72 +13,82 @@ from common.errors import InputError
 from common.files import make_folder
 from common.locks import locked
 
-PREFIX = ".unfinished-"
+TEMPORARY_PREFIX = ".unfinished-"
 
 
 @contextmanager
-def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str],
-          inputs: Iterable[str | os.PathLike] = (), outdated: Iterable[str] = ()) -> Iterator[Path]:
-    """Gives a temporary folder inside `folder`; the named files move up if the block ends well.
+def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str], inputs: Iterable[str | os.PathLike] = (),
+                      outdated: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield a temporary folder inside `folder`, and move its files to `folder` when the block succeeds.
 
-    If it does not, `folder` is as it was before; missing folders that were made for it are removed. What a
-    killed process has left of this kind goes, too; what belongs to a running one stays.
+    If the block fails, `folder` stays unchanged, and folders that were created for it are removed. An `InputError`
+    about a temporary file names the path in `folder` instead. Temporary folders of killed processes are removed,
+    those of running processes are kept.
 
     Args:
-        folder: where the files are to appear; made with its parents if missing.
-        names: files that the block may write; those of an earlier run are replaced at the end.
-        inputs: files that must not be replaced or removed, whatever they are called.
-        outdated: files of an earlier run, which are removed at the end unless the block wrote them.
+        folder: folder of the files; created with its parents if it does not exist.
+        names: names of the files that the block may write; they replace existing files.
+        inputs: paths of files that must not be replaced or removed, also under another name.
+        outdated: names of existing files to remove at the end, unless the block has written them.
 
     Raises:
-        InputError: the folder cannot be made or written, a folder stands where a file belongs, or a
-            file would replace an input. All before the block begins.
+        InputError: the folder cannot be created or written, a folder has the name of a file, or a file would replace
+            an input. All of these are raised before the block is entered.
     """
     folder, names, outdated = Path(folder), tuple(names), tuple(outdated)
-    _check(folder, (*names, *outdated), inputs)
+    _check_targets(folder, (*names, *outdated), inputs)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         make_folder(folder)
-        with _temporary(folder) as temporary:
+        with _temporary_folder(folder) as temporary:
             try:
-                yield Path(temporary)
-            except InputError as err:   # named as the user knows them
-                raise InputError(str(err).replace(temporary, str(folder))) from err
-            written = [name for name in names if (Path(temporary) / name).exists()]
+                yield temporary
+            except InputError as err:
+                raise _error_in_target(err, temporary, folder) from err.__cause__
+            written = [name for name in names if (temporary / name).exists()]
             for name in written:
-                (Path(temporary) / name).replace(folder / name)
+                (temporary / name).replace(folder / name)
             for name in set(outdated) - set(written):
                 (folder / name).unlink(missing_ok=True)
     except BaseException:
-        for path in missing:   # innermost first
+        for path in missing:   # The innermost folder is first.
             with suppress(OSError):
-                path.rmdir()   # removes empty folders only
+                path.rmdir()   # Fails for a folder that is not empty, which stays.
         raise
 
 
+def _error_in_target(err: InputError, temporary: Path, folder: Path) -> InputError:
+    """Return the error with a path in `folder` instead of one in the temporary folder, which the user cannot know."""
+    if err.path is None or not Path(err.path).is_relative_to(temporary):
+        return err
+    return type(err)(folder / Path(err.path).relative_to(temporary), err.problem, err.hint)
+
+
 @contextmanager
-def _temporary(folder: Path) -> Iterator[str]:
-    """A folder in `folder`, locked as long as its process lives, where the system can lock."""
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder in `folder`, which stays locked while the process lives, where the system has locks."""
     with ExitStack() as stack:
-        with locked(folder):   # between its making and its lock, nobody is to take it for a dead one's
-            for left in folder.glob(PREFIX + "*"):
-                with locked(left, wait=False) as free:
-                    if free:
-                        shutil.rmtree(left, ignore_errors=True)
-            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder))
+        # `folder` is locked until the new folder is, so that no other process takes the new one for a leftover.
+        with locked(folder):
+            for leftover in folder.glob(TEMPORARY_PREFIX + "*"):
+                with locked(leftover, wait=False) as is_free:
+                    if is_free:
+                        shutil.rmtree(leftover, ignore_errors=True)
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder))
             stack.enter_context(locked(temporary, wait=False))
-        yield temporary
+        yield Path(temporary)
 
 
-def _check(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:
-    kept = [Path(path) for path in inputs]
+def _check_targets(folder: Path, names: tuple[str, ...], inputs: Iterable[str | os.PathLike]) -> None:
+    sources = [Path(path) for path in inputs]
     for name in names:
         target = folder / name
         try:
             if target.is_dir():
-                raise InputError(f"{target}: a folder, where a file is to be written; name another folder")
-            for path in kept:
-                if target.exists() and path.exists() and target.samefile(path):
-                    raise InputError(f"{target}: would replace the input {path}; name another folder")
+                raise InputError(target, "is a folder, but a file is written there", "choose another output folder")
+            for source in sources:
+                if target.exists() and source.exists() and target.samefile(source):
+                    raise InputError(target, f"would replace the input {source}", "choose another output folder")
         except OSError as err:
-            raise InputError(f"{folder}: cannot write here ({err.strerror}); name another folder") from err
+            raise InputError(folder, f"cannot write to this folder ({err.strerror})",
+                             "choose another output folder") from err

@@ -1,3 +1,5 @@
+"""The atomic output directory: all files or none, no leftovers, no lost inputs."""
+
 import os
 import signal
 import subprocess
@@ -10,17 +12,24 @@ from pipelines.export.output_dir import atomic_output_dir
 from tests.paths import ROOT
 
 
+def contents(folder) -> dict[str, str]:
+    """Return the text of each file in a folder."""
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
 def test_files_appear_together_at_the_end(tmp_path):
     out = tmp_path / "a/b"
     with atomic_output_dir(out, ["one", "two"]) as folder:
         (folder / "one").write_text("1")
         (folder / "two").write_text("2")
         assert not (out / "one").exists()
-    assert {p.name: p.read_text() for p in out.iterdir()} == {"one": "1", "two": "2"}
+    assert contents(out) == {"one": "1", "two": "2"}
 
 
-@pytest.mark.parametrize("error", [InputError("x"), KeyboardInterrupt(), OSError("disk full")])
-def test_a_failure_leaves_everything_as_it_was(tmp_path, error):
+@pytest.mark.parametrize("error", [
+    pytest.param(InputError("x"), id="bad-input"), pytest.param(KeyboardInterrupt(), id="interrupt"),
+    pytest.param(OSError("disk full"), id="disk-full")])
+def test_a_failure_changes_nothing(tmp_path, error):
     old = tmp_path / "old"
     old.mkdir()
     (old / "one").write_text("yesterday's")
@@ -29,17 +38,18 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path, error):
         with pytest.raises(type(error)), atomic_output_dir(out, ["one"]) as folder:
             (folder / "one").write_text("half")
             raise error
-    assert {p.name: p.read_text() for p in old.iterdir()} == {"one": "yesterday's", "mine": "mine"}
+    assert contents(old) == {"one": "yesterday's", "mine": "mine"}
     assert not (tmp_path / "new").exists()
 
 
-def test_a_failure_keeps_what_somebody_else_put_into_the_new_folder(tmp_path):
+def test_a_failure_keeps_files_that_others_wrote_into_the_new_folder(tmp_path):
     with pytest.raises(InputError), atomic_output_dir(tmp_path / "new", ["one"]):
         (tmp_path / "new/mine").write_text("mine")
         raise InputError("x")
-    assert [p.name for p in (tmp_path / "new").iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mine"]
 
 
+# A process that writes a file and then waits to be killed.
 HALF_DONE = """
 import sys, time
 from pipelines.export.output_dir import atomic_output_dir
@@ -50,20 +60,21 @@ with atomic_output_dir(sys.argv[1], ["one"]) as folder:
 """
 
 
-def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_and_those_of_a_running_one_are_kept(tmp_path):
     (tmp_path / "one").write_text("yesterday's")
     processes = [subprocess.Popen([sys.executable, "-c", HALF_DONE, str(tmp_path)], stdout=subprocess.PIPE, text=True,
                                   cwd=ROOT) for _ in range(2)]
-    killed, living = (process.stdout.readline().strip() for process in processes)
+    killed, running = (process.stdout.readline().strip() for process in processes)
     try:
         processes[0].send_signal(signal.SIGKILL)
         processes[0].wait()
-        assert {p.name for p in tmp_path.iterdir()} == {"one", killed, living}
+        assert {path.name for path in tmp_path.iterdir()} == {"one", killed, running}
         assert (tmp_path / "one").read_text() == "yesterday's"
         with atomic_output_dir(tmp_path, ["one"]) as folder:
             (folder / "one").write_text("today's")
-        assert {p.name for p in tmp_path.iterdir()} == {"one", living} and (tmp_path / "one").read_text() == "today's"
-        assert (tmp_path / living / "one").read_text() == "half"
+        assert {path.name for path in tmp_path.iterdir()} == {"one", running}
+        assert (tmp_path / "one").read_text() == "today's"
+        assert (tmp_path / running / "one").read_text() == "half"
     finally:
         for process in processes:
             process.kill()
@@ -71,52 +82,78 @@ def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
             process.stdout.close()
 
 
-def test_earlier_files_are_replaced_and_others_stay(tmp_path):
+def test_earlier_files_are_replaced_and_others_are_kept(tmp_path):
     (tmp_path / "one").write_text("old")
     (tmp_path / "mine").write_text("mine")
     with atomic_output_dir(tmp_path, ["one"]) as folder:
         (folder / "one").write_text("new")
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"one": "new", "mine": "mine"}
+    assert contents(tmp_path) == {"one": "new", "mine": "mine"}
 
 
-@pytest.mark.parametrize("link", [None, os.symlink, os.link])
-def test_never_replaces_an_input(tmp_path, link):
+def test_outdated_files_are_removed(tmp_path):
+    for name in ("one", "old", "mine"):
+        (tmp_path / name).write_text("earlier")
+    with atomic_output_dir(tmp_path, ["one", "two", "three"], outdated=["one", "old", "gone"]) as folder:
+        (folder / "two").write_text("2")
+    assert {path.name for path in tmp_path.iterdir()} == {"two", "mine"}
+
+
+@pytest.mark.parametrize("link", [
+    pytest.param(None, id="same-path"), pytest.param(os.symlink, id="symlink"), pytest.param(os.link, id="hard-link")])
+def test_an_input_is_never_replaced(tmp_path, link):
     source = tmp_path / "summary.mp4" if link is None else tmp_path / "holiday.mp4"
     source.write_text("video")
     if link is not None:
         link(source, tmp_path / "summary.mp4")
     refused = pytest.raises(InputError, match="would replace the input")
     with refused, atomic_output_dir(tmp_path, ["summary.mp4"], [source]):
-        pytest.fail("must refuse before the work")
+        pytest.fail("must be refused before the block")
     assert source.read_text() == "video"
 
 
-def test_refuses_a_place_that_cannot_be_written_before_the_work(tmp_path):
+def test_an_input_is_never_removed_as_outdated(tmp_path):
+    source = tmp_path / "mine"
+    source.write_text("video")
+    refused = pytest.raises(InputError, match="would replace the input")
+    with refused, atomic_output_dir(tmp_path, ["one"], [source], outdated=["mine"]):
+        pytest.fail("must be refused before the block")
+    assert source.read_text() == "video"
+
+
+@pytest.mark.parametrize("out", [
+    pytest.param("file", id="a-file"), pytest.param("file/below", id="below-a-file"),
+    pytest.param("/proc/nowhere", id="not-writable"), pytest.param("x" * 300, id="name-too-long")])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_block(tmp_path, out):
     (tmp_path / "file").write_text("x")
-    (tmp_path / "folder/one").mkdir(parents=True)
-    for out in (tmp_path / "file", tmp_path / "file/below", "/proc/nowhere", tmp_path / ("x" * 300)):
-        with pytest.raises(InputError, match="cannot write"), atomic_output_dir(out, ["one"]):
-            pytest.fail("must refuse before the work")
-    with pytest.raises(InputError, match="a folder, where a file"), atomic_output_dir(tmp_path / "folder", ["one"]):
-        pytest.fail("must refuse before the work")
+    with pytest.raises(InputError, match="cannot write"), atomic_output_dir(tmp_path / out, ["one"]):
+        pytest.fail("must be refused before the block")
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_errors_name_the_files_by_their_place_and_outdated_ones_go(tmp_path):
-    with pytest.raises(InputError, match=f"^{tmp_path}/one: no room$"), atomic_output_dir(tmp_path, ["one"]) as folder:
-        raise InputError(f"{folder / 'one'}: no room")
-    for name in ("one", "old", "mine"):
-        (tmp_path / name).write_text("earlier")
-    with atomic_output_dir(tmp_path, ["one", "two", "three"], outdated=["one", "old", "gone"]) as folder:
-        (folder / "two").write_text("2")
-    assert {p.name for p in tmp_path.iterdir()} == {"two", "mine"}
-    source = tmp_path / "mine"
-    with pytest.raises(InputError, match="would replace the input"), atomic_output_dir(tmp_path, ["one"], [source], outdated=["mine"]):
-        pytest.fail("must refuse before the work")
+def test_a_folder_with_the_name_of_a_file_is_refused_before_the_block(tmp_path):
+    (tmp_path / "folder/one").mkdir(parents=True)
+    refused = pytest.raises(InputError, match="is a folder, but a file is written there")
+    with refused, atomic_output_dir(tmp_path / "folder", ["one"]):
+        pytest.fail("must be refused before the block")
 
 
-def test_what_cannot_be_opened_is_left_alone(tmp_path):
-    (tmp_path / ".unfinished-gone").symlink_to(tmp_path / "gone")   # as one that its process has just removed
+def test_errors_name_the_final_path_of_a_temporary_file(tmp_path):
+    with pytest.raises(InputError) as caught, atomic_output_dir(tmp_path, ["one"]) as folder:
+        raise InputError(folder / "one", "no room")
+    assert str(caught.value) == f"{tmp_path}/one: no room"
+    assert caught.value.path == tmp_path / "one"
+
+
+def test_errors_about_other_files_are_unchanged(tmp_path):
+    error = InputError(tmp_path / "input.mp4", "cannot be decoded", "convert it")
+    with pytest.raises(InputError) as caught, atomic_output_dir(tmp_path / "out", ["one"]):
+        raise error
+    assert caught.value is error
+
+
+def test_a_leftover_that_cannot_be_opened_is_ignored(tmp_path):
+    # A dangling link stands for a folder that its process removes at this moment.
+    (tmp_path / ".unfinished-gone").symlink_to(tmp_path / "gone")
     with atomic_output_dir(tmp_path, ["one"]) as folder:
         (folder / "one").write_text("1")
     assert (tmp_path / "one").read_text() == "1"
