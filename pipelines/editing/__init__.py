@@ -1,1 +1,1 @@
-"""Writing the cut: re-encoding, stream copy, MP4 muxing, and reframing."""
+"""Writing of cuts: re-encoding, stream copy, MP4 muxing, and reframing."""

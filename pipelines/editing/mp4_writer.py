@@ -1,4 +1,4 @@
-"""Writing an mp4: pictures, sound, subtitles and chapters, each at its time."""
+"""Write MP4 files: video, audio, subtitles and chapters, interleaved by time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from heapq import heappushpop
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -27,11 +28,14 @@ from pipelines.media.subtitles import Cue
 
 AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 AAC_BITS_PER_S = dict(mono=128_000, stereo=192_000)
-H264 = dict(preset="superfast", crf="22")   # as good as veryfast at 20 in two thirds of the time, a quarter larger
-TICKS = (10_000, 1_000_000)        # a second in the result has at least and at most so many
-MS = Fraction(1, 1000)             # subtitles and chapters are timed to it
+# The quality of preset veryfast at crf 20 in two thirds of the time; files are a quarter larger.
+H264_OPTIONS = dict(preset="superfast", crf="22")
+MIN_TICKS_PER_S = 10_000           # Coarsest time base of the result.
+MAX_TICKS_PER_S = 1_000_000        # Finest time base of the result.
+MPEG_TICKS_PER_S = 90_000          # Time base of the result if the source's time base is too fine.
+MS = Fraction(1, 1000)             # Time base of subtitles and chapters.
 KEPT_METADATA = ("title", "artist", "date", "creation_time", "copyright", "comment", "description")
-LONGEST_CUE_BYTES = 65_535         # what its 16 bits of length can say
+MAX_CUE_BYTES = 65_535             # A text sample stores its length in 16 bits.
 SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
 [V4+ Styles]
@@ -43,20 +47,28 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """.replace(b"\\\n", b"")
 
-Chapter = tuple[Fraction, Fraction, str]   # [start, end) in seconds of the result, and its title
+Writer = TypeVar("Writer", bound="Mp4Writer")
+Chapter = tuple[Fraction, Fraction, str]   # [start, end) in seconds of the result, and the title.
 
 
 class Mp4Writer:
-    """An mp4 being written; what goes wrong with its place names the output, all else the video.
+    """A writer of one MP4 file; subclasses add the video stream.
 
-    Attributes:
-        hint: what to do about a video that cannot be written so.
+    Errors of the disk name the output file; all other errors name the video.
 
     Args:
-        temporary: the file to write; `out` is its name in messages.
-        info: of the video that pictures and sound come from.
-        chapters: ascending and apart.
-        cues: subtitles in the result's time, by rising start; they become a track of their own.
+        temporary: the file to write.
+        out: the final path of the file, for messages.
+        info: of the video that video and audio come from.
+        chapters: ascending and disjoint.
+        cues: subtitles in the time of the result, in ascending order of start; they become a subtitle stream.
+
+    Attributes:
+        hint: what to do about a video that cannot be written.
+        rate_hz: sampling rate of the audio stream; 0 for none.
+        layout: channel layout of the audio stream, "mono" or "stereo".
+        time_base: seconds per tick of the video stream.
+        video: the video stream, None until it has been added.
     """
 
     hint = "convert it to H.264 first"
@@ -65,21 +77,21 @@ class Mp4Writer:
                  cues: Sequence[Cue] = ()):
         self.temporary, self.out, self.info = temporary, out, info
         self.chapters, self.cues = chapters, cues
-        self.rate_hz, self.layout, self.heard = 0, "mono", 0
+        self.rate_hz, self.layout, self.n_samples = 0, "mono", 0
         self.video: VideoStream | None = None
 
-    def __enter__(self) -> Mp4Writer:
-        with open_video(self.info.path) as (source, pictures):
-            self.tick_s = tick_s(pictures.time_base)
-            kept = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
-            stream = audio_stream(source)
-            if stream is not None:
-                context = stream.codec_context
+    def __enter__(self: Writer) -> Writer:
+        with open_video(self.info.path) as (source, source_video):
+            self.time_base = choose_time_base(source_video.time_base)
+            metadata = {key: value for key, value in source.metadata.items() if key in KEPT_METADATA}
+            source_audio = audio_stream(source)
+            if source_audio is not None:
+                context = source_audio.codec_context
                 self.rate_hz = min((r for r in AAC_RATES_HZ if r >= context.sample_rate), default=AAC_RATES_HZ[-1])
                 self.layout = "mono" if context.channels == 1 else "stereo"
-        with self.writing():
+        with self.translating_errors():
             self.container = av.open(str(self.temporary), "w", format="mp4", options=dict(movflags="+faststart"))
-            self.container.metadata.update(kept)
+            self.container.metadata.update(metadata)
             self.container.set_chapters([
                 dict(id=number, start=round(start_s / MS), end=round(end_s / MS), time_base=MS,
                      metadata=dict(title=title))
@@ -88,36 +100,46 @@ class Mp4Writer:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None:
-            with self.writing():
+            with self.translating_errors():
                 self.container.close()
             return
-        with suppress(av.error.FFmpegError, OSError):   # the first error counts
+        with suppress(av.error.FFmpegError, OSError):   # The error that ended the block is the one to report.
             self.container.close()
 
     @property
-    def heard_s(self) -> Fraction:
-        return Fraction(self.heard, self.rate_hz) if self.rate_hz else Fraction(0)
+    def audio_end_s(self) -> Fraction:
+        """The end of the audio that has been added, in seconds."""
+        return Fraction(self.n_samples, self.rate_hz) if self.rate_hz else Fraction(0)
 
-    def play(self, samples: np.ndarray) -> None:
-        """Adds sound (channels, n) after what was added before."""
-        if not samples.size:   # of a piece shorter than a sample
+    def add_audio(self, samples: np.ndarray) -> None:
+        """Append samples (channels, n) to the audio."""
+        if not samples.size:   # A piece may be shorter than one sample.
             return
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
-        frame.sample_rate, frame.pts, frame.time_base = self.rate_hz, self.heard, Fraction(1, self.rate_hz)
-        with self.writing():
+        frame.sample_rate, frame.pts, frame.time_base = self.rate_hz, self.n_samples, Fraction(1, self.rate_hz)
+        with self.translating_errors():
             self.container.mux(self.audio.encode(frame))
-        self.heard += samples.shape[1]
+        self.n_samples += samples.shape[1]
+
+    def add_audio_until(self, time_s: Fraction, blocks: Iterator[np.ndarray]) -> None:
+        """Append blocks of samples until the audio reaches a time, so that neither stream is buffered for the other."""
+        while self.audio_end_s < time_s and (samples := next(blocks, None)) is not None:
+            self.add_audio(samples)
 
     def finish(self) -> None:
-        """Writes what the encoder of the sound still holds."""
+        """Flush the audio encoder.
+
+        Raises:
+            InputError: no video frame has been added.
+        """
         if self.video is None:
             raise no_frames_error(self.info.path)
         if self.rate_hz:
-            with self.writing():
+            with self.translating_errors():
                 self.container.mux(self.audio.encode(None))
 
     def add_other_streams(self) -> None:
-        """Adds sound and subtitles, after the pictures' stream."""
+        """Add the audio and subtitle streams, after the video stream."""
         if self.rate_hz:
             self.audio = self.container.add_stream("aac", rate=self.rate_hz, layout=self.layout)
             self.audio.bit_rate = AAC_BITS_PER_S[self.layout]
@@ -126,138 +148,146 @@ class Mp4Writer:
             subtitles.codec_context.subtitle_header = SUBTITLE_STYLE
             subtitles.time_base = subtitles.codec_context.time_base = MS
             self.container.start_encoding()
-            self.container.mux([self._sample(cue, subtitles) for cue in self.cues])   # the muxer sorts by time
+            # All cues can be added first because the muxer sorts packets by time.
+            self.container.mux([self._subtitle_packet(cue, subtitles) for cue in self.cues])
 
-    def _sample(self, cue: Cue, stream: SubtitleStream) -> Packet:
-        """A text sample: its length in 16 bits, then UTF-8 (3GPP TS 26.245, 5.17)."""
-        text = cue.text.encode("utf-8", "replace")[:LONGEST_CUE_BYTES].decode("utf-8", "ignore").encode()
+    def _subtitle_packet(self, cue: Cue, stream: SubtitleStream) -> Packet:
+        """Return a text sample: its length in 16 bits, then UTF-8 (3GPP TS 26.245, 5.17)."""
+        text = cue.text.encode("utf-8", "replace")[:MAX_CUE_BYTES].decode("utf-8", "ignore").encode()
         packet = Packet(len(text).to_bytes(2, "big") + text)
         packet.pts = packet.dts = round(Fraction(cue.start_s) / MS)
         packet.duration, packet.time_base, packet.stream = round(Fraction(cue.end_s) / MS) - packet.pts, MS, stream
         return packet
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def translating_errors(self) -> Iterator[None]:
+        """Raise errors of FFmpeg and the system as `InputError`."""
         try:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as err:
             reason = getattr(err, "strerror", None) or err
             if getattr(err, "errno", None) in DISK_ERRORS:
-                raise InputError(f"{self.out}: could not be written ({reason}); make room on the disk or name "
-                                 "another place") from err
-            raise InputError(f"{self.info.path}: its cut could not be written ({reason}); {self.hint}") from err
+                raise InputError(self.out, f"could not be written ({reason})",
+                                 "make room on the disk or choose another location") from err
+            raise InputError(self.info.path, f"its cut could not be written ({reason})", self.hint) from err
 
 
 class EncodingMp4Writer(Mp4Writer):
-    """Pictures are encoded anew by H.264, every piece by an encoder of its own, so that several can work at once.
+    """A writer that encodes the video as H.264.
+
+    Every piece has its own encoder, so that several pieces can be encoded at the same time.
 
     Attributes:
-        look: the first picture, whose size and colours all pieces have; `encode` waits for `add` to find it.
-        threads: of each encoder; 0 lets it choose for itself.
-        seen_s: when the last picture added begins, in the result.
+        first_frame: the first frame, which determines the size and the color tags of all pieces; set by `add`, and
+            awaited by `encode`.
+        threads: number of threads of each encoder; 0 lets the encoder choose.
+        video_s: presentation time of the last frame added, in seconds of the result.
     """
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
-        self.look: Future[VideoFrame] = Future()
+        self.first_frame: Future[VideoFrame] = Future()
         self.threads = 0
-        self.seen_s = Fraction(0)
-        self.times: list[int] = []   # see `before_showing`
+        self.video_s = Fraction(0)
+        self._decoding_times: list[int] = []   # A heap, see `initial_decoding_times`.
 
-    def encode(self, pictures: Frames, end_s: Fraction, last: bool) -> Iterator[VideoFrame | Packet]:
-        """Encodes a piece, for `add`: gives its packets, before them its first picture unless there is a look already.
+    def encode(self, frames: Frames, end_s: Fraction, last: bool) -> Iterator[VideoFrame | Packet]:
+        """Encode a piece: yield its packets for `add`, which must receive the pieces in order.
 
-        May run in a thread of its own.
+        If no first frame is set yet, the first frame of the piece comes before the packets. May run in any thread.
 
         Args:
-            pictures: with their times in the result.
-            end_s: of the piece, in the result; each picture stands until the next one, the last one until then.
-            last: whether no other piece follows.
+            frames: with their times in the result.
+            end_s: end of the piece in the result. Each frame is shown until the next one, the last one until `end_s`.
+            last: True for the last piece.
         """
         encoder = None
-        for at, until, frame in self._timed(pictures, end_s, last):
+        for start, end, frame in self._with_ticks(frames, end_s, last):
             if encoder is None:
-                if not self.look.done():   # else it would be kept until this piece's turn
+                if not self.first_frame.done():   # Otherwise the frame would be buffered until this piece is written.
                     yield frame
-                encoder = self._encoder(CodecContext.create("libx264", "w"), self.look.result(), self.threads)
-            frame.pts, frame.time_base, frame.duration = at, self.tick_s, max(1, until - at)
-            with self.writing():
+                encoder = self._configure(CodecContext.create("libx264", "w"), self.first_frame.result(), self.threads)
+            frame.pts, frame.time_base, frame.duration = start, self.time_base, max(1, end - start)
+            with self.translating_errors():
                 packets = encoder.encode(frame)
             yield from packets
         if encoder is not None:
-            with self.writing():
+            with self.translating_errors():
                 packets = encoder.encode(None)
             yield from packets
 
-    def _timed(self, pictures: Frames, end_s: Fraction, last: bool) -> Iterator[tuple[int, int, VideoFrame]]:
-        """Pictures with when they are shown and until when, in ticks."""
-        end, waiting = round(end_s / self.tick_s), None
-        for at_s, frame in pictures:
-            at = round(at_s / self.tick_s)
-            if (at >= end and not last) or (waiting is not None and at <= waiting[0]):
-                continue   # closer to another than time stamps can tell apart
-            if waiting is not None:
-                yield waiting[0], at, waiting[1]
-            waiting = (at, frame)
-        if waiting is not None:
+    def _with_ticks(self, frames: Frames, end_s: Fraction, last: bool) -> Iterator[tuple[int, int, VideoFrame]]:
+        """Yield the frames with the start and end of their presentation, in ticks."""
+        end, pending = round(end_s / self.time_base), None
+        for time_s, frame in frames:
+            start = round(time_s / self.time_base)
+            if (start >= end and not last) or (pending is not None and start <= pending[0]):
+                continue   # Two frames would have the same time stamp.
+            if pending is not None:
+                yield pending[0], start, pending[1]
+            pending = (start, frame)
+        if pending is not None:
             if last:
-                waiting[1].pict_type = PictureType.I   # stored last, too: only then readers see its end
-            yield waiting[0], end, waiting[1]
+                # Readers take the end of the video from the packet stored last, which a B-frame would not be.
+                pending[1].pict_type = PictureType.I
+            yield pending[0], end, pending[1]
 
     def add(self, item: VideoFrame | Packet) -> None:
-        """Writes what `encode` gave, piece by piece.
-
-        The first packet's length is the step between those that are decoded before anything is shown. A longer one
-        would be read as the time at which the first picture is shown.
-        """
+        """Mux an item that `encode` has yielded, in the order of the pieces."""
         if isinstance(item, VideoFrame):
             if self.video is None:
-                self._begin(item)
+                self._add_video_stream(item)
             return
-        self.times = self.times or before_showing(item.pts, self.video.codec_context.reorder_depth, item.duration)
-        item.dts = heappushpop(self.times, item.pts)
-        item.stream, self.seen_s = self.video, max(self.seen_s, item.pts * self.tick_s)
-        with self.writing():
+        if not self._decoding_times:
+            # Longer steps than a frame would be interpreted as a delay of the first frame.
+            depth = self.video.codec_context.reorder_depth
+            self._decoding_times = initial_decoding_times(item.pts, depth, item.duration)
+        item.dts = heappushpop(self._decoding_times, item.pts)
+        item.stream, self.video_s = self.video, max(self.video_s, item.pts * self.time_base)
+        with self.translating_errors():
             self.container.mux(item)
 
-    def _begin(self, frame: VideoFrame) -> None:
-        with self.writing():
-            self.video = self.container.add_stream("libx264", rate=self.rate)   # encodes nothing itself
-            self._encoder(self.video.codec_context, frame, threads=1)
+    def _add_video_stream(self, frame: VideoFrame) -> None:
+        with self.translating_errors():
+            # The encoder of the stream only provides the parameters; the pieces have their own encoders.
+            self.video = self.container.add_stream("libx264", rate=self.rate)
+            self._configure(self.video.codec_context, frame, threads=1)
             self.add_other_streams()
             self.container.start_encoding()
-        self.look.set_result(frame)
+        self.first_frame.set_result(frame)
 
-    def _encoder(self, context: CodecContext, look: VideoFrame, threads: int) -> CodecContext:
-        context.width, context.height, context.pix_fmt = look.width, look.height, "yuv420p"
-        context.options, context.framerate, context.time_base = dict(H264), self.rate, self.tick_s
-        context.thread_count, context.thread_type = threads, "FRAME"   # slices would be slower, and larger files
+    def _configure(self, context: CodecContext, frame: VideoFrame, threads: int) -> CodecContext:
+        """Set the parameters of an encoder; size and color tags are those of the frame."""
+        context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
+        context.options, context.framerate, context.time_base = dict(H264_OPTIONS), self.rate, self.time_base
+        context.thread_count, context.thread_type = threads, "FRAME"   # Slices would be slower and enlarge the file.
         context.flags |= Flags.frame_duration | Flags.global_header
         for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
-            setattr(context, name, getattr(look, name))
+            setattr(context, name, getattr(frame, name))
         return context
 
     @property
     def rate(self) -> Fraction:
+        """The average frame rate."""
         return self.info.fps.limit_denominator(100_000)
 
 
-def tick_s(source: Fraction) -> Fraction:
-    """A time base for the result in which the source's time stamps are exact, if it is neither coarse nor too fine."""
-    per_s = source.denominator * -(-TICKS[0] // source.denominator)
-    return Fraction(1, per_s if per_s <= TICKS[1] else 90_000)
+def choose_time_base(source: Fraction) -> Fraction:
+    """Return a time base for the result, in which the source's time stamps are exact unless its ticks are too fine."""
+    ticks_per_s = source.denominator * -(-MIN_TICKS_PER_S // source.denominator)   # The next multiple of the source's.
+    return Fraction(1, ticks_per_s if ticks_per_s <= MAX_TICKS_PER_S else MPEG_TICKS_PER_S)
 
 
-def before_showing(first: int, depth: int, step: int) -> list[int]:
-    """The times at which a cut's first `depth` packets are decoded, as a heap.
+def initial_decoding_times(first_pts: int, depth: int, step: int) -> list[int]:
+    """Return the decoding times of the first `depth` packets of a cut, as a heap.
 
-    Containers want times of decoding that rise, none after its packet is shown, also over the joins of a cut. For
-    every packet its time of showing is pushed on the heap, and the smallest one is popped for its time of decoding.
-    That is what encoders do: it is when the packet `depth` places earlier, in the order of showing, is shown.
+    Containers require that decoding time stamps (DTS) ascend and do not exceed the presentation time stamps (PTS),
+    also across the joins of a cut. To generate them like encoders do, push each packet's PTS to the heap, and pop the
+    least entry as its DTS: the PTS of the packet that is `depth` positions earlier in presentation order.
 
     Args:
-        first: when the first picture is shown, in ticks.
-        depth: places by which packets are stored out of order.
-        step: between the times before the first, in ticks.
+        first_pts: presentation time of the first frame, in ticks.
+        depth: maximum number of positions by which the stored order differs from the presentation order.
+        step: ticks between the decoding times before the first frame.
     """
-    return [first - early * step for early in range(depth, 0, -1)]
+    return [first_pts - early * step for early in range(depth, 0, -1)]

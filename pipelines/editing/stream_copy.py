@@ -1,4 +1,4 @@
-"""Cutting without encoding anew: pictures are copied as they are stored, so pieces begin at key frames."""
+"""Cut a video by stream copy: packets are copied without re-encoding, so that pieces start at key frames."""
 
 from __future__ import annotations
 
@@ -22,25 +22,30 @@ from pipelines.media.frames import SEEK_EARLIER_S
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, cut_cues
 
-from .mp4_writer import Mp4Writer, before_showing
-from .reencode import chapters, check_output, checked, known, reporting, sound_of
+from .mp4_writer import Mp4Writer, initial_decoding_times
+from .piece_audio import read_piece_audio
+from .pieces import Progress, as_video_info, check_intervals, check_output, make_chapters, progress_reporter
 
-COPIED = ("h264", "hevc", "av1", "vp9", "mpeg4")   # that players expect in an mp4
-LEAST_SHARE = Fraction(1, 2)   # of a short is the piece's, or it is left out
-LOOK_AHEAD_S = 2     # pictures are stored at most so long before they are shown
+COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")   # Video codecs that players expect in an mp4.
+MIN_PIECE_SHARE = Fraction(1, 2)   # A copied short must contain at least this share of what it could of its piece.
+MAX_DECODE_LEAD_S = 2              # A packet is stored at most this long before its presentation time.
+HINT = "leave out --copy"
 
 
 @dataclass(frozen=True)
 class PacketRange:
-    """Packets that are copied.
+    """A range of consecutive packets to copy, in stored order.
+
+    All time stamps are presentation time stamps (PTS) of the source's video stream, in ticks.
 
     Attributes:
-        start: own time stamp of the first picture shown, in ticks.
-        end: of the first picture after it, or the end of the last one.
-        count: packets from the key frame on, as stored; those shown before it are left out.
-        key: own time stamp of the key frame that it begins with; before `start` where an edit list hides what
-            leads to the video's first picture, and it stays hidden.
-        times: own time stamps of what is copied, as stored.
+        start: of the first frame shown.
+        end: of the first frame after the range, or the end of the last frame of the video.
+        count: number of packets from the key frame on; packets of frames before the key frame count, too, but are not
+            copied.
+        key: of the key frame that the range starts with. It is before `start` if an edit list hides the frames that
+            lead to the video's first frame; they stay hidden.
+        times: of the packets that are copied, in stored order.
     """
 
     start: int
@@ -51,213 +56,225 @@ class PacketRange:
 
 
 def check_copy(info: VideoInfo) -> None:
-    """Checks that a video's pictures can be copied into an mp4.
+    """Check that the video stream of a file can be copied to an mp4.
 
     Raises:
-        InputError: they are stored in another format, or the file cannot be entered in the middle.
+        InputError: its codec is not supported, or the file cannot be sought exactly.
     """
-    if info.codec not in COPIED:
-        raise InputError(f"{info.path}: its pictures ({info.codec}) cannot be copied into an mp4, only "
-                         f"{', '.join(COPIED)} can; leave --copy out")
+    if info.codec not in COPYABLE_CODECS:
+        raise InputError(info.path, f"its video codec ({info.codec}) cannot be copied to an mp4, only "
+                         f"{', '.join(COPYABLE_CODECS)} can", HINT)
     with open_video(info.path) as (container, _):
         if not supports_exact_seek(container):
-            raise InputError(f"{info.path}: its time stamps ({container.format.name}) are not exact enough to copy; "
-                             "leave --copy out")
+            raise InputError(info.path, f"its time stamps ({container.format.name}) are not exact enough to copy", HINT)
 
 
 def plan_copy(path: str | os.PathLike | VideoInfo,
               intervals_s: Sequence[tuple[float | Fraction, float | Fraction]]) -> list[PacketRange]:
-    """What copying keeps of pieces: each from the key frame at or before its start to its end, or a little later.
+    """Return the packets to copy for pieces: each range starts at the key frame at or before the start of its piece.
 
-    A piece ends before the first picture that what was copied can do without; with pictures stored out
-    of order that may be some pictures after the end. Pieces that come to touch are joined.
+    A range ends before the first frame at or after the end of the piece that no copied frame depends on. With B-frames
+    that may be a few frames later than the end of the piece. Ranges that overlap or touch are merged.
 
     Args:
-        path: of a video, or what `probe` said of it.
-        intervals_s: [start, end) in seconds from the first picture, ascending and apart.
+        path: of a video, or the result of `probe`.
+        intervals_s: [start, end) in seconds from the first frame, ascending and disjoint.
 
     Raises:
-        InputError: as `pipelines.editing.reencode.cut` and `check_copy`; or an edit list hides pictures in the middle.
+        InputError: as `pipelines.editing.reencode.cut` and `check_copy`; or an edit list hides frames in the middle.
     """
-    info = known(path)
-    intervals = checked(info, intervals_s)
+    info = as_video_info(path)
+    intervals = check_intervals(info, intervals_s)
     check_copy(info)
     with open_video(info.path) as (container, stream):
-        runs: list[PacketRange] = []
+        ranges: list[PacketRange] = []
         for start_s, end_s in intervals:
-            run = _run(container, stream, info, start_s, end_s)
-            if runs and run.start <= runs[-1].end:
-                first_s = (runs.pop().start * stream.time_base) - info.start_s
-                run = _run(container, stream, info, first_s, end_s)
-            runs.append(run)
-    return runs
+            packets = _find_range(container, stream, info, start_s, end_s)
+            if ranges and packets.start <= ranges[-1].end:
+                merged_start_s = (ranges.pop().start * stream.time_base) - info.start_s
+                packets = _find_range(container, stream, info, merged_start_s, end_s)
+            ranges.append(packets)
+    return ranges
 
 
 def plan_short(info: VideoInfo, piece_s: Interval, room_s: Interval, lengths_s: Interval) -> PacketRange | None:
-    """What copying keeps of a piece that stands alone, where its length and place are limited.
+    """Return the packets to copy for one piece whose length and position are limited.
 
-    It begins with the key frame at or before the piece's start or with a later one, and ends where the piece
-    ends or earlier, whichever keeps most of it; at least half of what it may hold is the piece's.
+    The range starts at the key frame at or before the start of the piece or at a later one, and ends with the piece or
+    earlier, whichever contains most of the piece. It contains at least half of what the limits permit.
 
     Args:
         info: of a video that can be copied, see `check_copy`.
-        piece_s: [start, end) in seconds from the first picture; so is `room_s`, which nothing leaves.
-        lengths_s: the shortest and the longest that it may be, both included.
+        piece_s: [start, end) in seconds from the first frame.
+        room_s: [start, end) that the range must stay within.
+        lengths_s: the minimum and maximum length of the range, both included.
 
     Returns:
-        None if no key frame allows it.
+        The range, or None if no key frame permits one.
     """
-    (start_s, end_s), (shortest_s, longest_s) = checked(info, [piece_s])[0], lengths_s
+    (start_s, end_s), (shortest_s, longest_s) = check_intervals(info, [piece_s])[0], lengths_s
     with open_video(info.path) as (container, stream):
+        packets = _packets_from_key(container, stream, info, info.start_s + start_s)
         keys_s = [max(Fraction(0), packet.pts * stream.time_base - info.start_s)
-                  for packet in _until(_from_key(container, stream, info, info.start_s + start_s),
-                                       stream, info.start_s + end_s) if packet.is_keyframe]
-        limits_s = {key_s: min(key_s + longest_s, room_s[1]) for key_s in keys_s if room_s[0] <= key_s}
+                  for packet in _packets_until(packets, stream, info.start_s + end_s) if packet.is_keyframe]
+        latest_end_s = {key_s: min(key_s + longest_s, room_s[1]) for key_s in keys_s if room_s[0] <= key_s}
 
         def share(key_s: Fraction) -> Fraction:
-            return (min(end_s, limits_s[key_s]) - max(start_s, key_s)) / min(end_s - start_s, longest_s)
+            return (min(end_s, latest_end_s[key_s]) - max(start_s, key_s)) / min(end_s - start_s, longest_s)
 
-        for key_s in sorted((key_s for key_s in limits_s if share(key_s) >= LEAST_SHARE), key=share, reverse=True):
-            until_s = min(end_s, limits_s[key_s])
+        candidates = (key_s for key_s in latest_end_s if share(key_s) >= MIN_PIECE_SHARE)
+        for key_s in sorted(candidates, key=share, reverse=True):
+            until_s = min(end_s, latest_end_s[key_s])
             while until_s - key_s >= shortest_s:
-                run = _run(container, stream, info, key_s, until_s)
-                over_s = run.end * stream.time_base - info.start_s - limits_s[key_s]
-                if over_s <= 0:
-                    return run
-                until_s -= over_s
+                found = _find_range(container, stream, info, key_s, until_s)
+                excess_s = found.end * stream.time_base - info.start_s - latest_end_s[key_s]
+                if excess_s <= 0:
+                    return found
+                until_s -= excess_s
     return None
 
 
-def _until(packets: Iterator[Packet], stream: VideoStream, end_s: Fraction) -> Iterator[Packet]:
-    return itertools.takewhile(lambda packet: packet.pts * stream.time_base < end_s + LOOK_AHEAD_S, packets)
-
-
-def kept_intervals(info: VideoInfo, runs: Sequence[PacketRange]) -> list[Interval]:
-    """What the runs show: [start, end) in seconds from the first picture."""
+def kept_intervals(info: VideoInfo, ranges: Sequence[PacketRange]) -> list[Interval]:
+    """Return what packet ranges show: [start, end) in seconds from the first frame."""
     with open_video(info.path) as (_, stream):
         tick_s = stream.time_base
-    return [(run.start * tick_s - info.start_s, run.end * tick_s - info.start_s) for run in runs]
+    return [(packets.start * tick_s - info.start_s, packets.end * tick_s - info.start_s) for packets in ranges]
 
 
-def copy_cut(path: str | os.PathLike | VideoInfo, runs: Sequence[PacketRange], out: str | os.PathLike, *,
-             progress: bool | Callable[[float], None] | None = None, titles: Sequence[str] = (),
-             cues: Sequence[Cue] = ()) -> None:
-    """Joins pieces of a video into an mp4; pictures are copied, sound is encoded anew, exact to the sample.
+def copy_cut(path: str | os.PathLike | VideoInfo, ranges: Sequence[PacketRange], out: str | os.PathLike, *,
+             progress: Progress = None, titles: Sequence[str] = (), cues: Sequence[Cue] = ()) -> None:
+    """Join pieces of a video into an mp4; the video is copied, the audio is re-encoded, exact to the sample.
 
     Args:
-        path: of a video, or what `probe` said of it.
-        runs: from `plan_copy`.
-        out: the mp4, which appears whole or not at all.
-        progress: as for `pipelines.editing.reencode.cut`; so are `titles` and `cues`.
+        path: of a video, or the result of `probe`.
+        ranges: from `plan_copy`.
+        out: the mp4, which appears completely or not at all.
+        progress: as for `pipelines.editing.reencode.cut`.
+        titles: likewise.
+        cues: likewise.
 
     Raises:
         InputError: as `pipelines.editing.reencode.cut` and `check_copy`.
     """
-    info, out = known(path), Path(out).absolute()
+    info, out = as_video_info(path), Path(out).absolute()
     check_copy(info)
     check_output(info.path, out)
-    intervals = kept_intervals(info, runs)
-    with atomic_path(out) as temporary, reporting(progress) as report:
-        with CopyingMp4Writer(temporary, out, info, chapters(intervals, titles), cut_cues(cues, intervals)) as mp4:
-            _join(mp4, info, runs, intervals, report)
+    intervals = kept_intervals(info, ranges)
+    chapters, piece_cues = make_chapters(intervals, titles), cut_cues(cues, intervals)
+    with atomic_path(out) as temporary, progress_reporter(progress) as report:
+        with CopyingMp4Writer(temporary, out, info, chapters, piece_cues) as mp4:
+            _write_ranges(mp4, info, ranges, intervals, report)
         report(1.0)
 
 
 class CopyingMp4Writer(Mp4Writer):
-    """Pictures are copied as they are stored.
+    """A writer that copies the packets of the video stream.
 
     Attributes:
-        order: when each packet is decoded, in ticks of the result; see `decoding_times`.
+        decoding_times: decoding time of each packet, in ticks of the result; see `decoding_times`.
     """
 
-    hint = "leave --copy out"
-    order: Iterator[int]
+    hint = HINT
+    decoding_times: Iterator[int]
 
-    def copy(self, packet: Packet, at: int, template: VideoStream) -> None:
-        """Adds a packet that is shown at a time, in ticks; before 0 it is only decoded."""
-        with self.writing():
-            if self.video is None:   # opaque: by the decoder's parameters; some formats have no encoder of that name
+    def copy(self, packet: Packet, pts: int, template: VideoStream) -> None:
+        """Mux a packet.
+
+        Args:
+            packet: of the source.
+            pts: its presentation time in the result, in ticks; negative for a frame that is only decoded.
+            template: the stream that the packet comes from.
+        """
+        with self.translating_errors():
+            if self.video is None:
+                # Opaque: copy the codec parameters as stored, because some codecs have no encoder of the same name.
                 self.video = self.container.add_stream_from_template(template, opaque=True)
                 self.add_other_streams()
-            packet.pts, packet.dts = at, next(self.order)
+            packet.pts, packet.dts = pts, next(self.decoding_times)
             packet.stream = self.video
             self.container.mux(packet)
 
 
-def decoding_times(shown: Sequence[int], step: int) -> Iterator[int]:
-    """When packets are decoded: times that rise, none after its packet is shown.
+def decoding_times(presentation_times: Sequence[int], step: int) -> Iterator[int]:
+    """Yield decoding times for packets: ascending, and never later than the packet's presentation time.
 
-    Containers do not always know (Matroska stores no such times), and across a join they would step back;
-    see `pipelines.editing.mp4_writer.before_showing`.
+    The decoding times of the source are not used, because some containers (Matroska) do not store them, and because
+    they would step back at the joins; see `pipelines.editing.mp4_writer.initial_decoding_times`.
 
     Args:
-        shown: when each is shown, in ticks, in the order of storage; all differ.
-        step: between the first ones, which are decoded before anything is shown.
+        presentation_times: in ticks, in stored order; all differ.
+        step: ticks between the decoding times before the first frame.
     """
-    rank = {time: i for i, time in enumerate(sorted(shown))}
-    depth = max((i - rank[time] for i, time in enumerate(shown)), default=0)
-    times = before_showing(min(shown, default=0), depth, step)
-    return (heappushpop(times, time) for time in shown)
+    rank = {time: i for i, time in enumerate(sorted(presentation_times))}
+    depth = max((i - rank[time] for i, time in enumerate(presentation_times)), default=0)
+    heap = initial_decoding_times(min(presentation_times, default=0), depth, step)
+    return (heappushpop(heap, time) for time in presentation_times)
 
 
-def _joined(runs: Sequence[PacketRange]) -> Iterator[int]:
-    """When packets are shown in the result, in ticks, as stored."""
-    joined = 0
-    for run in runs:
-        yield from (joined + time - run.start for time in run.times)
-        joined += run.end - run.start
+def _presentation_times(ranges: Sequence[PacketRange]) -> Iterator[int]:
+    """Yield the presentation times of all packets in the result, in ticks and in stored order."""
+    range_start = 0
+    for packets in ranges:
+        yield from (range_start + time - packets.start for time in packets.times)
+        range_start += packets.end - packets.start
 
 
-def _join(mp4: CopyingMp4Writer, info: VideoInfo, runs: Sequence[PacketRange], intervals: list[Interval],
-          report: Callable[[float], None]) -> None:
-    """Writes pictures and sound side by side, so that neither waits in memory for the other."""
-    sound = sound_of(info, intervals, mp4.rate_hz, mp4.layout) if info.has_audio else iter(())
-    total, joined = sum(run.end - run.start for run in runs), 0
+def _write_ranges(mp4: CopyingMp4Writer, info: VideoInfo, ranges: Sequence[PacketRange], intervals: list[Interval],
+                  report: Callable[[float], None]) -> None:
+    """Write video and audio interleaved, so that neither is buffered for the other."""
+    audio = read_piece_audio(info, intervals, mp4.rate_hz, mp4.layout)
+    total, range_start = sum(packets.end - packets.start for packets in ranges), 0
     with open_video(info.path) as (container, stream):
-        mp4.order = decoding_times([*_joined(runs)], max(1, round(1 / info.fps / stream.time_base)))
-        for run in runs:
-            for number, packet in enumerate(_from_key(container, stream, info, run.key * stream.time_base)):
-                if number == run.count:
-                    break
-                if packet.pts < run.key:
-                    continue   # shown before the key frame, by help of what is not there
-                at = joined + packet.pts - run.start
-                mp4.copy(packet, at, stream)
-                while mp4.heard_s < at * stream.time_base and (samples := next(sound, None)) is not None:
-                    mp4.play(samples)
-                report(min(1.0, max(0, at) / total))
-            joined += run.end - run.start
-    for samples in sound:
-        mp4.play(samples)
+        frame_ticks = max(1, round(1 / info.fps / stream.time_base))
+        mp4.decoding_times = decoding_times([*_presentation_times(ranges)], frame_ticks)
+        for packets in ranges:
+            key_s = packets.key * stream.time_base
+            for packet in itertools.islice(_packets_from_key(container, stream, info, key_s), packets.count):
+                if packet.pts < packets.key:
+                    continue   # A leading frame of an open GOP depends on frames that are not copied.
+                pts = range_start + packet.pts - packets.start
+                mp4.copy(packet, pts, stream)
+                mp4.add_audio_until(pts * stream.time_base, audio)
+                report(min(1.0, max(0, pts) / total))
+            range_start += packets.end - packets.start
+    for samples in audio:
+        mp4.add_audio(samples)
     mp4.finish()
 
 
-def _run(container: InputContainer, stream: VideoStream, info: VideoInfo, start_s: Fraction,
-         end_s: Fraction) -> PacketRange:
-    begin, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
-    end += (info.start_s + end_s) % stream.time_base > 0   # times to whole ticks: pictures before the end count
-    shown, ends = [], []
-    for packet in _shown(_from_key(container, stream, info, info.start_s + start_s), stream, info):
-        shown.append(packet.pts)
-        ends.append(packet.pts + (packet.duration or 1))
-        if (packet.pts - max(begin, end)) * stream.time_base > LOOK_AHEAD_S:
+def _find_range(container: InputContainer, stream: VideoStream, info: VideoInfo, start_s: Fraction,
+                end_s: Fraction) -> PacketRange:
+    """Return the packets of a piece, from a key frame to a frame that no earlier frame depends on."""
+    start, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
+    end += (info.start_s + end_s) % stream.time_base > 0   # Rounded up, because frames before the end are included.
+    times, frame_ends = [], []
+    packets = _packets_from_key(container, stream, info, info.start_s + start_s)
+    for packet in _without_discarded(packets, stream, info):
+        times.append(packet.pts)
+        frame_ends.append(packet.pts + (packet.duration or 1))
+        if (packet.pts - max(start, end)) * stream.time_base > MAX_DECODE_LEAD_S:
             break
-    key = shown[0]
-    wanted = max(i for i, pts in enumerate(shown) if pts < max(end, key + 1))
-    while wanted + 1 < len(shown) and min(shown[wanted + 1:]) < max(shown[:wanted + 1]):
-        latest = max(shown[:wanted + 1])
-        wanted = max(i for i, pts in enumerate(shown) if pts < latest)
-    rest, kept = shown[wanted + 1:], shown[:wanted + 1]
+    key = times[0]
+    last = max(i for i, pts in enumerate(times) if pts < max(end, key + 1))
+    # Frames that are stored later but shown earlier than a copied frame would leave a gap, so extend the range.
+    while last + 1 < len(times) and min(times[last + 1:]) < max(times[:last + 1]):
+        latest = max(times[:last + 1])
+        last = max(i for i, pts in enumerate(times) if pts < latest)
+    copied, rest = times[:last + 1], times[last + 1:]
     first = int(info.start_s // stream.time_base)
-    return PacketRange(max(key, first), min(rest) if rest else max(ends), len(kept), key,
-                       tuple(t for t in kept if t >= key))
+    return PacketRange(max(key, first), min(rest) if rest else max(frame_ends), len(copied), key,
+                       tuple(time for time in copied if time >= key))
 
 
-def _shown(packets: Iterator[Packet], stream: VideoStream, info: VideoInfo) -> Iterator[Packet]:
-    """Packets up to the first one that an edit list hides, but for those before the video's first picture.
+def _packets_until(packets: Iterator[Packet], stream: VideoStream, end_s: Fraction) -> Iterator[Packet]:
+    return itertools.takewhile(lambda packet: packet.pts * stream.time_base < end_s + MAX_DECODE_LEAD_S, packets)
+
+
+def _without_discarded(packets: Iterator[Packet], stream: VideoStream, info: VideoInfo) -> Iterator[Packet]:
+    """Yield packets up to the first one that an edit list hides; hidden packets before the first frame are included.
 
     Raises:
-        InputError: the edit list hides some in the middle.
+        InputError: the edit list hides packets in the middle.
     """
     first, hidden = info.start_s // stream.time_base, None
     for packet in packets:
@@ -266,46 +283,61 @@ def _shown(packets: Iterator[Packet], stream: VideoStream, info: VideoInfo) -> I
         elif hidden is None:
             yield packet
         elif packet.pts > hidden:
-            raise InputError(f"{info.path}: its edit list hides pictures at "
-                             f"{float(hidden * stream.time_base - info.start_s):.1f} s, which copying would show; "
-                             "leave --copy out")
+            raise InputError(info.path, "its edit list hides frames at "
+                             f"{float(hidden * stream.time_base - info.start_s):.1f} s, which copying would show", HINT)
 
 
-def _from_key(container: InputContainer, stream: VideoStream, info: VideoInfo, time_s: Fraction) -> Iterator[Packet]:
-    """Packets with a time stamp, as stored, from the last key frame on that is shown at or before a time stamp.
+def _packets_from_key(container: InputContainer, stream: VideoStream, info: VideoInfo,
+                      time_s: Fraction) -> Iterator[Packet]:
+    """Yield packets in stored order from the last key frame at or before a time, else from the first key frame.
 
-    If there is none, from the first key frame of all.
+    Seeking may end at a packet after the time, so earlier seek positions are tried, finally the start of the file.
+
+    Args:
+        container: an open file.
+        stream: its video stream.
+        info: of the file.
+        time_s: a presentation time of the stream, in seconds.
+
+    Raises:
+        InputError: there is no key frame.
     """
-    begin = time_s // stream.time_base
+    time = time_s // stream.time_base
     for earlier_s in (*SEEK_EARLIER_S, None):
-        whole = earlier_s is None or time_s - info.start_s <= earlier_s
-        if not seek(container, stream, info.start_s - 1 if whole else time_s - earlier_s) and not whole:
+        from_start = earlier_s is None or time_s - info.start_s <= earlier_s
+        if not seek(container, stream, info.start_s - 1 if from_start else time_s - earlier_s) and not from_start:
             continue
-        place = _last_key(container, stream, begin, info.start_s // stream.time_base, whole)
-        if place is not None:
+        key = _last_key(container, stream, time, info.start_s // stream.time_base, from_start)
+        if key is not None:
             break
     else:
-        raise InputError(f"{info.path}: no key frame to begin with; leave --copy out")
-    seek(container, stream, info.start_s - 1 if whole else time_s - earlier_s)
-    begun = False
+        raise InputError(info.path, "has no key frame to start at", HINT)
+    seek(container, stream, info.start_s - 1 if from_start else time_s - earlier_s)
+    started = False
     for packet in read_packets(container, stream):
         if packet.size and packet.pts is not None:
-            begun = begun or (packet.is_keyframe and packet.pts == place)
-            if begun:
+            started = started or (packet.is_keyframe and packet.pts == key)
+            if started:
                 yield packet
 
 
-def _last_key(container: InputContainer, stream: VideoStream, begin: int, first: int, whole: bool) -> int | None:
-    """Time stamp of the last key frame at or before `begin`; else, of the `whole` file, of the first.
+def _last_key(container: InputContainer, stream: VideoStream, time: int, first: int, from_start: bool) -> int | None:
+    """Return the time stamp of the last key frame at or before `time`, reading from the current position.
 
-    Hidden ones count only before the video's `first` picture.
+    Args:
+        container: an open file, positioned by a seek.
+        stream: its video stream.
+        time: a presentation time in ticks.
+        first: time stamp of the video's first frame; from it on, frames hidden by an edit list are ignored.
+        from_start: True if the position is the start of the file; the first key frame is then accepted even if it is
+            later than `time`.
     """
     found = None
     for packet in read_packets(container, stream):
         if not packet.size or packet.pts is None or (packet.is_discard and packet.pts >= first):
             continue
-        if packet.is_keyframe and (packet.pts <= begin or (whole and found is None)):
+        if packet.is_keyframe and (packet.pts <= time or (from_start and found is None)):
             found = packet.pts
-        if (packet.pts - begin) * stream.time_base > LOOK_AHEAD_S:
+        if (packet.pts - time) * stream.time_base > MAX_DECODE_LEAD_S:
             break
     return found

@@ -107,7 +107,7 @@ def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path
     ("whole.mp4", ["--aspect", "9-16"], "aspect '9-16' is not a ratio"),
     ("whole.mp4", ["--aspect", "1:9"], "aspect '1:9' is not a ratio from 1:4 to 4:1"),
     ("whole.mp4", ["--aspect", "9:16", "--copy"], "leave out --copy or --aspect"),
-    ("old.mkv", ["--copy"], "its pictures (mpeg2video) cannot be copied into an mp4"),
+    ("old.mkv", ["--copy"], "its video codec (mpeg2video) cannot be copied to an mp4"),
     ("whole.mp4", ["--subtitles", "none.srt"], "none.srt"),
     ("whole.mp4", ["--subtitles", "noise.srt"], "noise.srt"),
     ("whole.mp4", ["--subtitles", "whole.mp4"], "whole.mp4"),

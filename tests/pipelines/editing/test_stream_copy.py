@@ -1,4 +1,4 @@
-"""Cuts that copy: the source's very pictures from key frames on, told truly, with the sound beside them."""
+"""pipelines/editing/stream_copy.py: copied pieces have the source's frames from key frames on, with exact times."""
 
 import errno
 import struct
@@ -38,211 +38,255 @@ from tests.media import (
 )
 
 PIECES = [(Fraction(1, 3), Fraction(7, 10)), (Fraction(27, 10), Fraction(71, 20))]
-SCENES = dict(options={**B_FRAMES, "sc_threshold": "0"})
+FIXED_GOPS = dict(options={**B_FRAMES, "sc_threshold": "0"})   # A key frame every 12 frames, also at cuts.
 
 
-def keys(path):
-    """When a file's key frames are shown, in seconds from the first picture, the plain way."""
+def key_times(path):
+    """Return the presentation times of a file's key frames, in seconds from the first frame."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         times = [p.pts * p.time_base for p in container.demux(stream) if p.is_keyframe and p.pts is not None]
     return [t - decoded(path)[0][0] for t in times]
 
 
-def test_the_media_have_b_frames(tmp_path):
-    with av.open(str(write_video(tmp_path / "a.mp4", 40, **SCENES))) as container:
+def test_the_test_videos_have_b_frames(tmp_path):
+    with av.open(str(write_video(tmp_path / "a.mp4", 40, **FIXED_GOPS))) as container:
         stored = [p.pts for p in container.demux(video=0) if p.pts is not None]
     assert stored != sorted(stored)
 
 
-def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), longest_group=5):
-    runs = plan_copy(path, pieces)
-    copy_cut(path, runs, out)
-    kept, source = kept_intervals(probe(path), runs), decoded(path)
-    zero_s, starts = source[0][0], keys(path)
-    joined_s, expected = Fraction(0), []
+def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), max_excess=5):
+    """Copy pieces of a video and check the result against the decoded source.
+
+    Args:
+        path: the video.
+        pieces: [start, end) in seconds.
+        out: the mp4 to write.
+        tolerance_s: maximum error of time stamps.
+        max_excess: maximum number of frames after the end of a piece.
+
+    Returns:
+        The intervals of the source that the result shows.
+    """
+    ranges = plan_copy(path, pieces)
+    copy_cut(path, ranges, out)
+    kept, source = kept_intervals(probe(path), ranges), decoded(path)
+    zero_s, keys = source[0][0], key_times(path)
+    piece_s, expected = Fraction(0), []
     for start_s, end_s in kept:
-        inside = [(t - zero_s, picture) for t, picture in source if start_s <= t - zero_s < end_s]
-        assert inside[0][0] == start_s and start_s in starts      # whole from its key frame on
-        expected += [(joined_s + t - start_s, picture) for t, picture in inside]
-        joined_s += end_s - start_s
-    for start_s, end_s in pieces:                                  # all that was asked for, from the nearest key frame
+        inside = [(t - zero_s, frame) for t, frame in source if start_s <= t - zero_s < end_s]
+        assert inside[0][0] == start_s
+        assert start_s in keys
+        expected += [(piece_s + t - start_s, frame) for t, frame in inside]
+        piece_s += end_s - start_s
+    for start_s, end_s in pieces:   # Each piece is complete, and starts at the nearest key frame or with another piece.
         (first_s, last_s), = [(a, b) for a, b in kept if a <= start_s < b]
-        assert first_s == max(t for t in starts if t <= start_s) or any(first_s <= b[0] < start_s for b in pieces)
+        assert first_s == max(t for t in keys if t <= start_s) or any(first_s <= b[0] < start_s for b in pieces)
         assert end_s - tolerance_s <= last_s
-        assert last_s <= end_s + longest_group / probe(path).fps or any(a < last_s <= b + 1 for a, b in pieces)
+        assert last_s <= end_s + max_excess / probe(path).fps or any(a < last_s <= b + 1 for a, b in pieces)
     found = decoded(out)
     assert len(found) == len(expected)
-    for (found_s, picture), (expected_s, original) in zip(found, expected, strict=True):
-        assert np.array_equal(picture, original)
+    for (found_s, frame), (expected_s, original) in zip(found, expected, strict=True):
+        assert np.array_equal(frame, original)
         assert abs(found_s - expected_s) <= tolerance_s
-    assert abs(probe(out).duration_s - joined_s) <= max(tolerance_s, Fraction(1, 24))
+    assert abs(probe(out).duration_s - piece_s) <= max(tolerance_s, Fraction(1, 24))
     return kept
 
 
 @pytest.mark.parametrize(("suffix", "options"), [
-    (".mp4", dict(options=dict(g="12", bf="0"))), (".mp4", SCENES), (".mkv", SCENES), (".ts", SCENES), (".mov", SCENES),
-    (".mp4", dict(options={**B_FRAMES, "x264-params": "open-gop=1:b-pyramid=normal:bframes=4"})),
-    (".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"})),
-    (".mkv", dict(options={**B_FRAMES, "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"})),
-    (".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2"))),
-    (".mp4", dict(codec="libx265", options={"preset": "ultrafast", "x265-params": "log-level=error:keyint=12:bframes=3"})),
-    (".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12"))),
-    (".mp4", dict(codec="libsvtav1", size=(128, 96), options=dict(preset="12", crf="20", g="12"))),
-    (".mp4", dict(options={**B_FRAMES, "g": "9999", "sc_threshold": "0"}))])
-def test_pictures_are_the_sources_own(tmp_path, suffix, options):
-    check_copy(write_video(tmp_path / f"a{suffix}", 100, **options), PIECES, tmp_path / "out.mp4", longest_group=8)
+    pytest.param(".mp4", dict(options=dict(g="12", bf="0")), id="no-b-frames"),
+    pytest.param(".mp4", FIXED_GOPS, id="mp4"),
+    pytest.param(".mkv", FIXED_GOPS, id="matroska"),
+    pytest.param(".ts", FIXED_GOPS, id="mpeg-ts"),
+    pytest.param(".mov", FIXED_GOPS, id="mov"),
+    pytest.param(".mp4", dict(options={**B_FRAMES, "x264-params": "open-gop=1:b-pyramid=normal:bframes=4"}),
+                 id="open-gop-b-pyramid"),
+    pytest.param(".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"}), id="open-gop-matroska"),
+    pytest.param(".mkv", dict(options={**B_FRAMES, "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"}),
+                 id="b-pyramid-matroska"),
+    pytest.param(".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2")), id="mpeg4"),
+    pytest.param(".mp4", dict(codec="libx265", options={"preset": "ultrafast",
+                                                        "x265-params": "log-level=error:keyint=12:bframes=3"}),
+                 id="hevc"),
+    pytest.param(".webm", dict(codec="libvpx-vp9", options=dict(deadline="realtime", g="12")), id="vp9"),
+    pytest.param(".mp4", dict(codec="libsvtav1", size=(128, 96), options=dict(preset="12", crf="20", g="12")),
+                 id="av1"),
+    pytest.param(".mp4", dict(options={**B_FRAMES, "g": "9999", "sc_threshold": "0"}), id="one-key-frame"),
+])
+def test_frames_equal_those_of_the_source(tmp_path, suffix, options):
+    check_copy(write_video(tmp_path / f"a{suffix}", 100, **options), PIECES, tmp_path / "out.mp4", max_excess=8)
 
 
-@pytest.mark.parametrize("pieces", [[(0, 4)], [(0, Fraction(1, 100))], [(Fraction(39, 10), 9)], [(i, i + Fraction(1, 2)) for i in range(4)]])
-def test_any_pieces(tmp_path, pieces):
-    path = write_video(tmp_path / "a.mp4", 100, **SCENES)
+@pytest.mark.parametrize("pieces", [
+    pytest.param([(0, 4)], id="complete-video"),
+    pytest.param([(0, Fraction(1, 100))], id="shorter-than-a-frame"),
+    pytest.param([(Fraction(39, 10), 9)], id="beyond-the-end"),
+    pytest.param([(i, i + Fraction(1, 2)) for i in range(4)], id="four-pieces"),
+])
+def test_pieces_of_any_length(tmp_path, pieces):
+    path = write_video(tmp_path / "a.mp4", 100, **FIXED_GOPS)
     check_copy(path, [(a, min(b, 4)) for a, b in pieces], tmp_path / "out.mp4")
 
 
-def test_pieces_that_come_to_touch_are_joined(tmp_path):
+def test_ranges_that_overlap_are_merged(tmp_path):
     path = write_video(tmp_path / "a.mp4", 100, options=dict(g="50", bf="0", sc_threshold="0"))
-    kept = check_copy(path, [(Fraction(1), Fraction(6, 5)), (Fraction(8, 5), Fraction(9, 5)), (3, 4)], tmp_path / "out.mp4")
-    assert kept == [(0, Fraction(9, 5)), (2, 4)]
+    pieces = [(Fraction(1), Fraction(6, 5)), (Fraction(8, 5), Fraction(9, 5)), (3, 4)]
+    assert check_copy(path, pieces, tmp_path / "out.mp4") == [(0, Fraction(9, 5)), (2, 4)]
 
 
 @pytest.mark.parametrize("pieces", [[(0, 1), (2, 3)], [(0.2, 0.4), (0.9, 1.2)], [(2.5, 3.5)]])
-@pytest.mark.parametrize("hidden", [7, 13, 40])
-def test_what_an_edit_list_hides_stays_hidden(tmp_path, hidden, pieces):
-    """Key frames at 0, 12, 24 ... of which the first ones lie before the edit list's beginning."""
-    path = skip_beginning(write_video(tmp_path / "a.mp4", 130, audio=clicks([1], 5.2), **SCENES), Fraction(hidden, 25))
-    runs = plan_copy(path, pieces)
-    kept = kept_intervals(probe(path), runs)
-    assert kept[0][0] >= 0 and all(a <= begin < b for begin, (a, b) in zip([p[0] for p in pieces][:len(kept)], kept, strict=True))
-    copy_cut(path, runs, tmp_path / "out.mp4")
-    expected = [hidden + round(25 * a) + i for a, b in kept for i in range(round(25 * (b - a)))]
+@pytest.mark.parametrize("n_hidden", [7, 13, 40])
+def test_frames_hidden_at_the_start_by_an_edit_list_stay_hidden(tmp_path, n_hidden, pieces):
+    """Key frames are at 0, 12, 24 ...; the first ones are before the start of the edit list."""
+    path = skip_beginning(write_video(tmp_path / "a.mp4", 130, audio=clicks([1], 5.2), **FIXED_GOPS),
+                          Fraction(n_hidden, 25))
+    ranges = plan_copy(path, pieces)
+    kept = kept_intervals(probe(path), ranges)
+    assert kept[0][0] >= 0
+    assert all(a <= piece[0] < b for piece, (a, b) in zip(pieces[:len(kept)], kept, strict=True))
+    copy_cut(path, ranges, tmp_path / "out.mp4")
+    expected = [n_hidden + round(25 * a) + i for a, b in kept for i in range(round(25 * (b - a)))]
     found = decoded(tmp_path / "out.mp4")
-    assert [read_number(picture) for _, picture in found] == expected and len(expected) > 9
+    assert [read_number(frame) for _, frame in found] == expected
+    assert len(expected) > 9
     assert [float(time_s) for time_s, _ in found] == pytest.approx([i / 25 for i in range(len(found))], abs=0.001)
 
 
-def test_an_edit_list_that_hides_the_end(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 60, **SCENES)
+def test_frames_hidden_at_the_end_by_an_edit_list_stay_hidden(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 60, **FIXED_GOPS)
     data = bytearray(path.read_bytes())
-    at = data.index(b"elst") + 12
-    data[at:at + 4] = (1400).to_bytes(4, "big")                       # ms of 2,400
+    duration_at = data.index(b"elst") + 12
+    data[duration_at:duration_at + 4] = (1400).to_bytes(4, "big")   # Of 2400 ms.
     path.write_bytes(data)
     assert probe(path).n_frames == 35
-    runs = plan_copy(path, [(0.6, 1.4)])
-    copy_cut(path, runs, tmp_path / "out.mp4")
-    numbers = [read_number(picture) for _, picture in decoded(tmp_path / "out.mp4")]
-    assert numbers == list(range(12, 12 + len(numbers))) and 32 <= numbers[-1] < 35
+    ranges = plan_copy(path, [(0.6, 1.4)])
+    copy_cut(path, ranges, tmp_path / "out.mp4")
+    numbers = [read_number(frame) for _, frame in decoded(tmp_path / "out.mp4")]
+    assert numbers == list(range(12, 12 + len(numbers)))
+    assert 32 <= numbers[-1] < 35
 
 
-def test_an_edit_list_that_hides_the_middle_is_refused(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 100, **SCENES)
+def test_an_edit_list_that_hides_frames_in_the_middle_is_rejected(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 100, **FIXED_GOPS)
     data = bytearray(path.read_bytes())
-    at = data.index(b"elst") - 4                                      # two edits: 0.4 s, then from 1.48 s on
-    (size,), edits = struct.unpack(">I", data[at:at + 4]), at - 8
-    first, = struct.unpack(">i", data[at + 20:at + 24])
-    tick = av.open(str(path)).streams.video[0].time_base
-    data[at:at + size] = struct.pack(">I4sIIIiIIiI", size + 12, b"elst", 0, 2, 400, first, 0x10000, 1000,
-                                     first + round(Fraction(37, 25) / tick), 0x10000)
-    for name in (b"moov", b"trak", b"edts"):                          # the boxes around grow
-        place = edits if name == b"edts" else data.index(name) - 4
-        data[place:place + 4] = struct.pack(">I", struct.unpack(">I", data[place:place + 4])[0] + 12)
+    # Replace the edit list by one with two edits: 0.4 s from the start, then 1 s from 1.48 s on.
+    elst_at = data.index(b"elst") - 4
+    (size,), edts_at = struct.unpack(">I", data[elst_at:elst_at + 4]), elst_at - 8
+    media_time, = struct.unpack(">i", data[elst_at + 20:elst_at + 24])
+    tick_s = av.open(str(path)).streams.video[0].time_base
+    data[elst_at:elst_at + size] = struct.pack(">I4sIIIiIIiI", size + 12, b"elst", 0, 2, 400, media_time, 0x10000, 1000,
+                                               media_time + round(Fraction(37, 25) / tick_s), 0x10000)
+    for name in (b"moov", b"trak", b"edts"):   # The enclosing boxes grow by the size of an edit.
+        box_at = edts_at if name == b"edts" else data.index(name) - 4
+        data[box_at:box_at + 4] = struct.pack(">I", struct.unpack(">I", data[box_at:box_at + 4])[0] + 12)
     path.write_bytes(data)
     assert [read_number(p) for _, p in decoded(path)][8:12] == [8, 9, 37, 38]
-    with pytest.raises(InputError, match=r"its edit list hides pictures at \d\.\d s, which copying would show; leave --copy out"):
+    with pytest.raises(InputError, match=r"its edit list hides frames at \d\.\d s, which copying would show; "
+                                         "leave out --copy"):
         plan_copy(path, [(0.1, 1)])
 
 
-def test_times_of_decoding_rise_and_never_follow_those_of_showing():
+def test_decoding_times_ascend_and_do_not_exceed_presentation_times():
     rng = np.random.default_rng(1)
     for _ in range(200):
         times = np.cumsum(rng.integers(1, 50, 40))
-        shown = [int(t) for part in np.split(times, 8) for t in rng.permutation(part)]
-        found = list(decoding_times(shown, 7))
-        assert all(a < b for a, b in zip(found, found[1:], strict=False))
-        assert all(a <= b for a, b in zip(found, shown, strict=True)) and len(found) == 40
+        pts = [int(t) for part in np.split(times, 8) for t in rng.permutation(part)]
+        dts = list(decoding_times(pts, 7))
+        assert all(a < b for a, b in zip(dts, dts[1:], strict=False))
+        assert all(a <= b for a, b in zip(dts, pts, strict=True))
+        assert len(dts) == 40
 
 
-def test_a_copied_short_keeps_its_length_and_its_place(tmp_path):
-    info = probe(write_video(tmp_path / "a.mp4", 500, options=dict(g="100", bf="0", sc_threshold="0", preset="ultrafast")))
-
-    def plan(piece, room=(0, 40), lengths=(3, 8)):
-        run = plan_short(info, piece, room, lengths)
-        return run and kept_intervals(info, [run])[0]
-
-    assert plan((5, 10)) == (4, 10)
-    assert plan((5, 10), lengths=(3, Fraction(11, 2))) == (4, Fraction(237, 25))   # the key frame at 8 would lose 3 s
-    assert plan((5, 10), room=(0, 9)) == (4, 9)
-    assert plan((5, 10), room=(Fraction(21, 5), 40)) is None                       # what is left from 8 on is too short
-    assert plan((6, 10), room=(Fraction(21, 5), 40), lengths=(1, 8)) == (8, 10)
-    assert plan((Fraction(15, 2), Fraction(99, 10)), lengths=(1, 2)) == (8, Fraction(248, 25))
-    assert plan((17, 20)) == (16, 20)
-    assert plan((15, 18), lengths=(3, Fraction(7, 2))) is None                     # hardly any of it from 12 s on
+@pytest.fixture(scope="module")
+def info_4_s_gops(tmp_path_factory):
+    """Return the info of a video of 20 s with a key frame every 4 s."""
+    path = tmp_path_factory.mktemp("gops") / "a.mp4"
+    return probe(write_video(path, 500, options=dict(g="100", bf="0", sc_threshold="0", preset="ultrafast")))
 
 
-def test_a_copied_short_of_reordered_pictures_is_never_too_long(tmp_path):
-    info = probe(write_video(tmp_path / "a.mp4", 200, **SCENES))
-    for longest in (Fraction(i, 25) for i in range(20, 60)):
-        run = plan_short(info, (Fraction(1), Fraction(4)), (Fraction(0), Fraction(7, 2)), (Fraction(1, 2), longest))
-        (start_s, end_s), = kept_intervals(info, [run])
-        assert longest - Fraction(4, 25) <= end_s - start_s <= longest and end_s <= Fraction(7, 2)
+@pytest.mark.parametrize(("piece", "room", "lengths", "expected"), [
+    pytest.param((5, 10), (0, 40), (3, 8), (4, 10), id="key-frame-before-the-piece"),
+    pytest.param((5, 10), (0, 40), (3, Fraction(11, 2)), (4, Fraction(237, 25)), id="the-key-frame-at-8-loses-3-s"),
+    pytest.param((5, 10), (0, 9), (3, 8), (4, 9), id="end-of-the-room"),
+    pytest.param((5, 10), (Fraction(21, 5), 40), (3, 8), None, id="too-short-from-the-key-frame-at-8"),
+    pytest.param((6, 10), (Fraction(21, 5), 40), (1, 8), (8, 10), id="key-frame-inside-the-piece"),
+    pytest.param((Fraction(15, 2), Fraction(99, 10)), (0, 40), (1, 2), (8, Fraction(248, 25)), id="between-frames"),
+    pytest.param((17, 20), (0, 40), (3, 8), (16, 20), id="end-of-the-video"),
+    pytest.param((15, 18), (0, 40), (3, Fraction(7, 2)), None, id="less-than-half-of-the-piece-from-12"),
+])
+def test_a_copied_short_keeps_to_its_length_and_room(info_4_s_gops, piece, room, lengths, expected):
+    found = plan_short(info_4_s_gops, piece, room, lengths)
+    assert (found and kept_intervals(info_4_s_gops, [found])[0]) == expected
+
+
+def test_a_copied_short_with_b_frames_is_never_too_long(tmp_path):
+    info = probe(write_video(tmp_path / "a.mp4", 200, **FIXED_GOPS))
+    for longest_s in (Fraction(i, 25) for i in range(20, 60)):
+        found = plan_short(info, (Fraction(1), Fraction(4)), (Fraction(0), Fraction(7, 2)), (Fraction(1, 2), longest_s))
+        (start_s, end_s), = kept_intervals(info, [found])
+        assert longest_s - Fraction(4, 25) <= end_s - start_s <= longest_s
+        assert end_s <= Fraction(7, 2)
 
 
 def test_variable_frame_rate_and_a_late_start(tmp_path):
     pts = (2000 + np.cumsum(np.random.default_rng(0).integers(5, 90, 100))).tolist()
     path = write_video(tmp_path / "a.mp4", 100, pts=pts, time_base=Fraction(1, 1000), options=B_FRAMES)
-    check_copy(path, PIECES, tmp_path / "out.mp4", longest_group=60)
+    check_copy(path, PIECES, tmp_path / "out.mp4", max_excess=60)
 
 
-def test_sound_stays_beside_the_pictures(tmp_path):
-    """A flash and a click every 0.8 s."""
+def test_video_and_audio_are_in_sync(tmp_path):
+    """The source has a flash and a click every 0.8 s."""
     def flashing(index, size):
         return np.full((size[1], size[0], 3), 230 if index % 20 == 7 else 20, dtype=np.uint8)
 
-    sound = clicks([Fraction(i, 25) for i in range(300) if i % 20 == 7], 12)
-    path = write_video(tmp_path / "a.mp4", 300, render=flashing, audio=sound, options=dict(g="30", crf="10", bf="2"))
+    audio = clicks([Fraction(i, 25) for i in range(300) if i % 20 == 7], 12)
+    path = write_video(tmp_path / "a.mp4", 300, render=flashing, audio=audio, options=dict(g="30", crf="10", bf="2"))
     copy_cut(path, plan_copy(path, [(1.5, 3), (4, 5.5), (8, 11)]), tmp_path / "out.mp4")
-    bright = [float(time_s) for time_s, picture in decoded(tmp_path / "out.mp4") if picture.mean() > 120]
-    heard = click_times(np.concatenate(list(read_audio(tmp_path / "out.mp4", rate_hz=RATE_HZ))))
-    assert len(bright) > 6
-    assert heard == pytest.approx(bright, abs=0.02)
+    flash_times = [float(time_s) for time_s, frame in decoded(tmp_path / "out.mp4") if frame.mean() > 120]
+    found = click_times(np.concatenate(list(read_audio(tmp_path / "out.mp4", rate_hz=RATE_HZ))))
+    assert len(flash_times) > 6
+    assert found == pytest.approx(flash_times, abs=0.02)
 
 
-def test_orientation_chapters_subtitles_and_titles_stay(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 50, size=(96, 64), render=corner_frame, rotation_deg=90,
-                       options=dict(g="10", bf="0"), metadata=dict(title="Film"))
-    copy_cut(path, plan_copy(path, [(0.5, 1), (1.5, 2)]), tmp_path / "out.mp4", titles=["a", "b"], cues=[Cue(1.5, 1.9, "hi")])
-    info = probe(tmp_path / "out.mp4")
+def test_orientation_chapters_subtitles_and_metadata(tmp_path):
+    path, out = tmp_path / "a.mp4", tmp_path / "out.mp4"
+    write_video(path, 50, size=(96, 64), render=corner_frame, rotation_deg=90, options=dict(g="10", bf="0"),
+                metadata=dict(title="Film"))
+    copy_cut(path, plan_copy(path, [(0.5, 1), (1.5, 2)]), out, titles=["a", "b"], cues=[Cue(1.5, 1.9, "hi")])
+    info = probe(out)
     assert (info.width, info.height, info.rotation_deg) == (64, 96, 90)
-    assert corner_names(decoded(tmp_path / "out.mp4")[0][1]) == corner_names(corner_frame(0))
-    assert chapters(tmp_path / "out.mp4") == [(0, Fraction(3, 5), "a"), (Fraction(3, 5), Fraction(7, 5), "b")]
-    assert embedded_subtitles(tmp_path / "out.mp4") == [Cue(0.9, 1.3, "hi")]
-    with av.open(str(tmp_path / "out.mp4")) as container:
+    assert corner_names(decoded(out)[0][1]) == corner_names(corner_frame(0))
+    assert chapters(out) == [(0, Fraction(3, 5), "a"), (Fraction(3, 5), Fraction(7, 5), "b")]
+    assert embedded_subtitles(out) == [Cue(0.9, 1.3, "hi")]
+    with av.open(str(out)) as container:
         assert container.metadata["title"] == "Film"
 
 
 @pytest.mark.parametrize(("suffix", "codec", "message"), [
-    (".webm", "libvpx", r"its pictures \(vp8\) cannot be copied into an mp4, only h264"),
-    (".mpg", "mpeg2video", r"mpeg2video\) cannot be copied"),
-    (".h264", "libx264", r"its time stamps \(h264\) are not exact enough to copy; leave --copy out")])
-def test_what_cannot_be_copied(tmp_path, suffix, codec, message):
+    pytest.param(".webm", "libvpx", r"its video codec \(vp8\) cannot be copied to an mp4, only h264", id="vp8"),
+    pytest.param(".mpg", "mpeg2video", r"mpeg2video\) cannot be copied", id="mpeg2"),
+    pytest.param(".h264", "libx264", r"its time stamps \(h264\) are not exact enough to copy; leave out --copy",
+                 id="raw-h264"),
+])
+def test_videos_that_cannot_be_copied_are_rejected(tmp_path, suffix, codec, message):
     path = write_video(tmp_path / f"a{suffix}", 30, codec=codec, options={})
     with pytest.raises(InputError, match=message):
         plan_copy(path, [(0, 1)])
 
 
-def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypatch):
-    path = write_numbered_video(tmp_path / "film.mp4")
-
+def test_errors_of_the_muxer_name_the_video_and_errors_of_the_disk_the_output(tmp_path, monkeypatch):
+    path = write_numbered_video(tmp_path / "video.mp4")
     errors = [av.error.ArgumentError(22, "Invalid argument"), OSError(errno.ENOSPC, "No space left on device")]
 
-    def refuse(self):
+    def fail(self):
         raise errors[0]
 
-    monkeypatch.setattr(CopyingMp4Writer, "add_other_streams", refuse)
-    with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); leave --copy out"):
+    monkeypatch.setattr(CopyingMp4Writer, "add_other_streams", fail)
+    monkeypatch.setattr(EncodingMp4Writer, "add_other_streams", fail)
+    with pytest.raises(InputError, match=r"video\.mp4: its cut could not be written \(Invalid argument\); "
+                                         "leave out --copy"):
         copy_cut(path, plan_copy(path, [(1, 2)]), tmp_path / "out.mp4")
-    monkeypatch.setattr(EncodingMp4Writer, "add_other_streams", refuse)
-    with pytest.raises(InputError, match=r"film\.mp4: its cut could not be written \(Invalid argument\); convert it"):
+    with pytest.raises(InputError, match=r"video\.mp4: its cut could not be written \(Invalid argument\); convert it"):
         cut(path, [(1, 2)], tmp_path / "out.mp4")
     del errors[0]
     for write in (lambda out: cut(path, [(1, 2)], out), lambda out: copy_cut(path, plan_copy(path, [(1, 2)]), out)):
@@ -250,16 +294,20 @@ def test_a_picture_that_the_mp4_does_not_take_is_no_full_disk(tmp_path, monkeypa
             write(tmp_path / "out.mp4")
 
 
-def test_bad_outputs_and_what_fails_leave_nothing(tmp_path):
-    path = write_numbered_video(tmp_path / "film.mp4")
-    runs = plan_copy(path, [(1, 2)])
+def test_the_video_itself_is_rejected_as_output(tmp_path):
+    path = write_numbered_video(tmp_path / "video.mp4")
     with pytest.raises(InputError, match="is the video itself"):
-        copy_cut(path, runs, path)
+        copy_cut(path, plan_copy(path, [(1, 2)]), path)
+    assert read_number(decoded(path)[3][1]) == 3
 
-    def stop(share):
+
+def test_an_interrupted_copy_leaves_no_file(tmp_path):
+    path = write_numbered_video(tmp_path / "video.mp4")
+
+    def interrupt(share):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        copy_cut(path, runs, tmp_path / "out.mp4", progress=stop)
-    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+        copy_cut(path, plan_copy(path, [(1, 2)]), tmp_path / "out.mp4", progress=interrupt)
+    assert [p.name for p in tmp_path.iterdir()] == ["video.mp4"]
     assert read_number(decoded(path)[3][1]) == 3
