@@ -1,4 +1,4 @@
-"""Encoders of pictures, sound and text; importing this registers them in nncore's MODELS."""
+"""Encoders of images, audio and text; importing this package registers them in nncore's MODELS."""
 
 from .base import Encoders, TextFeature, build_encoders
 from .clip_image import CLIPImage

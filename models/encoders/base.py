@@ -1,4 +1,4 @@
-"""The interface of the encoders, and how a video is divided into clips."""
+"""The interfaces of the encoders, and functions that several encoders share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from common.build import build, suggest
-from common.errors import InputError
+from common.errors import ConfigError
 from models.device import best_device, cpu_has_bfloat16, device_of
 
 PRECISIONS = ("auto", "float32")
@@ -21,22 +21,27 @@ PRECISIONS = ("auto", "float32")
 
 @dataclass(frozen=True)
 class TextFeature:
-    """A text's features, float32: `last_hidden_state` (L, D) of tokens, `pooler_output` (P,) of the whole."""
+    """The features of one text, in float32.
+
+    Attributes:
+        last_hidden_state: (L, D), one vector per token.
+        pooler_output: (P,), the embedding of the complete text.
+    """
 
     last_hidden_state: np.ndarray
     pooler_output: np.ndarray
 
 
 class VisualEncoder(nn.Module):
-    """Encodes pictures.
+    """An encoder of images.
 
     Attributes:
-        parts: name of each part of the features -> its width; a part is a folder of feature files.
-        shared_part: the part that lives in the text encoder's space.
-        size_px: side of the square pictures.
-        clip_len_s: seconds in a clip.
-        frames_per_clip: pictures a clip, evenly inside it; their features are averaged.
-        batch_frames: how many to encode in a call; more need more memory and are not always faster.
+        parts: widths of the features by their names; each part is a separate folder of feature files.
+        shared_part: name of the part that is in the space of the text encoder.
+        size_px: width and height of the network's input.
+        clip_len_s: length of a clip in seconds.
+        frames_per_clip: number of frames per clip, evenly spaced; their features are averaged.
+        batch_frames: number of frames to encode per call; larger batches need more memory and are not always faster.
     """
 
     parts: dict[str, int]
@@ -47,52 +52,51 @@ class VisualEncoder(nn.Module):
     batch_frames: int = 4
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
-        """A picture (H, W, 3), uint8 RGB, of any size -> (3, size_px, size_px) as the network takes it."""
+        """Convert a frame (H, W, 3), uint8 RGB of any size, to the network's input (3, size_px, size_px)."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(N, 3, size_px, size_px), on the network's device -> part -> (N, width) float32, on the same."""
+        """Encode images on the network's device: (N, 3, size_px, size_px) -> parts (N, width), float32, on it."""
         raise NotImplementedError
 
     def encode(self, images: Tensor) -> dict[str, np.ndarray]:
-        """`forward` of images on any device, for inference: part -> (N, width) float32."""
+        """Encode images on any device, for inference: (N, 3, size_px, size_px) -> parts (N, width), float32."""
         with torch.inference_mode():
             return {part: values.float().cpu().numpy() for part, values in self(images.to(device_of(self))).items()}
 
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
-        """Cosines of a video's clips and sentences.
+        """Return the cosine similarities of a video's clips with texts.
 
         Args:
-            shared: (T, D), all of the video's clips, the part `shared_part`.
-            sentences: (Q, D), `pooler_output` of each.
+            shared: (T, D), the part `shared_part` of all clips of the video.
+            sentences: (Q, D), the `pooler_output` of each text.
 
         Returns:
             (T, Q) in [-1, 1].
 
         Raises:
-            InputError: the sentences are of another width, from a text encoder of another space.
+            ConfigError: the widths differ, because the text encoder has a different space.
         """
         raise NotImplementedError
 
-
     def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
-        """What the encoder's vocabulary sees in a video's clips.
+        """Classify the clips of a video.
 
         Args:
-            features: part -> (T, width), as `forward` made them.
-            text: the encoder of the shared space's sentences.
+            features: part -> (T, width), as `encode` returns them.
+            text: the text encoder of the shared space.
 
         Returns:
-            K names, and their likelihoods (T, K), each row of sum one.
+            The names of K classes, and their probabilities (T, K).
         """
         raise NotImplementedError
 
 
 class TextEncoder(nn.Module):
-    """Encodes texts.
+    """An encoder of texts.
 
     Attributes:
-        name: of the encoder, and of its folder of feature files.
+        name: name of the encoder, and of its folder of feature files.
         dims: width of the tokens.
     """
 
@@ -100,7 +104,7 @@ class TextEncoder(nn.Module):
     dims: int
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
-        """Encodes texts of any length and script; long ones in pieces, with nothing dropped.
+        """Encode texts of any length in any script; long texts are encoded in chunks without truncation.
 
         Raises:
             InputError: a text is empty.
@@ -109,13 +113,13 @@ class TextEncoder(nn.Module):
 
 
 class AudioEncoder(nn.Module):
-    """Encodes sound.
+    """An encoder of audio.
 
     Attributes:
-        name: of the encoder, and of its folder of feature files.
-        dims: width.
-        rate_hz: sampling rate of the mono sound.
-        clip_len_s: seconds in a clip.
+        name: name of the encoder, and of its folder of feature files.
+        dims: width of the features.
+        rate_hz: sample rate of the mono audio.
+        clip_len_s: length of a clip in seconds.
     """
 
     name: str
@@ -124,18 +128,18 @@ class AudioEncoder(nn.Module):
     clip_len_s: float = 2
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(N, clip_len_s * rate_hz), in [-1, 1], on the network's device -> (N, dims) float32, on the same."""
+        """Encode clips on the network's device: (N, clip_len_s * rate_hz) in [-1, 1] -> (N, dims), float32, on it."""
         raise NotImplementedError
 
     def encode(self, clips: Tensor) -> np.ndarray:
-        """`forward` of clips on any device, for inference: (N, dims) float32."""
+        """Encode clips on any device, for inference: (N, clip_len_s * rate_hz) in [-1, 1] -> (N, dims), float32."""
         with torch.inference_mode():
             return self(clips.to(device_of(self))).float().cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """What makes a video's and a sentence's features; `audio` may be None."""
+    """The encoders of videos and queries; without an audio encoder, audio is ignored."""
 
     visual: VisualEncoder
     text: TextEncoder
@@ -143,42 +147,49 @@ class Encoders:
 
 
 def build_encoders(cfg: dict) -> Encoders:
-    """Builds `dict(visual=dict(type=...), text=dict(type=...), audio=dict(type=...) or None)`, for inference.
+    """Build encoders for inference, on a GPU if there is one.
 
-    They compute on the GPU if there is one.
+    Args:
+        cfg: `dict(visual=dict(type=...), text=dict(type=...), audio=dict(type=...) or None)`.
 
     Raises:
-        InputError: a kind that is missing or unknown, an unknown type or key, weights not at hand.
+        ConfigError: a kind of encoder is missing or unknown, or has an unknown type or key.
+        InputError: weights are not available.
     """
     kinds = dict(visual=VisualEncoder, text=TextEncoder, audio=AudioEncoder)
     for kind in cfg:
         if kind not in kinds:
-            raise InputError(f"encoders: unknown {kind!r}; {suggest(kind, kinds)}")
+            raise ConfigError("encoders", f"unknown {kind!r}", suggest(kind, kinds))
     for kind in ("visual", "text"):
         if cfg.get(kind) is None:
-            raise InputError(f"encoders: no {kind!r}; give encoders=dict(visual=..., text=..., audio=...)")
+            raise ConfigError("encoders", f"no {kind!r}", "give encoders=dict(visual=..., text=..., audio=...)")
     built = {}
     for kind, part in cfg.items():
         built[kind] = build(part, MODELS, location=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
-            raise InputError(f"encoders.{kind}: {part['type']} is no {kinds[kind].__name__}; name one")
+            raise ConfigError(f"encoders.{kind}", f"{part['type']} is not a {kinds[kind].__name__}", "name one")
     return Encoders(**{kind: None if encoder is None else encoder.eval().to(best_device())
                        for kind, encoder in built.items()})
 
 
-def check_clips(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:
-    """Gives both back; an InputError when a clip would have no length or no frame."""
+def check_clip_options(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:
+    """Return both options.
+
+    Raises:
+        ConfigError: a clip would have no duration or no frame.
+    """
     if not clip_len_s > 0 or frames_per_clip < 1:
-        raise InputError(f"encoders: clip_len_s={clip_len_s}, frames_per_clip={frames_per_clip}; "
-                         "give a length over 0 and at least one frame")
+        raise ConfigError("encoders", f"clip_len_s={clip_len_s}, frames_per_clip={frames_per_clip}",
+                          "use a length above 0 and at least one frame")
     return clip_len_s, int(frames_per_clip)
 
 
-def crop_square(frame: np.ndarray, size_px: int) -> np.ndarray:
-    """Resizes the short side to `size_px`, bicubic with antialiasing, and cuts out the centre, as CLIP does.
+def resize_and_crop(frame: np.ndarray, size_px: int) -> np.ndarray:
+    """Resize the shorter side to `size_px` (bicubic, antialiased) and crop the center, as CLIP does.
 
     Args:
         frame: (H, W, 3) uint8.
+        size_px: width and height of the result.
 
     Returns:
         (size_px, size_px, 3) uint8.
@@ -190,48 +201,58 @@ def crop_square(frame: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + size_px, top + size_px)))
 
 
-def join_pieces(pieces: list[TextFeature]) -> TextFeature:
-    """One text's pieces -> its feature.
+def join_chunks(chunks: list[TextFeature]) -> TextFeature:
+    """Combine the features of the chunks of one text.
 
-    The tokens stand in order; the sentence is the pieces' mean, weighted by their tokens, scaled to
-    their mean norm, so that pieces of unit norm give one of unit norm.
+    Tokens are concatenated. The embedding is the mean of the chunks' embeddings, weighted by their numbers of tokens
+    and scaled to their mean norm, so chunks of unit norm give an embedding of unit norm.
     """
-    if len(pieces) == 1:
-        return pieces[0]
-    tokens = np.concatenate([p.last_hidden_state for p in pieces])
-    weights = np.array([len(p.last_hidden_state) for p in pieces], dtype=np.float32)
-    sentence = np.average([p.pooler_output for p in pieces], axis=0, weights=weights)
-    length = np.mean([np.linalg.norm(p.pooler_output) for p in pieces])
-    sentence = sentence * (length / max(np.linalg.norm(sentence), 1e-12))
-    return TextFeature(tokens, sentence.astype(np.float32))
+    if len(chunks) == 1:
+        return chunks[0]
+    tokens = np.concatenate([c.last_hidden_state for c in chunks])
+    weights = np.array([len(c.last_hidden_state) for c in chunks], dtype=np.float32)
+    embedding = np.average([c.pooler_output for c in chunks], axis=0, weights=weights)
+    norm = np.mean([np.linalg.norm(c.pooler_output) for c in chunks])
+    embedding = embedding * (norm / max(np.linalg.norm(embedding), 1e-12))
+    return TextFeature(tokens, embedding.astype(np.float32))
 
 
 def normalize_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows scaled to unit norm; rows of zeros stay."""
+    """Scale rows to unit norm; zero rows stay zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
 
 
-def check_space(shared: np.ndarray, sentences: np.ndarray, visual: str) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float32; an InputError when the sentences are not of the clips' width."""
+def check_same_space(shared: np.ndarray, sentences: np.ndarray, visual: str) -> tuple[np.ndarray, np.ndarray]:
+    """Convert the features of clips (T, D) and texts (Q, D) to float32.
+
+    Args:
+        shared: features of clips.
+        sentences: features of texts.
+        visual: type of the visual encoder, for the error.
+
+    Raises:
+        ConfigError: the widths differ.
+    """
     shared, sentences = np.asarray(shared, dtype=np.float32), np.asarray(sentences, dtype=np.float32)
     if shared.shape[-1] != sentences.shape[-1]:
-        raise InputError(f"encoders: {visual} compares sentences {shared.shape[-1]} wide, but these are "
-                         f"{sentences.shape[-1]} wide; take visual and text encoder from one file of "
-                         "configs/_base_/encoders")
+        raise ConfigError("encoders", f"{visual} compares texts {shared.shape[-1]} wide, but these are "
+                          f"{sentences.shape[-1]} wide",
+                          "use the visual and the text encoder of one file in configs/_base_/encoders")
     return shared, sentences
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """Where the network runs in the fastest dtype: bfloat16 on CPUs that compute in it, float16 on GPUs.
+    """Return a context in which networks run in bfloat16 on CPUs that support it, and in float16 on GPUs.
 
     Args:
+        device: the device of the network.
         precision: `auto`, or `float32` for float32 everywhere.
 
     Raises:
-        InputError: another precision.
+        ConfigError: the precision is unknown.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"encoders: precision={precision!r}; {suggest(precision, PRECISIONS)}")
+        raise ConfigError("encoders", f"precision={precision!r}", suggest(precision, PRECISIONS))
     if precision == "float32" or (device.type == "cpu" and not cpu_has_bfloat16()):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if device.type == "cpu" else torch.float16)

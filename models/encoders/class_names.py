@@ -1,4 +1,4 @@
-"""The vocabulary in which the visual encoders name what they see."""
+"""The class names of ImageNet, in which visual encoders describe clips."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 
 
 def class_names() -> list[str]:
-    """ImageNet's 1000 class names, as torchvision carries them.
+    """Return the 1000 class names of ImageNet that torchvision contains.
 
-    They are read from its file of constants, where this version has it: all of torchvision takes seconds to load.
+    They are read from a private file of constants, because importing torchvision takes seconds. If this version of
+    torchvision has no such file, its public interface is used.
     """
     try:
         constants = runpy.run_path(str(Path(find_spec("torchvision").origin).parent / "models" / "_meta.py"))
         return list(constants["_IMAGENET_CATEGORIES"])
-    except (AttributeError, OSError, KeyError):   # no torchvision; or it has this private file elsewhere
+    except (AttributeError, OSError, KeyError):
         return published_class_names()
 
 
 def published_class_names() -> list[str]:
-    """The same by torchvision's public interface."""
+    """Return the same class names from torchvision's public interface."""
+    # torchvision takes seconds to import.
     from torchvision.models import EfficientNet_B0_Weights
 
     return list(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])

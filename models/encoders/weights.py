@@ -1,4 +1,4 @@
-"""Weight files: found in packages, fetched from their official homes, or placed by hand; always checked."""
+"""Weight files that are downloaded from their publishers, placed by hand, or part of a pip package."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from common.errors import InputError
 from common.files import atomic_path
 from common.torch_file import read_torch_file
 
-CACHE_VARIABLE = "VIDEO_SUMMARY_CACHE"
-CHUNK = 1 << 20
+CACHE_VARIABLE = "VIDEO_SUMMARY_CACHE"   # Environment variable that names the cache folder.
+CHUNK = 1 << 20   # Bytes.
 TIMEOUT_S = 20
+SHOWN_KEYS = 3    # Maximum number of mismatches in an error message.
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class WeightFile:
     """A published weight file.
 
     Attributes:
-        name: of the file in the cache folder.
-        url: its official home.
-        sha256: in hexadecimal.
+        name: file name in the cache folder.
+        url: address at its publisher.
+        sha256: SHA-256 in hexadecimal.
     """
 
     name: str
@@ -40,7 +41,7 @@ class WeightFile:
 
 
 def clip_file(name: str, sha256: str) -> WeightFile:
-    """One of OpenAI's CLIP files; their addresses hold the checksum."""
+    """Return one of OpenAI's CLIP files, whose addresses contain their SHA-256."""
     return WeightFile(name, f"https://openaipublic.azureedge.net/clip/models/{sha256}/{name}", sha256)
 
 
@@ -56,61 +57,62 @@ CLIP = {
     "ViT-L/14@336px": clip_file("ViT-L-14-336px.pt",
                                 "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"),
 }
-CNN14 = WeightFile("Cnn14_mAP=0.431.pth",   # its publisher states an MD5, 541141fa2ee191a88f24a3219fff024e
+# The publisher states the MD5 of this file, 541141fa2ee191a88f24a3219fff024e.
+CNN14 = WeightFile("Cnn14_mAP=0.431.pth",
                    "https://zenodo.org/records/3987831/files/Cnn14_mAP%3D0.431.pth?download=1",
                    "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31")
 
 
 def cache_folder() -> Path:
-    """Where weights are kept: `$VIDEO_SUMMARY_CACHE`, or `~/.cache/video-summary`."""
+    """Return the folder of downloaded weights: `$VIDEO_SUMMARY_CACHE`, or `~/.cache/video-summary`."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "video-summary")
 
 
 def fetch(file: WeightFile) -> Path:
-    """The file in the cache folder; fetched at first use, with a bar on stderr.
+    """Return the path of a weight file in the cache folder; download it at first use, with a progress bar on stderr.
 
     Raises:
-        InputError: it is not there and cannot be fetched, what came is another file, or what is there is.
+        InputError: the file cannot be downloaded, or has another checksum than the published one.
     """
     path = cache_folder() / file.name
     if path.is_file():
         if checksum(path) != file.sha256:
-            raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {file.sha256} as that of "
-                             f"{file.url}. Delete it, and it is fetched again")
+            raise InputError(path, f"its SHA-256 is {checksum(path)}, not {file.sha256} as published at {file.url}",
+                             "delete it, and it will be downloaded again")
         return path
-    by_hand = (f"Fetch {file.url} (SHA-256 {file.sha256}) by other means and place it as {path} "
-               f"({CACHE_VARIABLE} names another folder); or use the embedded encoders, which fetch nothing: "
-               "configs/_base_/encoders/offline.py")
+    hint = (f"download {file.url} (SHA-256 {file.sha256}) by other means and save it as {path} (set {CACHE_VARIABLE} "
+            "to use another folder), or use the default encoders, which need no download: "
+            "configs/_base_/encoders/offline.py")
     with atomic_path(path) as temporary:
         try:
             _download(file, temporary)
         except (OSError, http.client.HTTPException) as err:
-            why = getattr(err, "reason", None) or err
-            raise InputError(f"{file.name}: not in {path.parent}, nor to be had ({why}). {by_hand}") from err
-        found = checksum(temporary)
-        if found != file.sha256:
-            raise InputError(f"{file.name}: what came has the SHA-256 {found}, and was deleted. {by_hand}")
+            reason = getattr(err, "reason", None) or err
+            raise InputError(file.name, f"is not in {path.parent}, and the download failed ({reason})", hint) from err
+        actual = checksum(temporary)
+        if actual != file.sha256:
+            raise InputError(file.name, f"the downloaded file has the SHA-256 {actual} and was deleted", hint)
     return path
 
 
 def _download(file: WeightFile, to: Path) -> None:
-    with urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as answer, to.open("wb") as out:
-        total = int(answer.headers.get("Content-Length") or 0) or None
+    with urllib.request.urlopen(file.url, timeout=TIMEOUT_S) as response, to.open("wb") as out:
+        total = int(response.headers.get("Content-Length") or 0) or None
         with tqdm(total=total, desc=file.name, unit="B", unit_scale=True, file=sys.stderr) as bar:
-            while chunk := answer.read(CHUNK):
+            while chunk := response.read(CHUNK):
                 out.write(chunk)
                 bar.update(len(chunk))
 
 
 def checksum(path: Path) -> str:
-    """A file's SHA-256; computed once a process, and again when the file has changed."""
+    """Return the SHA-256 of a file; computed once per process, and again if the file changes."""
     stat = path.stat()
     return _sha256(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=32)
 def _sha256(path: Path, changed_ns: int, size: int) -> str:
-    del changed_ns, size   # part of the cache's key only
+    del changed_ns, size   # Only part of the cache key.
     digest = hashlib.sha256()
     with path.open("rb") as f:
         while chunk := f.read(CHUNK):
@@ -119,44 +121,59 @@ def _sha256(path: Path, changed_ns: int, size: int) -> str:
 
 
 def find_in_package(package: str, name: str, sha256: str) -> Path:
-    """A file that a pip package carries, found without importing the package.
+    """Return the path of a file in an installed pip package, without importing the package.
+
+    Args:
+        package: name of the package for pip.
+        name: file name.
+        sha256: the file's expected SHA-256 in hexadecimal.
 
     Raises:
-        InputError: the package is not installed, lacks the file, or carries another one.
+        InputError: the package is not installed, does not contain the file, or contains a different version of it.
     """
-    again = f"install it again: pip install --force-reinstall {package}"
+    hint = f"install it again: pip install --force-reinstall {package}"
     try:
         files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError as err:
-        raise InputError(f"the package {package} is not installed; pip install -r requirements.txt") from err
+        raise InputError(None, f"the package {package} is not installed", "pip install -r requirements.txt") from err
     path = next((Path(str(file.locate())) for file in files if file.name == name), None)
     if path is None or not path.is_file():
-        raise InputError(f"the package {package} carries no {name}; {again}")
+        raise InputError(None, f"the package {package} does not contain {name}", hint)
     if checksum(path) != sha256:
-        raise InputError(f"{path}: its SHA-256 is {checksum(path)}, not {sha256} as published; {again}")
+        raise InputError(path, f"its SHA-256 is {checksum(path)}, not {sha256} as published", hint)
     return path
 
 
 def read_weights(path: str | os.PathLike) -> dict:
-    """Reads a dict that torch.save wrote, tensors and plain values only, onto the CPU.
+    """Read a dict of tensors and plain values that torch.save wrote, onto the CPU.
 
     Raises:
-        InputError: no such file, unreadable, no dict, or one that would run code.
+        InputError: the file does not exist, is damaged, contains no dict, or contains objects that would run code.
     """
     weights = read_torch_file(path, "weight file")
     if not isinstance(weights, dict):
-        raise InputError(f"{path}: holds a {type(weights).__name__}, no dict of weights; give another file")
+        raise InputError(path, f"contains a {type(weights).__name__} instead of a dict of weights", "give another file")
     return weights
 
 
 def load_state(network: torch.nn.Module, state: dict, path: str | os.PathLike) -> None:
-    """Loads every weight of the network, or raises an InputError that names the first that do not fit."""
+    """Load the weights of a pretrained network; every key and shape must match.
+
+    Args:
+        network: stays unchanged unless everything matches.
+        state: the weights by name.
+        path: the file that they were read from, for the error.
+
+    Raises:
+        InputError: keys are missing, unknown or of different shapes; the first of them are named.
+    """
     own = network.state_dict()
-    wrong = [f"{key} is missing" for key in own if key not in state]
-    wrong += [f"{key} is unknown" for key in state if key not in own]
-    wrong += [f"{key} is {tuple(getattr(state[key], 'shape', ()))}, not {tuple(own[key].shape)}"
-              for key in own if key in state and getattr(state[key], "shape", None) != own[key].shape]
-    if wrong:
-        raise InputError(f"{path}: weights of another network: {'; '.join(wrong[:3])}"
-                         f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}; give another file")
+    mismatches = [f"{key} is missing" for key in own if key not in state]
+    mismatches += [f"{key} is unknown" for key in state if key not in own]
+    mismatches += [f"{key} is {tuple(getattr(state[key], 'shape', ()))}, not {tuple(own[key].shape)}"
+                   for key in own if key in state and getattr(state[key], "shape", None) != own[key].shape]
+    if mismatches:
+        more = f" and {len(mismatches) - SHOWN_KEYS} more" if len(mismatches) > SHOWN_KEYS else ""
+        raise InputError(path, f"weights of another network: {'; '.join(mismatches[:SHOWN_KEYS])}{more}",
+                         "give another file")
     network.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""models/encoders/base.py: clips, crops, joined pieces, and building from a config."""
+"""Clips, crops, chunks of texts, and encoders that are built from a config."""
 
 from fractions import Fraction
 
@@ -14,19 +14,19 @@ from common.errors import InputError
 from common.temporal import num_clips
 from models.device import cpu_has_bfloat16
 from models.encoders import TextFeature, build_encoders
-from models.encoders.base import autocast, crop_square, join_pieces, normalize_rows
+from models.encoders.base import autocast, join_chunks, normalize_rows, resize_and_crop
 
-OFFLINE_SOUND = dict(type="LogMelStatistics")
+LOG_MEL = dict(type="LogMelStatistics")
 
 
 @pytest.mark.parametrize(("duration_s", "clips"), [
     (0, 1), (0.04, 1), (2, 1), (2.5, 1), (2.51, 2), (4, 2), (150, 75), (150.4, 75), (149.6, 75), (149, 75),
     (Fraction(30000, 1001), 15), (Fraction(5, 2), 1), (Fraction(2501, 1000), 2)])
-def test_a_rest_of_a_quarter_clip_belongs_to_the_last(duration_s, clips):
+def test_a_remainder_of_a_quarter_clip_is_joined_to_the_last_clip(duration_s, clips):
     assert num_clips(duration_s, 2) == clips
 
 
-def test_num_clips_of_other_lengths():
+def test_num_clips_of_other_clip_lengths():
     assert [num_clips(10, length) for length in (1, 2.5, 4, 8, 100)] == [10, 4, 3, 1, 1]
 
 
@@ -34,31 +34,36 @@ SIZES = [(432, 768), (500, 211), (224, 224), (225, 224), (50, 333), (1, 1), (223
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_crop_is_that_of_torchvision(size):
+def test_resizing_and_cropping_equal_torchvisions(size):
     frame = np.random.default_rng(size).integers(0, 256, (*size, 3)).astype(np.uint8)
     official = Compose([Resize(224, interpolation=InterpolationMode.BICUBIC), CenterCrop(224)])
-    assert np.array_equal(crop_square(frame, 224), np.asarray(official(Image.fromarray(frame))))
+    assert np.array_equal(resize_and_crop(frame, 224), np.asarray(official(Image.fromarray(frame))))
 
 
-def test_crop_takes_views():
+def test_non_contiguous_frames_are_accepted():
     frame = np.random.default_rng(0).integers(0, 256, (90, 60, 3)).astype(np.uint8)
-    assert np.array_equal(crop_square(np.rot90(frame), 32), crop_square(np.rot90(frame).copy(), 32))
+    assert np.array_equal(resize_and_crop(np.rot90(frame), 32), resize_and_crop(np.rot90(frame).copy(), 32))
 
 
-def test_pieces_join_in_order_and_weigh_by_their_tokens():
+def test_chunks_are_joined_in_order_and_weighted_by_their_tokens():
     one = TextFeature(np.full((3, 2), 1, np.float32), np.array([1, 0], np.float32))
     two = TextFeature(np.full((1, 2), 2, np.float32), np.array([0, 1], np.float32))
-    joined = join_pieces([one, two])
+    joined = join_chunks([one, two])
     assert joined.last_hidden_state.tolist() == [[1, 1]] * 3 + [[2, 2]]
     np.testing.assert_allclose(joined.pooler_output, np.array([3, 1]) / 10**0.5, rtol=1e-6)
-    assert joined.pooler_output.dtype == np.float32 and join_pieces([one]) is one
+    assert joined.pooler_output.dtype == np.float32
 
 
-def test_unit_rows_keeps_zeros():
+def test_a_single_chunk_is_returned_unchanged():
+    chunk = TextFeature(np.full((3, 2), 1, np.float32), np.array([1, 0], np.float32))
+    assert join_chunks([chunk]) is chunk
+
+
+def test_rows_have_unit_norm_and_zero_rows_stay():
     assert normalize_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [[0.6, 0.8], [0, 0]]
 
 
-def test_auto_precision_is_what_the_machine_is_fast_at():
+def test_auto_precision_is_bfloat16_where_the_cpu_supports_it():
     product = torch.ones(4, 4)
     with autocast(product.device, "auto"):
         assert (product @ product).dtype == (torch.bfloat16 if cpu_has_bfloat16() else torch.float32)
@@ -66,26 +71,35 @@ def test_auto_precision_is_what_the_machine_is_fast_at():
         assert (product @ product).dtype == torch.float32
 
 
-def test_the_clip_config_names_registered_types_and_known_arguments(clip_file):
-    for config, sound in (("clip", "Cnn14"), ("offline", "LogMelStatistics")):
-        cfg = load_config(f"configs/zeroshot/{config}.py").encoders
-        assert list(cfg) == ["visual", "text", "audio"] and cfg["audio"]["type"] == sound
-        assert all(part["type"] in MODELS for part in cfg.values())
+@pytest.mark.parametrize("config, audio", [("clip", "Cnn14"), ("offline", "LogMelStatistics")])
+def test_the_configs_name_registered_encoders(config, audio):
+    cfg = load_config(f"configs/zeroshot/{config}.py").encoders
+    assert list(cfg) == ["visual", "text", "audio"]
+    assert cfg["audio"]["type"] == audio
+    assert all(part["type"] in MODELS for part in cfg.values())
+
+
+def test_the_clip_encoders_share_one_network_in_evaluation_mode(clip_file):
     cfg = load_config("configs/zeroshot/clip.py").encoders
     cfg = {kind: dict(cfg[kind], weights=str(clip_file)) for kind in ("visual", "text")}
     encoders = build_encoders(cfg)
-    assert encoders.visual.network is encoders.text.network and encoders.audio is None
-    assert not encoders.visual.training and not encoders.text.training
+    assert encoders.visual.network is encoders.text.network
+    assert encoders.audio is None
+    assert not encoders.visual.training
+    assert not encoders.text.training
 
 
 @pytest.mark.parametrize(("cfg", "message"), [
-    (dict(visual=OFFLINE_SOUND), "encoders: no 'text'"),
-    (dict(text=OFFLINE_SOUND, visual=None), "encoders: no 'visual'"),
-    (dict(visual=OFFLINE_SOUND, text=OFFLINE_SOUND, vidoe=None), "encoders: unknown 'vidoe'"),
-    (dict(visual=OFFLINE_SOUND, text=OFFLINE_SOUND), "encoders.visual: LogMelStatistics is no VisualEncoder"),
-    (dict(visual=dict(type="CLIPimage"), text=OFFLINE_SOUND), "'CLIPimage'; did you mean 'CLIPImage'"),
-    (dict(visual=dict(type="CLIPImage", archi=1), text=OFFLINE_SOUND), "no argument 'archi'; did you mean 'arch'"),
+    pytest.param(dict(visual=LOG_MEL), "encoders: no 'text'", id="no_text"),
+    pytest.param(dict(text=LOG_MEL, visual=None), "encoders: no 'visual'", id="no_visual"),
+    pytest.param(dict(visual=LOG_MEL, text=LOG_MEL, vidoe=None), "encoders: unknown 'vidoe'", id="unknown_kind"),
+    pytest.param(dict(visual=LOG_MEL, text=LOG_MEL), "encoders.visual: LogMelStatistics is not a VisualEncoder",
+                 id="other_kind"),
+    pytest.param(dict(visual=dict(type="CLIPimage"), text=LOG_MEL), "'CLIPimage'; did you mean 'CLIPImage'",
+                 id="unknown_type"),
+    pytest.param(dict(visual=dict(type="CLIPImage", archi=1), text=LOG_MEL),
+                 "no argument 'archi'; did you mean 'arch'", id="unknown_argument"),
 ])
-def test_faulty_configs_are_named(cfg, message):
+def test_an_invalid_config_is_refused(cfg, message):
     with pytest.raises(InputError, match=message):
         build_encoders(cfg)

@@ -1,4 +1,4 @@
-"""models/encoders/cnn14.py: weights in PANNs' format, the embedding of PANNs' own network."""
+"""Cnn14 reads weights in the format of PANNs and equals the embedding of their network."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from models.encoders.import_without_init import import_without_init
 
 @pytest.fixture(scope="module")
 def network():
-    """With norms as training leaves them."""
+    """A random network whose batch norms have statistics as after training."""
     torch.manual_seed(11)
     network = import_without_init("panns_inference", "models", "panns-inference").Cnn14(
         sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000,
@@ -24,25 +24,32 @@ def network():
     return network
 
 
-def test_the_published_format_gives_the_networks_embedding(network, tmp_path):
+def test_the_embedding_equals_that_of_the_published_network(network, tmp_path):
     path = tmp_path / "Cnn14.pth"
     torch.save({"iteration": 600000, "model": network.state_dict()}, path)
-    torch.manual_seed(12)   # other random weights, if those of the file were not taken
+    torch.manual_seed(12)   # Without the weights of the file, the encoder would have other random weights.
     encoder = Cnn14(weights=path)
-    path.unlink()           # 320 MB
+    path.unlink()           # It has 320 MB.
     clips = torch.randn(2, 64000, generator=torch.Generator().manual_seed(0)) * 0.1
     with torch.inference_mode():
-        found, expected = encoder(clips), network(clips)["embedding"]
-    assert found.shape == (2, encoder.dims) == (2, 2048)
-    assert (found - expected).abs().max() < 1e-5 * expected.std() and expected.std() > 1e-3
-    assert (encoder.name, encoder.rate_hz, encoder.clip_len_s) == ("panns_cnn14", 32000, 2)
+        embedding, expected = encoder(clips), network(clips)["embedding"]
+    assert embedding.shape == (2, encoder.dims) == (2, 2048)
+    assert (embedding - expected).abs().max() < 1e-5 * expected.std()
+    assert expected.std() > 1e-3
+    assert encoder.name == "panns_cnn14"
+    assert encoder.rate_hz == 32000
+    assert encoder.clip_len_s == 2
 
 
-def test_says_what_is_wrong_with_the_weights(network, tmp_path):
+def test_weights_in_another_format_are_refused(tmp_path):
     path = tmp_path / "c.pth"
     torch.save({"fc1.bias": torch.zeros(2048)}, path)
-    with pytest.raises(InputError, match=r'c\.pth: no "model" in it'):
+    with pytest.raises(InputError, match=r'c\.pth: has no "model"'):
         Cnn14(weights=path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "c.pth"
     torch.save({"model": {"fc1.bias": torch.zeros(2048), "fc1.weigth": torch.zeros(2)}}, path)
     with pytest.raises(InputError, match=r"c\.pth: weights of another network: .* is missing; .* and \d+ mo"):
         Cnn14(weights=path)

@@ -1,4 +1,4 @@
-"""models/encoders/mini_lm_text.py: published sentence embeddings, whole long texts, any script."""
+"""MiniLMText equals the published network, for texts of any length in any script."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """As transformers makes it."""
+    """Load the tokenizer with transformers."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(find_in_package(PACKAGE, *WEIGHTS).parent, local_files_only=True)
@@ -33,14 +33,14 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def published():
-    """The published network by transformers."""
+    """Load the published network with transformers."""
     from transformers import BertModel
 
     return BertModel.from_pretrained(find_in_package(PACKAGE, *WEIGHTS).parent, local_files_only=True).eval()
 
 
-def slow_twin(published, tokenizer, text):
-    """One text at a time, unpadded."""
+def reference_features(published, tokenizer, text):
+    """Encode one text without padding."""
     ids = tokenizer(text, truncation=False)["input_ids"]
     with torch.inference_mode():
         tokens = published(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
@@ -48,68 +48,72 @@ def slow_twin(published, tokenizer, text):
     return tokens, mean / np.linalg.norm(mean)
 
 
-def test_tokens_and_sentences_are_those_of_the_published_network(encoder, published, tokenizer):
+def test_tokens_and_embeddings_equal_those_of_the_published_network(encoder, published, tokenizer):
     for text, feature in zip(TEXTS, encoder.encode(TEXTS), strict=True):
-        tokens, sentence = slow_twin(published, tokenizer, text)
+        tokens, embedding = reference_features(published, tokenizer, text)
         np.testing.assert_allclose(feature.last_hidden_state, tokens, atol=1e-5)
-        np.testing.assert_allclose(feature.pooler_output, sentence, atol=1e-6)
-        assert feature.last_hidden_state.dtype == feature.pooler_output.dtype == np.float32
+        np.testing.assert_allclose(feature.pooler_output, embedding, atol=1e-6)
+        assert feature.last_hidden_state.dtype == np.float32
+        assert feature.pooler_output.dtype == np.float32
         assert feature.last_hidden_state.shape[1] == encoder.dims == 384
 
 
-def test_sentences_are_those_of_sentence_transformers(encoder):
+def test_embeddings_equal_those_of_sentence_transformers(encoder):
     library = pytest.importorskip("sentence_transformers")
     reference = library.SentenceTransformer(str(find_in_package(PACKAGE, *WEIGHTS).parent), device="cpu")
-    reference.max_seq_length = 256   # the tokenizer's file asks for 128
-    found = np.stack([f.pooler_output for f in encoder.encode(TEXTS)])
-    np.testing.assert_allclose(found, reference.encode(TEXTS), atol=1e-5)
+    reference.max_seq_length = 256   # The tokenizer's file specifies 128.
+    embeddings = np.stack([f.pooler_output for f in encoder.encode(TEXTS)])
+    np.testing.assert_allclose(embeddings, reference.encode(TEXTS), atol=1e-5)
 
 
-def test_alike_sentences_are_near_and_others_far(encoder):
-    """The published cosine of the first pair is 0.7553 (the model's documentation, rounded)."""
+def test_similar_sentences_are_close_and_others_are_not(encoder):
+    """The documentation of the model states a cosine similarity of 0.7553 for the first pair."""
     eating, bread, cheetah = (f.pooler_output for f in encoder.encode([*TEXTS[:2], "A cheetah is running."]))
     assert eating @ bread == pytest.approx(0.7553, abs=2e-4)
     assert eating @ cheetah < 0.2
 
 
-def test_a_long_text_is_its_pieces_and_nothing_is_dropped(encoder):
-    words = ["river", "stone", "cloud", "train", "apple", "music", "window"] * 90   # a token each
-    whole = encoder.encode([" ".join(words)])[0]
-    pieces = encoder.encode([" ".join(words[i:i + 254]) for i in range(0, len(words), 254)])
-    assert whole.last_hidden_state.shape == (630 + 2 * 3, 384)
-    np.testing.assert_allclose(whole.last_hidden_state, np.concatenate([p.last_hidden_state for p in pieces]),
+def test_a_long_text_is_encoded_in_chunks_without_truncation(encoder):
+    words = ["river", "stone", "cloud", "train", "apple", "music", "window"] * 90   # One token each.
+    text = encoder.encode([" ".join(words)])[0]
+    chunks = encoder.encode([" ".join(words[i:i + 254]) for i in range(0, len(words), 254)])
+    assert text.last_hidden_state.shape == (630 + 2 * 3, 384)
+    np.testing.assert_allclose(text.last_hidden_state, np.concatenate([c.last_hidden_state for c in chunks]),
                                atol=1e-5)
-    mean = 256 * pieces[0].pooler_output + 256 * pieces[1].pooler_output + 124 * pieces[2].pooler_output
-    np.testing.assert_allclose(whole.pooler_output, mean / np.linalg.norm(mean), atol=1e-5)
+    mean = 256 * chunks[0].pooler_output + 256 * chunks[1].pooler_output + 124 * chunks[2].pooler_output
+    np.testing.assert_allclose(text.pooler_output, mean / np.linalg.norm(mean), atol=1e-5)
     changed = encoder.encode([" ".join([*words, "crocodile"])])[0]
-    assert np.abs(changed.pooler_output - whole.pooler_output).max() > 1e-3   # the last word counts
+    assert np.abs(changed.pooler_output - text.pooler_output).max() > 1e-3   # The last word has an effect.
 
 
-def test_company_changes_nothing(encoder):
+def test_other_texts_in_a_batch_change_nothing(encoder):
     alone = encoder.encode([TEXTS[0]])[0]
-    among = encoder.encode([*TEXTS[1:], TEXTS[0], *["filler"] * 140])[len(TEXTS) - 1]
-    np.testing.assert_allclose(among.last_hidden_state, alone.last_hidden_state, atol=1e-5)
+    batched = encoder.encode([*TEXTS[1:], TEXTS[0], *["filler"] * 140])[len(TEXTS) - 1]
+    np.testing.assert_allclose(batched.last_hidden_state, alone.last_hidden_state, atol=1e-5)
 
 
-def test_refuses_texts_that_say_nothing(encoder):
+def test_an_empty_text_is_refused(encoder):
     with pytest.raises(InputError, match="query 1 is empty"):
         encoder.encode(["  "])
+
+
+def test_a_text_without_visible_characters_is_refused(encoder):
     with pytest.raises(InputError, match=r"the text '\\u200b\\x00' has no visible character"):
         encoder.encode(["\u200b\x00"])
 
 
-def test_what_takes_seconds_to_load_is_not_loaded():
-    probe = ("import sys; from models.encoders import MiniLMText; "
+def test_libraries_that_take_seconds_to_import_are_not_imported():
+    script = ("import sys; from models.encoders import MiniLMText; "
              "print(len(MiniLMText().encode(['a'])[0].pooler_output)); "
              "print([name for name in ('transformers', 'torchvision', 'torch._dynamo') if name in sys.modules])")
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=clean, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["384", "[]"], done.stderr
 
 
-def test_our_datasets_package_is_not_taken_for_another():
-    """transformers looks for a library that is called like our folder `datasets`."""
-    probe = "import datasets; from transformers import BlipProcessor; print(datasets.__path__[0])"
+def test_transformers_works_beside_our_datasets_package():
+    """transformers looks for a library with the same name as our package `datasets`."""
+    script = "import datasets; from transformers import BlipProcessor; print(datasets.__path__[0])"
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, env=clean, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=clean, capture_output=True, text=True)
     assert done.stdout.split() == [str(ROOT / "datasets")], done.stderr

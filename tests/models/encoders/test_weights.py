@@ -1,4 +1,4 @@
-"""models/encoders/weights.py: fetched over HTTP from this machine, placed by hand, carried by packages."""
+"""Weight files are downloaded (here from a local server), placed by hand, or part of packages."""
 
 import functools
 import hashlib
@@ -25,15 +25,17 @@ from models.encoders.weights import (
     read_weights,
 )
 
-CONTENT = bytes(range(256)) * 9000   # more than one chunk
+CONTENT = bytes(range(256)) * 9000   # More than one chunk.
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    asked: list[str]
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Records the requested paths, and closes the connection early for paths that contain `cut`."""
+
+    requested: list[str]
 
     def do_GET(self):
-        self.asked.append(self.path)
-        if "cut" in self.path:   # promises more than it sends
+        self.requested.append(self.path)
+        if "cut" in self.path:   # The header announces more than is sent.
             self.send_response(200)
             self.send_header("Content-Length", str(len(CONTENT)))
             self.end_headers()
@@ -46,19 +48,19 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def home(tmp_path):
-    """A web server on the loopback; gives its address and the list of what it was asked for."""
-    folder = tmp_path / "home"
+def server(tmp_path):
+    """Run a local web server; yield its address and the list of requested paths."""
+    folder = tmp_path / "publisher"
     folder.mkdir()
     (folder / "net.pt").write_bytes(CONTENT)
-    asked: list[str] = []
-    handler = functools.partial(type("Handler", (_Quiet,), dict(asked=asked)), directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    requested: list[str] = []
+    handler = functools.partial(type("Handler", (_Handler,), dict(requested=requested)), directory=str(folder))
+    http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=http_server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    server.shutdown()
-    server.server_close()
+    yield f"http://127.0.0.1:{http_server.server_address[1]}", requested
+    http_server.shutdown()
+    http_server.server_close()
     thread.join()
 
 
@@ -73,47 +75,49 @@ def published(address, name="net.pt", content=CONTENT):
     return WeightFile(name, f"{address}/{name}", hashlib.sha256(content).hexdigest())
 
 
-def test_fetches_once_with_a_bar(home, cache, capfd):
-    address, asked = home
+def test_a_file_is_downloaded_once_with_a_progress_bar(server, cache, capfd):
+    address, requested = server
     assert fetch(published(address)) == cache / "net.pt"
     assert (cache / "net.pt").read_bytes() == CONTENT
     assert "net.pt: 100%" in capfd.readouterr().err
     fetch(published(address))
-    assert asked == ["/net.pt"] and [p.name for p in cache.iterdir()] == ["net.pt"]
+    assert requested == ["/net.pt"]
+    assert [p.name for p in cache.iterdir()] == ["net.pt"]
 
 
-@pytest.mark.parametrize(("name", "content", "why"), [
-    ("net.pt", b"another", "what came has the SHA-256 "),
-    ("none.pt", CONTENT, "Not Found|File not found"),
-    ("cut.pt", CONTENT, "what came has the SHA-256 |IncompleteRead")])
-def test_what_does_not_come_whole_is_not_kept(home, cache, name, content, why):
-    file = published(home[0], name, content)
-    with pytest.raises(InputError, match=why) as err:
+@pytest.mark.parametrize("name, content, message", [
+    pytest.param("net.pt", b"another", "the downloaded file has the SHA-256 ", id="other_content"),
+    pytest.param("none.pt", CONTENT, "Not Found|File not found", id="missing"),
+    pytest.param("cut.pt", CONTENT, "the downloaded file has the SHA-256 |IncompleteRead", id="incomplete"),
+])
+def test_a_failed_download_leaves_no_file(server, cache, name, content, message):
+    file = published(server[0], name, content)
+    with pytest.raises(InputError, match=message) as err:
         fetch(file)
     assert list(cache.iterdir()) == []
     for part in (name, file.url, file.sha256, str(cache / name), "VIDEO_SUMMARY_CACHE", "offline.py"):
         assert part in str(err.value)
 
 
-def test_no_network_is_one_clear_error(cache):
-    file = published("http://127.0.0.1:9")   # nobody listens there
+def test_an_error_without_network_says_how_to_place_the_file(cache):
+    file = published("http://127.0.0.1:9")   # No server listens on this port.
     with pytest.raises(InputError, match="refused") as err:
         fetch(file)
     for part in ("net.pt", file.url, file.sha256, str(cache), "by other means", "VIDEO_SUMMARY_CACHE"):
         assert part in str(err.value)
 
 
-def test_a_placed_file_is_taken_if_it_is_the_one(cache):
+def test_a_file_that_was_placed_by_hand_is_used_if_its_checksum_is_right(cache):
     file = published("http://127.0.0.1:9")
     cache.mkdir()
     (cache / "net.pt").write_bytes(CONTENT)
     assert fetch(file) == cache / "net.pt"
     (cache / "net.pt").write_bytes(CONTENT + b"x")
-    with pytest.raises(InputError, match=rf"net\.pt: its SHA-256 is \w+, not {file.sha256}.* Delete it"):
+    with pytest.raises(InputError, match=rf"net\.pt: its SHA-256 is \w+, not {file.sha256}.*; delete it, and it will"):
         fetch(file)
 
 
-def test_a_cache_folder_that_cannot_be_is_named(tmp_path, monkeypatch):
+def test_a_cache_folder_that_cannot_be_created_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"file: cannot write to this folder"):
@@ -122,26 +126,27 @@ def test_a_cache_folder_that_cannot_be_is_named(tmp_path, monkeypatch):
 
 def test_the_cache_folder_is_in_the_users_home(monkeypatch):
     monkeypatch.delenv("VIDEO_SUMMARY_CACHE", raising=False)
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert weights.cache_folder() == Path("/home/somebody/.cache/video-summary")
+    monkeypatch.setenv("HOME", "/home/user")
+    assert weights.cache_folder() == Path("/home/user/.cache/video-summary")
 
 
-def test_checksums_follow_the_file(tmp_path):
+def test_the_checksum_of_a_changed_file_is_computed_again(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert checksum(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     (tmp_path / "a").write_bytes(b"abcd")
     assert checksum(tmp_path / "a") == hashlib.sha256(b"abcd").hexdigest()
 
 
-def test_clip_files_are_those_that_openais_package_names():
+def test_the_clip_files_equal_those_in_openais_package():
     source = Path(importlib.util.find_spec("clip").submodule_search_locations[0], "clip.py").read_text()
     official = dict(re.findall(r'"([^"]+)": "(https://\S+\.pt)"', source))
     assert {arch: file.url for arch, file in CLIP.items()} == official
     assert all(file.url.split("/")[-2:] == [file.sha256, file.name] for file in CLIP.values())
 
 
-def test_cnn14_stands_at_zenodo():
-    assert CNN14.name == "Cnn14_mAP=0.431.pth" and "zenodo.org/records/3987831/" in CNN14.url
+def test_cnn14_is_downloaded_from_zenodo():
+    assert CNN14.name == "Cnn14_mAP=0.431.pth"
+    assert "zenodo.org/records/3987831/" in CNN14.url
     assert re.fullmatch("[0-9a-f]{64}", CNN14.sha256)
 
 
@@ -151,14 +156,14 @@ def test_files_in_packages_are_checked():
     assert find_in_package(package, name, right).name == name
     with pytest.raises(InputError, match=rf"its SHA-256 is {right}, not 00ff as published; install it again"):
         find_in_package(package, name, "00ff")
-    with pytest.raises(InputError, match=f"{package} carries no other.pth"):
+    with pytest.raises(InputError, match=f"{package} does not contain other.pth"):
         find_in_package(package, "other.pth", right)
     with pytest.raises(InputError, match="the package no-such-package is not installed"):
         find_in_package("no-such-package", name, right)
 
 
 class _Touch:
-    """Unpickled, it touches a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -167,30 +172,46 @@ class _Touch:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
-def test_a_file_that_wants_to_run_code_is_refused(tmp_path, save):
-    save({"weight": _Touch(tmp_path / "touched")}, tmp_path / "evil.pth")
-    with pytest.raises(InputError, match=r"evil\.pth: refused, .* could run code"):
-        read_weights(tmp_path / "evil.pth")
+def save_legacy(value, path):
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+
+
+def save_pickle(value, path):
+    path.write_bytes(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("save", [torch.save, save_legacy, save_pickle])
+def test_a_file_that_would_run_code_is_refused(tmp_path, save):
+    save({"weight": _Touch(tmp_path / "touched")}, tmp_path / "malicious.pth")
+    with pytest.raises(InputError, match=r"malicious\.pth: refused, .* could run code"):
+        read_weights(tmp_path / "malicious.pth")
     assert not (tmp_path / "touched").exists()
-    if save is torch.save:   # that it would have is seen when nobody looks
-        torch.load(tmp_path / "evil.pth", weights_only=False)
+    if save is torch.save:   # Without the check, the file runs its code.
+        torch.load(tmp_path / "malicious.pth", weights_only=False)
         assert (tmp_path / "touched").exists()
 
 
-def test_unreadable_weights_are_named(tmp_path):
+def test_weights_are_read(tmp_path):
     torch.save({"w": torch.arange(3.0)}, tmp_path / "w.pth")
     assert read_weights(tmp_path / "w.pth")["w"].tolist() == [0, 1, 2]
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "w.pth").read_bytes()[:300])
-    (tmp_path / "text.pth").write_text("no weights")
-    (tmp_path / "empty.pth").touch()
-    torch.save(torch.zeros(2), tmp_path / "bare.pth")
-    for name in ("cut", "text", "empty", "none", "bare"):
-        with pytest.raises(InputError, match=rf"{name}\.pth: "):
-            read_weights(tmp_path / f"{name}.pth")
 
 
-def test_load_state_takes_all_or_names_what_differs():
+@pytest.mark.parametrize("write, message", [
+    pytest.param(lambda path: path.write_bytes(path.read_bytes()[:300]), "not a readable weight file", id="truncated"),
+    pytest.param(lambda path: path.write_text("no weights"), "not a readable weight file", id="text"),
+    pytest.param(lambda path: path.write_text("<!DOCTYPE html>"), "not a readable weight file", id="web_page"),
+    pytest.param(lambda path: path.write_bytes(b""), "not a readable weight file", id="empty"),
+    pytest.param(lambda path: path.unlink(), "no such weight file", id="missing"),
+    pytest.param(lambda path: torch.save(torch.zeros(2), path), "contains a Tensor instead of a dict", id="tensor"),
+])
+def test_a_file_without_weights_is_refused(tmp_path, write, message):
+    torch.save({"w": torch.arange(3.0)}, tmp_path / "w.pth")
+    write(tmp_path / "w.pth")
+    with pytest.raises(InputError, match=rf"w\.pth: {message}"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_load_state_loads_all_weights_or_names_the_mismatches():
     network = torch.nn.Linear(2, 3)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     with pytest.raises(InputError, match=r"f\.pt: weights of another network: bias is missing; b is unknown; "
