@@ -1,1 +1,1 @@
-"""Commands of the studio's workflow for sound files."""
+"""Audio commands of the studio workflow: file names and audio features."""

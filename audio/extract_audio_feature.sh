@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# audio/extract_audio_feature.sh IN OUT [--encoder panns|offline] [--shard I/N]   features of sound; --help tells more
+# audio/extract_audio_feature.sh IN OUT [--encoder panns|offline] [--shard I/N]   Extract audio features; see --help.
 set -euo pipefail
 here="$PWD"
 # shellcheck source=tools/env.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# audio/unify_audio_name.sh DIR [--ids F] [--dry-run]   {vid}.wav, 32 kHz mono, from any sound files; --help tells more
+# audio/unify_audio_name.sh DIR [--ids F] [--dry-run]   Convert audio files to {vid}.wav, 32 kHz mono; see --help.
 set -euo pipefail
 here="$PWD"
 # shellcheck source=tools/env.sh

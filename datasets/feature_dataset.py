@@ -1,4 +1,4 @@
-"""What the datasets share: features from disk, trimming, padding, and a check of everything at once."""
+"""Base class of datasets whose features are files: reading, trimming, padding, and a check of all files."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from torch.utils.data import Dataset
 from common.errors import InputError
 from datasets.features.source import FeatureSource
 
-MAX_ROWS_OFF = 2   # that feature files may be longer or shorter than the label says
+MAX_LENGTH_DIFFERENCE = 2   # Rows by which a feature file may differ from its label or from other streams.
 
 
 class FeatureDataset(Dataset):
-    """Labelled videos, or queries over them, with features read from disk.
+    """Labeled videos, or queries over them, with features that are read from disk.
 
-    A feature path is a folder, `FOLDER.pack` of `tools/pack_features.py`, or a pattern in which `{vid}`
-    (`{qid}` for queries) stands for the name, as in `video_features/{vid}_rgb.npy`. Subclasses say what
-    a label asks for: `_saliency`, `_boundary`, `_query` and `expected_clips`.
+    A feature path is a folder, a pack `FOLDER.pack` of `tools/pack_features.py`, or a pattern in which `{vid}`
+    (`{qid}` for queries) stands for the name, such as `video_features/{vid}_rgb.npy`. Subclasses convert a label:
+    `_saliency`, `_boundary`, `_query` and `expected_clips`.
 
     Args:
         labels: one dict per item, with `vid`.
-        places: where each label stands, for messages: "line 7".
-        label_path: their file.
-        video_path: folders of `{vid}.npz` with `features` (T, width), side by side in this order.
+        locations: location of each label in its file, for error messages, such as "line 7".
+        label_path: file of the labels.
+        video_path: folders of `{vid}.npz` with `features` (T, width), concatenated in this order.
         audio_path: folder of `{vid}.npy` (T, width), or None.
         query_path: folder of the text features, or None.
-        query_key: name of the tokens (L, width) inside a text feature file.
-        clip_len_s: seconds in a clip.
-        video_dims: the width that each folder has, in their order, so that swapped folders are found; or
-            the width that they have together; None takes any, as long as all files of a folder agree.
-        normalize: whether rows of video and sound are scaled to unit norm.
-        cache: keep the features in memory once read; for sets that fit.
+        query_key: key of the tokens (L, width) in a text feature file.
+        clip_len_s: seconds per clip.
+        video_dims: width of each folder's features, in the order of `video_path`, which detects swapped folders; or
+            their total width. None accepts any width, provided that all files of a folder agree.
+        normalize: scale the rows of video and audio features to unit norm.
+        cache: keep features in memory after the first read; for datasets that fit.
 
     Raises:
-        InputError: from items, a feature file that is missing, unreadable, of another width, or more than
-            two clips longer or shorter than the label's video, or four than the other stream's.
+        InputError: on access to an item: a feature file is missing, unreadable, of another width, or differs by more
+            than two clips from the label, or by more than four from another stream.
     """
 
     def __init__(self, labels: list[dict], locations: list[str], label_path: str, video_path: str | list[str],
@@ -60,7 +60,7 @@ class FeatureDataset(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        """One item as nncore containers, which collate pads.
+        """Return one item in nncore's containers, which define its padding.
 
         Returns:
             `video` (T, V), `audio` (T, A) if any, `query` (L, D) padded with inf if any, `saliency` (T,) in
@@ -69,7 +69,7 @@ class FeatureDataset(Dataset):
         label = self.labels[index]
         video, audio = self._streams(label)
         saliency = self._saliency(label)
-        T = min(len(s) for s in (video, audio, saliency) if s is not None)   # files may be a row longer or shorter
+        T = min(len(s) for s in (video, audio, saliency) if s is not None)   # Streams may differ by a few rows.
         saliency = torch.ones(T) if saliency is None else saliency
         boundary, order = self._order(self._boundary(label), T)
         item = dict(
@@ -86,53 +86,55 @@ class FeatureDataset(Dataset):
         return item
 
     def _saliency(self, label: dict) -> Tensor | None:
-        """(clips,) in [0, 1]; None where nobody rated clips: then all that the features hold exist."""
+        """Return (clips,) in [0, 1]; None if clips are not rated, so that all clips of the features exist."""
         raise NotImplementedError
 
     def _boundary(self, label: dict) -> Tensor | None:
-        """(W, 2) seconds, or None where the task has no windows."""
+        """Return windows (W, 2) in seconds, or None if the task has no windows."""
         return None
 
     def _query(self, label: dict) -> Tensor | None:
-        """(L, D), or None where there is no text."""
-        if self._query_source is None:
+        """Return tokens (L, D), or None if there is no text."""
+        source = self._query_source
+        if source is None:
             return None
         return self._cached(("query", label["qid"]),
-                            lambda: torch.from_numpy(self._query_source.read(qid=label["qid"])).float())
+                            lambda: torch.from_numpy(source.read(qid=label["qid"])).float())
 
     def _order(self, boundary: Tensor | None, T: int) -> tuple[Tensor | None, slice | Tensor]:
-        """Windows and clips as they are read, the first T."""
+        """Return the windows and the order of the clips; here the first T clips in their own order."""
         return boundary, slice(T)
 
     def expected_clips(self, label: dict) -> int | None:
-        """Clips that the labels know of; None where they do not say."""
+        """Return the number of clips that the label implies, or None if it implies none."""
         raise NotImplementedError
 
     def baselines(self) -> dict[str, dict[str, float]]:
-        """The metrics of `random` predictions and of the labels themselves, `oracle`; empty where nobody wrote them."""
+        """Return the metrics of `random` predictions and of the labels as predictions, `oracle`; may be empty."""
         return {}
 
     def missing_annotations(self) -> list[str]:
-        """What the labels do not answer, `relevant_windows` or `saliency_scores`, as those of a test split may not."""
+        """Return which of `relevant_windows` and `saliency_scores` the labels lack, as those of a test split may."""
         return []
 
     def num_clips(self, label: dict) -> int:
-        """Clips of an item: the shortest of its streams and labels."""
+        """Return the number of clips of an item: the shortest of its streams and labels."""
         lengths = [len(s) for s in self._streams(label) if s is not None]
         return min([n for n in (self.expected_clips(label),) if n is not None] + lengths)
 
     def _streams(self, label: dict) -> tuple[Tensor, Tensor | None]:
-        """Video (T, V) and audio (T', A) of a label's video, as long as their files are."""
+        """Return the video (T, V) and audio (T', A) features of a label's video, untrimmed."""
         vid = label["vid"]
         video, audio = self._cached(("video", vid), lambda: (self._video(vid), self._audio(vid)))
         lengths, expected = [len(s) for s in (video, audio) if s is not None], self.expected_clips(label)
-        odd = [n for n in lengths if expected is not None and abs(n - expected) > MAX_ROWS_OFF]
-        if odd:
-            raise InputError(f"{vid}: features for {odd[0]} clips, but the label's {label.get('duration', '?')} s have "
-                             f"{expected}; extract them again from this video")
-        if max(lengths) - min(lengths) > 2 * MAX_ROWS_OFF:
-            raise InputError(f"{vid}: {len(video)} rows in {', '.join(self.video_path)}, but {len(audio)} in "
-                             f"{self.audio_path}; extract both with one length of clips")
+        wrong = [n for n in lengths if expected is not None and abs(n - expected) > MAX_LENGTH_DIFFERENCE]
+        if wrong:
+            raise InputError(
+                f"{vid}", f"features have {wrong[0]} clips, but the label's {label.get('duration', '?')} s are "
+                          f"{expected} clips", "extract the features of this video again")
+        if max(lengths) - min(lengths) > 2 * MAX_LENGTH_DIFFERENCE:
+            raise InputError(f"{vid}", f"{len(video)} rows in {', '.join(self.video_path)}, but {len(audio)} in "
+                                       f"{self.audio_path}", "extract both with the same clip length")
         return video, audio
 
     def _video(self, vid: int | str) -> Tensor:
@@ -141,40 +143,41 @@ class FeatureDataset(Dataset):
         fits = expected in (None, sum(widths)) or (not isinstance(expected, int) and list(expected) == widths)
         if not fits:
             found = " + ".join(f"{folder} ({width})" for folder, width in zip(self.video_path, widths, strict=True))
-            raise InputError(f"{vid}: {found} are {sum(widths)} wide together, but video_dims in the config says "
-                             f"{expected}; name the folders that the model was made for, in its order")
+            raise InputError(f"{vid}", f"{found} have total width {sum(widths)}, but video_dims in the config is "
+                                       f"{expected}", "name the folders that the model expects, in its order")
         T, longest = min(map(len, parts)), max(map(len, parts))
-        if longest - T > MAX_ROWS_OFF:
+        if longest - T > MAX_LENGTH_DIFFERENCE:
             found = ", ".join(f"{folder}: {len(part)}" for folder, part in zip(self.video_path, parts, strict=True))
-            raise InputError(f"{vid}: has other numbers of clips in each folder ({found}); extract them with one "
-                             "length of clips")
-        joined = [torch.from_numpy(part[:T]) for part in parts]
-        return self._scaled(torch.cat(joined, dim=1) if len(joined) > 1 else joined[0])
+            raise InputError(f"{vid}", f"the number of clips differs between folders ({found})",
+                             "extract all of them with the same clip length")
+        tensors = [torch.from_numpy(part[:T]) for part in parts]
+        return self._scaled(torch.cat(tensors, dim=1) if len(tensors) > 1 else tensors[0])
 
     def _audio(self, vid: int | str) -> Tensor | None:
         return None if self._audio_source is None else self._scaled(torch.from_numpy(self._audio_source.read(vid=vid)))
 
     def _scaled(self, rows: Tensor) -> Tensor:
-        rows = rows.float()   # only now: float16 is half the work to join
+        rows = rows.float()   # Convert after the concatenation, because concatenating float16 copies half the bytes.
         return F.normalize(rows) if self.normalize else rows
 
-    def _cached(self, key: Hashable, read):
+    def _cached(self, key: Hashable, read: Callable):
         if self._cache is None:
             return read()
         if key not in self._cache:
             self._cache[key] = read()
         return self._cache[key]
 
-    def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[str]:
-        """Reads every file once and lists the faults, each with its file and the first label that needs it.
+    def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[InputError]:
+        """Read each file once and return all errors, each with its file and the first label that needs it.
 
         Args:
-            progress: wraps the loop over labels, e.g. tqdm.
+            progress: wrapper of the loop over labels, e.g. tqdm.
         """
-        sources = [*self._video_sources, self._audio_source, self._query_source]
-        faults, seen = [fault for source in sources if source is not None for fault in source.faults()], set()
-        for place, label in progress(list(zip(self.locations, self.labels, strict=True))):
-            needs = [(("video", label["vid"], self.expected_clips(label)), self._streams)]
+        sources = [source for source in (*self._video_sources, self._audio_source, self._query_source) if source]
+        errors, seen = [error for source in sources for error in source.differences()], set()
+        for location, label in progress(list(zip(self.locations, self.labels, strict=True))):
+            needs: list[tuple[Hashable, Callable]] = [
+                (("video", label["vid"], self.expected_clips(label)), self._streams)]
             if self._query_source is not None:
                 needs.append((("query", label["qid"]), self._query))
             for key, read in needs:
@@ -182,7 +185,7 @@ class FeatureDataset(Dataset):
                     if key not in seen:
                         read(label)
                 except InputError as err:
-                    faults.append(f"{err} (for {self.label_path}, {place})")
+                    needed_by = f" (needed by {self.label_path}, {location})"
+                    errors.append(InputError(err.path, err.problem + needed_by, err.hint))
                 seen.add(key)
-        return faults
-
+        return errors

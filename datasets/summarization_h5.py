@@ -1,4 +1,4 @@
-"""Summarization by key-shots: TVSum and SumMe in the field's h5 files."""
+"""Key-shot summarization on the h5 files of TVSum and SumMe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo, fold_names, read_summarization_h5
-from datasets.eval.agreement import rank_correlation
-from datasets.eval.summarization import REDUCTIONS, annotator_scores
+from datasets.eval.agreement import REDUCTIONS, rank_correlation
+from datasets.eval.summarization import annotator_scores
 
 from .batches import outputs_by_item
 
@@ -22,45 +22,51 @@ TARGETS = ("ranks", "gtscore")
 
 @DATASETS.register()
 class SummarizationH5(Dataset):
-    """Videos with people's scores (TVSum: Song et al., CVPR 2015; SumMe: Gygli et al., ECCV 2014).
+    """Videos with annotators' scores (TVSum: Song et al., CVPR 2015; SumMe: Gygli et al., ECCV 2014).
 
     Args:
-        h5_path: in the schema of DSNet (Zhu et al., TIP 2021) and PGL-SUM, or with ModelScope's keys.
-        split_path: the field's split file; may be left out when `part` is `all`.
-        fold: of the split file.
+        h5_path: file in the schema of DSNet (Zhu et al., TIP 2021) and PGL-SUM, or with ModelScope's keys.
+        split_path: split file, see `read_folds`; optional if `part` is `all`.
+        fold: index of a fold in the split file.
         part: `train`, `test` or `all`.
-        features: keys of the features, side by side; ModelScope's is `features_clip_image`.
-        text: key of the sentences, e.g. of the title, or ModelScope's `features_clip_txt`; None for none.
-        target: what is learned: `ranks`, the mean over annotators of their standardised ranks, which
-            correlates best with all of them, where the file has `user_scores`; or `gtscore`.
-        f1: how cross-validation reports the F-scores of several users: `avg`, the mean over them, as on TVSum;
-            `max`, the nearest one, as on SumMe.
+        features: keys of the features, which are concatenated; ModelScope's is `features_clip_image`.
+        text: key of the sentence embeddings, e.g. of the title, or ModelScope's `features_clip_txt`; None for none.
+        target: training target. `ranks` is the mean over annotators of their standardized ranks, which has the
+            highest mean correlation with the annotators; it needs `user_scores`, and videos without them use
+            `gtscore`. `gtscore` is the file's mean score.
+        f1: reduction of the F-scores over users in cross-validation: `avg`, their mean, as on TVSum; `max`, the
+            best match, as on SumMe.
 
     Raises:
-        InputError: see `read_summarization_h5` and `fold_names`; another target or `f1`.
+        InputError: see `read_summarization_h5` and `fold_names`; an unknown target or `f1`.
     """
 
     def __init__(self, h5_path: str, split_path: str | None = None, fold: int = 0, part: str = "all",
                  features: str | list[str] = "features", text: str | None = None, target: str = "ranks",
                  f1: str = "avg"):
         if target not in TARGETS:
-            raise InputError(f"target={target!r}; it must be one of {', '.join(TARGETS)}")
+            raise InputError(None, f"target={target!r}", f"use one of {', '.join(TARGETS)}")
         if f1 not in REDUCTIONS:
-            raise InputError(f"f1={f1!r}; it must be one of {', '.join(REDUCTIONS)}")
+            raise InputError(None, f"f1={f1!r}", f"use one of {', '.join(REDUCTIONS)}")
         if part != "all" and split_path is None:
-            raise InputError(f"part={part!r} needs split_path, a JSON list of train_keys and test_keys")
+            raise InputError(None, f"part={part!r} needs split_path, a JSON list of train_keys and test_keys")
         names = fold_names(split_path or "", fold, part)
         keys = (features,) if isinstance(features, str) else tuple(features)
         self.videos = read_summarization_h5(h5_path, names, keys, text)
         self.labels = [dict(vid=name, qid=name, query=video.title) for name, video in self.videos.items()]
         self.targets = {name: rank_target(video) if target == "ranks" and video.user_scores is not None
-                        else scaled(video.gtscore) for name, video in self.videos.items()}
+                        else min_max_scaled(video.gtscore) for name, video in self.videos.items()}
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict:
-        """`video` (T, V), `query` (N, D) padded with inf if any, `saliency` (T,) in [0, 1] padded with -1, `meta`."""
+        """Return one item in nncore's containers, which define its padding.
+
+        Returns:
+            `video` (T, V), `query` (N, D) padded with inf if any, `saliency` (T,) in [0, 1] padded with -1, and
+            `meta`, the label.
+        """
         label = self.labels[index]
         video = self.videos[label["vid"]]
         item = dict(video=DataContainer(torch.from_numpy(video.features)),
@@ -71,49 +77,52 @@ class SummarizationH5(Dataset):
         return item
 
     def num_clips(self, label: dict) -> int:
-        """Rows of a video."""
+        """Return the number of feature rows of a video."""
         return len(self.videos[label["vid"]].features)
 
     def predictions(self, blob: list[dict]) -> list[dict]:
-        """Prediction lines `vid`, `pred_saliency_scores` of the picked frames; six decimals."""
-        lines = {}
+        """Return prediction lines `vid`, `pred_saliency_scores` of the sampled frames; six decimals."""
+        lines: dict[str, dict] = {}
         for label, outputs in outputs_by_item(blob):
             scores = outputs["saliency"][:self.num_clips(label)].round(6)
             lines.setdefault(label["vid"], dict(vid=label["vid"], pred_saliency_scores=scores.tolist()))
         return list(lines.values())
 
     def evaluate(self, blob: list[dict], logger: logging.Logger | None = None) -> dict[str, float]:
-        """Kendall's tau and Spearman's rho with each annotator, mean over annotators, then videos.
+        """Return Kendall's tau and Spearman's rho with each annotator, averaged over annotators, then videos.
 
-        Without `user_scores` the one annotator is `gtscore`, which gives higher numbers; the log says so.
+        Videos without `user_scores` are compared with `gtscore`, which yields higher numbers; this is logged.
         """
         pairs = []
         for line in self.predictions(blob):
             video = self.videos[line["vid"]]
             if video.user_scores is None:
-                (logger or logging.getLogger(__name__)).warning(f"{line['vid']}: no user_scores, so gtscore counts")
+                (logger or logging.getLogger(__name__)).warning(
+                    f"{line['vid']}: no user_scores; the ranking is compared with gtscore")
             pairs.append(rank_correlation(np.array(line["pred_saliency_scores"]), annotator_scores(video)))
         tau, rho = np.mean(pairs, axis=0)
         return dict(kendall=round(float(tau), 4), spearman=round(float(rho), 4))
 
 
 def rank_target(video: SummarizedVideo) -> np.ndarray:
-    """(T,) in [0, 1]: the mean over annotators of their ranks, standardised; who rates all alike is left out.
+    """Return (T,) in [0, 1]: the mean of the annotators' standardized ranks, scaled to [0, 1].
 
-    Spearman's rho is Pearson's correlation of ranks, so of all scores this has the greatest mean rho.
+    Annotators whose scores are all equal are excluded. Spearman's rho is Pearson's correlation of ranks, so this
+    target has the highest possible mean rho.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import rankdata  # Slow to import.
 
+    assert video.user_scores is not None
     ranks = np.stack([rankdata(row) for row in video.user_scores])
     ranks -= ranks.mean(axis=1, keepdims=True)
     deviations = ranks.std(axis=1, keepdims=True)
-    ordered = deviations[:, 0] > 0
-    if not ordered.any():
-        raise InputError(f"{video.name}: every annotator's user_scores are all alike, so there is no order to learn")
-    return scaled((ranks[ordered] / deviations[ordered]).mean(axis=0))
+    has_ranking = deviations[:, 0] > 0
+    if not has_ranking.any():
+        raise InputError(video.name, "the user_scores of each annotator are all equal, so there is no ranking to learn")
+    return min_max_scaled((ranks[has_ranking] / deviations[has_ranking]).mean(axis=0))
 
 
-def scaled(scores: np.ndarray) -> np.ndarray:
-    """Scores brought into [0, 1]."""
+def min_max_scaled(scores: np.ndarray) -> np.ndarray:
+    """Return scores, scaled to [0, 1]."""
     low, high = scores.min(), scores.max()
     return (scores - low) / max(high - low, 1e-12)

@@ -1,4 +1,4 @@
-"""Queries as whole sentences: QVHighlights' labels and features for models that read sentences, as CLIP-It does."""
+"""QVHighlights with sentence embeddings as queries, for models such as CLIP-It."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from datasets.qvhighlights import QVHighlights
 
 @DATASETS.register()
 class SummarizationQueries(QVHighlights):
-    """As `QVHighlights`, but a query is one sentence, `pooler_output` (D,) of its text features, and not its words.
+    """`QVHighlights` whose queries are one sentence embedding, `pooler_output` (D,), instead of tokens.
 
     Args:
-        query_path: folder of `qid{qid}.npz`; the others: see `QVHighlights`.
+        query_path: folder of `qid{qid}.npz`; for the other arguments see `QVHighlights`.
 
     Raises:
-        InputError: as `QVHighlights`, or a text feature that is no sentence.
+        InputError: see `QVHighlights`; on access to an item: the text features have no sentence embedding.
     """
 
     def _query(self, label: dict) -> Tensor:
-        """(1, D)."""
+        """Return (1, D)."""
         return self._cached(("query", label["qid"]), lambda: self._sentence(label["qid"]))
 
     def _sentence(self, qid: int | str) -> Tensor:
-        path = Path(self.query_path) / f"qid{qid}.npz"
-        sentence = read_array(path, "pooler_output")
-        if sentence.ndim != 1:
-            raise InputError(f"{path}: pooler_output of shape {sentence.shape}, not one sentence; extract it again")
-        return torch.from_numpy(sentence)[None]
+        path = Path(str(self.query_path)) / f"qid{qid}.npz"
+        embedding = read_array(path, "pooler_output")
+        if embedding.ndim != 1:
+            raise InputError(path, f"pooler_output has shape {embedding.shape}, not (width,)", "extract it again")
+        return torch.from_numpy(embedding)[None]

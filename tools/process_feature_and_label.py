@@ -1,10 +1,10 @@
-"""Makes a dataset of rated clips: features in its layout, labels, and a split by source video.
+"""Create a dataset of rated clips: features in its layout, labels, and a split by source video.
 
   python tools/process_feature_and_label.py ratings.csv --visual features/clip_b32 --audio features/cnn14 \\
     --subtitles subtitles/ --out data/hotstar_highlight_865
 
-The table has a header with clip, video, start, end, perhaps text, and a column of ratings (1-5) a person: rating,
-or rating_1, rating_2 and so on.
+The table has a header with clip, video, start, end, optionally text, and one column of ratings (1-5) per person:
+rating; or rating_1, rating_2 and so on.
 """
 
 from __future__ import annotations
@@ -17,74 +17,70 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common import cli
 from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ratings", help="the table, CSV")
+    parser.add_argument("ratings", help="table of ratings, CSV")
     parser.add_argument("--visual", nargs="+", required=True, metavar="DIR",
-                        help="folders of {clip}.npz, or of {video}.npz whose rows are cut out")
+                        help="folders of {clip}.npz, or of {video}.npz, from which rows are extracted")
     parser.add_argument("--audio", nargs="+", default=[], metavar="DIR", help="folders of {clip}.npy or {video}.npy")
     parser.add_argument("--subtitles", metavar="DIR",
-                        help="{clip} or {video} .srt or .vtt: the text of clips that have none in the table")
-    parser.add_argument("--out", required=True, help="the dataset's folder")
-    parser.add_argument("--copy", action="store_true", help="copy feature files instead of linking them")
-    parser.add_argument("--clip-len", type=float, default=2, metavar="S", help="seconds in a row (default: 2)")
-    parser.add_argument("--val-share", type=float, default=0.2, help="of the clips (default: 0.2)")
+                        help="folder of {clip}.srt, {video}.srt or .vtt: the text of clips without text in the table")
+    parser.add_argument("--out", required=True, help="folder of the dataset")
+    parser.add_argument("--copy", action="store_true", help="copy feature files instead of linking to them")
+    parser.add_argument("--clip-len", type=float, default=2, metavar="S", help="seconds per feature row (default: 2)")
+    parser.add_argument("--val-share", type=float, default=0.2, help="share of validation clips (default: 0.2)")
     parser.add_argument("--positive-over", type=float, default=3, metavar="R",
-                        help="a clip whose mean rating is over it is a highlight (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
-    parser.add_argument("--drop", action="store_true", help="leave out clips without features or text")
+                        help="clips with a mean rating above R are highlights (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
+    parser.add_argument("--drop", action="store_true", help="exclude clips without features or text")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        run(args)
-    except InputError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    except OSError as err:
-        print(f"error: {args.out}: {err}; labels stay as they were, run it again for the rest", file=sys.stderr)
-        return 2
-    return 0
+    return cli.run(lambda: process(args))
 
 
-def run(args: argparse.Namespace) -> None:
+def process(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from datasets.preparation.labels import prepare
     from datasets.preparation.ratings import read_ratings
 
     clips = read_ratings(args.ratings)
-    texts = spoken(clips, Path(args.subtitles)) if args.subtitles else {}
-    report = prepare(
-        clips, texts, folders(args.visual), folders(args.audio), args.out, way="copy" if args.copy else "link",
-        clip_len_s=args.clip_len, val_share=args.val_share, seed=args.seed, over=args.positive_over, drop=args.drop,
-        progress=partial(tqdm, unit="clip"))
+    texts = read_texts(clips, Path(args.subtitles)) if args.subtitles else {}
+    try:
+        report = prepare(
+            clips, texts, folders_by_name(args.visual), folders_by_name(args.audio), args.out,
+            way="copy" if args.copy else "link", clip_len_s=args.clip_len, val_share=args.val_share, seed=args.seed,
+            over=args.positive_over, drop=args.drop, progress=partial(tqdm, unit="clip"))
+    except OSError as err:
+        raise InputError(args.out, f"{err}", "the labels are unchanged; run the command again to continue") from err
     print(json.dumps({key: value for key, value in report.items() if key != "dropped_clips"}, indent=2))
-    print(f"{args.out}/train.jsonl, val.jsonl, report.json; next: tools/extract_features.py --labels for the text")
+    print(f"{args.out}/train.jsonl, val.jsonl, report.json; next: tools/extract_features.py --labels for text features")
 
 
-def folders(given: list[str]) -> dict[str, Path]:
-    """Folders by their own names, which they keep in the dataset."""
-    found = {}
+def folders_by_name(given: list[str]) -> dict[str, Path]:
+    """Return the folders by name; they have the same names in the dataset."""
+    found: dict[str, Path] = {}
     for folder in map(Path, given):
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of features")
+            raise InputError(folder, "no such folder of features")
         if found.setdefault(folder.resolve().name, folder) != folder:
-            raise InputError(f"{folder} and {found[folder.resolve().name]} have one name; rename one")
+            raise InputError(folder, f"has the same name as {found[folder.resolve().name]}", "rename one of them")
     return found
 
 
-def spoken(clips: list, folder: Path) -> dict[str, str]:
-    """What is said in every clip: its own subtitle file, or the part of its source video's."""
+def read_texts(clips: list, folder: Path) -> dict[str, str]:
+    """Return the subtitle text of each clip, from its own file or from the file of its source video."""
     from pipelines.media.subtitles import read_subtitles
 
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of subtitles")
+        raise InputError(folder, "no such folder of subtitles")
     texts = {}
     for clip in clips:
         for name, start_s, end_s in ((clip.clip, 0.0, float("inf")), (clip.video, clip.start_s, clip.end_s)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from common.build import suggest
 from common.errors import InputError
 from common.files import atomic_path
-from datasets.annotations.domain_splits import read_json
+from datasets.annotations.json_files import read_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # matplotlib takes a second to load.

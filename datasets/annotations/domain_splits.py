@@ -1,55 +1,35 @@
-"""Which videos belong to a domain, and its split."""
+"""Splits of TVSum and YouTube Highlights by domain."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from common.build import suggest
 from common.errors import InputError
 
+from .json_files import read_json
+
 SPLITS = Path(__file__).parents[1] / "splits"
-SHORT = 3   # letters of gym, par, ska, ski and sur
-
-
-def read_json(path: str | os.PathLike) -> dict:
-    """A JSON object.
-
-    Raises:
-        InputError: no such file, not JSON, no object.
-    """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as err:
-        raise InputError(f"{path}: no such file; name a JSON file") from err
-    except (OSError, UnicodeDecodeError, ValueError) as err:
-        raise InputError(f"{path}: not readable as JSON ({err})") from err
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds a JSON {type(value).__name__}, not an object")
-    return value
+SHORT_NAME_LEN = 3   # Domains can be abbreviated to three letters: gym, par, ska, ski and sur.
 
 
 def domain_videos(split_path: str | os.PathLike, domain: str, split: str) -> list[str]:
-    """The videos of a domain's split.
+    """Return the videos of one split of a domain.
 
     Args:
         split_path: JSON, domain -> `train` and `val` -> videos.
-        domain: as it stands there, or the first three letters, as the published configs are called.
+        domain: name in the split file, or its first three letters, which the published configs use.
+        split: `train` or `val`.
 
     Raises:
-        InputError: no such domain or split in it.
+        InputError: the file has no such domain or split.
     """
     splits = read_json(split_path)
-    short = [name for name in splits if len(domain) == SHORT and name.startswith(domain)]
-    domain = short[0] if domain not in splits and len(short) == 1 else domain
+    matches = [name for name in splits if len(domain) == SHORT_NAME_LEN and name.startswith(domain)]
+    domain = matches[0] if domain not in splits and len(matches) == 1 else domain
     if domain not in splits:
-        raise InputError(f"{split_path}: no domain {domain!r}; {suggest(domain, splits)}")
+        raise InputError(split_path, f"no domain {domain!r}", suggest(domain, splits))
     if split not in splits[domain]:
-        raise InputError(f"{split_path}: {domain} has no split {split!r}; {suggest(split, splits[domain])}")
+        raise InputError(split_path, f"{domain} has no split {split!r}", suggest(split, splits[domain]))
     return list(splits[domain][split])
-
-
-def padded(scores: list[float], clips: int) -> list[float]:
-    """Scores of a video's first clips, made as long as its labels: clips beyond score below all others."""
-    return list(scores[:clips]) + [min(scores, default=0) - 1] * (clips - len(scores))

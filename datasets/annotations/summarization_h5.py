@@ -1,4 +1,4 @@
-"""Videos with people's summaries in the h5 schema of DSNet and PGL-SUM, and the field's split files."""
+"""Annotated summarization videos in the h5 schema of DSNet and PGL-SUM, and the split files that go with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from common.build import suggest
 from common.errors import InputError
 
 PARTS = ("train", "test", "all")
-YAML = (".yml", ".yaml")
-NEEDED = ("change_points", "n_frames", "picks")
+YAML_SUFFIXES = (".yml", ".yaml")
+REQUIRED_KEYS = ("change_points", "n_frames", "picks")
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class SummarizedVideo:
     """One video of an h5 file.
 
     Attributes:
-        name: of its group.
-        features: (T, V) float32, one row per picked frame.
-        text: (N, D) float32 sentences, or None.
-        gtscore: (T,) the annotators' mean score.
-        user_scores: (U, T) of each annotator, or None.
+        name: name of the video's group.
+        features: (T, V) float32, one row per sampled frame.
+        text: (N, D) float32 sentence embeddings, or None.
+        gtscore: (T,) mean score of the annotators.
+        user_scores: (U, T) scores of each annotator, or None.
         user_summary: (U, n_frames) 0 or 1, or None.
-        change_points: (S, 2) shots, first and last frame inclusive.
-        picks: (T,) ascending frames from which on the rows hold, each until the next.
-        n_frames: of the video.
-        title: or an empty string.
+        change_points: (S, 2) first and last frame of each shot, inclusive.
+        picks: (T,) indices of the sampled frames, ascending; a row is valid until the next pick.
+        n_frames: number of frames of the video.
+        title: may be empty.
     """
 
     name: str
@@ -50,173 +50,203 @@ class SummarizedVideo:
 
 
 def read_summarization_h5(path: str | os.PathLike, names: list[str] | None = None,
-                    features: tuple[str, ...] = ("features",), text: str | None = None) -> dict[str, SummarizedVideo]:
-    """Reads videos of an h5 file, by the names of their groups.
+                          features: tuple[str, ...] = ("features",),
+                          text: str | None = None) -> dict[str, SummarizedVideo]:
+    """Read videos of an h5 file.
 
     Args:
-        names: which; all when left out.
-        features: keys whose columns stand side by side; none where only the labels are asked for.
-        text: key of the sentences, or None.
+        path: h5 file with one group per video.
+        names: names of the videos' groups; None reads all.
+        features: keys of the features, which are concatenated along the columns; empty to read labels only.
+        text: key of the sentence embeddings, or None.
+
+    Returns:
+        The videos by name.
 
     Raises:
-        InputError: no such file, unreadable, no such video or none at all, a key that lacks, values of another kind,
-            lengths that do not fit, shots that overlap or leave frames out, scores that are no finite numbers or all
-            alike.
+        InputError: the file cannot be read or contains no videos; a video or key is missing; an array has another
+            type or length than expected; shots overlap or leave gaps; scores are NaN, infinite or all equal.
     """
-    import h5py
+    import h5py  # Slow to import.
 
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such h5 file; make one with tools/build_summarization_h5.py")
+        raise InputError(path, "no such h5 file", "create one with tools/build_summarization_h5.py")
     try:
         with h5py.File(path) as file:
             known = list(file)
             if not known:
-                raise InputError(f"{path}: holds no video; it must have one group per video, make or fetch it again")
-            lacking = [name for name in names or () if name not in known]
-            if lacking:
-                raise InputError(f"{path}: holds no video {lacking[0]!r}; {suggest(lacking[0], known)}")
+                raise InputError(path, "contains no videos; it must have one group per video",
+                                 "create or download it again")
+            missing = [name for name in names or () if name not in known]
+            if missing:
+                raise InputError(path, f"no video {missing[0]!r}", suggest(missing[0], known))
             return {name: _read(path, name, file[name], features, text) for name in names or known}
     except InputError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as err:   # h5py's, of damaged bytes
-        raise InputError(f"{path}: not a readable h5 file ({err}); fetch or make it again") from err
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as err:
+        # h5py raises any of these on damaged files.
+        raise InputError(path, f"cannot be read as an h5 file ({err})", "download or create it again") from err
 
 
 def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], text: str | None) -> SummarizedVideo:
-    where = f"{path}, {name}"
+    location = f"{path}, {name}"
     if not hasattr(group, "keys"):
-        raise InputError(f"{where}: not a group; the file must hold one group per video")
-    for key in (*features, "gtscore", *NEEDED, *([text] if text else [])):
+        raise InputError(location, "not a group; the file must have one group per video")
+    for key in (*features, "gtscore", *REQUIRED_KEYS, *([text] if text else [])):
         if key not in group:
-            raise InputError(f"{where}: has no {key!r}; {suggest(key, group)}")
-    parts = [_numbers(where, key, _value(where, key, group), 2) for key in features]
-    gtscore = _numbers(where, "gtscore", np.ravel(_value(where, "gtscore", group)), 1)
-    picks = _whole(where, "picks", np.ravel(_value(where, "picks", group)), 1)
-    T, n_frames = len(gtscore), _one_number(where, "n_frames", _value(where, "n_frames", group))
-    optional = {key: _numbers(where, key, _value(where, key, group), 2) if key in group else None
+            raise InputError(location, f"no {key!r}", suggest(key, group))
+    parts = [_numbers(location, key, _value(location, key, group), 2) for key in features]
+    gtscore = _numbers(location, "gtscore", np.ravel(_value(location, "gtscore", group)), 1)
+    picks = _integers(location, "picks", np.ravel(_value(location, "picks", group)), 1)
+    n_frames = _positive_integer(location, "n_frames", _value(location, "n_frames", group))
+    optional = {key: _numbers(location, key, _value(location, key, group), 2) if key in group else None
                 for key in ("user_scores", "user_summary")}
     lengths = {**{key: len(part) for key, part in zip(features, parts, strict=True)}, "picks": len(picks)}
     if optional["user_scores"] is not None:
         lengths["user_scores"] = optional["user_scores"].shape[1]
-    for key, length in lengths.items():
-        if length != T:
-            raise InputError(f"{where}: {key} is for {length} frames, but gtscore for {T}; make them from one sampling")
-    if optional["user_summary"] is not None and optional["user_summary"].shape[1] != n_frames:
-        raise InputError(f"{where}: user_summary is for {optional['user_summary'].shape[1]} frames, but n_frames is "
-                         f"{n_frames}; the file mixes two versions of the video")
-    shots = _whole(where, "change_points", _value(where, "change_points", group), 2)
-    _check_shots(where, shots, n_frames)
-    if T < 2 or picks[0] < 0 or picks[-1] >= n_frames or (np.diff(picks) <= 0).any():
-        raise InputError(f"{where}: picks must be two or more ascending frames within 0..{n_frames - 1}")
-    if gtscore.min() == gtscore.max():
-        raise InputError(f"{where}: gtscore is {gtscore[0]:g} everywhere, so there is no order to learn; leave it out")
-    words = None if text is None else _numbers(where, text, np.atleast_2d(np.squeeze(_value(where, text, group))), 2)
-    title = group.attrs.get("title", "")
-    return SummarizedVideo(name, np.concatenate([np.zeros((T, 0)), *parts], axis=1).astype(np.float32),
-                           None if words is None else words.astype(np.float32), gtscore, optional["user_scores"],
-                           optional["user_summary"], shots, picks, n_frames, str(title))
+    _check_lengths(location, gtscore, lengths, optional["user_summary"], n_frames)
+    shots = _integers(location, "change_points", _value(location, "change_points", group), 2)
+    _check_shots(location, shots, n_frames)
+    _check_frames(location, gtscore, picks, n_frames)
+    sentences = None if text is None else _numbers(
+        location, text, np.atleast_2d(np.squeeze(_value(location, text, group))), 2).astype(np.float32)
+    matrix = np.concatenate([np.zeros((len(gtscore), 0)), *parts], axis=1).astype(np.float32)
+    return SummarizedVideo(name, matrix, sentences, gtscore, optional["user_scores"], optional["user_summary"],
+                           shots, picks, n_frames, str(group.attrs.get("title", "")))
 
 
-def _value(where: str, key: str, group) -> np.ndarray:
-    """What stands under a key of a video's group."""
+def _value(location: str, key: str, group) -> np.ndarray:
+    """Return the array of a key."""
     if hasattr(group[key], "keys"):
-        raise InputError(f"{where}: {key} is a group, not an array; make the file again")
+        raise InputError(location, f"{key} is a group, not an array", "create the file again")
     return np.asarray(group[key][()])
 
 
-def _whole(where: str, key: str, value: np.ndarray, ndim: int) -> np.ndarray:
-    array = _numbers(where, key, value, ndim)
-    if (array != np.round(array)).any():
-        raise InputError(f"{where}: {key} holds {array[array != np.round(array)][0]:g}; frames are whole numbers")
+def _integers(location: str, key: str, value: object, ndim: int) -> np.ndarray:
+    array = _numbers(location, key, value, ndim)
+    fractions = array[array != np.round(array)]
+    if len(fractions):
+        raise InputError(location, f"{key} contains {fractions[0]:g}; frames must be integers")
     return array.astype(np.int64)
 
 
-def _one_number(where: str, key: str, value: np.ndarray) -> int:
+def _positive_integer(location: str, key: str, value: np.ndarray) -> int:
     if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all() or value.item() < 1:
-        raise InputError(f"{where}: {key} is {str(value)[:40]!r}; it must be one whole number of frames, at least 1")
+        raise InputError(location, f"{key} is {str(value)[:40]!r}; it must be one integer, at least 1")
     return int(value.item())
 
 
-def _check_shots(where: str, shots: np.ndarray, n_frames: int) -> None:
-    """Shots must be in order, apart, and without gaps; some files of the field end a frame or some before the video."""
+def _check_lengths(location: str, gtscore: np.ndarray, lengths: dict[str, int], user_summary: np.ndarray | None,
+                   n_frames: int) -> None:
+    """Check that all arrays have one length per sampled frame, and summaries one per frame."""
+    for key, length in lengths.items():
+        if length != len(gtscore):
+            raise InputError(location, f"{key} has {length} sampled frames, but gtscore has {len(gtscore)}",
+                             "create both with the same sampling")
+    if user_summary is not None and user_summary.shape[1] != n_frames:
+        raise InputError(location, f"user_summary has {user_summary.shape[1]} frames, but n_frames is {n_frames}; the "
+                                   "file mixes two versions of the video")
+
+
+def _check_shots(location: str, shots: np.ndarray, n_frames: int) -> None:
+    """Check that shots are ordered and contiguous; in some public files they end a few frames before the video."""
     if shots.shape[1] != 2 or not 0 <= shots.min() <= shots.max() < n_frames:
-        raise InputError(f"{where}: change_points {shots.shape} must be first and last frames within 0..{n_frames - 1}")
+        raise InputError(location, f"change_points {shots.shape} must be first and last frames within "
+                                   f"0..{n_frames - 1}")
     if (shots[:, 1] < shots[:, 0]).any():
         first, last = shots[shots[:, 1] < shots[:, 0]][0]
-        raise InputError(f"{where}: change_points has a shot from {first} to {last}, which ends before it begins")
-    apart = np.flatnonzero(shots[1:, 0] != shots[:-1, 1] + 1)
-    if len(apart):
-        i = int(apart[0])
-        raise InputError(f"{where}: change_points has a shot that ends with frame {shots[i, 1]} and the next begins "
-                         f"with {shots[i + 1, 0]}; shots must follow each other without gap or overlap")
+        raise InputError(location, f"change_points has a shot from {first} to {last}, which ends before it starts")
+    breaks = np.flatnonzero(shots[1:, 0] != shots[:-1, 1] + 1)
+    if len(breaks):
+        i = int(breaks[0])
+        raise InputError(location, f"change_points has a shot that ends with frame {shots[i, 1]}, and the next starts "
+                                   f"with frame {shots[i + 1, 0]}; shots must be contiguous and must not overlap")
 
 
-def _numbers(where: str, key: str, value: object, ndim: int) -> np.ndarray:
+def _check_frames(location: str, gtscore: np.ndarray, picks: np.ndarray, n_frames: int) -> None:
+    """Check that sampled frames ascend within the video, and that their scores differ."""
+    if len(gtscore) < 2 or picks[0] < 0 or picks[-1] >= n_frames or (np.diff(picks) <= 0).any():
+        raise InputError(location, f"picks must be two or more ascending frames within 0..{n_frames - 1}")
+    if gtscore.min() == gtscore.max():
+        raise InputError(location, f"gtscore is {gtscore[0]:g} everywhere, so there is no ranking to learn",
+                         "remove this video")
+
+
+def _numbers(location: str, key: str, value: object, ndim: int) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub" or array.ndim != ndim or array.size == 0:
-        raise InputError(f"{where}: {key} is {array.dtype} of shape {array.shape}, not numbers in {ndim} dimensions")
+        raise InputError(location, f"{key} is {array.dtype} of shape {array.shape}, not numbers in {ndim} dimensions")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise InputError(f"{where}: {key} holds NaN or infinity; make it again")
+        raise InputError(location, f"{key} contains NaN or infinity", "create it again")
     return array
 
 
 def read_folds(path: str | os.PathLike) -> list[dict[str, list[str]]]:
-    """The field's split file: a list of folds with `train_keys` and `test_keys`, JSON, or YAML as DSNet has it.
+    """Read a split file: a list of folds with `train_keys` and `test_keys`, in JSON, or in YAML like DSNet's.
 
     Raises:
-        InputError: no such file, neither JSON nor YAML, or another structure; a video in both parts of a fold.
+        InputError: the file does not exist, is neither JSON nor YAML, or has another structure; a video is in both
+            parts of a fold.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such split file; name a JSON or YAML list of train_keys and test_keys")
-    kind = "YAML" if path.suffix in YAML else "JSON"
+        raise InputError(path, "no such split file", "name a JSON or YAML list of train_keys and test_keys")
+    kind = "YAML" if path.suffix in YAML_SUFFIXES else "JSON"
     try:
         text = path.read_text(encoding="utf-8")
         folds = yaml.safe_load(text) if kind == "YAML" else json.loads(text)
     except (ValueError, OSError, RecursionError, yaml.YAMLError) as err:
-        raise InputError(f"{path}: not a {kind} file ({' '.join(str(err).split())})") from err
+        reason = " ".join(f"{err}".split())   # YAML's messages span several lines.
+        raise InputError(path, f"not a {kind} file ({reason})") from err
     if not isinstance(folds, list) or not folds:
-        raise InputError(f"{path}: must be a list of folds")
+        raise InputError(path, "must be a list of folds")
     for number, fold in enumerate(folds):
-        for key in ("train_keys", "test_keys"):
-            if not isinstance(fold, dict) or not isinstance(fold.get(key), list) or not fold[key]:
-                raise InputError(f"{path}: fold {number} has no list of {key}")
-            odd = [name for name in fold[key] if not isinstance(name, str)]
-            if odd:
-                raise InputError(f"{path}: fold {number} names {odd[0]!r} in {key}; names of videos are texts, as "
-                                 f'"video_{odd[0]}"')
-        both = set(fold["train_keys"]) & set(fold["test_keys"])
-        if both:
-            raise InputError(f"{path}: fold {number} trains on {min(both)} and tests on it; take it out of one")
+        _check_fold(path, number, fold)
     return [{key: [Path(name).name for name in fold[key]] for key in ("train_keys", "test_keys")} for fold in folds]
 
 
+def _check_fold(path: Path, number: int, fold: object) -> None:
+    keys: dict = fold if isinstance(fold, dict) else {}
+    for key in ("train_keys", "test_keys"):
+        names = keys.get(key)
+        if not isinstance(names, list) or not names:
+            raise InputError(path, f"fold {number} has no list of {key}")
+        invalid = [name for name in names if not isinstance(name, str)]
+        if invalid:
+            raise InputError(path, f"fold {number} names {invalid[0]!r} in {key}; names of videos must be text",
+                             f'write "video_{invalid[0]}"')
+    both = set(keys["train_keys"]) & set(keys["test_keys"])
+    if both:
+        raise InputError(path, f"fold {number} has {min(both)} in train_keys and in test_keys", "remove it from one")
+
+
 def fold_names(path: str | os.PathLike, fold: int, part: str) -> list[str] | None:
-    """The videos of one part of a fold; None, for all of a file, when the part is `all`.
+    """Return the videos of one part of a fold; None, which stands for all videos, if the part is `all`.
 
     Raises:
-        InputError: from `read_folds`, no such fold or part.
+        InputError: there is no such fold or part; see `read_folds` for errors in the file.
     """
     if part not in PARTS:
-        raise InputError(f"{part!r} is no part of a split; {suggest(part, PARTS)}")
+        raise InputError(None, f"{part!r} is not a part of a split", suggest(part, PARTS))
     if part == "all":
         return None
     folds = read_folds(path)
     if not 0 <= fold < len(folds):
-        raise InputError(f"{path}: has no fold {fold}, only 0..{len(folds) - 1}")
+        raise InputError(path, f"no fold {fold}, only 0..{len(folds) - 1}")
     return folds[fold][f"{part}_keys"]
 
 
 def disjoint_folds(names: Sequence[str], number: int, seed: int = 0) -> list[dict[str, list[str]]]:
-    """Folds in the split file's form: every video is tested once, and trained on in all other folds.
+    """Split videos into cross-validation folds: each video is tested once, and trains all other folds.
 
     Raises:
         InputError: fewer than two folds, or fewer videos than folds.
     """
     if not 2 <= number <= len(names):
-        raise InputError(f"{number} folds of {len(names)} videos: give 2 to {len(names)}, so that each tests one")
-    shuffled = sorted(names)
-    random.Random(seed).shuffle(shuffled)
+        raise InputError(None, f"{number} folds of {len(names)} videos are not possible",
+                         f"use 2 to {len(names)}, so that each fold tests a video")
+    order = sorted(names)
+    random.Random(seed).shuffle(order)
     return [dict(train_keys=sorted(set(names) - set(test)), test_keys=test)
-            for test in (sorted(shuffled[fold::number]) for fold in range(number))]
+            for test in (sorted(order[fold::number]) for fold in range(number))]

@@ -1,4 +1,4 @@
-"""SumMe's ground truth as released: one .mat a video, with the frames that each person kept."""
+"""SumMe's annotations as released: one .mat file per video, with the frames that each user selected."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from datasets.errors import raise_errors
 
 
 @dataclass(frozen=True)
 class SumMeVideo:
-    """What people kept of a video.
+    """The users' summaries of one video.
 
     Attributes:
-        title: the file's name in words, which is all that SumMe says of a video.
-        duration_s: its length.
-        user_summary: (U, frames) int8, 0 or 1.
+        title: the file name with spaces, because SumMe has no titles.
+        duration_s: duration of the video.
+        user_summary: (U, frames) int8, 1 for the frames that a user selected, else 0.
     """
 
     title: str
@@ -27,39 +28,42 @@ class SumMeVideo:
 
 
 def read_summe(folder: str | os.PathLike) -> dict[str, SumMeVideo]:
-    """Every video of SumMe's folder `GT` (Gygli et al., ECCV 2014), by the files' names.
+    """Read the videos of SumMe's folder `GT` (Gygli et al., ECCV 2014).
 
-    Of each `.mat` (MATLAB 5) `user_score` (frames, people) is read, above 0 where a person kept a frame, and
-    `nFrames` and `video_duration`.
+    Each `.mat` file (MATLAB 5) has `user_score` (frames, users), above 0 where a user selected a frame, `nFrames`
+    and `video_duration`.
+
+    Returns:
+        The videos by file name without suffix.
 
     Raises:
-        InputError: no such folder or no .mat in it; lists all that are unreadable or of another structure.
+        InputError: the folder does not exist or has no .mat files; lists all files that are unreadable or have
+            another structure.
     """
     folder = Path(folder)
     paths = sorted(folder.glob("*.mat"))
     if not paths:
-        raise InputError(f"{folder}: no folder of .mat files; name SumMe's GT")
-    videos, faults = {}, []
+        raise InputError(folder, "no .mat files", "name SumMe's GT folder")
+    videos, errors = {}, []
     for path in paths:
         try:
             videos[path.stem] = _read(path)
         except InputError as err:
-            faults.append(str(err))
-    if faults:
-        raise InputError("\n  ".join(faults))
+            errors.append(err)
+    raise_errors(None, errors)
     return videos
 
 
 def _read(path: Path) -> SumMeVideo:
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # Slow to import.
 
     try:
         values = loadmat(path, variable_names=("user_score", "nFrames", "video_duration"))
         scores = np.asarray(values["user_score"], dtype=np.float64)
-        frames, seconds = int(values["nFrames"].item()), float(values["video_duration"].item())
+        num_frames, duration_s = int(values["nFrames"].item()), float(values["video_duration"].item())
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError) as err:
-        raise InputError(f"{path}: not a ground truth of SumMe as released ({type(err).__name__}: {err})") from err
-    if scores.ndim != 2 or len(scores) != frames or not np.isfinite(scores).all():
-        raise InputError(f"{path}: user_score is {scores.shape} with nFrames {frames}; it must be (frames, people), "
-                         "finite")
-    return SumMeVideo(path.stem.replace("_", " "), seconds, (scores.T > 0).astype(np.int8))
+        raise InputError(path, f"not a SumMe annotation file as released ({type(err).__name__}: {err})") from err
+    if scores.ndim != 2 or len(scores) != num_frames or not np.isfinite(scores).all():
+        raise InputError(path, f"user_score has shape {scores.shape} but nFrames is {num_frames}; it must be "
+                               "(frames, users), without NaN")
+    return SumMeVideo(path.stem.replace("_", " "), duration_s, (scores.T > 0).astype(np.int8))

@@ -1,4 +1,4 @@
-"""TVSum's ratings: UMT's JSON, and the released .mat and .tsv."""
+"""TVSum's ratings: UMT's JSON, and the released .mat and .tsv files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from common.errors import InputError
 from common.temporal import num_complete_clips
+from datasets.errors import LineError, raise_errors
 
-from .domain_splits import read_json
-from .qvhighlights import raise_errors
+from .json_files import read_json
 
-LOWEST, HIGHEST = 1, 5
-RELEASED = (".mat", ".tsv")
-INFO = "ydata-tvsum50-info.tsv"   # released beside the .tsv; it knows the lengths
+MIN_RATING, MAX_RATING = 1, 5
+RELEASE_SUFFIXES = (".mat", ".tsv")
+INFO = "ydata-tvsum50-info.tsv"   # Released with the ratings' .tsv; contains the durations.
 
 
 @dataclass(frozen=True)
 class TVSumVideo:
-    """A video of the released ratings.
+    """The released ratings of one video.
 
     Attributes:
-        title: as it stands in the file.
-        duration_s: its length.
+        title: title in the release.
+        duration_s: duration of the video.
         ratings: (annotators, frames), 1 to 5.
     """
 
@@ -36,55 +36,62 @@ class TVSumVideo:
 
 
 def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.ndarray]:
-    """Every video's ratings (T, annotators), 1 to 5, one row per clip.
+    """Read the ratings of each clip.
 
     Args:
-        path: UMT's `tvsum_anno.json` (video -> `anno`), or `ydata-tvsum50.mat` or `ydata-tvsum50-anno.tsv` as
-            released (Song et al., CVPR 2015), whose ratings per frame are taken in the middle of each clip;
-            the .tsv needs `ydata-tvsum50-info.tsv` beside it.
-        clip_len_s: seconds in a clip.
+        path: UMT's `tvsum_anno.json` (video -> `anno`); or `ydata-tvsum50.mat` or `ydata-tvsum50-anno.tsv` as
+            released (Song et al., CVPR 2015), whose frame ratings are sampled in the middle of each clip. The .tsv
+            needs `ydata-tvsum50-info.tsv` in the same folder.
+        clip_len_s: seconds per clip.
+
+    Returns:
+        (T, annotators) by video, 1 to 5, one row per clip.
 
     Raises:
-        InputError: unreadable, another format, ratings that are no table of numbers from 1 to 5.
+        InputError: the file cannot be read or has another format; lists the videos whose ratings are not a table of
+            numbers from 1 to 5.
     """
     path = Path(path)
-    if path.suffix not in (".json", *RELEASED):
-        raise InputError(f"{path}: TVSum's ratings are in a .json, .mat or .tsv file")
+    if path.suffix not in (".json", *RELEASE_SUFFIXES):
+        raise InputError(path, "TVSum's ratings must be a .json, .mat or .tsv file")
     if not path.is_file():
-        raise InputError(f"{path}: no such file; name TVSum's ratings")
+        raise InputError(path, "no such file", "name TVSum's ratings")
     ratings = _read_json(path) if path.suffix == ".json" else {
         vid: _at_clips(video.ratings, video.duration_s, clip_len_s) for vid, video in read_tvsum_release(path).items()}
-    faults = {vid: fault for vid, rows in ratings.items() if (fault := _fault(rows))}
-    sound = {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items() if vid not in faults}
-    raise_errors(path, [f"{vid}: {fault}" for vid, fault in faults.items()] if ratings else ["holds no video"], sound)
-    return sound
+    if not ratings:
+        raise InputError(path, "contains no videos")
+    errors = {vid: InputError(vid, problem) for vid, rows in ratings.items() if (problem := _problem(rows))}
+    valid = {vid: np.asarray(rows, dtype=np.float64) for vid, rows in ratings.items() if vid not in errors}
+    raise_errors(path, list(errors.values()), valid)
+    return valid
 
 
 def read_tvsum_release(path: str | os.PathLike) -> dict[str, TVSumVideo]:
-    """Every video of `ydata-tvsum50.mat` (MATLAB v7.3) or `ydata-tvsum50-anno.tsv`, its ratings frame by frame.
+    """Read `ydata-tvsum50.mat` (MATLAB v7.3) or `ydata-tvsum50-anno.tsv`, with ratings per frame.
 
     Raises:
-        InputError: no such file, or another format.
+        InputError: the file does not exist or has another format.
     """
     path = Path(path)
-    if path.suffix not in RELEASED:
-        raise InputError(f"{path}: TVSum's ratings are released as a .mat and as a .tsv file")
+    if path.suffix not in RELEASE_SUFFIXES:
+        raise InputError(path, "TVSum's released ratings must be a .mat or .tsv file")
     if not path.is_file():
-        raise InputError(f"{path}: no such file; name TVSum's ratings")
+        raise InputError(path, "no such file", "name TVSum's ratings")
     return _read_mat(path) if path.suffix == ".mat" else _read_tsv(path)
 
 
-def _fault(rows: object) -> str:
+def _problem(rows: object) -> str:
+    """Return the reason why ratings are invalid, "" if they are valid."""
     if rows is None:
         return "no 'anno', a table of ratings"
     try:
         table = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError):
-        return "ratings are no table of clips and annotators"
+        return "ratings are not a table of clips and annotators"
     if table.ndim != 2 or table.size == 0:
-        return f"ratings are {table.shape}, not (clips, annotators)"
-    if not ((table >= LOWEST) & (table <= HIGHEST)).all():
-        return f"ratings must be from {LOWEST} to {HIGHEST}, not {table.min()} to {table.max()}"
+        return f"ratings have shape {table.shape}, not (clips, annotators)"
+    if not ((table >= MIN_RATING) & (table <= MAX_RATING)).all():
+        return f"ratings must be from {MIN_RATING} to {MAX_RATING}, but range from {table.min()} to {table.max()}"
     return ""
 
 
@@ -94,74 +101,83 @@ def _read_json(path: Path) -> dict:
 
 
 def _read_mat(path: Path) -> dict[str, TVSumVideo]:
-    import h5py
+    import h5py  # Slow to import.
 
     try:
         with h5py.File(path) as file:
             table = file["tvsum50"]
-            released = {}
+            videos = {}
             for i in range(len(table["video"])):
-                vid, title, frames, seconds, users = (file[table[key][i, 0]][()] for key in (
+                vid, title, num_frames, duration_s, users = (file[table[key][i, 0]][()] for key in (
                     "video", "title", "nframes", "length", "user_anno"))
-                rows = users if users.shape[1] == int(frames.item()) else users.T   # (annotators, frames)
-                released[_text(vid)] = TVSumVideo(_text(title), float(seconds.item()), rows.astype(np.float64))
-            return released
+                rows = users if users.shape[1] == int(num_frames.item()) else users.T   # (annotators, frames)
+                videos[_text(vid)] = TVSumVideo(_text(title), float(duration_s.item()), rows.astype(np.float64))
+            return videos
     except (OSError, KeyError, IndexError, ValueError, AttributeError) as err:
-        raise InputError(f"{path}: not TVSum's .mat as released ({type(err).__name__}: {err})") from err
+        raise InputError(path, f"not TVSum's .mat file as released ({type(err).__name__}: {err})") from err
 
 
 def _text(codes: np.ndarray) -> str:
-    """MATLAB's char array, in UTF-16."""
+    """Decode a MATLAB char array, which is UTF-16."""
     return codes.astype("<u2").tobytes().decode("utf-16-le")
 
 
 def _read_tsv(path: Path) -> dict[str, TVSumVideo]:
-    info = path.with_name(INFO)
-    if not info.is_file():
-        raise InputError(f"{path}: needs {INFO} beside it, which knows the videos' lengths; or name the .mat")
-    about, users, faults = _read_info(info), {}, []
+    info_path = path.with_name(INFO)
+    if not info_path.is_file():
+        raise InputError(path, f"needs {INFO} in the same folder, which contains the durations",
+                         "add it, or name the .mat file")
+    info = _read_info(info_path)
+    users: dict[str, list[list[float]]] = {}
+    errors: list[InputError] = []
     for number, row in enumerate(_rows(path), 1):
         try:
             users.setdefault(row[0], []).append([float(x) for x in row[2].split(",")])
         except (IndexError, ValueError):
-            faults.append(f"line {number} is not video, category, comma-separated ratings")
-    faults += [f"{vid} is not in {info.name}, which knows the lengths" for vid in users if vid not in about]
-    faults += [f"{vid} has ratings of different lengths" for vid, rows in users.items() if len(set(map(len, rows))) > 1]
-    raise_errors(path, faults)
-    return {vid: TVSumVideo(*about[vid], np.array(rows)) for vid, rows in users.items()}
+            errors.append(LineError(number, "not video, category and comma-separated ratings"))
+    errors += [InputError(f"video {vid}", f"not in {info_path.name}, which contains the durations")
+               for vid in users if vid not in info]
+    errors += [InputError(f"video {vid}", "ratings of different lengths")
+               for vid, rows in users.items() if len(set(map(len, rows))) > 1]
+    raise_errors(path, errors)
+    return {vid: TVSumVideo(*info[vid], np.array(rows)) for vid, rows in users.items()}
 
 
 def _read_info(path: Path) -> dict[str, tuple[str, float]]:
-    """Title and length in seconds by video."""
+    """Return the title and the duration in seconds by video."""
     header, *rows = _rows(path, csv.QUOTE_NONE) or [[]]
-    about, faults = {}, [f"no column {key!r}" for key in ("video_id", "length") if key not in header]
-    for number, row in enumerate(rows if not faults else [], 2):
+    missing = [key for key in ("video_id", "length") if key not in header]
+    if missing:
+        raise InputError(path, f"no column {' and no column '.join(map(repr, missing))}")
+    info, errors = {}, []
+    for number, row in enumerate(rows, 2):
         entry = dict(zip(header, row, strict=False))
         try:
-            *hours, minutes, rest = entry["length"].split(":")
-            seconds = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(rest)
-            if not 0 < seconds < 1e6:
+            *hours, minutes, seconds = entry["length"].split(":")
+            duration_s = float(hours[0] if hours else 0) * 3600 + int(minutes) * 60 + float(seconds)
+            if not 0 < duration_s < 1e6:
                 raise ValueError
-            about[entry["video_id"]] = (entry.get("title") or "", seconds)
+            info[entry["video_id"]] = (entry.get("title") or "", duration_s)
         except (KeyError, ValueError):
-            faults.append(f"line {number}: length {entry.get('length')!r} is not minutes:seconds above 0")
-    raise_errors(path, faults)
-    return about
+            errors.append(LineError(number, f"length {entry.get('length')!r} is not minutes:seconds above 0"))
+    raise_errors(path, errors)
+    return info
 
 
 def _rows(path: Path, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
-    limit = csv.field_size_limit(1 << 24)
+    """Return the rows of a tab-separated file."""
+    limit = csv.field_size_limit(1 << 24)   # Ratings of all frames are one field.
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.reader(file, delimiter="\t", quoting=quoting))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path}: cannot be read as text in columns ({err}); fetch it again") from err
+        raise InputError(path, f"cannot be read as tab-separated text ({err})", "download it again") from err
     finally:
         csv.field_size_limit(limit)
 
 
-def _at_clips(frames: np.ndarray, seconds: float, clip_len_s: float) -> np.ndarray:
-    """(annotators, frames) -> (clips, annotators), as rated in the middle of each clip."""
-    clips = num_complete_clips(seconds, clip_len_s)
-    middle = ((np.arange(clips) + 0.5) * clip_len_s / seconds * frames.shape[1]).astype(int)
-    return frames[:, np.minimum(middle, frames.shape[1] - 1)].T
+def _at_clips(frame_ratings: np.ndarray, duration_s: float, clip_len_s: float) -> np.ndarray:
+    """Sample ratings (annotators, frames) in the middle of each clip; return (clips, annotators)."""
+    num_clips, num_frames = num_complete_clips(duration_s, clip_len_s), frame_ratings.shape[1]
+    middle = ((np.arange(num_clips) + 0.5) * clip_len_s / duration_s * num_frames).astype(int)
+    return frame_ratings[:, np.minimum(middle, num_frames - 1)].T

@@ -1,4 +1,4 @@
-"""Metrics as pure functions of predictions and labels; importing them needs no torch."""
+"""Metrics as pure functions of predictions and labels; importing them does not need torch."""
 
 from .agreement import f_score, rank_correlation
 from .charades_sta import eval_charades

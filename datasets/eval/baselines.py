@@ -1,4 +1,4 @@
-"""What chance and the labels themselves score: the floor and the ceiling of the QVHighlights metrics."""
+"""Baselines of the QVHighlights metrics: random predictions, and the labels as predictions."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from common.temporal import num_complete_clips
 
 from .qvhighlights import CLIP_LEN_S, MAX_PREDICTIONS, eval_qvhighlights
 
+NUM_RANDOM_SEEDS = 20
 
-def random_baseline(labels: list[dict], seeds: int = 20, clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
-    """The mean over seeds of the main metrics for random scores and windows.
 
-    A query gets uniform scores, and ten windows: of two uniform times in the video the first is
-    rounded down and the second up to the clips' borders.
+def random_baseline(labels: list[dict], seeds: int = NUM_RANDOM_SEEDS,
+                    clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
+    """Return the main metrics of random scores and windows, averaged over seeds.
+
+    A query gets uniform scores and ten windows. A window is between two uniform times in the video, the first rounded
+    down and the second rounded up to clip boundaries.
     """
     draws = []
     for seed in range(seeds):
         r = np.random.default_rng(seed)
         predictions = []
         for label in labels:
-            clips = num_complete_clips(label["duration"], clip_len_s)
-            times = np.sort(r.random((MAX_PREDICTIONS, 2)), axis=1) * clips
+            num_clips = num_complete_clips(label["duration"], clip_len_s)
+            times = np.sort(r.random((MAX_PREDICTIONS, 2)), axis=1) * num_clips
             windows = np.column_stack([np.floor(times[:, 0]), np.floor(times[:, 1]) + 1]) * clip_len_s
             predictions.append(dict(
-                qid=label["qid"], pred_saliency_scores=r.random(clips),
+                qid=label["qid"], pred_saliency_scores=r.random(num_clips),
                 pred_relevant_windows=np.column_stack([windows, np.linspace(1, 0.1, MAX_PREDICTIONS)])))
         draws.append(eval_qvhighlights(predictions, labels, clip_len_s)["brief"])
     return {key: round(float(np.mean([d[key] for d in draws])), 2) for key in draws[0]}
 
 
-def oracle(labels: list[dict], clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
-    """The main metrics of the labels' own windows and of the annotators' summed scores.
+def oracle_baseline(labels: list[dict], clip_len_s: float = CLIP_LEN_S) -> dict[str, float]:
+    """Return the main metrics of the labels' windows and the annotators' summed scores as predictions.
 
-    Not 100 everywhere: ten windows of a query count, those of another range are wrong ones in a
-    range, and annotators differ among themselves.
+    They are not always 100: only ten windows of a query count, windows of other lengths are false positives in a
+    length range, and annotators disagree.
     """
     predictions = []
     for label in labels:

@@ -1,4 +1,4 @@
-"""How well one score per item tells the positive ones from the others."""
+"""Metrics of one score per rated clip: separation of positive and negative clips."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from common.errors import InputError
 
 
 def eval_clips(scores: np.ndarray, positive: np.ndarray) -> dict[str, float]:
-    """Average precision and area under the ROC curve.
+    """Compute the average precision and the area under the ROC curve.
 
     Args:
         scores: (N,), higher is better.
         positive: (N,) of 0 and 1, or bool.
 
     Returns:
-        `AP` and `ROC-AUC` in per cent, two decimals; without an item of either kind there is no AUC, and
-        AP is 0 or 100.
+        `AP` and `ROC-AUC` in per cent, two decimals. If all clips are positive or all negative, there is no AUC, and
+        AP is 100 or 0.
 
     Raises:
-        InputError: other shapes, no item, NaN.
+        InputError: shapes do not match, there are no clips, or scores are NaN or infinite.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score  # takes a second to load
+    from sklearn.metrics import average_precision_score, roc_auc_score  # Takes a second to import.
 
     s, p = _checked(scores, positive)
     if p.all() or not p.any():
@@ -33,34 +33,35 @@ def eval_clips(scores: np.ndarray, positive: np.ndarray) -> dict[str, float]:
 
 
 def eval_by_video(scores: np.ndarray, positive: np.ndarray, videos: Sequence[str]) -> dict[str, float]:
-    """How well the clips of each video are ranked: highlight detection where a video's clips are rated as wholes.
+    """Compute highlight detection metrics within each source video, whose clips are rated as units.
 
-    Videos without a positive or without a negative clip have nothing to rank and are left out.
+    Videos whose clips are all positive or all negative are excluded, because they have nothing to rank.
 
     Args:
         scores, positive: see `eval_clips`.
-        videos: (N,), the source video of every clip.
+        videos: (N,), source video of each clip.
 
     Returns:
         `HD-mAP-by-video`, the mean of the videos' average precisions, and `HD-HIT@1-by-video`, the share of videos
-        whose best-scored clip is positive (of several that score equally, the share of these), in per cent, two
-        decimals; lacking where no video counts. `HD-videos` and `HD-videos-left-out`, how many there are of both.
+        whose best-scored clip is positive (or the positive share of equally scored ones), in per cent, two decimals;
+        both are absent if all videos are excluded. `HD-videos` and `HD-videos-left-out`, the numbers of included and
+        excluded videos.
 
     Raises:
-        InputError: as `eval_clips`.
+        InputError: see `eval_clips`.
     """
-    from sklearn.metrics import average_precision_score
+    from sklearn.metrics import average_precision_score  # Takes a second to import.
 
     s, p = _checked(scores, positive)
     names, of_video = np.unique(np.asarray(videos), return_inverse=True)
     if of_video.shape != s.shape:
-        raise InputError(f"scores {s.shape} and videos {of_video.shape} must be of the same items")
+        raise InputError(None, f"scores {s.shape} and videos {of_video.shape} must have one value per clip")
     precisions, hits = [], []
     for i in range(len(names)):
-        own, right = s[of_video == i], p[of_video == i]
-        if right.any() and not right.all():
-            precisions.append(float(average_precision_score(right, own)))
-            hits.append(float(right[own == own.max()].mean()))
+        video_scores, video_positive = s[of_video == i], p[of_video == i]
+        if video_positive.any() and not video_positive.all():
+            precisions.append(float(average_precision_score(video_positive, video_scores)))
+            hits.append(float(video_positive[video_scores == video_scores.max()].mean()))
     counts = {"HD-videos": len(hits), "HD-videos-left-out": len(names) - len(hits)}
     if not hits:
         return counts
@@ -71,5 +72,6 @@ def eval_by_video(scores: np.ndarray, positive: np.ndarray, videos: Sequence[str
 def _checked(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     s, p = np.asarray(scores, dtype=np.float64), np.asarray(positive).astype(bool)
     if s.ndim != 1 or s.shape != p.shape or not len(s) or not np.isfinite(s).all():
-        raise InputError(f"scores {s.shape} and positive {p.shape} must be finite, of the same items, at least one")
+        raise InputError(None, f"scores {s.shape} and positive {p.shape} must have one value per clip, at least one, "
+                               "and scores must be finite")
     return s, p

@@ -1,4 +1,4 @@
-"""Checks of what a metric is given; each fault names the qid, the key and the value."""
+"""Validation of predictions and labels before metrics are computed; errors name the qid, the key and the value."""
 
 from __future__ import annotations
 
@@ -6,73 +6,82 @@ import numpy as np
 
 from common.errors import InputError
 
-SHOWN_QIDS = 5
-SHOWN_CHARACTERS = 60
-ANY_WIDTH = -1   # for `numbers`
+MAX_SHOWN_QIDS = 5
+MAX_SHOWN_CHARS = 60
+ANY_WIDTH = -1   # A `width` of `finite_arrays`.
 
 
-def match(predictions: list[dict], labels: list[dict]) -> dict:
-    """The predictions by qid, when they and the labels hold the same qids, each once.
+def match_by_qid(predictions: list[dict], labels: list[dict]) -> dict:
+    """Return the predictions by qid, after a check that they and the labels have the same qids, each once.
 
     Raises:
-        InputError: no labels, an entry without a qid, a qid that is doubled, missing or unknown.
+        InputError: there are no labels; an entry has no qid; a qid is duplicate, missing or unknown.
     """
-    for what, entries in (("label", labels), ("prediction", predictions)):
+    for kind, entries in (("label", labels), ("prediction", predictions)):
         seen: set = set()
-        doubled: set = set()
+        duplicates: set = set()
         for number, entry in enumerate(entries, 1):
             qid = entry.get("qid")
             if not isinstance(qid, (int, str)):
-                raise InputError(f"{what} {number}: qid {qid!r} is not a number or text; give each query's own")
-            (doubled if qid in seen else seen).add(qid)
-        if doubled:
-            raise InputError(f"the {what}s hold {_some(sorted(doubled, key=str))} more than once; keep one of each")
+                raise InputError(f"{kind} {number}", f"qid {qid!r} is not a number or text", "give each query a qid")
+            (duplicates if qid in seen else seen).add(qid)
+        if duplicates:
+            raise InputError(None, f"the {kind}s have duplicates of {_some(sorted(duplicates, key=str))}",
+                             "keep one of each")
     by_qid = {p["qid"]: p for p in predictions}
     known = {label["qid"] for label in labels}
     missing = [label["qid"] for label in labels if label["qid"] not in by_qid]
     unknown = [qid for qid in by_qid if qid not in known]
     if missing:
-        raise InputError(f"the predictions lack {_some(missing)} of the labels; predict every query")
+        raise InputError(None, f"there are labels but no predictions of {_some(missing)}", "predict every query")
     if unknown:
-        raise InputError(f"the predictions hold {_some(unknown)}, which the labels lack; name the labels of that split")
+        raise InputError(None, f"there are predictions but no labels of {_some(unknown)}",
+                         "name the labels of the same split")
     if not labels:
-        raise InputError("no label to score against")
+        raise InputError(None, "there are no labels to compare with")
     return by_qid
 
 
-def all_or_none(entries: list[dict], key: str, what: str) -> bool:
-    """Whether the entries have the key; some with and some without is an InputError."""
-    lacking = [entry["qid"] for entry in entries if key not in entry]
-    if lacking and len(lacking) < len(entries):
-        raise InputError(f"{what}s of {_some(lacking)} lack {key}, which others have; give it for all or for none")
-    return not lacking
-
-
-def numbers(entries: list[dict], key: str, width: int | None, what: str) -> list[np.ndarray]:
-    """Every entry's finite numbers as float64.
-
-    Args:
-        width: None gives (N,); a width, or ANY_WIDTH, gives (N, width).
-        what: `label` or `prediction`, for the message.
+def all_have(entries: list[dict], key: str, kind: str) -> bool:
+    """Return True if all entries have the key, and False if none has.
 
     Raises:
-        InputError: the key lacks, or a value has another shape or is not of finite numbers.
+        InputError: only some entries have the key.
+    """
+    missing = [entry["qid"] for entry in entries if key not in entry]
+    if missing and len(missing) < len(entries):
+        raise InputError(None, f"{kind}s of {_some(missing)} have no {key}, but others have it",
+                         "give it for all or for none")
+    return not missing
+
+
+def finite_arrays(entries: list[dict], key: str, width: int | None, kind: str) -> list[np.ndarray]:
+    """Return the numbers of each entry as float64.
+
+    Args:
+        entries: dicts with `qid` and `key`.
+        key: key of the numbers.
+        width: None returns (N,); a width, or ANY_WIDTH, returns (N, width).
+        kind: `label` or `prediction`, for messages.
+
+    Raises:
+        InputError: the key is missing, or a value has another shape or is not of finite numbers.
     """
     arrays = [_array(entry.get(key), width) for entry in entries]
-    sound = [a for a in arrays if a is not None]
-    if len(sound) == len(entries) and np.isfinite(np.concatenate([a.ravel() for a in sound])).all():
-        return [a.astype(np.float64, copy=False) for a in sound]
+    valid = [a for a in arrays if a is not None]
+    if len(valid) == len(entries) and np.isfinite(np.concatenate([a.ravel() for a in valid])).all():
+        return [a.astype(np.float64, copy=False) for a in valid]
     entry = next(e for e, a in zip(entries, arrays, strict=True) if a is None or not np.isfinite(a).all())
     shapes = {None: "a list of", ANY_WIDTH: "a list of equally long lists of"}
-    raise InputError(f"{what} of qid {entry['qid']}: {key} must be {shapes.get(width, f'a list of lists of {width}')} "
-                     f"finite numbers, not {_short(entry.get(key))}")
+    raise InputError(f"{kind} of qid {entry['qid']}", f"{key} must be "
+                     f"{shapes.get(width, f'a list of lists of {width}')} finite numbers, not {_short(entry.get(key))}")
 
 
 def _array(value: object, width: int | None) -> np.ndarray | None:
-    """The value as an array of the shape that `numbers` gives; None when it is not."""
+    """Return the value as an array of the shape that `finite_arrays` documents; None if it has another shape."""
     try:
         array = np.asarray(value)
-    except ValueError:   # lists of unequal lengths
+    except ValueError:   # numpy refuses lists of unequal lengths.
         return None
     if array.size == 0 and isinstance(value, (list, tuple, np.ndarray)):
         return np.zeros(0 if width is None else (0, max(width, 0)))
@@ -80,19 +89,23 @@ def _array(value: object, width: int | None) -> np.ndarray | None:
     return array if fits and (width in (None, ANY_WIDTH) or array.shape[1] == width) else None
 
 
-def positive(entry: dict, key: str, what: str) -> float:
-    """The entry's number, which must be above 0 and finite."""
+def positive_number(entry: dict, key: str, kind: str) -> float:
+    """Return the number of an entry, which must be above 0 and finite.
+
+    Raises:
+        InputError: it is not.
+    """
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
-        raise InputError(f"{what} of qid {entry['qid']}: {key} must be a number above 0, not {_short(value)}")
+        raise InputError(f"{kind} of qid {entry['qid']}", f"{key} must be a number above 0, not {_short(value)}")
     return float(value)
 
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
 
 
 def _some(qids: list) -> str:
-    more = f" and {len(qids) - SHOWN_QIDS} more" if len(qids) > SHOWN_QIDS else ""
-    return f"qid {', '.join(map(str, qids[:SHOWN_QIDS]))}{more}"
+    more = f" and {len(qids) - MAX_SHOWN_QIDS} more" if len(qids) > MAX_SHOWN_QIDS else ""
+    return f"qid {', '.join(map(str, qids[:MAX_SHOWN_QIDS]))}{more}"

@@ -1,4 +1,4 @@
-"""The YouTube Highlights metric: AP of all clips."""
+"""The YouTube Highlights metric: average precision of all clips."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from common.errors import InputError
 
 
 def youtube_map(scores: Mapping, matches: Mapping) -> float:
-    """The mAP that highlight detectors report on YouTube Highlights (Sun et al., ECCV 2014).
+    """Compute the mAP that highlight detectors report on YouTube Highlights (Sun et al., ECCV 2014).
 
-    A clip is positive when its match is above 0. The AP is the area under the precision-recall curve by
-    the trapezoid rule, from precision 1 at recall 0, over a video's clips by falling score; of equal
-    ones the earlier comes first. A video without a positive clip counts as 0.
+    A clip is positive if its match is above 0. The AP is the area under the precision-recall curve by the trapezoidal
+    rule, from precision 1 at recall 0, over a video's clips by descending score; ties are ranked by time. A video
+    without positive clips counts as 0.
 
     Args:
-        scores: by video (T,), higher is better.
-        matches: by the same videos (T,), 1 for highlights, 0 between, -1 for none.
+        scores: (T,) by video, higher is better.
+        matches: (T,) by the same videos: 1 for a highlight, 0 for a borderline clip, -1 for a clip that is none.
 
     Returns:
-        In [0, 1], the mean over videos.
+        Mean over videos, in [0, 1].
 
     Raises:
-        InputError: no video, other videos here than there, other lengths, NaN.
+        InputError: there are no videos, the videos or numbers of clips differ, or values are not finite numbers.
     """
     if not matches or scores.keys() != matches.keys():
-        odd = sorted(map(str, scores.keys() ^ matches.keys()))
-        raise InputError(f"scores and matches must be of the same videos, at least one; not in both: {odd}")
+        differing = sorted(map(str, scores.keys() ^ matches.keys()))
+        raise InputError(None, "scores and matches must have the same videos, at least one; only one of them has: "
+                               f"{differing}")
     return float(np.mean([_video_ap(vid, scores[vid], matches[vid]) for vid in matches]))
 
 
@@ -36,12 +37,12 @@ def _video_ap(vid: object, scores: object, matches: object) -> float:
     try:
         s, m = np.asarray(scores, dtype=np.float64), np.asarray(matches, dtype=np.float64)
     except (TypeError, ValueError) as err:
-        raise InputError(f"{vid}: scores and matches must be lists of numbers ({err})") from err
+        raise InputError(f"{vid}", f"scores and matches must be lists of numbers ({err})") from err
     if s.ndim != 1 or s.shape != m.shape or not len(s) or not np.isfinite(s).all() or not np.isfinite(m).all():
-        raise InputError(f"{vid}: scores {s.shape} and matches {m.shape} must be finite and of the same clips")
+        raise InputError(f"{vid}", f"scores {s.shape} and matches {m.shape} must be finite and of the same clips")
     hits = (m > 0)[np.argsort(-s, kind="stable")]
     if not hits.any():
         return 0.0
     precision = hits.cumsum() / np.arange(1, len(hits) + 1)
-    before = np.concatenate([[1], precision[:-1]])
-    return float(((precision + before) / 2 * hits).sum() / hits.sum())
+    previous = np.concatenate([[1], precision[:-1]])
+    return float(((precision + previous) / 2 * hits).sum() / hits.sum())

@@ -1,1 +1,1 @@
-"""Feature storage: folders of npz and npy files, packs, and the source that reads both."""
+"""Feature storage: folders of .npz and .npy files, packs, and the source that reads either."""

@@ -1,1 +1,1 @@
-"""From a table of rated clips to labels and split files."""
+"""Preparation of a training set from a table of rated clips."""

@@ -1,4 +1,4 @@
-"""A made-up set of rated clips, in the shapes of a studio's, since rated episodes are private."""
+"""A synthetic set of rated clips in the shapes of a studio's, because rated episodes are private."""
 
 from __future__ import annotations
 
@@ -12,83 +12,93 @@ import numpy as np
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_npy
 
-CLIP_S = 150
-ROWS = CLIP_S // 2
+CLIP_LEN_S = 150
+NUM_ROWS = CLIP_LEN_S // 2
 WIDTHS = dict(visual=512, audio=2048, text=512)
 FOLDERS = dict(visual="features/clip_b32", audio="features/panns_cnn14", text="clip_text_b32")
-RATERS = 3
-SIGNAL_ROWS = (8, 40)     # of a good clip that show why it is one
+NUM_RATERS = 3
+SIGNAL_ROWS = (8, 40)     # Bounds of the number of rows in which a clip's scene is visible.
 SCENES = ("a chase through the market", "two friends talk at home", "the wedding dance", "a fight on the roof",
           "the family has dinner", "a secret is told", "the drive through the hills", "a song in the rain")
-LIKED = (0, 2, 3, 7)      # scenes that people rate higher
-MARK = "# Made-up ratings\n"
-NOTE = MARK + """
+HIGHLIGHT_SCENES = (0, 2, 3, 7)   # Indices of the scenes with higher ratings.
+NAME_PREFIX = "made_up"   # Prefix of all clip and video names, which marks labels and predictions as synthetic.
+TITLE = "# Synthetic ratings\n"
+OLD_TITLE = "# Made-up ratings\n"   # Title in folders of earlier versions, which may be overwritten, too.
+README = TITLE + """
 
-Nothing here was rated by anybody or cut from any episode: `tools/make_rated_sample.py` drew the ratings, texts
-and features by a seed, in the shapes and formats of a studio's set. Numbers measured on it say that the
-workflow works, and nothing about real highlights.
+These ratings do not come from people, and these clips do not come from episodes. `tools/make_rated_sample.py` drew
+the ratings, texts and features at random with a seed, in the shapes and formats of a studio's set. Metrics on this
+set show that the workflow works; they say nothing about real highlights.
 """
 
 
 def make_rated_sample(out: str | os.PathLike, episodes: int = 40, clips: int = 30, seed: int = 0,
                       progress: Callable[[Iterable], Iterable] = iter) -> Path:
-    """Writes `ratings.csv`, `features/` of every clip, (75, 512) pictures and (75, 2048) sound, and `clip_text_b32/`.
+    """Write a synthetic ratings table and features.
 
-    The latter holds text tokens (n, 512) of every line, where a dataset in this folder reads them. Clips and
-    videos are called made_up_e00, so that labels and predictions tell it. A clip's scene stands in its text and
-    in some of its rows; three people rate it 1 to 5, higher for four of the eight scenes, with opinions of their
-    own.
+    `ratings.csv` has one row per clip. `features/` has visual features (75, 512) and audio features (75, 2048) of
+    each clip. `clip_text_b32/` has text tokens (n, 512) of each row, where a dataset in this folder reads them. The
+    scene of a clip determines its text and the signal in some of its feature rows. Three raters rate it from 1 to 5
+    with individual noise; four of the eight scenes get higher ratings. All names start with `made_up`.
 
     Args:
-        out: a folder, made if it is missing.
-        episodes, clips: so many episodes, of so many rated clips each.
-        seed: decides everything.
-        progress: wraps the loop over episodes, e.g. tqdm.
+        out: output folder, created if missing.
+        episodes: number of episodes, at least 2.
+        clips: number of rated clips per episode, at least 1.
+        seed: seed of all random numbers.
+        progress: wrapper of the loop over episodes, e.g. tqdm.
 
     Returns:
-        The table's path.
+        The path of the table.
 
     Raises:
-        InputError: less than two episodes or one clip; the folder cannot be written, or holds something else.
+        InputError: too few episodes or clips; the folder cannot be written, or contains other files.
     """
     if episodes < 2 or clips < 1:
-        raise InputError(f"{episodes} episodes of {clips} clips: give at least 2 and 1")
-    out, r, note = make_folder(out), np.random.default_rng(seed), Path(out) / "README.md"
-    if any(out.iterdir()) and not (note.is_file() and note.read_text(encoding="utf-8").startswith(MARK)):
-        raise InputError(f"{out}: holds files that are not made up; name an empty or a new folder")
-    looks, sounds, words = (r.normal(0, 1, (len(SCENES), width)) for width in WIDTHS.values())
+        raise InputError(None, f"{episodes} episodes of {clips} clips are too few", "use at least 2 and 1")
+    out, r = make_folder(out), np.random.default_rng(seed)
+    readme = out / "README.md"
+    if any(out.iterdir()) and not (readme.is_file()
+                                   and readme.read_text(encoding="utf-8").startswith((TITLE, OLD_TITLE))):
+        raise InputError(out, "contains files that are not a synthetic set", "name an empty or a new folder")
+    visual, audio, text = (r.normal(0, 1, (len(SCENES), width)) for width in WIDTHS.values())
     folders = {kind: make_folder(out / name) for kind, name in FOLDERS.items()}
-    note.write_text(NOTE, encoding="utf-8")
-    rows = []
+    readme.write_text(README, encoding="utf-8")
+    rows: list[list] = []
     for episode in progress(range(episodes)):
+        video = f"{NAME_PREFIX}_e{episode:02d}"
         for clip in range(clips):
-            name, scene = f"made_up_e{episode:02d}_{clip:02d}", int(r.integers(len(SCENES)))
-            liking = 3.4 if scene in LIKED else 2.3
-            ratings = np.clip(np.round(r.normal(liking, 0.9) + r.normal(0, 0.5, RATERS)), 1, 5).astype(int)
+            name, scene = f"{video}_{clip:02d}", int(r.integers(len(SCENES)))
+            mean_rating = 3.4 if scene in HIGHLIGHT_SCENES else 2.3
+            ratings = np.clip(np.round(r.normal(mean_rating, 0.9) + r.normal(0, 0.5, NUM_RATERS)), 1, 5).astype(int)
             length = int(r.integers(*SIGNAL_ROWS))
-            start = int(r.integers(0, ROWS - length + 1))
-            _write(folders["visual"] / f"{name}.npz", features=_rows(r, looks[scene], start, length))
-            write_npy(folders["audio"] / f"{name}.npy", _rows(r, sounds[scene], start, length).astype(np.float16))
-            tokens = words[scene] + r.normal(0, 0.5, (len(SCENES[scene].split()) + 2, WIDTHS["text"]))
-            _write(folders["text"] / f"qid{len(rows) + 1}.npz", last_hidden_state=tokens,
-                   pooler_output=tokens.mean(axis=0), text=np.array(SCENES[scene]))
-            rows.append([name, f"made_up_e{episode:02d}", clip * CLIP_S, (clip + 1) * CLIP_S, SCENES[scene], *ratings])
-    table = out / "ratings.csv"
-    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            start = int(r.integers(0, NUM_ROWS - length + 1))
+            _write_npz(folders["visual"] / f"{name}.npz", features=_clip_rows(r, visual[scene], start, length))
+            write_npy(folders["audio"] / f"{name}.npy", _clip_rows(r, audio[scene], start, length).astype(np.float16))
+            tokens = text[scene] + r.normal(0, 0.5, (len(SCENES[scene].split()) + 2, WIDTHS["text"]))
+            _write_npz(folders["text"] / f"qid{len(rows) + 1}.npz", last_hidden_state=tokens,
+                       pooler_output=tokens.mean(axis=0), text=np.array(SCENES[scene]))
+            rows.append([name, video, clip * CLIP_LEN_S, (clip + 1) * CLIP_LEN_S, SCENES[scene], *ratings])
+    return _write_table(out / "ratings.csv", rows)
+
+
+def _write_table(path: Path, rows: list[list]) -> Path:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["clip", "video", "start", "end", "text", *(f"rating_{i + 1}" for i in range(RATERS))])
+        writer.writerow(["clip", "video", "start", "end", "text", *(f"rating_{i + 1}" for i in range(NUM_RATERS))])
         writer.writerows(rows)
-    return table
+    return path
 
 
-def _rows(r: np.random.Generator, scene: np.ndarray, start: int, length: int) -> np.ndarray:
-    rows = r.standard_normal((ROWS, len(scene)), dtype=np.float32)
+def _clip_rows(r: np.random.Generator, scene: np.ndarray, start: int, length: int) -> np.ndarray:
+    """Return noise (rows, width) with the scene's vector added to some rows."""
+    rows = r.standard_normal((NUM_ROWS, len(scene)), dtype=np.float32)
     rows[start:start + length] += scene.astype(np.float32)
     return rows
 
 
-def _write(path: Path, **arrays: np.ndarray) -> None:
-    """An `.npz`, whole or not at all; numbers as float16."""
+def _write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write an `.npz` file atomically, with numbers as float16."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **{key: array.astype(np.float16) if array.dtype.kind == "f" else array
                           for key, array in arrays.items()})

@@ -1,4 +1,4 @@
-"""From a table of rated clips to labels: reading, splitting by source video, and what was left out."""
+"""Tables of rated clips: reading, splitting by source video, and conversion to labels."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ import numpy as np
 
 from common.errors import InputError
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import MAX_SALIENCY, is_valid_name, raise_errors
+from datasets.annotations.qvhighlights import MAX_SALIENCY, is_valid_name
+from datasets.errors import LineError, raise_errors
 
-LOWEST, HIGHEST = 1, 5
+MIN_RATING, MAX_RATING = 1, 5
 POSITIVE_OVER = 3
-COLUMNS = {   # what a column may be called
+COLUMN_NAMES = {   # Accepted names of each column.
     "clip": ("clip", "clip_id", "clip id", "id"),
     "video": ("video", "source", "source_video", "source video", "episode"),
     "start": ("start", "start_s", "start time"), "end": ("end", "end_s", "end time"),
     "text": ("text", "description", "subtitle", "subtitles", "query"),
 }
-OPTIONAL = ("text",)
-NO_RATING = frozenset("count counts number num mean avg average median std sd deviation var variance sum total min max "
-                      "date time by".split())   # in the name of a column that tells of ratings
-ANNOTATORS = 3
-TRIALS = 2000   # random splits of which the most even is taken
+OPTIONAL_COLUMNS = ("text",)
+# Words in the name of a column that starts with "rating" but does not contain one person's ratings.
+STATISTIC_WORDS = frozenset("count counts number num mean avg average median std sd deviation var variance sum total "
+                            "min max date time by".split())
+NUM_ANNOTATORS = 3   # Number of annotators in QVHighlights' format.
+NUM_SPLIT_CANDIDATES = 2000   # Number of random splits, of which the most balanced one is used.
 
 
 @dataclass(frozen=True)
 class RatedClip:
-    """A line of the table.
+    """One row of the table.
 
     Attributes:
-        clip: the clip's name, that of its feature files.
-        video: what it was cut from.
-        start_s, end_s: where, [start, end).
-        text: what is said or shown; may be empty.
-        ratings: by everyone who rated it, 1 to 5.
-        line: of the table, from 1.
+        clip: name of the clip and of its feature files.
+        video: name of the source video.
+        start_s: start of the clip in the source video.
+        end_s: end of the clip in the source video, exclusive.
+        text: spoken text or description; may be empty.
+        ratings: ratings of all raters, 1 to 5.
+        line: line number in the table, from 1.
     """
 
     clip: str
@@ -55,185 +58,204 @@ class RatedClip:
 
     @property
     def rating(self) -> float:
-        """The mean."""
+        """Mean of the ratings."""
         return sum(self.ratings) / len(self.ratings)
 
     def positive(self, over: float = POSITIVE_OVER) -> bool:
-        """Whether the mean rating is over a threshold."""
+        """Return True if the mean rating exceeds the threshold."""
         return self.rating > over
 
 
 def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
-    """Reads a ratings table.
+    """Read a ratings table.
 
     Args:
-        path: CSV by commas, semicolons or tabs, UTF-8 with or without BOM, with a header: clip, video,
-            start, end, perhaps text, and one or several columns of ratings, one a person: `rating`,
-            `rating_1`, `rating a`. Times are seconds or h:mm:ss. With semicolons numbers may have decimal
-            commas. Of several ratings some may be empty.
+        path: CSV with commas, semicolons or tabs, UTF-8 with or without BOM. The header names clip, video, start, end,
+            optionally text, and one column of ratings per person: `rating`, `rating_1`, `rating a`. Times are seconds
+            or h:mm:ss. With semicolons or tabs, numbers may have decimal commas. Some of several ratings may be empty.
 
     Raises:
-        InputError: unreadable, no CSV or empty; columns that lack, or that tell of ratings, as their count;
-            or all the faulty lines at once: ratings outside of 1 to 5, text in number columns, doubled
-            clips, clips that end before they start, more cells than the header has.
+        InputError: the file cannot be read, is not CSV or is empty; a column is missing, or is a statistic of
+            ratings, such as their count. Lists all invalid rows together: ratings outside 1 to 5, text in number
+            columns, duplicate clips, clips that end before they start, more cells than the header has.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as err:
-        raise InputError(f"{path}: no such file; name a ratings table, CSV") from err
+        raise InputError(path, "no such file", "name a ratings table in CSV") from err
     except (OSError, UnicodeDecodeError) as err:
-        raise InputError(f"{path}: cannot be read as text ({err}); save it as CSV in UTF-8") from err
+        raise InputError(path, f"cannot be read as text ({err})", "save it as CSV in UTF-8") from err
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     rows = _rows(text, delimiter, path)
     _, names = next(rows, (1, []))
     columns = _columns(names, path)
-    clips, faults, seen, locations = [], [], {}, {}
+    clips, errors = [], []
     for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         try:
             if any(cell.strip() for cell in row[len(names):]):
-                raise ValueError(f"{len(row)} cells, but the header has {len(names)}; put quotes around texts with "
-                                 f"{'commas' if delimiter == ',' else repr(delimiter)}")
-            clip = _clip(row, columns, line, decimal_comma=delimiter != ",")
-        except ValueError as err:
-            faults.append(f"line {line}: {err}")
-            continue
-        if seen.setdefault(clip.clip, line) != line:
-            faults.append(f"line {line}: clip {clip.clip} stands in line {seen[clip.clip]} too")
-        other = locations.setdefault((clip.video, clip.start_s, clip.end_s), clip)
-        if other.clip != clip.clip:
-            faults.append(f"line {line}: clip {clip.clip} is {clip.video} from {clip.start_s} to {clip.end_s} s as "
-                          f"clip {other.clip} in line {other.line} is; keep one of them")
-        clips.append(clip)
-    raise_errors(path, faults if faults or clips else ["holds no clip"])
+                raise LineError(line, f"{len(row)} cells, but the header has {len(names)}",
+                                f"put quotes around texts with {'commas' if delimiter == ',' else repr(delimiter)}")
+            clips.append(_clip(row, columns, line, decimal_comma=delimiter != ","))
+        except LineError as err:
+            errors.append(err)
+    errors += _duplicates(clips)
+    raise_errors(path, sorted(errors, key=lambda error: error.line))
+    if not clips:
+        raise InputError(path, "contains no clips")
     return clips
 
 
+def _duplicates(clips: Sequence[RatedClip]) -> list[LineError]:
+    """Return an error for each clip whose name, or whose part of a video, another clip has."""
+    errors = []
+    by_name: dict[str, RatedClip] = {}
+    by_location: dict[tuple, RatedClip] = {}
+    for clip in clips:
+        first = by_name.setdefault(clip.clip, clip)
+        if first.line != clip.line:
+            errors.append(LineError(clip.line, f"duplicate clip {clip.clip}, first used in line {first.line}"))
+        other = by_location.setdefault((clip.video, clip.start_s, clip.end_s), clip)
+        if other.clip != clip.clip:
+            errors.append(LineError(
+                clip.line, f"clip {clip.clip} is {clip.video} from {clip.start_s} to {clip.end_s} s, like clip "
+                           f"{other.clip} in line {other.line}", "keep one of them"))
+    return errors
+
+
 def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows, each with the line at which it begins, since cells in quotes may hold several."""
+    """Yield the rows, each with the number of its first line, because quoted cells may contain line breaks."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
             row = next(reader, None)
         except csv.Error as err:
-            raise InputError(f"{path}: line {line}: not CSV ({err}); is a quote not closed?") from err
+            raise InputError(path, f"line {line}: not CSV ({err})", "check for a missing closing quote") from err
         if row is None:
             return
         yield line, row
 
 
 def _columns(header: list[str], path: Path) -> dict[str, list[int]]:
+    """Return the indices of the columns."""
     names = [name.strip().lower() for name in header]
-    columns = {key: [i for i, name in enumerate(names) if name in known] for key, known in COLUMNS.items()}
+    columns = {key: [i for i, name in enumerate(names) if name in known] for key, known in COLUMN_NAMES.items()}
     columns["rating"] = [i for i, name in enumerate(names) if name.startswith("rating")]
     for i in columns["rating"]:
-        if _tells_of_ratings(names[i], names):
-            raise InputError(f"{path}: column {header[i].strip()!r} does not hold a person's ratings; rename or "
-                             "remove it. Those that do are called rating, rating_1, rating_a and the like")
-    lacking = [key for key, found in columns.items() if not found and key not in OPTIONAL]
-    doubled = [key for key, found in columns.items() if len(found) > 1 and key != "rating"]
-    if lacking or doubled:
-        raise InputError(f"{path}: the header {header} has {'no ' + ', no '.join(lacking) if lacking else ''}"
-                         f"{' two of ' + ', '.join(doubled) if doubled else ''}; it needs clip, video, start, end, "
-                         "rating")
+        if _is_statistic(names[i], names):
+            raise InputError(path, f"column {header[i].strip()!r} does not contain a person's ratings",
+                             "rename or remove it; columns of ratings are named rating, rating_1, rating_a and so on")
+    missing = [key for key, found in columns.items() if not found and key not in OPTIONAL_COLUMNS]
+    duplicates = [key for key, found in columns.items() if len(found) > 1 and key != "rating"]
+    if missing or duplicates:
+        problems = [f"no {key}" for key in missing] + [f"two columns of {key}" for key in duplicates]
+        raise InputError(path, f"the header {header} has {', '.join(problems)}",
+                         "name the columns clip, video, start, end, rating")
     return columns
 
 
-def _tells_of_ratings(name: str, names: list[str]) -> bool:
-    """Whether a column is about ratings, as `rating_count`; `rating_n` is, unless m is a person."""
-    about = re.sub(r"^ratings?[\W_]*", "", name)
-    return bool(set(re.split(r"[\W_]+", about)) & NO_RATING) or (about == "n" and name[:-1] + "m" not in names)
+def _is_statistic(name: str, names: list[str]) -> bool:
+    """Return True for a column about ratings, such as `rating_count`, or `rating_n` unless `rating_m` is a person."""
+    suffix = re.sub(r"^ratings?[\W_]*", "", name)
+    return bool(set(re.split(r"[\W_]+", suffix)) & STATISTIC_WORDS) or (suffix == "n" and name[:-1] + "m" not in names)
 
 
 def _clip(row: list[str], columns: dict[str, list[int]], line: int, decimal_comma: bool) -> RatedClip:
+    """Convert a row.
+
+    Raises:
+        LineError: a cell is invalid.
+    """
     def cell(key: str) -> str:
-        at = columns[key]
-        return row[at[0]].strip() if at and at[0] < len(row) else ""
+        indices = columns[key]
+        return row[indices[0]].strip() if indices and indices[0] < len(row) else ""
+
+    def number(text: str, column: str) -> float:
+        try:
+            value = float(text.strip().replace(",", ".") if decimal_comma else text)
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value):
+            raise LineError(line, f"{column} {text.strip()!r} is not a number")
+        return value
+
+    def seconds(column: str) -> float:
+        parts = cell(column).split(":")
+        if len(parts) > 3:
+            raise LineError(line, f"{column} {cell(column)!r} is not a number of seconds or h:mm:ss")
+        return sum(number(part, column) * 60**i for i, part in enumerate(reversed(parts)))
 
     clip, video = cell("clip"), cell("video")
     for key, name in (("clip", clip), ("video", video)):
         if not is_valid_name(name):
-            raise ValueError(f"{key} {name!r} is not a name that a file can have")
-    start_s, end_s = (_seconds(cell(key), key, decimal_comma) for key in ("start", "end"))
+            raise LineError(line, f"{key} {name!r} is not a valid file name")
+    start_s, end_s = seconds("start"), seconds("end")
     if start_s < 0:
-        raise ValueError(f"clip {clip} starts at {start_s} s, before its video does")
+        raise LineError(line, f"clip {clip} starts at {start_s} s, before its video")
     if not start_s < end_s:
-        raise ValueError(f"clip {clip} ends at {end_s} s, not after its start at {start_s} s")
-    ratings = [_number(row[i], "rating", decimal_comma) for i in columns["rating"] if i < len(row) and row[i].strip()]
-    if not ratings or not all(LOWEST <= rating <= HIGHEST for rating in ratings):
-        raise ValueError(f"clip {clip} is rated {ratings or 'by nobody'}; ratings go from {LOWEST} to {HIGHEST}")
+        raise LineError(line, f"clip {clip} ends at {end_s} s, not after its start at {start_s} s")
+    ratings = [number(row[i], "rating") for i in columns["rating"] if i < len(row) and row[i].strip()]
+    if not ratings:
+        raise LineError(line, f"clip {clip} has no rating; ratings are from {MIN_RATING} to {MAX_RATING}")
+    if not all(MIN_RATING <= rating <= MAX_RATING for rating in ratings):
+        raise LineError(line, f"clip {clip} is rated {ratings}; ratings are from {MIN_RATING} to {MAX_RATING}")
     return RatedClip(clip, video, start_s, end_s, cell("text"), tuple(ratings), line)
-
-
-def _number(text: str, what: str, decimal_comma: bool) -> float:
-    try:
-        value = float(text.strip().replace(",", ".") if decimal_comma else text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise ValueError(f"{what} {text.strip()!r} is not a number")
-    return value
-
-
-def _seconds(text: str, what: str, decimal_comma: bool) -> float:
-    parts = text.split(":")
-    if len(parts) > 3:
-        raise ValueError(f"{what} {text!r} is not a number of seconds or h:mm:ss")
-    return sum(_number(part, what, decimal_comma) * 60**i for i, part in enumerate(reversed(parts)))
 
 
 def split_by_video(clips: Sequence[RatedClip], val_share: float = 0.2, seed: int = 0,
                    over: float = POSITIVE_OVER) -> tuple[list[RatedClip], list[RatedClip]]:
-    """Training and validation clips; all clips of a video are on one side.
+    """Split clips into training and validation clips, with all clips of a video in the same split.
 
-    Of 2,000 random choices of videos, drawn by the seed, the one is taken that comes nearest to the
-    share of clips and, in it, to the share of positive ones.
+    Of 2,000 seeded random splits, the one is used that is closest to the share of clips and, within it, to the share of
+    positive clips.
 
     Args:
-        clips: in any order.
-        val_share: of the clips, in (0, 1).
-        seed: of the draws.
+        clips: clips in any order.
+        val_share: share of the validation clips, in (0, 1).
+        seed: seed of the random splits, from 0.
         over: see `RatedClip.positive`.
 
     Raises:
-        InputError: the share or the seed is none, or there are fewer than two videos.
+        InputError: the share or the seed is out of range, or there are fewer than two videos.
     """
     if seed < 0:
-        raise InputError(f"a seed of {seed} is none; give a whole number from 0")
+        raise InputError(None, f"seed {seed} is negative", "use an integer from 0")
     if not 0 < val_share < 1:
-        raise InputError(f"a validation share of {val_share} is none; give more than 0 and less than 1, e.g. 0.2")
+        raise InputError(None, f"validation share {val_share} is out of range",
+                         "use more than 0 and less than 1, e.g. 0.2")
     by_video: dict[str, list[RatedClip]] = defaultdict(list)
     for clip in clips:
         by_video[clip.video].append(clip)
     videos = sorted(by_video)
     if len(videos) < 2:
-        raise InputError(f"all {len(clips)} clips are of one video ({', '.join(videos)}); training and validation "
-                         "must not share one, so rate clips of a second")
+        raise InputError(None, f"all {len(clips)} clips are from one video ({', '.join(videos)}), but training and "
+                               "validation must not share a video", "rate clips of a second video")
     sizes = np.array([len(by_video[v]) for v in videos])
     positives = np.array([sum(c.positive(over) for c in by_video[v]) for v in videos])
     r = np.random.default_rng(seed)
-    wanted = max(1, min(len(videos) - 1, round(val_share * len(videos))))
-    best, least = None, np.inf
-    for _ in range(TRIALS):
-        chosen = r.permutation(len(videos))[:int(np.clip(wanted + r.integers(-1, 2), 1, len(videos) - 1))]
-        size = sizes[chosen].sum()
-        away = abs(size / sizes.sum() - val_share) + abs(positives[chosen].sum() / size - positives.sum() / sizes.sum())
-        if away < least - 1e-12:
-            best, least = chosen, away
-    held_out = {videos[i] for i in best}
-    return [c for c in clips if c.video not in held_out], [c for c in clips if c.video in held_out]
+    target = max(1, min(len(videos) - 1, round(val_share * len(videos))))
+    best, least = np.zeros(0, int), np.inf
+    for _ in range(NUM_SPLIT_CANDIDATES):
+        candidate = r.permutation(len(videos))[:int(np.clip(target + r.integers(-1, 2), 1, len(videos) - 1))]
+        size = sizes[candidate].sum()
+        imbalance = (abs(size / sizes.sum() - val_share)
+                     + abs(positives[candidate].sum() / size - positives.sum() / sizes.sum()))
+        if imbalance < least - 1e-12:
+            best, least = candidate, imbalance
+    val_videos = {videos[i] for i in best}
+    return [c for c in clips if c.video not in val_videos], [c for c in clips if c.video in val_videos]
 
 
 def make_label(clip: RatedClip, qid: int, text: str, clip_len_s: float = 2, over: float = POSITIVE_OVER) -> dict:
-    """A label in QVHighlights' format.
+    """Convert a rated clip to a label in QVHighlights' format.
 
-    A positive clip is one window from its start to its end, every part of it as salient as its mean
-    rating says, from 1 just over the threshold to 4 for 5, alike for the format's three annotators; a
-    negative one has neither window nor salient parts.
+    A positive clip is one window from its start to its end. All of its parts have the same saliency for each of the
+    format's three annotators, from 1 for a mean rating just above the threshold to 4 for a rating of 5. A negative
+    clip has neither windows nor salient parts.
     """
     duration_s = clip.end_s - clip.start_s
     label = dict(qid=qid, query=text, vid=clip.clip, duration=round(duration_s, 3), relevant_windows=[],
@@ -241,19 +263,19 @@ def make_label(clip: RatedClip, qid: int, text: str, clip_len_s: float = 2, over
                  rating=round(clip.rating, 4), positive=clip.positive(over))
     if clip.positive(over):
         parts = list(range(num_complete_clips(duration_s, clip_len_s)))
-        grade = max(1, round(MAX_SALIENCY * (clip.rating - over) / (HIGHEST - over)))
+        grade = max(1, round(MAX_SALIENCY * (clip.rating - over) / (MAX_RATING - over)))
         label.update(relevant_windows=[[0, round(duration_s, 3)]], relevant_clip_ids=parts,
-                     saliency_scores=[[grade] * ANNOTATORS for _ in parts])
+                     saliency_scores=[[grade] * NUM_ANNOTATORS for _ in parts])
     return label
 
 
-def describe(train: Sequence[RatedClip], val: Sequence[RatedClip], dropped: Mapping[str, str],
-             over: float = POSITIVE_OVER) -> dict:
-    """What a split holds, for the report: clips, videos and ratings of both sides, and why others were left out."""
-    def side(clips: Sequence[RatedClip]) -> dict:
+def split_report(train: Sequence[RatedClip], val: Sequence[RatedClip], dropped: Mapping[str, str],
+                 over: float = POSITIVE_OVER) -> dict:
+    """Return the content of the report: clips, videos and ratings of each split, and the reasons of dropped clips."""
+    def summary(clips: Sequence[RatedClip]) -> dict:
         return dict(clips=len(clips), positive=sum(c.positive(over) for c in clips),
                     videos=len({c.video for c in clips}),
                     ratings=dict(sorted(Counter(str(round(c.rating)) for c in clips).items())))
 
-    return dict(positive_over=over, train=side(train), val=side(val), dropped=len(dropped),
+    return dict(positive_over=over, train=summary(train), val=summary(val), dropped=len(dropped),
                 reasons=dict(Counter(dropped.values())), dropped_clips=dict(dropped))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from audio.extract_audio_feature import main as extract
-from audio.unify_audio_name import clean_name, kept, main
+from audio.unify_audio_name import clean_name, main, original_path
 from models.encoders.base import AudioEncoder
 from pipelines.media import audio_files as sound_files
 from pipelines.media.audio_files import is_mono_wav, read_clips, write_wav
@@ -125,8 +125,8 @@ def test_a_stopped_run_goes_on(tmp_path):
 def stopped(folder, name, target):
     """What a run leaves that is stopped before its last step, the old name's end."""
     source = write_sound(folder / name, 0.5)
-    kept(source).parent.mkdir()
-    os.link(source, kept(source))
+    original_path(source).parent.mkdir()
+    os.link(source, original_path(source))
     write_wav(source, folder / target)
 
 

@@ -231,9 +231,9 @@ def write_summe_mat(path, name, **values):
 
 
 @pytest.mark.parametrize("values, message", [
-    (dict(user_score=None), "one.mat: not a ground truth of SumMe as released (KeyError"),
-    (dict(nFrames=7), "one.mat: user_score is (590, 4) with nFrames 7"),
-    (dict(user_score=np.full((590, 4), np.nan)), "it must be (frames, people), finite"),
+    (dict(user_score=None), "one.mat: not a SumMe annotation file as released (KeyError"),
+    (dict(nFrames=7), "one.mat: user_score has shape (590, 4) but nFrames is 7"),
+    (dict(user_score=np.full((590, 4), np.nan)), "it must be (frames, users), without NaN"),
     (dict(user_score=np.zeros((590, 4))), "one.mp4: its annotations (4, 590) must be finite, not constant, and of shape (annotators, frames)"),
     (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but the annotated video lasts 300.0 s; it is another version"),
     (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 annotated frames are too few for 30 clips")])
@@ -248,9 +248,9 @@ def test_invalid_annotations(root, tmp_path, capsys, values, message):
 
 
 @pytest.mark.parametrize("given, content, message", [
-    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"), ("x.mat", b"text", "x.mat: not TVSum's .mat as released"),
-    ("x.txt", b"text", "x.txt: TVSum's ratings are released as a .mat and as a .tsv file"),
-    ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv beside it"), ("GT", None, "GT: TVSum's ratings are released")])
+    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"), ("x.mat", b"text", "x.mat: not TVSum's .mat file as released"),
+    ("x.txt", b"text", "x.txt: TVSum's released ratings must be a .mat or .tsv file"),
+    ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv in the same folder"), ("GT", None, "GT: TVSum's released ratings must be a .mat or .tsv file")])
 def test_invalid_annotation_files(root, tmp_path, capsys, given, content, message):
     if content is not None:
         (tmp_path / given).write_bytes(content)
@@ -267,12 +267,12 @@ def test_folders_without_an_annotated_video(root, tmp_path, capsys):
     assert "no file is named as one of the 2 videos of" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main([str(root / "videos"), "--ratings", str(tmp_path / "empty"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert "empty: no folder of .mat files; name SumMe's GT" in capsys.readouterr().err
+    assert "empty: no .mat files; name SumMe's GT folder" in capsys.readouterr().err
     assert main([str(root / "videos"), *options, "--split", str(tmp_path / "s.json"), "--folds", "3"]) == 2
-    assert "3 folds of 2 videos: give 2 to 2" in capsys.readouterr().err
+    assert "3 folds of 2 videos are not possible; use 2 to 2" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "is not a readable h5 file")])
+@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "is cannot be read as an h5 file")])
 def test_invalid_h5_files(tmp_path, capsys, content, message):
     if content is not None:
         (tmp_path / "v.h5").write_bytes(content)

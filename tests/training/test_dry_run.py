@@ -51,9 +51,9 @@ def check(tiny, tmp_path, capsys, change=unchanged, *options):
                  id="no cross encoder"),
     pytest.param("dims=[6, 16], p=0.1,", "p=0.1,", "UniModalEncoder: missing a required argument: 'dims'",
                  id="missing argument"),
-    pytest.param("cache=True", "clip_len_s=0", "data.train: clip_len_s=0: is not a clip's length",
+    pytest.param("cache=True", "clip_len_s=0", "data.train: clip_len_s=0 is not a clip length in seconds",
                  id="clip length 0"),
-    pytest.param("cache=True", "clip_len_s=float('nan')", "data.val: clip_len_s=nan: is not a clip's length",
+    pytest.param("cache=True", "clip_len_s=float('nan')", "data.val: clip_len_s=nan is not a clip length in seconds",
                  id="clip length NaN"),
 ])
 def test_a_mismatch_is_reported(tiny, tmp_path, capsys, old, new, message):
@@ -79,7 +79,7 @@ def test_errors_of_all_kinds_come_in_one_message(tiny, tmp_path, capsys):
 
     found = check(tiny, tmp_path, capsys, change)
     for message in ("unknown key 'best_kyes'", "model: cannot be built", "3 errors in the data",
-                    "train.jsonl: line 1: not JSON", "v5.npz: holds NaN or infinity; make it again (for",
+                    "train.jsonl: line 1: not JSON", "v5.npz: contains NaN or infinity (needed by",
                     "v6.npz: no such feature file", "line 7)"):
         assert message in found, message
 

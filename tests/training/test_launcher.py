@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.annotations.qvhighlights import read_jsonl
+from datasets.annotations.json_files import read_jsonl
 from datasets.eval import eval_qvhighlights
 from tools.launch import main
 from training import launcher

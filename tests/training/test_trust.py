@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.annotations.qvhighlights import read_jsonl
+from datasets.annotations.json_files import read_jsonl
 from models.blocks.standardize import Standardize
 from tests.paths import ROOT
 from tools.launch import main
