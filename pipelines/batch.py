@@ -1,4 +1,4 @@
-"""Summaries of one video or many: what is quick to check comes first, and one bad video does not stop the rest."""
+"""Summarize one or many videos into folders; an error in one video does not stop the others."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ from .options import ShortsOptions
 
 if TYPE_CHECKING:
     from .export.writer import Export
+    from .summarizer import Summarizer
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is asked of every video.
+class SummaryRequest:
+    """A request that applies to each video of a batch.
 
     Attributes:
-        texts: sentences, checked; none for what stands out.
-        budget: as `Summarizer.summarize`; so are `mode` and `shorts`.
+        texts: the queries; may be empty.
+        budget: see `Summarizer.summarize`, as for `mode` and `shorts`.
+        mode: `summary`, `moments` or `shorts`.
+        shorts: number and length of the shorts.
         export: options of the export.
-        subtitles: a file for the one video; None for the tracks that videos carry.
-        config: as `build_summarizer`; so is `checkpoint`.
-        captioner: as `build_summarizer`.
-        sampling: as `encode_video`.
-        cache: folder in which encoded videos are kept; None keeps none.
-        quiet: whether no progress is shown.
+        subtitles: a subtitle file for a single video; None for the subtitle tracks in the videos.
+        config: see `build_summarizer`, as for `checkpoint` and `captioner`.
+        checkpoint: weights of the config's model.
+        captioner: name of the captioner, or None.
+        sampling: see `encode_video`.
+        cache: folder for encoded videos; None disables the cache.
+        quiet: show no progress.
     """
 
     texts: tuple[str, ...] = ()
@@ -52,52 +56,70 @@ class Job:
     quiet: bool = False
 
 
-class Worker:
-    """Does a job on one video after the other; the encoders are loaded when the first video turns out to be one."""
+class BatchSummarizer:
+    """Summarizes videos by one request.
 
-    def __init__(self, job: Job):
-        self.job, self.summarizer = job, None
+    The encoders are loaded for the first video that can be read, and serve all videos.
 
-    def work(self, video: str | Path, out: Path) -> Export:
-        """Summarizes a video into a folder, in which all the files appear together or none.
+    Args:
+        request: the request for each video.
+    """
+
+    def __init__(self, request: SummaryRequest):
+        self.request = request
+        self._summarizer: Summarizer | None = None
+
+    def summarize(self, video: str | Path, out: Path) -> Export:
+        """Summarize a video into a folder; either all files appear there or none.
+
+        Args:
+            video: the video file.
+            out: the folder, created if missing.
 
         Returns:
             A record of the written files, with the summary.
 
         Raises:
-            InputError: a video, subtitles, config, checkpoint or folder that cannot be used.
-            OSError: what the machine cannot do, such as a full disk.
+            InputError: the video, the subtitles, the config, the checkpoint or the folder cannot be used.
+            OSError: the system cannot write, for example because the disk is full.
         """
-        job = self.job
+        request = self.request
         info = probe(video)
-        if info.truncation_note and not job.quiet:
-            print(f"{info.path.name}: {info.truncation_note}; what is there is used", file=sys.stderr)
-        if job.export.copy:
-            from pipelines.editing.stream_copy import check_copy
+        if info.truncation_note and not request.quiet:
+            print(f"{info.path.name}: {info.truncation_note}; the available part is summarized", file=sys.stderr)
+        if request.export.copy:
+            from pipelines.editing.stream_copy import check_copy  # Imported late: loading SciPy takes time.
             check_copy(info)
-        cues = embedded_subtitles(video) if job.subtitles is None else read_subtitles(job.subtitles)
-        inputs = [path for path in (video, job.subtitles, job.config, job.checkpoint) if path is not None]
-        names = possible_files(job.mode, job.shorts)
+        cues = embedded_subtitles(video) if request.subtitles is None else read_subtitles(request.subtitles)
+        inputs = [path for path in (video, request.subtitles, request.config, request.checkpoint) if path is not None]
+        names = possible_files(request.mode, request.shorts)
         with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:
-            # Imported late: PyTorch takes seconds to load, and mistakes in the input show before.
-            from . import summarizer
+            # Imported late: loading PyTorch takes seconds, and invalid input is reported before.
             from .export.plan import plan_export
             from .export.writer import write_export
-            if self.summarizer is None:
-                self.summarizer = summarizer.build_summarizer(job.config, job.checkpoint, job.captioner)
-            encoded = self.summarizer.encode(video, not job.quiet, sampling=job.sampling, cache_dir=job.cache)
-            result = self.summarizer.summarize(encoded, job.texts, job.budget, cues, job.mode, job.shorts)
+            summarizer = self._loaded_summarizer()
+            encoded = summarizer.encode(video, not request.quiet, sampling=request.sampling, cache_dir=request.cache,
+                                        info=info)
+            result = summarizer.summarize(encoded, request.texts, request.budget, cues, request.mode, request.shorts)
             del encoded
             result = result.without_features()   # Frees 100 MB of a two-hour video before the export.
-            plan = plan_export(result, job.export, shorts=job.shorts)
-            return write_export(result, plan, folder, progress=not job.quiet)
+            plan = plan_export(result, request.export, shorts=request.shorts)
+            return write_export(result, plan, folder, progress=not request.quiet)
+
+    def _loaded_summarizer(self) -> Summarizer:
+        """Return the summarizer, which is built at the first call."""
+        if self._summarizer is None:
+            from . import summarizer  # Imported late, see above.
+            request = self.request
+            self._summarizer = summarizer.build_summarizer(request.config, request.checkpoint, request.captioner)
+        return self._summarizer
 
 
-def folders_for(videos: Sequence[str], out: Path) -> list[Path]:
-    """Where each video's files go: `out` for one, folders in it by their names for several.
+def output_folders(videos: Sequence[str], out: Path) -> list[Path]:
+    """Return the output folder of each video: `out` for a single one, else a folder in it with the video's name.
 
     Raises:
-        InputError: two videos whose folders would be one.
+        InputError: two videos have the same name.
     """
     if len(videos) == 1:
         return [out]
@@ -105,7 +127,7 @@ def folders_for(videos: Sequence[str], out: Path) -> list[Path]:
     for video in videos:
         folder = out / Path(video).stem
         if folder in folders:
-            raise InputError(f"{video} and {folders[folder]} would share the folder {folder}; rename one, or make two "
-                             "calls")
+            raise InputError(None, f"{video} and {folders[folder]} have the same output folder {folder}",
+                             "rename one, or run two commands")
         folders[folder] = video
     return list(folders)

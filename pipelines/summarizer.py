@@ -23,6 +23,7 @@ from models.encoders import Encoders, build_encoders
 from pipelines.features.cache import encode_cached
 from pipelines.features.encode import encode_video
 from pipelines.features.encoded_video import EncodedVideo
+from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, embedded_subtitles
 from pipelines.scoring.builder import (
     build_scorer,
@@ -94,7 +95,7 @@ class Summarizer:
         return dict(output=self.summarize(video, texts, subtitles=embedded_subtitles(path)).to_json()["summary"])
 
     def encode(self, path: str | os.PathLike, progress: bool = True, *, sampling: str = "exact",
-               cache_dir: str | os.PathLike | None = None) -> EncodedVideo:
+               cache_dir: str | os.PathLike | None = None, info: VideoInfo | None = None) -> EncodedVideo:
         """Decode and encode a video; the result serves any number of calls of `summarize`.
 
         Args:
@@ -102,13 +103,14 @@ class Summarizer:
             progress: show a progress bar on stderr.
             sampling: `exact` or `keyframes`, see `encode_video`.
             cache_dir: folder for encoded videos, see `encode_cached`; None disables the cache.
+            info: the result of `probe`, if the video has been probed already.
 
         Raises:
             InputError: the video cannot be decoded, or the folder cannot be written.
         """
         if cache_dir is None:
-            return encode_video(path, self.encoders, progress, sampling=sampling)
-        return encode_cached(path, self.encoders, cache_dir, progress, sampling=sampling)
+            return encode_video(path, self.encoders, progress, sampling=sampling, info=info)
+        return encode_cached(path, self.encoders, cache_dir, progress, sampling=sampling, info=info)
 
     def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
                   subtitles: Sequence[Cue] = (), mode: str = "summary",

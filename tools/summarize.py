@@ -1,19 +1,21 @@
-"""Cuts a short video out of a long one by words.
+"""Create a short video from a long one, guided by text queries.
 
+Examples:
   python tools/summarize.py match.mp4 --text "a goal" --text "the crowd cheers" --out out
-  python tools/summarize.py match.mp4 --out out                      # no words: what stands out
-  python tools/summarize.py match.mp4 --budget 1m30s --out out       # in 90 seconds
+  python tools/summarize.py match.mp4 --out out                      # without a query: the most important parts
+  python tools/summarize.py match.mp4 --budget 1m30s --out out       # at most 90 seconds
   python tools/summarize.py talk.mp4 --subtitles talk.srt --text "prices will rise" --budget 5% --out out
   python tools/summarize.py match.mp4 --mode shorts --count 5 --aspect 9:16 --out out
   python tools/summarize.py match.mp4 --text "a goal" --copy --export edl,csv --out out
   python tools/summarize.py match.mp4 --text "a goal" --sampling keyframes --copy --cache ~/encoded --out out   # fast
-  python tools/summarize.py *.mp4 --text "a goal" --out out --json > done.jsonl      # many: out/NAME/...
+  python tools/summarize.py *.mp4 --text "a goal" --out out --json > done.jsonl      # many videos: out/NAME/...
   python tools/summarize.py match.mp4 --text "a goal" --config configs/sample/umt_sample.py \\
       --checkpoint work_dirs/sample/best.pth --out out
 
-Writes summary.mp4 (the cut; or short-1.mp4, the best, short-2.mp4 ...), summary.json (scores, moments, what was
-kept) and report.html; where something is said, the subtitles of the cut as .srt. Exit status: 0 all is written;
-1 some of several videos failed; 2 nothing is written, the reason is on stderr; 130 stopped.
+The output folder gets summary.mp4 (or short-1.mp4, short-2.mp4 ..., the best first), summary.json with all scores and
+moments, report.html, and a subtitle file (.srt) for each video with speech.
+
+Exit status: 0 success; 1 some of several videos failed; 2 nothing was written, see stderr; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,175 +23,180 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import parse
+from common.cli import parse, run
 from common.errors import InputError
 
+if TYPE_CHECKING:
+    from pipelines.batch import SummaryRequest
+    from pipelines.export.writer import Export
+
 OUTPUTS = ("summary.mp4", "summary.json", "report.html")
-SHOWN_MOMENTS = 10
-SHOWN_CHARACTERS = 60
+MAX_PRINTED_MOMENTS = 10
+MAX_PRINTED_CHARACTERS = 60
+JSON_KEYS = ("duration", "kept", "mode", "shorts", "copied", "pieces", "moments", "timings_s")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="any video files")
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files in any common format")
     parser.add_argument("--out", required=True, metavar="DIR",
-                        help=f"folder for {', '.join(OUTPUTS)}; of several videos, each has a folder in it")
-    asked = parser.add_argument_group("what to look for")
-    asked.add_argument("--text", action="append", default=[], metavar="T",
-                       help="a sentence; may be given several times (default: what stands out)")
-    asked.add_argument("--subtitles", metavar="F", help=".srt or .vtt of the video, looked through as well and cut "
-                       "along (default: the video's own track)")
-    asked.add_argument("--config", metavar="C", help="config (default: the embedded encoders, no training)")
-    asked.add_argument("--checkpoint", metavar="P", help="weights of the config's model")
-    asked.add_argument("--captions", choices=("vocabulary", "blip", "none"), default="vocabulary",
-                       help="who says what shots show when nothing is asked: the encoder's vocabulary, or BLIP, whose "
-                       "files must be at hand (default: vocabulary)")
-    kept = parser.add_argument_group("what to keep")
-    kept.add_argument("--mode", default="summary", metavar="M",
-                      help="summary: the best shots; moments: whole moments; shorts: the best pieces, a file each "
-                      "(default: summary)")
-    kept.add_argument("--budget", metavar="B", help="a share of the video or a time: 0.15, 15%%, 60s, 1m30s "
-                      "(default: 0.15; not for shorts)")
-    kept.add_argument("--count", type=int, metavar="N", help="how many shorts (default: 3)")
-    kept.add_argument("--length", metavar="A-B", help="of shorts in seconds (default: 15-60)")
-    speed = parser.add_argument_group("how to watch it")
-    speed.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
-                       help="exact: the picture in the middle of every clip; keyframes: the nearest key frame, several "
-                       "times faster (default: exact)")
-    speed.add_argument("--cache", metavar="DIR", help="keep encoded videos here: ask again without watching again")
-    form = parser.add_argument_group("how to write it")
-    form.add_argument("--copy", action="store_true", help="copy pictures instead of encoding them anew: much faster, "
-                      "but pieces begin at key frames, up to some seconds early")
-    form.add_argument("--aspect", metavar="W:H", help="crop to this shape, e.g. 9:16, following what draws the eye")
-    form.add_argument("--export", metavar="LIST", help="edit lists beside the cut: csv, edl, otio, or several: csv,edl")
-    told = parser.add_argument_group("what is told")
-    told.add_argument("--quiet", action="store_true", help="nothing but errors")
-    told.add_argument("--json", action="store_true", help="one line of JSON per video on stdout instead of the table")
+                        help=f"folder for {', '.join(OUTPUTS)}; several videos get one subfolder each")
+    queries = parser.add_argument_group("what to find")
+    queries.add_argument("--text", action="append", default=[], metavar="T",
+                         help="a sentence that describes what to find; may be repeated (default: the most important "
+                         "parts)")
+    queries.add_argument("--subtitles", metavar="F", help=".srt or .vtt file, which is searched for the query; cuts "
+                         "avoid its lines (default: the subtitle track in the video)")
+    queries.add_argument("--config", metavar="C", help="config (default: embedded encoders, zero-shot)")
+    queries.add_argument("--checkpoint", metavar="P", help="weights of the config's model")
+    queries.add_argument("--captions", choices=("vocabulary", "blip", "none"), default="vocabulary",
+                         help="captions of the shots if there is no query: by the vocabulary of the visual encoder, or "
+                         "by BLIP, whose files you must download (default: vocabulary)")
+    selection = parser.add_argument_group("what to keep")
+    selection.add_argument("--mode", default="summary", metavar="M",
+                           help="summary: the best shots; moments: complete moments; shorts: the best pieces, one file "
+                           "each (default: summary)")
+    selection.add_argument("--budget", metavar="B", help="maximum length as a share or a time: 0.15, 15%%, 60s, 1m30s "
+                           "(default: 0.15; not for shorts)")
+    selection.add_argument("--count", type=int, metavar="N", help="maximum number of shorts (default: 3)")
+    selection.add_argument("--length", metavar="A-B", help="length of shorts in seconds (default: 15-60)")
+    decoding = parser.add_argument_group("decoding")
+    decoding.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
+                          help="exact: encode the frame in the middle of each clip; keyframes: the nearest key frame, "
+                          "several times faster (default: exact)")
+    decoding.add_argument("--cache", metavar="DIR", help="keep encoded videos in this folder, so that further queries "
+                          "need no decoding")
+    export = parser.add_argument_group("output")
+    export.add_argument("--copy", action="store_true", help="copy the video stream instead of re-encoding it: much "
+                        "faster, but pieces start at key frames, up to some seconds early")
+    export.add_argument("--aspect", metavar="W:H", help="crop to this aspect ratio, e.g. 9:16, and follow the most "
+                        "salient region")
+    export.add_argument("--export", metavar="LIST", help="also write edit lists: csv, edl, otio, or several: csv,edl")
+    export.add_argument("--quiet", action="store_true", help="print errors only")
+    export.add_argument("--json", action="store_true", help="print a line of JSON per video on stdout instead of text")
     return parse(parser, argv)
 
 
-def read_job(args: argparse.Namespace):
-    """Checks what is quick to check, before torch is loaded."""
+def read_request(args: argparse.Namespace) -> SummaryRequest:
+    """Check the arguments; this needs no heavy library, so that errors appear at once."""
     from common.queries import check_queries
-    from pipelines.batch import Job
+    from pipelines.batch import SummaryRequest
     from pipelines.export.options import ExportOptions, parse_aspect, parse_edit_lists
     from pipelines.options import check_mode, parse_budget, parse_shorts
     mode = check_mode(args.mode)
     if mode == "shorts" and args.budget is not None:
-        raise InputError(f"--budget {args.budget} says nothing about shorts; say --count and --length")
+        raise InputError(None, f"--budget {args.budget} does not apply to shorts", "use --count and --length")
     if mode != "shorts" and (args.count is not None or args.length is not None):
-        raise InputError(f"--count and --length are of shorts, the mode is {mode}; add --mode shorts or leave them "
-                         "out")
+        raise InputError(None, f"--count and --length apply to shorts, but the mode is {mode}",
+                         "add --mode shorts, or leave them out")
     if args.subtitles is not None and len(args.videos) > 1:
-        raise InputError(f"--subtitles {args.subtitles} belongs to one video, {len(args.videos)} are given; make a "
-                         "call for each, or leave it out where videos carry their own")
+        raise InputError(None, f"--subtitles {args.subtitles} belongs to one video, but {len(args.videos)} are given",
+                         "run one command for each, or leave it out to use the subtitle tracks in the videos")
     if Path(args.out).suffix.lower() in (".mp4", ".json", ".html"):
-        raise InputError(f"--out {args.out}: names a file; name the folder for {', '.join(OUTPUTS)}")
-    form = ExportOptions(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
-                () if args.export is None else parse_edit_lists(args.export))
+        raise InputError(None, f"--out {args.out} is the name of a file", f"give a folder for {', '.join(OUTPUTS)}")
+    export = ExportOptions(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
+                           () if args.export is None else parse_edit_lists(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
     budget = parse_budget("0.15" if args.budget is None else args.budget)
-    return Job(check_queries(args.text), budget, mode, shorts, form, args.subtitles, args.config, args.checkpoint,
-               None if args.captions == "none" else args.captions, args.sampling, args.cache, args.quiet)
+    return SummaryRequest(check_queries(args.text), budget, mode, shorts, export, args.subtitles, args.config,
+                          args.checkpoint, None if args.captions == "none" else args.captions, args.sampling,
+                          args.cache, args.quiet)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Works on every video; a failure of one of several is told and counted."""
-    from pipelines.batch import Worker, folders_for
-    job = read_job(args)
-    folders = folders_for(args.videos, Path(args.out))
-    worker, failed, many = Worker(job), [], len(args.videos) > 1
-    for number, (video, out) in enumerate(zip(args.videos, folders, strict=True), 1):
-        if many and not args.quiet:
-            print(f"[{number}/{len(args.videos)}] {shown(video)}", file=sys.stderr)
+def summarize(args: argparse.Namespace) -> int:
+    """Summarize all videos, and return the exit status; an error in one of several videos does not stop the others."""
+    from pipelines.batch import BatchSummarizer, output_folders
+    try:
+        summarizer = BatchSummarizer(read_request(args))
+        folders = output_folders(args.videos, Path(args.out))
+    except (InputError, OSError) as err:
+        if args.json:
+            print_json_error(err)
+        raise
+    failed: list[str] = []
+    for number, (video, folder) in enumerate(zip(args.videos, folders, strict=True), 1):
+        if len(args.videos) > 1 and not args.quiet:
+            print(f"[{number}/{len(args.videos)}] {printable(video)}", file=sys.stderr)
         try:
-            export = worker.work(video, out)
-        except (InputError, OSError) as err:
+            export = summarizer.summarize(video, folder)
+        except Exception as err:
+            message: object = err
+            if not isinstance(err, (InputError, OSError)):   # A bug, which other videos may not trigger.
+                if len(args.videos) == 1:
+                    raise
+                traceback.print_exc()
+                message = f"{video}: {type(err).__name__}: {err}"
             failed.append(video)
-            tell_error(err, args, video)
-            continue
-        except Exception as err:   # a fault of the program; the other videos may not meet it
-            if not many:
-                raise
-            traceback.print_exc()
-            failed.append(video)
-            tell_error(f"{video}: {type(err).__name__}: {err}", args, video)
+            print(f"error: {message}", file=sys.stderr)
+            if args.json:
+                print_json_error(message, video)
             continue
         if args.json:
-            print(json.dumps(machine_line(export, out, video), ensure_ascii=False), flush=True)
+            print(json.dumps(json_line(export, folder, video), ensure_ascii=False), flush=True)
         elif not args.quiet:
-            print_summary(export, out)
-    if failed and many:
-        print(f"{len(failed)} of {len(args.videos)} videos failed: {', '.join(map(shown, failed))}", file=sys.stderr)
+            print_summary(export, folder)
+    if failed and len(args.videos) > 1:
+        print(f"{len(failed)} of {len(args.videos)} videos failed: {', '.join(map(printable, failed))}",
+              file=sys.stderr)
     return 0 if not failed else 1 if len(failed) < len(args.videos) else 2
 
 
-def tell_error(err: object, args: argparse.Namespace, video: str | None = None) -> None:
-    print(f"error: {err}", file=sys.stderr)
-    if args.json:
-        print(json.dumps(dict(video=video and shown(video), ok=False, error=str(err)), ensure_ascii=True), flush=True)
+def print_json_error(message: object, video: str | None = None) -> None:
+    name = None if video is None else printable(video)
+    print(json.dumps(dict(video=name, ok=False, error=str(message)), ensure_ascii=True), flush=True)
 
 
-def shown(name: str) -> str:
-    """A file's name on one line of a terminal."""
+def printable(name: str) -> str:
+    """Return a file name as a single line of valid UTF-8."""
     return " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
 
 
-def machine_line(export, out: Path, video: str) -> dict:
-    found = export.to_json()
-    kept = {key: found[key] for key in ("duration", "kept", "mode", "shorts", "copied", "pieces", "moments",
-                                      "timings_s")}
-    return dict(video=shown(video), ok=True, out=shown(str(out)), files=list(export.files)) | kept
+def json_line(export: Export, folder: Path, video: str) -> dict:
+    contents = export.to_json()
+    return dict(video=printable(video), ok=True, out=printable(str(folder)), files=list(export.files),
+                **{key: contents[key] for key in JSON_KEYS})
 
 
-def print_summary(export, out: Path) -> None:
-    summary = export.summary
+def print_summary(export: Export, folder: Path) -> None:
+    """Print the best moments, and the length and the files of a summary."""
     from common.timecode import format_clock
+    summary = export.summary
     if summary.moments:
-        print(f"{'moment':>17}  score  {'asked' if summary.texts else ''}".rstrip())
-    for moment in summary.moments[:SHOWN_MOMENTS]:
+        print(f"{'moment':>17}  score  {'query' if summary.texts else ''}".rstrip())
+    for moment in summary.moments[:MAX_PRINTED_MOMENTS]:
         text = " ".join(moment.text.split())
-        text = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS - 1] + "…"
+        text = text if len(text) <= MAX_PRINTED_CHARACTERS else text[:MAX_PRINTED_CHARACTERS - 1] + "…"
         start, end = format_clock(moment.start_s), format_clock(moment.end_s)
         print(f"{start:>7} - {end:>7}   {moment.score:.2f}  {text}".rstrip())
-    more = len(summary.moments) - SHOWN_MOMENTS
+    more = len(summary.moments) - MAX_PRINTED_MOMENTS
     if more > 0:
-        print(f"  and {more} more in {out / 'summary.json'}")
+        print(f"  and {more} more in {folder / 'summary.json'}")
     if export.shortage:
         print(export.shortage)
     pieces = len(summary.intervals_s)
-    copied = ", copied from key frames on," if export.plan.copied else ","
-    print(f"kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "
-          f"piece{'s' * (pieces != 1)}{copied} by {summary.provenance['kind']}:")
+    copied = ", copied from key frames" if export.plan.copied else ""
+    methods = [summary.provenance["kind"], summary.provenance.get("beside")]
+    print(f"Kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "
+          f"piece{'s' * (pieces != 1)}{copied} (scored by: {' + '.join(filter(None, methods))})")
     for name in export.files:
-        print(f"  {out / name}")
+        print(f"  {folder / name}")
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")   # a terminal that lacks a script shows question marks
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)   # a machine's word for stopping
-    try:
-        return run(args)
-    except (InputError, OSError) as err:
-        tell_error(err, args)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written" if len(args.videos) == 1 else
-              "stopped; the folders of finished videos stay", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            stream.reconfigure(errors="replace")   # A terminal without a character shows a question mark.
+    finished = "No files were written." if len(args.videos) == 1 else "Finished videos are kept."
+    return run(lambda: summarize(args), interrupted=f"Interrupted. {finished}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # python tools/launch.py configs/sample/clip_it_sample.py --work-dir work_dirs/clip_it_sample
 # CLIP-It for moment retrieval on the sample set that ./run.sh generates. To measure its query sensitivity:
-# python tools/measure_words.py data/sample/test.jsonl --videos data/sample/videos \
+# python tools/measure_query_sensitivity.py data/sample/test.jsonl --videos data/sample/videos \
 #   --config configs/sample/clip_it_sample.py --checkpoint work_dirs/clip_it_sample/best.pth
 _base_ = [
     "../_base_/encoders/offline.py", "../_base_/models/clip_it_offline.py", "../_base_/datasets/sample_sentences.py",

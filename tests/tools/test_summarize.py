@@ -98,10 +98,10 @@ def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path
     ("whole.mp4", ["--budget", "a lot"], "budget 'a lot' is neither a share nor a time"),
     ("whole.mp4", ["--budget", "0s"], "is not a positive time"),
     ("whole.mp4", ["--mode", "short"], "mode 'short' does not exist"),
-    ("whole.mp4", ["--mode", "shorts", "--budget", "60s"], "--budget 60s says nothing about shorts"),
+    ("whole.mp4", ["--mode", "shorts", "--budget", "60s"], "--budget 60s does not apply to shorts"),
     ("whole.mp4", ["--mode", "shorts", "--count", "0"], "0 shorts are too few"),
     ("whole.mp4", ["--mode", "shorts", "--length", "60"], "'60' is not a range of seconds"),
-    ("whole.mp4", ["--count", "2"], "--count and --length are of shorts, the mode is summary"),
+    ("whole.mp4", ["--count", "2"], "--count and --length apply to shorts, but the mode is summary"),
     ("whole.mp4", ["--export", "csv,xml"], "export format 'xml' does not exist; choose from csv, edl, otio"),
     ("whole.mp4", ["--export", " ,"], "export list ' ,' is empty"),
     ("whole.mp4", ["--aspect", "9-16"], "aspect '9-16' is not a ratio"),
@@ -154,7 +154,7 @@ def test_the_input_is_never_replaced(media, tmp_path, capsys, monkeypatch, link)
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("error, status, message", [
-    (OSError(28, "No space left on device"), 2, "No space left"), (KeyboardInterrupt(), 130, "stopped")])
+    (OSError(28, "No space left on device"), 2, "No space left"), (KeyboardInterrupt(), 130, "Interrupted. No files were written.")])
 def test_what_fails_while_writing_leaves_nothing(media, tmp_path, capsys, monkeypatch, error, status,
                                                  message):
     def fail(path, value):

@@ -87,7 +87,7 @@ def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
     assert found["copied"] and piece["start"] == 0 and piece["end"] >= 24      # the one key frame is the first
     assert probe(tmp_path / "summary.mp4").duration_s == pytest.approx(piece["end"], abs=0.01)
     assert found["summary"][0]["frame"] == [0, round(piece["end"] * 10) - 1]
-    assert "copied from key frames on" in capsys.readouterr().out
+    assert ", copied from key frames (scored by: " in capsys.readouterr().out
     assert "pieces start at key frames" in (tmp_path / "report.html").read_text()
 
 
@@ -160,7 +160,7 @@ def test_one_bad_video_does_not_stop_the_rest(several, tmp_path, capsys):
     assert main([*several, "--text", "red", "--out", str(out)]) == 1
     assert names(out) == {f"{name}/{file}" for name in ("a", "-b c") for file in ("summary.mp4", "summary.json", "report.html")}
     printed = capsys.readouterr()
-    assert "[3/3]" in printed.err and "error: " in printed.err and "bad.mp4: not a video" in printed.err
+    assert "[3/3]" in printed.err and "error: " in printed.err and "bad.mp4: is not a readable video" in printed.err
     assert printed.err.splitlines()[-1].startswith("1 of 3 videos failed: ") and "Traceback" not in printed.err
     assert printed.out.count("summary.mp4") == 2
 
@@ -170,7 +170,7 @@ def test_lines_for_machines(several, tmp_path, capsys):
     assert main([*several, "--text", "red", "--json", "--quiet", "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     first, second, third = map(json.loads, printed.out.splitlines())
-    assert first["ok"] and third["ok"] and not second["ok"] and "not a video" in second["error"]
+    assert first["ok"] and third["ok"] and not second["ok"] and "is not a readable video" in second["error"]
     assert first["files"] == ["summary.mp4", "report.html", "summary.json"] and first["out"] == str(tmp_path / "out/a")
     assert first["moments"][0]["start"] == 20 and first["duration"] == 40 and 0 < first["kept"] <= 6
     assert len(printed.err.strip().splitlines()) == 2                       # the error and the count
@@ -211,7 +211,7 @@ def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     found = load(tmp_path / "out")
-    said = f"the file states 4.0 s, its pictures end at {found['duration']:.1f} s"
+    said = f"the file header states 4.0 s, but the frames end at {found['duration']:.1f} s"
     assert f"<dt>Decoder</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
     assert found["stated"] == 4 and 1 < found["duration"] < 3
     assert f"a.mp4: {said}" in capsys.readouterr().err and said in (tmp_path / "out/report.html").read_text()
@@ -232,15 +232,15 @@ def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, caps
     (tmp_path / "out").mkdir()
     assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
     assert list((tmp_path / "out").iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before
-    assert capsys.readouterr().err.strip().endswith("stopped; nothing was written")
+    assert capsys.readouterr().err.strip().endswith("Interrupted. No files were written.")
 
 
 def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, capsys):
     assert main([several[1], str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
     assert main([several[0], several[0], "--out", str(tmp_path / "out")]) == 2
-    assert "would share the folder" in capsys.readouterr().err
+    assert "have the same output folder" in capsys.readouterr().err
     assert main([*several, "--subtitles", "a.srt", "--out", str(tmp_path / "out")]) == 2
-    assert "belongs to one video, 3 are given" in capsys.readouterr().err
+    assert "belongs to one video, but 3 are given" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ from pipelines.media.subtitles import Cue
 from pipelines.scoring.subtitle_evidence import cue_similarity
 from pipelines.summarizer import Summarizer, build_summarizer
 from tests.pipelines.fakes import ColorTextEncoder, color_encoders, write_video
-from tools.measure_words import main
+from tools.measure_query_sensitivity import main
 from training.query_sensitivity import measure_query_sensitivity
 
 # Videos of one color per second, at labeled positions.
@@ -186,14 +186,14 @@ def test_the_command_measures_a_dataset(photographs, tmp_path, capsys):
     options = ["--videos", str(root / "videos"), "--cache", str(tmp_path / "c"), "--out", str(tmp_path / "m.json")]
     assert main([labels, str(root / "val.jsonl"), *options, "--subtitles", str(root / "subtitles")]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("the very same") == 2
-    assert "the own sentence" in printed
+    assert printed.count("identical") == 2
+    assert "own query" in printed
     assert (tmp_path / "m.json").is_file()
     assert main([labels, *options, "--subtitles", str(root / "videos")]) == 2
-    assert "videos: holds no subtitles of a labelled video" in capsys.readouterr().err
+    assert "videos: contains no subtitles of a labeled video" in capsys.readouterr().err
     (tmp_path / "other.jsonl").write_text((root / "test.jsonl").read_text().replace("sample_002", "unknown"))
     assert main([str(tmp_path / "other.jsonl"), *options]) == 2
-    assert "has no unknown: 1 of 1" in capsys.readouterr().err
+    assert "1 of 1 labeled videos are missing: unknown" in capsys.readouterr().err
 
 
 @pytest.mark.slow
