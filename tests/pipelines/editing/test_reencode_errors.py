@@ -126,7 +126,7 @@ def test_an_interrupted_cut_leaves_no_file(tmp_path, video):
 
 def test_a_file_that_is_not_a_video(tmp_path):
     (tmp_path / "a.mp4").write_text("no")
-    with pytest.raises(InputError, match=r"a.mp4: not a video"):
+    with pytest.raises(InputError, match=r"a.mp4: is not a readable video"):
         cut(tmp_path / "a.mp4", [(0, 1)], tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
