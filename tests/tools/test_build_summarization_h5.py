@@ -72,7 +72,8 @@ def write_mat(path):
             known = name if name in SHOTS_S else "one"
             texts = dict(video=name, category="VT", title=TITLES[known])
             values = {key: np.frombuffer(text.encode("utf-16-le"), "<u2")[:, None] for key, text in texts.items()}
-            values |= dict(length=np.array([[float(duration_s(known))]]), nframes=np.array([[float(rated_frames(known))]]),
+            values |= dict(length=np.array([[float(duration_s(known))]]),
+                           nframes=np.array([[float(rated_frames(known))]]),
                            user_anno=ratings(known), gt_score=ratings(known).mean(axis=0)[None])
             for key, value in values.items():
                 columns[key].append(file.create_dataset(f"#refs#/{name}_{key}", data=value).ref)
@@ -83,13 +84,16 @@ def write_mat(path):
 def write_tsv(root):
     rows = [f"{name}\tVT\t{','.join(f'{int(score)}' for score in row)}" for name in SHOTS_S for row in ratings(name)]
     (root / "ydata-tvsum50-anno.tsv").write_text("\n".join(rows) + "\n")
-    about = [f"VT\t{name}\t{title}\thttps://e.org\t{duration_s(name) // 60}:{duration_s(name) % 60:02}" for name, title in TITLES.items()]
-    (root / "ydata-tvsum50-info.tsv").write_text("\n".join(["category\tvideo_id\ttitle\turl\tlength", *about]) + "\n", encoding="utf-8")
+    info = [f"VT\t{name}\t{title}\thttps://e.org\t{duration_s(name) // 60}:{duration_s(name) % 60:02}"
+            for name, title in TITLES.items()]
+    text = "\n".join(["category\tvideo_id\ttitle\turl\tlength", *info]) + "\n"
+    (root / "ydata-tvsum50-info.tsv").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def tvsum(root):
-    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"), "--out", str(root / "tvsum.h5")]) == 0
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"),
+                 "--out", str(root / "tvsum.h5")]) == 0
     return root / "tvsum.h5"
 
 
@@ -123,27 +127,35 @@ def test_every_value_equals_a_direct_computation(root, tvsum, encoders, name):
     with h5py.File(tvsum) as file:
         group = {key: value[()] for key, value in file[name].items()}
         assert dict(file[name].attrs) == dict(title=TITLES[name], fps=per_second)
-    assert group["video_name"] == name.encode() and group["n_frames"] == frames
+    assert group["video_name"] == name.encode()
+    assert group["n_frames"] == frames
     assert group["n_steps"] == len(clips(name)) == len(group["picks"])
     assert group["picks"].tolist() == [math.ceil(start * per_second) for start, _ in clips(name)]
     sampled = rated[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]]
     np.testing.assert_array_equal(group["user_scores"], sampled)
     np.testing.assert_allclose(group["gtscore"], (sampled.mean(axis=0) - 1) / 4, atol=1e-6)
     ends = np.cumsum(SHOTS_S[name])
-    borders = [round(end * per_second) for end in ends]
-    assert group["change_points"].tolist() == [[a, b - 1] for a, b in zip([0, *borders], borders, strict=False)]
+    ends_of_shots = [round(end * per_second) for end in ends]
+    starts_of_shots = [0, *ends_of_shots[:-1]]
+    assert group["change_points"].tolist() == [[a, b - 1] for a, b in zip(starts_of_shots, ends_of_shots, strict=True)]
     assert group["n_frame_per_seg"].tolist() == [round(length * per_second) for length in SHOTS_S[name]]
     for user, kept in zip(rated, group["user_summary"], strict=True):
         chosen = [shot for shot in group["change_points"] if kept[shot[0]]]
-        assert sum(b - a + 1 for a, b in chosen) == kept.sum() and set(kept) == {0, 1}
+        assert sum(b - a + 1 for a, b in chosen) == kept.sum()
+        assert set(kept) == {0, 1}
         best, room = best_summary(group["change_points"], user)
-        assert kept.sum() <= room and sum(user[a:b + 1].mean() for a, b in chosen) == pytest.approx(best)
+        assert kept.sum() <= room
+        assert sum(user[a:b + 1].mean() for a, b in chosen) == pytest.approx(best)
     with torch.inference_mode():
-        seen = encoders.visual(torch.stack([encoders.visual.preprocess(p) for p in center_frames(root / f"videos/{name}.mp4", clips(name))]))
-    np.testing.assert_allclose(group["features"], seen["efficientnet_lite0"], atol=2e-3, rtol=2e-3)   # float16
-    np.testing.assert_allclose(group["features_shared"], seen["conse"], atol=1e-5)
-    np.testing.assert_allclose(group["features_text"], [encoders.text.encode([TITLES[name]])[0].pooler_output], atol=1e-6)
-    assert group["features"].dtype == np.float16 and read_summarization_h5(tvsum)[name].n_frames == frames
+        frames_at_centers = center_frames(root / f"videos/{name}.mp4", clips(name))
+        expected = encoders.visual(torch.stack([encoders.visual.preprocess(frame) for frame in frames_at_centers]))
+    # The tolerance is that of float16.
+    np.testing.assert_allclose(group["features"], expected["efficientnet_lite0"], atol=2e-3, rtol=2e-3)
+    np.testing.assert_allclose(group["features_shared"], expected["conse"], atol=1e-5)
+    title = encoders.text.encode([TITLES[name]])[0].pooler_output
+    np.testing.assert_allclose(group["features_text"], [title], atol=1e-6)
+    assert group["features"].dtype == np.float16
+    assert read_summarization_h5(tvsum)[name].n_frames == frames
 
 
 def same(a, b, *but):
@@ -163,11 +175,13 @@ def test_tsv_and_mat_are_equivalent_and_unmatched_names_are_reported(root, tvsum
 
     monkeypatch.setattr("pipelines.h5_builder.change_points", checked)
     shutil.copy(root / "videos/two.mp4", root / "videos/not_annotated.mp4")
-    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"), "--out", str(root / "tsv.h5")]) == 0
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50-anno.tsv"),
+                 "--out", str(root / "tsv.h5")]) == 0
     (root / "videos/not_annotated.mp4").unlink()
     assert "note: skipping not_annotated, without annotation" in capsys.readouterr().err
     same(tvsum, root / "tsv.h5")
-    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"), "--out", str(root / "again.h5")]) == 0
+    assert main([str(root / "videos"), "--ratings", str(root / "ydata-tvsum50.mat"),
+                 "--out", str(root / "again.h5")]) == 0
     assert "note: skipping absent, without video file" in capsys.readouterr().err
     same(tvsum, root / "again.h5")
 
@@ -179,8 +193,10 @@ def test_summe_summaries_are_kept_and_can_be_cross_validated(root, tvsum):
         kept = ratings(name) >= 4
         np.testing.assert_array_equal(video.user_summary, kept)
         per_second = rated_frames(name) / duration_s(name)
-        np.testing.assert_allclose(video.gtscore, kept[:, [int((a + b) / 2 * per_second) for a, b in clips(name)]].mean(axis=0), atol=1e-6)
-        assert video.user_scores is None and video.title == name
+        centers = [int((a + b) / 2 * per_second) for a, b in clips(name)]
+        np.testing.assert_allclose(video.gtscore, kept[:, centers].mean(axis=0), atol=1e-6)
+        assert video.user_scores is None
+        assert video.title == name
     with h5py.File(root / "summe.h5") as file, h5py.File(tvsum) as other:
         assert {*other["one"]} - {*file["one"]} == {"user_scores"}
     assert [fold["test_keys"] for fold in read_folds(root / "splits.json")] in ([["one"], ["two"]], [["two"], ["one"]])
@@ -192,8 +208,10 @@ stages = dict(epochs=2, validation=dict(interval=2))
 del files
 """)
     result = cross_validate(str(root / "leaf.py"), [1], root / "work")
-    assert set(result["floors"]["human"]) == {"f1"} and 0 < result["model"]["mean"]["f1"] <= 100
-    assert result["floors"]["human"]["f1"] == pytest.approx(np.mean([mean_best_f1(ratings(name) >= 4) for name in SHOTS_S]), abs=1e-3)
+    assert set(result["floors"]["human"]) == {"f1"}
+    assert 0 < result["model"]["mean"]["f1"] <= 100
+    expected = np.mean([mean_best_f1(ratings(name) >= 4) for name in SHOTS_S])
+    assert result["floors"]["human"]["f1"] == pytest.approx(expected, abs=1e-3)
 
 
 def mean_best_f1(kept):
@@ -206,7 +224,8 @@ def test_folds_test_every_video_once():
     names = [f"v{i}" for i in range(11)]
     folds = disjoint_folds(names, 4)
     assert sorted(name for fold in folds for name in fold["test_keys"]) == sorted(names)
-    assert {len(fold["test_keys"]) for fold in folds} == {2, 3} and folds == disjoint_folds(names[::-1], 4)
+    assert {len(fold["test_keys"]) for fold in folds} == {2, 3}
+    assert folds == disjoint_folds(names[::-1], 4)
     assert all(sorted(fold["train_keys"] + fold["test_keys"]) == sorted(names) for fold in folds)
     assert folds[0]["test_keys"] != disjoint_folds(names, 4, seed=1)[0]["test_keys"]
 
@@ -226,7 +245,8 @@ def test_a_user_summary_is_the_best_shot_that_fits():
 def write_summe_mat(path, name, **values):
     """Write SumMe's .mat of a synthetic video with other values; None removes a key."""
     frames = rated_frames(name)
-    valid = dict(user_score=(ratings(name) >= 4).T.astype(float), nFrames=frames, video_duration=float(duration_s(name)))
+    valid = dict(user_score=(ratings(name) >= 4).T.astype(float), nFrames=frames,
+                 video_duration=float(duration_s(name)))
     savemat(path, {key: value for key, value in {**valid, **values}.items() if value is not None})
 
 
@@ -296,12 +316,14 @@ def test_shared_features_are_added_to_a_file_of_pooled_features(tmp_path, capsys
         for name, rows in dict(video_1=7, video_2=4).items():
             shots = np.array([[0, 10 * rows - 1]])
             group = file.create_group(name)
-            for key, value in dict(features=abs(r.normal(size=(rows, 1280))).astype(np.float16), gtscore=r.random(rows), n_frames=10 * rows,
-                                   picks=np.arange(0, 10 * rows, 10), change_points=shots).items():
+            values = dict(features=abs(r.normal(size=(rows, 1280))).astype(np.float16), gtscore=r.random(rows),
+                          n_frames=10 * rows, picks=np.arange(0, 10 * rows, 10), change_points=shots)
+            for key, value in values.items():
                 group.create_dataset(key, data=value)
             group.attrs["title"] = f"How to {name}"
     (tmp_path / "s.yml").write_text("- {train_keys: [x.h5/video_1], test_keys: [x.h5/video_2]}\n")
-    options = ["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5"), "--split", str(tmp_path / "s.json")]
+    options = ["--complete", str(tmp_path / "v.h5"), "--out", str(tmp_path / "o.h5"),
+               "--split", str(tmp_path / "s.json")]
     assert main([*options, "--folds-of", str(tmp_path / "s.yml")]) == 0
     assert "o.h5: 2 videos" in capsys.readouterr().out
     assert read_folds(tmp_path / "s.json") == [dict(train_keys=["video_1"], test_keys=["video_2"])]

@@ -65,7 +65,8 @@ def test_labels_are_checked_against_the_encoders_clip_length(folder, capsys):
     (folder / "l.jsonl").write_text(json.dumps(label) + "\n")
     assert main(args) == 0
     assert names(folder) == ["a.npz", "qid1.npz"]
-    (folder / "l.jsonl").write_text(json.dumps(label | dict(relevant_clip_ids=[3])) + "\n")   # Valid for clips of 2 s only.
+    # Clip 3 exists only in clips of 2 s.
+    (folder / "l.jsonl").write_text(json.dumps(label | dict(relevant_clip_ids=[3])) + "\n")
     assert main(args) == 2
     assert "line 1" in capsys.readouterr().err
 

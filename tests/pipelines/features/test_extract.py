@@ -148,7 +148,8 @@ def test_a_full_disk_stops_the_extraction(video, tmp_path, monkeypatch, wrapped)
             raise InputError("cannot write") from err
 
     monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); free some space and run the command again"):
+    message = r"cannot be written \(No space left on device\); free some space and run the command again"
+    with pytest.raises(InputError, match=message):
         extract_videos([video, video], color_encoders(), tmp_path / "f")
     assert not [p for p in (tmp_path / "f").rglob("*") if p.is_file()]
 
@@ -208,7 +209,8 @@ def test_features_of_renumbered_queries_are_replaced(tmp_path):
     before = [dict(qid=1, query="red"), dict(qid=2, query="blue "), dict(qid=3, query="blue ")]
     assert extract_queries(before, encoders, tmp_path) == (3, 0)
     stamp = (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns
-    after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "), dict(qid=4, query="blue ")]
+    after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "),
+             dict(qid=4, query="blue ")]
     assert extract_queries(after, encoders, tmp_path) == (3, 2)
     assert extract_queries(after, encoders, tmp_path) == (0, 0)
     for label in after:

@@ -42,8 +42,8 @@ def write_pcm(path, blocks, *, rate_hz=RATE_HZ, n_frames=100):
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [
-    (".mp4", "aac"), (".mov", "pcm_s16le"), (".mkv", "libopus"), (".mkv", "flac"), (".ts", "aac"), (".avi", "pcm_s16le"),
-    (".mp4", "libmp3lame"), (".webm", "libopus")])
+    (".mp4", "aac"), (".mov", "pcm_s16le"), (".mkv", "libopus"), (".mkv", "flac"), (".ts", "aac"),
+    (".avi", "pcm_s16le"), (".mp4", "libmp3lame"), (".webm", "libopus")])
 def test_clicks_keep_their_times(tmp_path, suffix, codec):
     video_options = {".webm": dict(codec="libvpx", options={}), ".avi": dict(codec="ffv1", options={})}.get(suffix, {})
     path = write_video(tmp_path / f"a{suffix}", 75, audio=clicks(CLICKS_S, 3), audio_codec=codec, **video_options)
@@ -52,16 +52,16 @@ def test_clicks_keep_their_times(tmp_path, suffix, codec):
 
 
 def test_lossless_sound_is_exact(tmp_path):
-    sound = np.random.default_rng(0).uniform(-1, 1, 3 * RATE_HZ).astype(np.float32)
-    path = write_pcm(tmp_path / "a.mov", [(i, sound[i:i + 1000]) for i in range(0, len(sound), 1000)])
-    assert np.array_equal(read_complete(path, RATE_HZ), sound)
+    samples = np.random.default_rng(0).uniform(-1, 1, 3 * RATE_HZ).astype(np.float32)
+    path = write_pcm(tmp_path / "a.mov", [(i, samples[i:i + 1000]) for i in range(0, len(samples), 1000)])
+    assert np.array_equal(read_complete(path, RATE_HZ), samples)
 
 
 @pytest.mark.parametrize("source_hz", [8000, 22050, 32000, 44100, 48000, 96000])
 def test_resampling_keeps_frequency_and_time(tmp_path, source_hz):
     t = np.arange(2 * source_hz) / source_hz
-    sound = 0.5 * np.sin(2 * np.pi * 440 * t) * (t >= 0.5)
-    path = write_pcm(tmp_path / "a.mov", [(0, sound)], rate_hz=source_hz)
+    samples = 0.5 * np.sin(2 * np.pi * 440 * t) * (t >= 0.5)
+    path = write_pcm(tmp_path / "a.mov", [(0, samples)], rate_hz=source_hz)
     found = read_complete(path)
     assert abs(len(found) - 64000) <= 1
     t = np.arange(len(found)) / 32000
@@ -126,10 +126,11 @@ def test_a_long_gap_is_yielded_in_small_chunks(tmp_path):
 
 def test_small_errors_of_time_stamps_are_not_gaps(tmp_path):
     rng = np.random.default_rng(0)
-    sound = rng.uniform(-0.5, 0.5, 2 * RATE_HZ)
-    blocks = [(at + (int(rng.integers(-400, 400)) if at else 0), sound[at:at + 960]) for at in range(0, len(sound), 960)]
+    samples = rng.uniform(-0.5, 0.5, 2 * RATE_HZ)
+    blocks = [(at + (int(rng.integers(-400, 400)) if at else 0), samples[at:at + 960])
+              for at in range(0, len(samples), 960)]
     found = read_complete(write_pcm(tmp_path / "a.mkv", blocks), RATE_HZ)
-    assert np.array_equal(found, sound.astype(np.float32))
+    assert np.array_equal(found, samples.astype(np.float32))
 
 
 def test_changes_of_layout_and_rate(monkeypatch):
@@ -153,8 +154,8 @@ def test_changes_of_layout_and_rate(monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".mpg"])
 def test_reading_from_a_time_equals_reading_everything(tmp_path, suffix):
-    sound = clicks(np.arange(0.5, 20, 0.75), 20) + 0.1 * np.sin(np.arange(20 * RATE_HZ) / 30).astype(np.float32)
-    path = write_video(tmp_path / f"a{suffix}", 500, options=dict(crf="40", g="50"), audio=sound,
+    samples = clicks(np.arange(0.5, 20, 0.75), 20) + 0.1 * np.sin(np.arange(20 * RATE_HZ) / 30).astype(np.float32)
+    path = write_video(tmp_path / f"a{suffix}", 500, options=dict(crf="40", g="50"), audio=samples,
                        audio_codec="mp2" if suffix == ".mpg" else "aac")
     zero_s = probe(path).start_s
     everything = np.concatenate(list(read_samples(path, zero_s, Fraction(0), RATE_HZ, "mono")), axis=1)[0]
@@ -169,12 +170,12 @@ def test_reading_from_a_time_equals_reading_everything(tmp_path, suffix):
 
 @pytest.mark.parametrize("clip_len_s", [2, 0.5, 0.7, 1 / 3])
 def test_clips_are_consecutive_parts_of_the_audio(tmp_path, clip_len_s):
-    sound = np.random.default_rng(0).uniform(-1, 1, 5 * 32000).astype(np.float32)
-    path = write_pcm(tmp_path / "a.mov", [(i, sound[i:i + 777]) for i in range(0, len(sound), 777)], rate_hz=32000)
+    samples = np.random.default_rng(0).uniform(-1, 1, 5 * 32000).astype(np.float32)
+    path = write_pcm(tmp_path / "a.mov", [(i, samples[i:i + 777]) for i in range(0, len(samples), 777)], rate_hz=32000)
     size = round(clip_len_s * 32000)
     clips = list(audio_clips(path, 12, clip_len_s))
     assert [clip.shape for clip in clips] == [(size,)] * 12
-    padded = np.concatenate([sound, np.zeros(30 * 32000, np.float32)])
+    padded = np.concatenate([samples, np.zeros(30 * 32000, np.float32)])
     for i, clip in enumerate(clips):
         start = round(i * Fraction(clip_len_s) * 32000)
         assert np.array_equal(clip, padded[start:start + size])

@@ -37,7 +37,8 @@ def combing(frame: np.ndarray) -> float:
 
 
 def write_bar_video(path, render=interlaced, flags="tff=1:bframes=2:keyint=12"):
-    return write_video(path, 60, render=render, size=SIZE, options={"crf": "8", "preset": "veryfast", "x264-params": flags})
+    options = {"crf": "8", "preset": "veryfast", "x264-params": flags}
+    return write_video(path, 60, render=render, size=SIZE, options=options)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])

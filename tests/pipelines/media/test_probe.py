@@ -18,7 +18,8 @@ MS = Fraction(1, 1000)
 
 
 @pytest.mark.parametrize(("codec", "suffix", "name"), [
-    ("libsvtav1", ".mp4", "av1"), ("libx264", ".mp4", "h264"), ("libvpx-vp9", ".webm", "vp9"), ("mpeg4", ".avi", "mpeg4")])
+    ("libsvtav1", ".mp4", "av1"), ("libx264", ".mp4", "h264"), ("libvpx-vp9", ".webm", "vp9"),
+    ("mpeg4", ".avi", "mpeg4")])
 def test_codec_is_named_after_the_format_not_the_decoder(tmp_path, codec, suffix, name):
     path = write_video(tmp_path / f"a{suffix}", 2, codec=codec, options={})
     assert probe(path).codec == name
@@ -40,7 +41,8 @@ def test_a_truncated_file_has_a_note(tmp_path, suffix, options):
     assert probe(path).truncation_note == ""
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     info = probe(path)
-    assert 1 < info.duration_s < 3 and info.header_duration_s == 4
+    assert 1 < info.duration_s < 3
+    assert info.header_duration_s == 4
     assert info.truncation_note == (
         f"the file header states 4.0 s, but the frames end at {float(info.duration_s):.1f} s")
 
@@ -101,8 +103,8 @@ def test_a_cut_is_as_long_as_its_intervals(tmp_path, seed):
     """With variable frame durations, no following frame determines the end of the last one."""
     rng = np.random.default_rng(seed)
     pts = np.cumsum([0, *rng.choice([5, 33, 40, 40, 40, 120, 700], 40)]).tolist()
-    sound = clicks([1], pts[-1] / 1000 + 1) if seed % 2 else None
-    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=MS, options=B_FRAMES, audio=sound)
+    audio = clicks([1], pts[-1] / 1000 + 1) if seed % 2 else None
+    path = write_video(tmp_path / "a.mkv", len(pts), pts=pts, time_base=MS, options=B_FRAMES, audio=audio)
     edges = np.sort(rng.choice(np.arange(pts[-1]), 6, replace=False)).tolist()
     intervals_s = [(start * MS, end * MS) for start, end in zip(edges[::2], edges[1::2], strict=True)]
     cut(path, intervals_s, tmp_path / "out.mp4")
@@ -115,9 +117,9 @@ def test_a_cut_is_as_long_as_its_intervals(tmp_path, seed):
 
 def test_frames_with_equal_time_stamps_count_once(tmp_path):
     """Both packets can be decoded, but a player shows one frame per time stamp."""
-    whole = write_video(tmp_path / "whole.mkv", 20, codec="ffv1", options={})
+    original = write_video(tmp_path / "original.mkv", 20, codec="ffv1", options={})
     twice = tmp_path / "twice.mkv"
-    with av.open(str(whole)) as source, av.open(str(twice), "w") as out:
+    with av.open(str(original)) as source, av.open(str(twice), "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
             if packet.size:
@@ -127,9 +129,11 @@ def test_frames_with_equal_time_stamps_count_once(tmp_path):
                 out.mux(packet)
     with av.open(str(twice)) as container:
         stamps = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
-    assert len(stamps) == 20 and len(set(stamps)) == 19
+    assert len(stamps) == 20
+    assert len(set(stamps)) == 19
     assert probe(twice).n_frames == 19
     with av.open(str(twice)) as container:
         stream = container.streams.video[0]
         shown = [time_s for time_s, _ in in_presentation_order(container.decode(stream), stream)]
-    assert shown == sorted(set(shown)) and len(shown) == 19
+    assert shown == sorted(set(shown))
+    assert len(shown) == 19

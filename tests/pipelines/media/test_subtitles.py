@@ -55,7 +55,10 @@ def test_vtt_is_sorted_and_notes_and_styles_are_ignored(tmp_path):
         Cue(0.25, 0.75, "<music>"), Cue(1.0, 2.5, "Hello there, old\xa0friend.")]
 
 
-@pytest.mark.parametrize("data", [b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)), b"\x1aE\xdf\xa3\1\0\0\0" + bytes(99), b"R\0\xff\xd8" * 90])
+@pytest.mark.parametrize("data", [
+    pytest.param(b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)), id="mp4"),
+    pytest.param(b"\x1aE\xdf\xa3\1\0\0\0" + bytes(99), id="matroska"),
+    pytest.param(b"R\0\xff\xd8" * 90, id="zero-bytes")])
 def test_binary_file_named_like_subtitles(tmp_path, data):
     (tmp_path / "v.srt").write_bytes(data)
     with pytest.raises(InputError, match="v.srt: is a binary file, not subtitles; name an .srt or .vtt file"):
@@ -98,7 +101,8 @@ def test_empty_cues_are_dropped(tmp_path):
     (b"", "contains no subtitles"),
     (bytes(range(128, 256)) * 9, "is not valid UTF-8 text; save the subtitles as UTF-8"),
     ("1\n00:00:05,000 --> 00:00:04,000\nback\n", r"line 2: the subtitle ends at 4.0 s before it starts at 5.0 s"),
-    ("1\n00:00:05,000 --> 00:00:xx\nbroken\n", "line 2: '00:00:05,000 --> 00:00:xx' is not a pair of times; write times as 00:00:01,000 --> 00:00:02,500"),
+    ("1\n00:00:05,000 --> 00:00:xx\nbroken\n",
+     "line 2: '00:00:05,000 --> 00:00:xx' is not a pair of times; write times as 00:00:01,000 --> 00:00:02,500"),
     ("1\n-00:00:05,000 --> 00:00:06,000\nearly\n", "line 2: .* is not a pair of times"),
     ("1\n00:00:05,000 --> 00:00:06,000\n\n", "its subtitles have times but no text; name another file"),
 ])
@@ -132,8 +136,8 @@ def test_a_cue_must_not_end_before_it_starts(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**8), st.integers(0, 10**6), st.from_regex(r"[A-Za-z0-9é你!]+", fullmatch=True)),
-                min_size=1))
+@given(st.lists(st.tuples(st.integers(0, 10**8), st.integers(0, 10**6),
+                          st.from_regex(r"[A-Za-z0-9é你!]+", fullmatch=True)), min_size=1))
 def test_write_and_read_round_trip(tmp_path_factory, rows):
     cues = [Cue(start / 1000, (start + length) / 1000, text) for start, length, text in rows]
     path = tmp_path_factory.mktemp("subtitles") / "a.srt"
@@ -169,4 +173,5 @@ def test_subtitles_of_joined_intervals():
     intervals = [(Fraction(2), Fraction(5)), (Fraction(59, 10), Fraction(10))]
     assert cut_cues(cues, intervals) == [
         Cue(0, 0.1, "blink"), Cue(0, 1, "a"), Cue(2, 3, "b"), Cue(6.1, 6.6, "c")]   # 0.1 s of b and of d is too short.
-    assert cut_cues(cues, [(Fraction(0), Fraction(20))]) == cues and cut_cues(cues, [(Fraction(7), Fraction(8))]) == []
+    assert cut_cues(cues, [(Fraction(0), Fraction(20))]) == cues
+    assert cut_cues(cues, [(Fraction(7), Fraction(8))]) == []

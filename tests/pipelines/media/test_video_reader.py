@@ -92,7 +92,8 @@ def test_frame_rate_is_exact_despite_rounded_time_stamps_of_matroska(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_variable_frame_rate(tmp_path, suffix):
-    path = write_video(tmp_path / f"a{suffix}", len(UNEVEN_MS), pts=UNEVEN_MS, time_base=Fraction(1, 1000), options=B_FRAMES)
+    path = write_video(tmp_path / f"a{suffix}", len(UNEVEN_MS), pts=UNEVEN_MS, time_base=Fraction(1, 1000),
+                       options=B_FRAMES)
     stamps_s = [Fraction(ms, 1000) for ms in UNEVEN_MS]
     times_s = [Fraction(ms, 1000) for ms in range(0, 4100, 5)]
     assert numbers_at(path, times_s) == [number_shown(stamps_s, t) for t in times_s]
@@ -224,11 +225,14 @@ def truncate(source, target, share):
 
 
 def test_truncated_file_without_its_index(tmp_path, plain):
-    with pytest.raises(InputError, match=r"off.mp4: is not a readable video .*; if it is a video, it is damaged or incomplete: copy or convert it again"):
+    message = (r"off.mp4: is not a readable video .*; if it is a video, it is damaged or incomplete: "
+               "copy or convert it again")
+    with pytest.raises(InputError, match=message):
         probe(truncate(plain, tmp_path / "off.mp4", 0.3))
 
 
-@pytest.mark.parametrize(("suffix", "container_options"), [(".mp4", dict(movflags="+faststart")), (".mkv", {}), (".ts", {})])
+@pytest.mark.parametrize(("suffix", "container_options"), [
+    (".mp4", dict(movflags="+faststart")), (".mkv", {}), (".ts", {})])
 def test_the_remainder_of_a_truncated_file_is_read(tmp_path, suffix, container_options):
     noise = np.random.default_rng(0).integers(0, 40, (48, 80, 3), dtype=np.uint8)
     path = write_video(tmp_path / f"a{suffix}", 60, options=dict(crf="10", g="10"), container_options=container_options,
@@ -259,8 +263,9 @@ def test_no_decodable_frame(tmp_path):
     for pos, size in packets:
         data[pos:pos + size] = bytes(size)
     path.write_bytes(data)
+    message = "a.mp4: none of its frames can be decoded; the file is damaged or incomplete: copy or convert it again"
     for use in (probe, lambda p: next(frames_at(p, [0]))):
-        with pytest.raises(InputError, match=r"a.mp4: none of its frames can be decoded; the file is damaged or incomplete: copy or convert it again"):
+        with pytest.raises(InputError, match=message):
             use(path)
 
 
@@ -272,7 +277,8 @@ def test_hidden_frames_are_not_counted(tmp_path):
         hidden = [bytes(p) for p in container.demux(video=0) if p.size][30]
     data = path.read_bytes()
     assert data.count(hidden) == 1
-    path.write_bytes(data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:]))   # Clears the show_frame bit of VP8.
+    # Clear the show_frame bit of VP8.
+    path.write_bytes(data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:]))
     assert len(decoded(path)) == 59
     assert probe(path).n_frames == 59
     assert numbers_at(path, [1.17, 1.21, 1.25]) == [29, 29, 31]
@@ -349,9 +355,9 @@ def test_cover_art_next_to_a_video_is_ignored(tmp_path):
         video.width, video.height, video.pix_fmt = 80, 48, "yuv420p"
         for stream, size, n_frames in [(cover, (32, 32), 1), (video, (80, 48), 10)]:
             for i in range(n_frames):
-                picture = av.VideoFrame.from_ndarray(numbered_frame(i, size)).reformat(format=stream.pix_fmt)
-                picture.pts, picture.time_base = i, Fraction(1, 25)
-                container.mux(stream.encode(picture))
+                image = av.VideoFrame.from_ndarray(numbered_frame(i, size)).reformat(format=stream.pix_fmt)
+                image.pts, image.time_base = i, Fraction(1, 25)
+                container.mux(stream.encode(image))
             container.mux(stream.encode(None))
     assert probe(path).n_frames == 10
     assert numbers_at(path, [0.21]) == [5]
