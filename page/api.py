@@ -22,8 +22,8 @@ def add_api(service: Service) -> None:
     api = Api(service)
     for endpoint in (api.models, api.folder, api.choose, api.encode, api.ask, api.remove):
         gr.api(_with_api_errors(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
-    # Deprecated: the former name of `encode`.
-    gr.api(_with_api_errors(api.encode), api_name="watch", concurrency_limit=None, api_visibility="undocumented")
+    gr.api(_with_api_errors(api.encode), api_name="watch", api_description="Deprecated name of `encode`.",
+           concurrency_limit=None)
 
 
 class Api:

@@ -12,11 +12,13 @@ def error_text(err: InputError) -> str:
 
     A file is shown by its name only, since users must not see the folders of the server.
     """
-    sentences = [_sentence(part) for part in (err.problem, err.hint) if part]
-    name = "" if err.path is None else f"{Path(err.path).name}: "
-    return name + " ".join(sentences)
+    problem = _capitalize(err.problem) if err.path is None else f"{Path(err.path).name}: {err.problem}"
+    return " ".join(_end(part) for part in (problem, _capitalize(err.hint)) if part)
 
 
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _end(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,4 +1,4 @@
-"""Jobs for the child process of a workshop."""
+"""Tasks for the child process of a `WorkerProcess`."""
 
 import os
 import signal
@@ -8,30 +8,30 @@ from pathlib import Path
 from common.errors import InputError
 
 
-def double(number, told):
-    told(0.5)
+def double(number, report_progress):
+    report_progress(0.5)
     return 2 * number
 
 
-def fail(told):
-    raise InputError("a fault of the user")
+def raise_input_error(report_progress):
+    raise InputError("/folder/a.mp4", "a mistake of the user", "correct it")
 
 
-def break_down(told):
-    raise ZeroDivisionError("a fault of the program")
+def raise_program_error(report_progress):
+    raise ZeroDivisionError("a mistake of the program")
 
 
-def die(told):
+def kill_itself(report_progress):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def sleep(told):
+def sleep(report_progress):
     time.sleep(60)
 
 
-def wait_for(path: Path, told):
-    """Until the file is there; told to stop it stops."""
+def wait_for(path: Path, report_progress):
+    """Wait until a file exists; `report_progress` ends the task if it is canceled."""
     while not path.exists():
-        told(0.25)
+        report_progress(0.25)
         time.sleep(0.01)
     return os.getpid()

@@ -1,4 +1,4 @@
-"""Encoders that wait as long as a file is there, so that a line forms; made in one process and used in another."""
+"""Encoders that wait as long as a file exists, so that a queue forms; a function that can be pickled builds them."""
 
 import time
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from models.encoders.base import Encoders
 from tests.pipelines.fakes import ColorTextEncoder, ColorVisualEncoder
 
-LONGEST_S = 120
+MAX_WAIT_S = 120
 
 
-class SlowEyes(ColorVisualEncoder):
-    def __init__(self, held: Path):
+class SlowVisualEncoder(ColorVisualEncoder):
+    def __init__(self, hold_file: Path):
         super().__init__()
-        self.held = held
+        self.hold_file = hold_file
 
     def forward(self, images):
-        end_s = time.monotonic() + LONGEST_S
-        while self.held.exists() and time.monotonic() < end_s:
+        end_s = time.monotonic() + MAX_WAIT_S
+        while self.hold_file.exists() and time.monotonic() < end_s:
             time.sleep(0.02)
         return super().forward(images)
 
 
-def slow_encoders(held: Path) -> Encoders:
-    return Encoders(SlowEyes(held).eval(), ColorTextEncoder().eval(), None)
+def slow_encoders(hold_file: Path) -> Encoders:
+    return Encoders(SlowVisualEncoder(hold_file).eval(), ColorTextEncoder().eval(), None)

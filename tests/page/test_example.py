@@ -1,32 +1,34 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from page.example import FILMED, make_example
-from sample_set.make import render_one
-from sample_set.plan import draw_scripts
+from page.example import load_example
+from sample_set.example import render_example
 
 
-def test_an_example_is_filmed_where_there_is_none(tmp_path):
-    example = make_example(tmp_path / "made", tmp_path / "none")
-    assert example.path.is_relative_to(tmp_path / "made") and example.duration_s == 60
-    assert len(example.sentences) == 2 and example.cues
-    assert np.asarray(Image.open(io.BytesIO(example.poster))).std() > 10   # something is to be seen
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return render_example(tmp_path_factory.mktemp("example"))
 
 
-def test_the_sample_set_is_taken_where_it_is(tmp_path, monkeypatch):
-    sample = tmp_path / "sample"
-    for name in ("videos", "subtitles"):
-        (sample / name).mkdir(parents=True)
-    script = draw_scripts(FILMED)[2]
-    render_one(script, FILMED, sample)
-    monkeypatch.setattr("page.example.VIDEO", script.vid)
-    (sample / "test.jsonl").write_text(
-        f'{{"vid": "other", "kind": "scene", "query": "no", "relevant_windows": [[0, 4]]}}\n'
-        f'{{"vid": "{script.vid}", "kind": "sound", "query": "no", "relevant_windows": [[0, 4]]}}\n'
-        f'{{"vid": "{script.vid}", "kind": "scene", "query": "a tree", "relevant_windows": [[10, 14]]}}\n'
-        f'{{"vid": "{script.vid}", "kind": "scene", "query": "one tree", "relevant_windows": [[10, 14]]}}\n')
-    example = make_example(tmp_path / "made", sample)
-    assert example.path == sample / "videos" / f"{script.vid}.mp4" and example.sentences == ("a tree",)
-    assert not (tmp_path / "made").exists()
+def test_the_rendered_example_is_loaded(files):
+    example = load_example(files.video, files.subtitles, files.queries, files.poster_s)
+    assert example.path == files.video
+    assert example.duration_s == 60
+    assert example.queries == ("a cat", "a rocket on the launch pad")
+    assert example.cues[0].text == "This one is still hot."
+    poster = np.asarray(Image.open(io.BytesIO(example.poster)), dtype=float)
+    assert poster.std() > 10   # The poster shows something.
+    assert (poster.max(axis=2) - poster.min(axis=2)).mean() > 20   # It is colorful.
+
+
+def test_an_example_may_have_no_subtitles(files):
+    assert load_example(files.video, None, files.queries, files.poster_s).cues == ()
+
+
+def test_every_rendering_is_the_same(files, tmp_path):
+    again = render_example(tmp_path)
+    assert again.video.read_bytes() == files.video.read_bytes()
+    assert again.subtitles.read_text() == files.subtitles.read_text()

@@ -8,214 +8,258 @@ import av
 import pytest
 
 from common.errors import InputError
-from page.answer_view import OVERALL, answer_section
+from page.answer_view import COMBINED_LABEL, answer_section
 from page.limits import Limits
-from page.requests import read_question
-from page.tasks import watch
-from page.worker import Stopped, Work
+from page.messages import error_text
+from page.requests import parse_request
+from page.service import ExportedFiles
+from page.tasks import encode
+from page.worker import Task, TaskCanceled
 from pipelines.export.plan import plan_export
 from tests.pipelines.fakes import color_encoders, write_video
 
 from .conftest import LIMITS
 
 
-def sent(service, film, name="a film.mp4"):
-    """A desk with a video as somebody sends it."""
-    desk = service.desks.add(name)
-    desk.path.write_bytes(film.read_bytes())
-    return desk
+def upload(service, video, name="a video.mp4"):
+    """Return a session with an uploaded video."""
+    session = service.sessions.add(name)
+    session.path.write_bytes(video.read_bytes())
+    return session
 
 
-async def all_of(steps):
+async def collect(steps):
     return [step async for step in steps]
 
 
-def question(service, sentences="red", **keys):
-    return read_question(service.catalogue, LIMITS, sentences, **keys)
+def make_request(service, queries="red", **options):
+    return parse_request(service.catalog, LIMITS, queries, **options)
 
 
-async def asked(service, desk, question):
-    for model in question.models:
-        await all_of(service.watched(desk, model))
-    return await service.answer(desk, question)
+async def summarize(service, session, request):
+    """Encode a video for all models of a request and return the response."""
+    for entry in request.models:
+        await collect(service.encode(session, entry))
+    return await service.summarize(session, request)
 
 
-def test_it_is_watched_once_and_asked_many_times(service, film):
+async def export(service, session, request, response):
+    """Export a response and return its files."""
+    *_, files = await collect(service.export(session, request, response))
+    assert isinstance(files, ExportedFiles)
+    return files
+
+
+def test_a_video_is_encoded_once_for_many_requests(service, red_video):
     async def run():
-        desk, model = sent(service, film), service.catalogue.default
-        steps = await all_of(service.watched(desk, model))
-        assert {step.stage for step in steps} <= {"waiting", "watching"}
-        assert await all_of(service.watched(desk, model)) == []   # nothing is left to do
-        for sentence, start_s in (("red", 20), ("grey", 0)):
-            answer = await service.answer(desk, question(service, sentence))
-            assert answer.summary.moments[0][0] == start_s and answer.summary.moments[0].text == sentence
+        session, entry = upload(service, red_video), service.catalog.default
+        steps = await collect(service.encode(session, entry))
+        assert {step.stage for step in steps} <= {"waiting", "encoding"}
+        assert await collect(service.encode(session, entry)) == []
+        for query, start_s in (("red", 20), ("grey", 0)):
+            response = await service.summarize(session, make_request(service, query))
+            assert response.result.moments[0][0] == start_s
+            assert response.result.moments[0].text == query
 
     asyncio.run(run())
 
 
-def test_two_models_of_one_recipe_share_what_was_watched_and_others_do_not(service, film):
+def test_a_second_model_with_other_encoders_has_its_own_encoded_video(service, red_video):
     async def run():
-        desk = sent(service, film)
-        answer = await asked(service, desk, question(service, compare="slow"))
-        assert set(desk.encoded) == {"colours", "slow"}
-        assert answer.other is not None and answer.other.texts == answer.summary.texts == ("red",)
+        session = upload(service, red_video)
+        response = await summarize(service, session, make_request(service, compare="slow"))
+        assert set(session.encoded) == {"colors", "slow"}
+        assert response.compared is not None
+        assert response.compared.texts == response.result.texts == ("red",)
 
     asyncio.run(run())
 
 
-def test_compared_models_of_the_same_words_are_told_apart_by_what_decides(service, film):
+def test_compared_models_with_equal_query_curves_differ_in_the_combined_score(service, red_video):
     async def run():
-        desk, compared = sent(service, film), question(service, compare="slow")
-        answer = await asked(service, desk, compared)
-        alone = answer_section(replace(answer, other=None), replace(compared, other=None))
-        assert OVERALL not in alone and alone.count('class="row"') == 1 and "curve other" not in alone
-        other = replace(answer.other, scores=1 - answer.other.scores)   # the words' own curves are the same
-        page = answer_section(replace(answer, other=other), compared)
-        lines = re.findall(r'<polyline class="curve( other)?" points="([^"]+)"', page)
-        assert "score this video alike" in answer_section(answer, compared) and "alike" not in page + alone
-        assert page.count('class="row"') == 2 and page.index(OVERALL) < page.index(">red<")
+        session, request = upload(service, red_video), make_request(service, compare="slow")
+        response = await summarize(service, session, request)
+        alone = answer_section(replace(response, compared=None), replace(request, compared=None))
+        assert COMBINED_LABEL not in alone
+        assert alone.count('class="row"') == 1
+        assert "curve other" not in alone
+        # Only the combined scores differ; the curves of the query stay the same.
+        compared = replace(response.compared, scores=1 - response.compared.scores)
+        html = answer_section(replace(response, compared=compared), request)
+        lines = re.findall(r'<polyline class="curve( other)?" points="([^"]+)"', html)
+        assert "score this video alike" in answer_section(response, request)
+        assert "alike" not in html
+        assert "alike" not in alone
+        assert html.count('class="row"') == 2
+        assert html.index(COMBINED_LABEL) < html.index(">red<")
         assert [kind for kind, _ in lines] == ["", " other"] * 2
-        assert lines[0][1] != lines[1][1] and lines[2][1] == lines[3][1]
+        assert lines[0][1] != lines[1][1]
+        assert lines[2][1] == lines[3][1]
 
     asyncio.run(run())
 
 
-def test_the_cut_is_written_and_does_not_tell_where_it_lay(service, film):
+def test_exported_files_do_not_reveal_the_folder(service, red_video):
     async def run():
-        desk = sent(service, film, "My film.mp4")
-        asked_for, ended = question(service, mode="shorts", count=1, length="4-9"), {}
-        answer = await asked(service, desk, asked_for)
-        await all_of(service.cut(desk, asked_for, answer, ended))
-        assert ended["files"] == ["short-1.mp4", "summary.csv", "summary.edl", "summary.otio", "report.html", "summary.json"]
-        assert sorted(path.name for path in ended["folder"].iterdir()) == sorted(ended["files"])
-        for name in ended["files"][1:]:
-            text = (ended["folder"] / name).read_text()
-            assert str(service.desks.folder) not in text and desk.token not in text
-        assert '"video": "My film.mp4"' in (ended["folder"] / "summary.json").read_text()
+        session = upload(service, red_video, "My video.mp4")
+        request = make_request(service, mode="shorts", count=1, length="4-9")
+        files = await export(service, session, request, await summarize(service, session, request))
+        assert files.names == ["short-1.mp4", "summary.csv", "summary.edl", "summary.otio", "report.html",
+                               "summary.json"]
+        assert sorted(path.name for path in files.folder.iterdir()) == sorted(files.names)
+        for name in files.names[1:]:
+            text = (files.folder / name).read_text()
+            assert str(service.sessions.folder) not in text
+            assert session.token not in text
+        assert '"video": "My video.mp4"' in (files.folder / "summary.json").read_text()
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("keys, whole", [(dict(mode="moments", budget="30%"), (20, 28)), (dict(mode="shorts", count=1, length="4-9"), (20, 28))])
-def test_pieces_are_known_to_the_clip_at_once_and_with_the_cut_as_its_files_have_them(service, odd_film, monkeypatch, keys, whole):
+@pytest.mark.parametrize("options", [
+    pytest.param(dict(mode="moments", budget="30%"), id="moments"),
+    pytest.param(dict(mode="shorts", count=1, length="4-9"), id="shorts")])
+def test_pieces_are_exact_to_a_clip_at_first_and_to_a_frame_after_the_export(service, offset_video, monkeypatch,
+                                                                              options):
     async def run():
-        desk, asked_for, ended = sent(service, odd_film), question(service, **keys), {}
-        await all_of(service.watched(desk, service.catalogue.default))
+        session, request = upload(service, offset_video), make_request(service, **options)
+        await collect(service.encode(session, service.catalog.default))
         with monkeypatch.context() as patched:
-            patched.setattr(av, "open", None)   # nothing is read from the film while people wait for an answer
-            answer = await service.answer(desk, asked_for)
-        assert answer.summary.intervals_s == [whole]
-        await all_of(service.cut(desk, asked_for, answer, ended))
-        written = json.loads((ended["folder"] / "summary.json").read_text())
-        answer = ended["answer"]
-        assert answer.summary.intervals_s == [(20.5, 28)] and written["pieces"][0]["start"] == 20.5
-        assert [dict(frame=frame) for frame in answer.summary.frames] == [dict(frame=piece["frame"]) for piece in written["summary"]]
-        at_once = service.catalogue.load(asked_for.model).summarize(
-            desk.encoded["colours"], ["red"], asked_for.budget, mode=asked_for.mode, shorts=replace(asked_for.shorts, refine=True))
-        assert list(plan_export(at_once).pieces_s) == answer.summary.intervals_s   # and as the command line has them
+            patched.setattr(av, "open", None)   # A response must not wait for the decoder.
+            response = await service.summarize(session, request)
+        assert response.result.intervals_s == [(20, 28)]
+        files = await export(service, session, request, response)
+        exact = files.response.result
+        written = json.loads((files.folder / "summary.json").read_text())
+        assert exact.intervals_s == [(20.5, 28)]
+        assert written["pieces"][0]["start"] == 20.5
+        assert exact.frames == [piece["frame"] for piece in written["summary"]]
+        # The command line refines the pieces in one step, with the same outcome.
+        refined = service.catalog.load(request.model).summarize(
+            session.encoded["colors"], ["red"], request.budget, mode=request.mode,
+            shorts=replace(request.shorts, refine=True))
+        assert list(plan_export(refined).pieces_s) == exact.intervals_s
 
     asyncio.run(run())
 
 
-def test_another_question_stops_the_cut_of_the_one_before(service, film, monkeypatch):
+def test_a_new_request_cancels_the_export_of_the_one_before(service, red_video):
     async def run():
-        desk, first, ended = sent(service, film), question(service), {}
-        answer = await asked(service, desk, first)
-        steps = service.cut(desk, first, answer, ended)
+        session, first, steps_seen = upload(service, red_video), make_request(service), []
+        response = await summarize(service, session, first)
+        steps = service.export(session, first, response)
         await anext(steps)
-        await service.answer(desk, question(service, "grey"))
-        with pytest.raises(Stopped):
-            await all_of(steps)
-        assert ended == {} and not desk.results[0].exists()
+        await service.summarize(session, make_request(service, "grey"))
+        with pytest.raises(TaskCanceled):
+            async for step in steps:
+                steps_seen.append(step)
+        assert not any(isinstance(step, ExportedFiles) for step in steps_seen)
+        assert not session.results[0].exists()
 
     asyncio.run(run())
 
 
-def test_a_line_forms_and_who_leaves_frees_it(service, film, held):
+def test_a_removed_session_frees_its_place_in_the_queue(service, red_video, hold_file):
     async def run():
-        held.touch()
-        slow = service.catalogue.find("slow")
-        one, two = sent(service, film), sent(service, film)
-        first, second = service.watched(one, slow), service.watched(two, slow)
+        hold_file.touch()
+        slow = service.catalog.find("slow")
+        one, two = upload(service, red_video), upload(service, red_video)
+        first, second = service.encode(one, slow), service.encode(two, slow)
         await anext(first)
         waiting = await anext(second)
-        assert waiting.stage == "waiting" and waiting.before == 1
-        service.desks.remove(one.token)   # he goes, or chooses another video
+        assert waiting.stage == "waiting"
+        assert waiting.num_before == 1
+        service.sessions.remove(one.token)
         while (later := await anext(second)).stage == "waiting":
-            assert later.before in (0, 1)
-        assert later.stage == "watching"
-        held.unlink()
-        await all_of(second)
+            assert later.num_before in (0, 1)
+        assert later.stage == "encoding"
+        hold_file.unlink()
+        await collect(second)
         assert "slow" in two.encoded
-        with pytest.raises((Stopped, InputError)):
-            await all_of(first)
+        with pytest.raises((TaskCanceled, InputError)):
+            await collect(first)
 
     asyncio.run(run())
 
 
-def test_who_left_does_not_use_his_desk_while_the_work_ends(service, film, monkeypatch):
+def test_waiting_for_a_canceled_task_is_not_a_use_of_the_session(service, red_video, monkeypatch):
     async def run():
-        desk, work = sent(service, film), Work(lambda: None, ())
-        work.state = "working"
-        monkeypatch.setattr(service.watchers, "submit", lambda *job: work)
-        waiting = service.watched(desk, service.catalogue.default)
-        await anext(waiting)
-        service.desks.leave(desk.token)
-        await anext(waiting)   # a process that ends takes its time
-        assert desk.used_s < time.monotonic() - LIMITS.keep_s + 301
-        work.end("stopped")
-        with pytest.raises(Stopped):
-            await anext(waiting)
+        session, task = upload(service, red_video), Task(lambda: None, ())
+        task.state = "running"
+        monkeypatch.setattr(service.encoder, "submit", lambda *arguments: task)
+        steps = service.encode(session, service.catalog.default)
+        await anext(steps)
+        service.sessions.leave(session.token)
+        await anext(steps)   # The task takes a moment to end.
+        assert session.used_s < time.monotonic() - LIMITS.idle_timeout_s + 301
+        task.end("canceled")
+        with pytest.raises(TaskCanceled):
+            await anext(steps)
 
     asyncio.run(run())
 
 
-def test_a_video_of_the_folder_is_watched_once_for_all(service):
+def test_a_video_of_the_shared_folder_is_encoded_once_for_all(service):
     async def run():
-        name, = service.choices()
-        one, two = service.choose(name), service.choose(name)
-        assert await all_of(service.watched(one, service.catalogue.default))
-        assert await all_of(service.watched(two, service.catalogue.default)) == []
-        assert one.token != two.token and one.path == two.path
+        name, = service.folder_videos()
+        one, two = service.open_folder_video(name), service.open_folder_video(name)
+        assert await collect(service.encode(one, service.catalog.default))
+        assert await collect(service.encode(two, service.catalog.default)) == []
+        assert one.token != two.token
+        assert one.path == two.path
         with pytest.raises(InputError, match="no such video in the folder"):
-            service.choose("../film.mp4")
+            service.open_folder_video("../a video.mp4")
 
     asyncio.run(run())
 
 
-def test_models_that_take_words_and_those_that_do_not(service, film):
+def test_a_model_without_text_accepts_no_queries(service, red_video):
     async def run():
-        desk = sent(service, film)
-        with pytest.raises(InputError, match="takes no words"):
-            await asked(service, desk, question(service, model="wordless"))
-        answer = await asked(service, desk, question(service, "", model="wordless"))
-        assert answer.summary.texts == () and answer.summary.moments[0][0] == 20
+        session = upload(service, red_video)
+        with pytest.raises(InputError, match="accepts no queries"):
+            await summarize(service, session, make_request(service, model="no_text"))
+        response = await summarize(service, session, make_request(service, "", model="no_text"))
+        assert response.result.texts == ()
+        assert response.result.moments[0][0] == 20
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("typed, message", [
-    (dict(mode="best"), "no mode"), (dict(budget="much"), "“much”\\? Write a share such as 15% or a time such as 60s"), (dict(budget="15"), "“15”\\? Write a share"),
-    (dict(budget="200%"), "“200%”\\? Write a share"),
-    (dict(mode="shorts", count=0), "1 to 20"), (dict(mode="shorts", count=None), "1 to 20"), (dict(mode="shorts", count=2.5), "1 to 20"),
-    (dict(mode="shorts", length="long"), "“long”\\? Write the shortest and the longest"), (dict(model="gpt"), "no model 'gpt'"), (dict(model="missing"), "it is not there"),
-    (dict(compare="nothing"), "no model"), (dict(shape="round"), "aspect 'round' is not a ratio"), (dict(sentences="x" * 501), "at most 500")])
-def test_bad_questions_are_refused_in_words(service, typed, message):
-    with pytest.raises(InputError, match=message):
-        read_question(service.catalogue, LIMITS, **typed)
+@pytest.mark.parametrize("options, message", [
+    pytest.param(dict(mode="best"), "there is no mode 'best'", id="mode"),
+    pytest.param(dict(budget="much"), "“much” is not a length for the cut; enter a percentage such as 15% or a time "
+                                      "such as 60s", id="budget"),
+    pytest.param(dict(budget="15"), "“15” is not a length for the cut", id="budget without unit"),
+    pytest.param(dict(budget="200%"), "“200%” is not a length for the cut", id="budget over 100 %"),
+    pytest.param(dict(mode="shorts", count=0), "1 to 20", id="no shorts"),
+    pytest.param(dict(mode="shorts", count=None), "1 to 20", id="empty count"),
+    pytest.param(dict(mode="shorts", count=2.5), "1 to 20", id="fractional count"),
+    pytest.param(dict(mode="shorts", length="long"), "“long” is not a range of lengths for shorts; enter the minimum",
+                 id="length"),
+    pytest.param(dict(model="gpt"), "no model 'gpt'", id="unknown model"),
+    pytest.param(dict(model="missing"), "its weights are missing", id="unavailable model"),
+    pytest.param(dict(compare="nothing"), "no model", id="unknown second model"),
+    pytest.param(dict(aspect="round"), "aspect 'round' is not a ratio", id="aspect"),
+    pytest.param(dict(queries="x" * 501), "the limit is 500", id="long query")])
+def test_invalid_requests_are_refused(service, options, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        parse_request(service.catalog, LIMITS, **options)
 
 
-def test_an_empty_question_is_one(service):
-    found = question(service, "\n  \n")
-    assert found.texts == () and found.model.key == "colours" and found.form.edit_lists == ("csv", "edl", "otio")
+def test_a_request_without_queries_is_valid(service):
+    request = make_request(service, "\n  \n")
+    assert request.queries == ()
+    assert request.model.key == "colors"
+    assert request.options.edit_lists == ("csv", "edl", "otio")
 
 
-def test_watching_refuses_by_name_not_by_folder(tmp_path):
+def test_encoding_errors_do_not_reveal_the_folder(tmp_path):
     path = write_video(tmp_path / "long.mp4", ["red"] * 3)
     out = tmp_path / "out.npz"
-    with pytest.raises(InputError, match="lasts 3 seconds; at most 2 seconds"):
-        watch(path, color_encoders, out, Limits(video_s=2), lambda share: None)
+    with pytest.raises(InputError, match="lasts 3 seconds, and the limit is 2 seconds"):
+        encode(path, color_encoders, out, Limits(max_video_s=2), lambda fraction: None)
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError) as caught:
-        watch(path, color_encoders, out, Limits(), lambda share: None)
-    assert str(tmp_path) not in str(caught.value) and not out.exists()
+        encode(path, color_encoders, out, Limits(), lambda fraction: None)
+    assert str(tmp_path) not in error_text(caught.value)
+    assert not out.exists()
