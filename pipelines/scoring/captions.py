@@ -1,8 +1,9 @@
-"""Sentences made from the video itself, shot by shot, for when nobody gave any."""
+"""Caption the shots of a video. The captions guide the scores if there is no query, and appear in the report."""
 
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,29 +19,29 @@ from models.encoders.weights import CACHE_VARIABLE, cache_folder
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.video_reader import frames_at
 
-SECOND = 0.5     # a second name is told when it is at least so likely as the first
-UNSURE = 0.5     # below this likelihood a caption says that it guesses
-NAMELESS = 0.1   # below this one there is nothing to guess: on footage of roads it was spatulas and nematodes
+MIN_SECOND_RATIO = 0.5         # A second name is used if its probability is at least this share of the first.
+MIN_CERTAIN_PROBABILITY = 0.5  # Below this probability, the caption says "may show".
+MIN_PROBABILITY = 0.1          # Below this probability, the names are wrong: road traffic gave spatulas and nematodes.
 UNNAMED = "This shows nothing that the vocabulary has a name for."
 BLANK = "This shows nothing: the picture is of one brightness."
-UNCOUNTED = frozenset((   # of ImageNet's names, those without an article
+NAMES_WITHOUT_ARTICLE = frozenset((   # Mass nouns and plurals among the class names of ImageNet.
     "binoculars", "broccoli", "carbonara", "cauliflower", "chocolate sauce", "corn", "dough", "eggnog", "guacamole",
     "hay", "ice cream", "mashed potato", "parallel bars", "rapeseed", "red wine", "sunglasses", "swimming trunks",
     "toilet tissue", "velvet", "wool"))
-PAIRS = dict(jean="jeans", sunglass="sunglasses")   # that ImageNet names by one leg or glass
-SILENT, LIKE_CONSONANTS = ("hour", "honest", "heir"), ("uni", "euro", "one ")   # beginnings that sound otherwise
+PLURALS = dict(jean="jeans", sunglass="sunglasses")   # Class names of ImageNet that are used in the plural only.
+SILENT_H, CONSONANT_SOUNDS = ("hour", "honest", "heir"), ("uni", "euro", "one ")   # Exceptions for a and an.
 BLIP = "blip-image-captioning-base"
 BLIP_FILES = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What a shot shows.
+    """A sentence that describes one or more consecutive shots.
 
     Attributes:
-        start_s: where the shot starts.
-        end_s: where it ends, exclusive.
-        text: a sentence.
+        start_s: start in seconds.
+        end_s: end in seconds, exclusive.
+        text: the sentence.
     """
 
     start_s: Fraction
@@ -48,22 +49,22 @@ class Caption:
     text: str
 
 
-class Captioner:
-    """Says what shots show."""
+class Captioner(ABC):
+    """Describes the shots of a video."""
 
-    def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
-        """A sentence for every shot.
+    @abstractmethod
+    def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
+        """Return one sentence per shot.
 
         Args:
-            video: with all the features that the captioner looks at.
-            shots: (S, 2) clips, first and last inclusive.
+            video: the video, encoded by the encoders of the captioner.
+            shots: (S, 2) first and last clip of each shot, inclusive.
         """
-        raise NotImplementedError
 
     def captions(self, video: EncodedVideo, shots: np.ndarray) -> list[Caption]:
-        """The shots' sentences with their times; neighbours of one sentence are one."""
+        """Return the sentences of the shots with their times; consecutive equal sentences are merged."""
         edges, found = video.edges_s, []
-        for (first, last), text in zip(shots, self.sentences(video, shots), strict=True):
+        for (first, last), text in zip(shots, self.describe(video, shots), strict=True):
             start_s, end_s = edges[first], edges[last + 1]
             if found and found[-1].text == text:
                 found[-1] = Caption(found[-1].start_s, end_s, text)
@@ -73,108 +74,116 @@ class Captioner:
 
 
 class VocabularyCaptioner(Captioner):
-    """Names the one or two likeliest things in the visual encoder's vocabulary; nothing is decoded or fetched.
+    """Names the one or two most probable classes of the visual encoder; it decodes and downloads nothing.
 
     Args:
-        encoders: those that the video was encoded with.
+        encoders: the encoders of the videos.
     """
 
     def __init__(self, encoders: Encoders):
         self.encoders = encoders
 
-    def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
-        """See `Captioner.sentences`."""
-        names, likelihood = self.encoders.visual.classify(video.visual, self.encoders.text)
+    def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
+        """See `Captioner.describe`; the probabilities of a shot are averaged over its clips that are not blank."""
+        names, probabilities = self.encoders.visual.classify(video.visual, self.encoders.text)
         blank = video.blank_clips
         return [BLANK if blank[first:last + 1].all() else
-                _sentence(names, likelihood[first:last + 1][~blank[first:last + 1]].mean(axis=0))
+                class_sentence(names, probabilities[first:last + 1][~blank[first:last + 1]].mean(axis=0))
                 for first, last in shots]
 
 
-def _sentence(names: list[str], likelihood: np.ndarray) -> str:
-    """Two things that are both likely are seen together; two that are both unlikely are one thing, this or that."""
-    first, second = np.argsort(-likelihood, kind="stable")[:2]
-    if likelihood[first] < NAMELESS:
+def class_sentence(names: list[str], probabilities: np.ndarray) -> str:
+    """Return a sentence that names the most probable classes.
+
+    Two probable classes are joined by "and", two improbable ones by "or", because they may be the same object.
+
+    Args:
+        names: C class names.
+        probabilities: (C,) of the classes.
+    """
+    first, second = np.argsort(-probabilities, kind="stable")[:2]
+    if probabilities[first] < MIN_PROBABILITY:
         return UNNAMED
-    unsure = likelihood[first] < UNSURE
-    things = _with_article(names[first])
-    if likelihood[second] >= SECOND * likelihood[first]:
-        things += f" {'or' if unsure else 'and'} {_with_article(names[second])}"
-    return f"This {'may show' if unsure else 'shows'} {things}."
+    certain = probabilities[first] >= MIN_CERTAIN_PROBABILITY
+    objects = with_article(names[first])
+    if probabilities[second] >= MIN_SECOND_RATIO * probabilities[first]:
+        objects += f" {'and' if certain else 'or'} {with_article(names[second])}"
+    return f"This {'shows' if certain else 'may show'} {objects}."
 
 
-def _with_article(name: str) -> str:
-    """`a dog`, `an apple`, `an hourglass`, `a unicycle`, `sunglasses`, `hay`."""
-    if name in UNCOUNTED or name in PAIRS:
-        return PAIRS.get(name, name)
-    vowel = name.lower().startswith(tuple("aeiou") + SILENT) and not name.lower().startswith(LIKE_CONSONANTS)
+def with_article(name: str) -> str:
+    """Return a class name with its indefinite article: `a dog`, `an hourglass`, `a unicycle`, `hay`."""
+    if name in NAMES_WITHOUT_ARTICLE or name in PLURALS:
+        return PLURALS.get(name, name)
+    vowel = name.lower().startswith(tuple("aeiou") + SILENT_H) and not name.lower().startswith(CONSONANT_SOUNDS)
     return f"{'an' if vowel else 'a'} {name}"
 
 
-def whole_sentence(text: str) -> str:
-    """The text with a capital letter and an end."""
+def to_sentence(text: str) -> str:
+    """Return a text with a capital first letter and a final period."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 class BlipCaptioner(Captioner):
-    """BLIP (Li et al., ICML 2022) through `transformers`, on the picture in the middle of every shot.
+    """Captions the middle frame of each shot with BLIP (Li et al., ICML 2022), which `transformers` provides.
 
     Args:
-        folder: of the model in the format of `transformers`, with `.safetensors` weights;
-            `blip-image-captioning-base` in the cache folder when left out.
-        max_words: of a caption, in tokens.
+        folder: the model in the format of `transformers` with `.safetensors` weights; None for
+            `blip-image-captioning-base` in the cache folder.
+        max_words: maximum length of a caption in tokens.
 
     Raises:
-        InputError: no such model there.
+        InputError: the folder contains no BLIP model, or a damaged one.
     """
 
     def __init__(self, folder: str | Path | None = None, max_words: int = 20):
+        # Imported late: `transformers` takes seconds to load.
         from safetensors import SafetensorError
         from transformers import BlipForConditionalGeneration, BlipProcessor
 
         self.folder = Path(folder) if folder is not None else cache_folder() / BLIP
-        lacking = [name for name in BLIP_FILES if not (self.folder / name).is_file()]
-        if lacking or not list(self.folder.glob("*.safetensors")):
-            raise InputError(f"{self.folder}: no BLIP model ({', '.join(lacking) or '*.safetensors'} lacks); fetch all "
-                             f"files of https://huggingface.co/Salesforce/{BLIP} into this folder ({CACHE_VARIABLE} "
-                             "names another cache), or take the embedded captioner")
+        missing = [name for name in BLIP_FILES if not (self.folder / name).is_file()]
+        if missing or not list(self.folder.glob("*.safetensors")):
+            raise InputError(self.folder, f"no BLIP model ({', '.join(missing) or '*.safetensors'} is missing)",
+                             f"download all files of https://huggingface.co/Salesforce/{BLIP} into this folder "
+                             f"({CACHE_VARIABLE} sets another cache folder), or use the embedded captioner")
         try:
             self.processor = BlipProcessor.from_pretrained(self.folder, local_files_only=True)
             model, loading = BlipForConditionalGeneration.from_pretrained(
                 self.folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as err:
-            raise InputError(f"{self.folder}: not a BLIP captioning model ({err}); fetch its files again") from err
-        lacking = sorted(loading["missing_keys"])
-        if lacking:   # transformers would fill them with random numbers
-            raise InputError(f"{self.folder}: lacks {len(lacking)} weights of a BLIP captioning model, {lacking[0]}; "
-                             "fetch its files again")
+            raise InputError(self.folder, f"not a BLIP captioning model ({err})", "download its files again") from err
+        missing = sorted(loading["missing_keys"])
+        if missing:   # The library would initialize them with random numbers.
+            raise InputError(self.folder, f"{len(missing)} weights of a BLIP captioning model are missing, e.g. "
+                             f"{missing[0]}", "download its files again")
         self.model = model.eval().to(best_device())
         self.max_words = max_words
 
-    def sentences(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
-        """See `Captioner.sentences`; the same picture gives the same sentence."""
+    def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
+        """See `Captioner.describe`; equal frames get equal sentences."""
         edges = video.edges_s
         middles = [(edges[first] + edges[last + 1]) / 2 for first, last in shots]
-        with contextlib.closing(frames_at(video.info.path, middles)) as pictures:
-            return [self._say(picture) for _, picture in pictures]
+        with contextlib.closing(frames_at(video.info.path, middles)) as frames:
+            return [self._describe_frame(frame) for _, frame in frames]
 
     @torch.no_grad()
-    def _say(self, picture: np.ndarray) -> str:
-        inputs = self.processor(images=Image.fromarray(picture), return_tensors="pt").to(self.model.device)
+    def _describe_frame(self, frame: np.ndarray) -> str:
+        inputs = self.processor(images=Image.fromarray(frame), return_tensors="pt").to(self.model.device)
         tokens = self.model.generate(**inputs, max_new_tokens=self.max_words, do_sample=False, num_beams=1)
-        return whole_sentence(self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video")
+        return to_sentence(self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video")
 
 
 CAPTIONERS = {"vocabulary": VocabularyCaptioner, "blip": lambda encoders: BlipCaptioner()}
 
 
 def build_captioner(name: str, encoders: Encoders) -> Captioner:
-    """The captioner of a name: `vocabulary`, the embedded one, or `blip`.
+    """Build a captioner by its name: `vocabulary`, which is embedded, or `blip`.
 
     Raises:
-        InputError: another name, or BLIP's files are not at hand.
+        InputError: the name is unknown, or the files of BLIP are missing.
     """
     if name not in CAPTIONERS:
-        raise InputError(f"captioner {name!r}: choose {' or '.join(CAPTIONERS)}")
+        raise InputError(None, f"captioner {name!r} does not exist", f"choose {' or '.join(CAPTIONERS)}")
     return CAPTIONERS[name](encoders)

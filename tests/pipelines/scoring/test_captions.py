@@ -1,5 +1,3 @@
-"""Captions: what the vocabulary names is told shot by shot; BLIP is loaded from its own format."""
-
 from fractions import Fraction
 
 import numpy as np
@@ -16,28 +14,30 @@ from pipelines.export.report import report_html
 from pipelines.features.encode import encode_video
 from pipelines.scoring.captions import (
     BLANK,
-    PAIRS,
-    UNCOUNTED,
+    NAMES_WITHOUT_ARTICLE,
+    PLURALS,
     UNNAMED,
     BlipCaptioner,
     Caption,
     VocabularyCaptioner,
-    _sentence,
-    _with_article,
     build_captioner,
-    whole_sentence,
+    class_sentence,
+    to_sentence,
+    with_article,
 )
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import color_encoders, write_video
 
 
-class Namer(VisualEncoder):
-    def __init__(self, likelihood):
+class FixedClassifier(VisualEncoder):
+    """A visual encoder with given class probabilities (T, 3) of the clips."""
+
+    def __init__(self, probabilities):
         super().__init__()
-        self.likelihood = np.array(likelihood)
+        self.fixed_probabilities = np.array(probabilities)
 
     def classify(self, features, text):
-        return ["cat", "apple", "dog"], self.likelihood
+        return ["cat", "apple", "dog"], self.fixed_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -46,76 +46,87 @@ def video(tmp_path_factory):
     return encode_video(path, color_encoders(), progress=False)
 
 
-def told(video, likelihood, shots):
-    return VocabularyCaptioner(Encoders(Namer(likelihood), None)).captions(video, np.array(shots))
+def captions_of(video, probabilities, shots):
+    return VocabularyCaptioner(Encoders(FixedClassifier(probabilities), None)).captions(video, np.array(shots))
 
 
-def test_the_likeliest_things_of_a_shot_are_told(video):
-    likelihood = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.34, 0.33, 0.33]]
-    assert told(video, likelihood, [[0, 1], [2, 2], [3, 3]]) == [
-        Caption(Fraction(0), Fraction(4), "This shows a cat and an apple."),   # means 0.6, 0.3, 0.1: the second is half
+def test_a_shot_is_captioned_by_its_most_probable_classes(video):
+    probabilities = [[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.1, 0.8, 0.1], [0.34, 0.33, 0.33]]
+    assert captions_of(video, probabilities, [[0, 1], [2, 2], [3, 3]]) == [
+        Caption(Fraction(0), Fraction(4), "This shows a cat and an apple."),   # Means 0.6, 0.3, 0.1: the ratio is 0.5.
         Caption(Fraction(4), Fraction(6), "This shows an apple."),
-        Caption(Fraction(6), Fraction(8), "This may show a cat or an apple.")]   # 0.34 is no certainty
-    texts = [c.text for c in told(video, likelihood, [[0, 0], [2, 2], [3, 3]])]
+        Caption(Fraction(6), Fraction(8), "This may show a cat or an apple.")]   # 0.34 is below 0.5.
+    texts = [c.text for c in captions_of(video, probabilities, [[0, 0], [2, 2], [3, 3]])]
     assert texts == ["This shows a cat.", "This shows an apple.", "This may show a cat or an apple."]
 
 
-def test_neighbours_of_one_sentence_are_one_and_guesses_are_said(video):
+def test_consecutive_shots_with_the_same_sentence_are_merged(video):
     rows = [[0.8, 0.1, 0.1]] * 2 + [[0.1, 0.04, 0.04]] * 2
-    assert told(video, rows, [[0, 0], [1, 1], [2, 3]]) == [
-        Caption(Fraction(0), Fraction(4), "This shows a cat."), Caption(Fraction(4), Fraction(8), "This may show a cat.")]
+    assert captions_of(video, rows, [[0, 0], [1, 1], [2, 3]]) == [
+        Caption(Fraction(0), Fraction(4), "This shows a cat."),
+        Caption(Fraction(4), Fraction(8), "This may show a cat.")]
 
 
-def test_two_guesses_are_this_or_that(video):
-    assert [c.text for c in told(video, [[0.1, 0.08, 0.0]] * 4, [[0, 3]])] == ["This may show a cat or an apple."]
+def test_two_improbable_classes_are_joined_by_or(video):
+    captions = captions_of(video, [[0.1, 0.08, 0.0]] * 4, [[0, 3]])
+    assert [c.text for c in captions] == ["This may show a cat or an apple."]
 
 
-def test_what_has_no_likely_name_gets_none(video):
+def test_a_shot_without_a_probable_class_is_unnamed(video):
     rows = [[0.09, 0.03, 0.08]] * 3 + [[0.11, 0.01, 0.01]]
-    assert [(c.text, float(c.end_s)) for c in told(video, rows, [[0, 0], [1, 2], [3, 3]])] == [(UNNAMED, 6), ("This may show a cat.", 8)]
+    captions = captions_of(video, rows, [[0, 0], [1, 2], [3, 3]])
+    assert [(c.text, float(c.end_s)) for c in captions] == [(UNNAMED, 6), ("This may show a cat.", 8)]
 
 
-@pytest.mark.parametrize("name, said", [
-    ("apple", "an apple"), ("European gallinule", "a European gallinule"), ("unicycle", "a unicycle"), ("umbrella", "an umbrella"),
-    ("hourglass", "an hourglass"), ("honeycomb", "a honeycomb"), ("sunglasses", "sunglasses"), ("hay", "hay"), ("jean", "jeans"), ("Irish setter", "an Irish setter")])
-def test_articles_are_as_people_say_them(name, said):
-    assert _with_article(name) == said
+@pytest.mark.parametrize("name, expected", [
+    ("apple", "an apple"), ("European gallinule", "a European gallinule"),
+    ("unicycle", "a unicycle"), ("umbrella", "an umbrella"),
+    ("hourglass", "an hourglass"), ("honeycomb", "a honeycomb"), ("sunglasses", "sunglasses"),
+    ("hay", "hay"), ("jean", "jeans"), ("Irish setter", "an Irish setter")])
+def test_articles_follow_pronunciation_and_number(name, expected):
+    assert with_article(name) == expected
 
 
-def test_all_of_imagenets_names_make_sentences():
+def test_every_class_name_of_imagenet_gives_a_sentence():
     names = class_names()
-    assert len(names) == 1000 and set(names) >= UNCOUNTED
+    assert len(names) == 1000
+    assert set(names) >= NAMES_WITHOUT_ARTICLE
     for i in range(0, 1000, 37):
-        text = _sentence(names, np.eye(1000)[i])
-        assert text.startswith("This shows ") and text.endswith(f"{names[i]}.")
-    assert set(names) >= set(PAIRS)
+        text = class_sentence(names, np.eye(1000)[i])
+        assert text.startswith("This shows ")
+        assert text.endswith(f"{names[i]}.")
+    assert set(names) >= set(PLURALS)
 
 
-def test_a_shot_that_is_blank_shows_nothing(tmp_path):
+def test_blank_clips_are_skipped_and_blank_shots_show_nothing(tmp_path):
     path = write_video(tmp_path / "v.mp4", ["red"] * 2 + ["black"] * 6)
     dark = encode_video(path, color_encoders(), progress=False)
     rows = [[0.6, 0.3, 0.1], [0, 1, 0], [0, 1, 0], [0, 1, 0]]
-    assert [c.text for c in told(dark, rows, [[0, 1], [2, 3]])] == ["This shows a cat and an apple.", BLANK]   # the black half says nothing
+    # The second clip of the first shot is blank.
+    assert [c.text for c in captions_of(dark, rows, [[0, 1], [2, 3]])] == ["This shows a cat and an apple.", BLANK]
 
 
-@pytest.mark.parametrize("text, said", [("a cat on a table", "A cat on a table."), ("Who is it?", "Who is it?"), (" x ", "X.")])
-def test_what_a_model_says_becomes_a_sentence(text, said):
-    assert whole_sentence(text) == said
+@pytest.mark.parametrize("text, expected", [
+    ("a cat on a table", "A cat on a table."), ("Who is it?", "Who is it?"), (" x ", "X.")])
+def test_a_generated_caption_becomes_a_sentence(text, expected):
+    assert to_sentence(text) == expected
 
 
-def test_the_embedded_captioner_names_a_cat_and_a_cup():
+def test_the_embedded_encoder_classifies_a_cat_and_a_cup():
     encoders = build_encoders(dict(visual=dict(type="EfficientNetConSE"), text=dict(type="MiniLMText")))
-    pictures = torch.stack([encoders.visual.preprocess(picture) for picture in (data.chelsea(), data.coffee())])
+    images = torch.stack([encoders.visual.preprocess(image) for image in (data.chelsea(), data.coffee())])
     with torch.no_grad():
-        names, likelihood = encoders.visual.classify(
-            {part: rows.numpy() for part, rows in encoders.visual(pictures).items()}, encoders.text)
-    np.testing.assert_allclose(likelihood.sum(axis=1), 1, atol=1e-5)
-    assert [names[i] for i in likelihood.argmax(axis=1)] in (["Egyptian cat", "espresso"], ["tabby", "espresso"], ["tiger cat", "espresso"])
+        names, probabilities = encoders.visual.classify(
+            {part: rows.numpy() for part, rows in encoders.visual(images).items()}, encoders.text)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    cat, cup = (names[i] for i in probabilities.argmax(axis=1))
+    assert cat in ("Egyptian cat", "tabby", "tiger cat")
+    assert cup == "espresso"
 
 
 @pytest.fixture(scope="module")
 def blip(tmp_path_factory):
-    """A small random BLIP in the format of transformers."""
+    """A small BLIP with random weights in the format of transformers."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
         BertTokenizerFast,
@@ -139,22 +150,23 @@ def blip(tmp_path_factory):
         vision_config=dict(**small, image_size=32, patch_size=16), projection_dim=16, image_text_hidden_size=16)
     BlipForConditionalGeneration(config).save_pretrained(folder)
     BlipProcessor(BlipImageProcessor(size=dict(height=32, width=32)), tokenizer).save_pretrained(folder)
-    if not (folder / "preprocessor_config.json").is_file():   # where processors are kept in one file
+    if not (folder / "preprocessor_config.json").is_file():   # Some versions of transformers save all processors in one file.
         BlipImageProcessor(size=dict(height=32, width=32)).save_pretrained(folder)
     return folder
 
 
-def test_blip_says_the_same_of_the_same_picture(blip, video):
+def test_blip_is_deterministic(blip, video):
     captioner = BlipCaptioner(blip, max_words=6)
     shots = np.array([[0, 0], [1, 1], [2, 3]])
-    said = captioner.sentences(video, shots)
-    assert len(said) == 3 and all(text[0] == text[0].upper() and text.endswith(".") for text in said)
-    assert captioner.sentences(video, shots) == said
-    expected = captioner._say(np.full((48, 64, 3), (0, 0, 255), np.uint8))
-    assert isinstance(expected, str)
+    sentences = captioner.describe(video, shots)
+    assert len(sentences) == 3
+    assert all(isinstance(text, str) for text in sentences)
+    assert all(text[0] == text[0].upper() for text in sentences)
+    assert all(text.endswith(".") for text in sentences)
+    assert captioner.describe(video, shots) == sentences
 
 
-def forget(path):
+def remove_weights_of_a_layer(path):
     weights = load_file(path)
     kept = {key: value for key, value in weights.items() if "vision_model.encoder.layers.0.mlp.fc1" not in key}
     assert len(kept) < len(weights)
@@ -162,11 +174,12 @@ def forget(path):
 
 
 @pytest.mark.parametrize("spoil, message", [
-    (lambda f: (f / "config.json").unlink(), "no BLIP model .config.json lacks.; fetch all files of https://huggingface.co"),
-    (lambda f: (f / "model.safetensors").unlink(), r"no BLIP model .\*.safetensors lacks"),
-    (lambda f: (f / "model.safetensors").write_bytes(b"no"), "not a BLIP captioning model"),
-    (lambda f: forget(f / "model.safetensors"), "lacks . weights of a BLIP captioning model")])
-def test_a_blip_that_is_not_there_or_damaged_is_named(blip, tmp_path, spoil, message):
+    pytest.param(lambda f: (f / "config.json").unlink(), "no BLIP model .config.json is missing.; download all files of https://huggingface.co", id="no_config"),
+    pytest.param(lambda f: (f / "model.safetensors").unlink(), r"no BLIP model .\*.safetensors is missing", id="no_weights"),
+    pytest.param(lambda f: (f / "model.safetensors").write_bytes(b"no"), "not a BLIP captioning model", id="damaged_weights"),
+    pytest.param(lambda f: remove_weights_of_a_layer(f / "model.safetensors"),
+                 r": . weights of a BLIP captioning model are missing, e.g.", id="missing_weights")])
+def test_a_missing_or_damaged_blip_is_an_error(blip, tmp_path, spoil, message):
     import shutil
     shutil.copytree(blip, tmp_path / "b")
     spoil(tmp_path / "b")
@@ -174,55 +187,38 @@ def test_a_blip_that_is_not_there_or_damaged_is_named(blip, tmp_path, spoil, mes
         BlipCaptioner(tmp_path / "b")
 
 
-def test_captioners_have_names(monkeypatch, tmp_path):
+def test_captioners_are_built_by_name(monkeypatch, tmp_path):
     assert isinstance(build_captioner("vocabulary", color_encoders()), VocabularyCaptioner)
     monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path))
     with pytest.raises(InputError, match="blip-image-captioning-base: no BLIP model"):
         build_captioner("blip", color_encoders())
-    with pytest.raises(InputError, match="captioner 'x': choose vocabulary or blip"):
+    with pytest.raises(InputError, match="captioner 'x' does not exist; choose vocabulary or blip"):
         build_captioner("x", color_encoders())
 
 
-def test_what_shots_show_is_told_when_nothing_is_asked(video):
-    class Teller(VocabularyCaptioner):
-        def sentences(self, video, shots):
+def test_shots_are_captioned_if_there_is_no_query(video):
+    class NumberingCaptioner(VocabularyCaptioner):
+        def describe(self, video, shots):
             return [f"shot {i}" for i in range(len(shots))]
 
     encoders = color_encoders()
-    summarizer = Summarizer(encoders, captioner=Teller(encoders))
-    told = summarizer.summarize(video).to_json()
-    starts, ends = [c["start"] for c in told["captions"]], [c["end"] for c in told["captions"]]   # shots by looks alone
-    assert [c["text"] for c in told["captions"]] == [f"shot {i}" for i in range(len(starts))] and len(starts) > 1
-    assert starts == [0, *ends[:-1]] and ends[-1] == told["duration"]
-    assert set(starts) <= {s["start"] for s in told["shots"]} and told["sentences"] == []   # nothing here reads them
-    assert summarizer.summarize(video, ["red"]).to_json()["captions"] == []
-    assert "Captions generated from the frames" in report_html(summarizer.summarize(video)) and "shot 0" in report_html(summarizer.summarize(video))
-    assert "Captions generated from the frames" not in report_html(summarizer.summarize(video, ["red"]))
+    summarizer = Summarizer(encoders, captioner=NumberingCaptioner(encoders))
+    result = summarizer.summarize(video)
+    contents = result.to_json()
+    starts = [caption["start"] for caption in contents["captions"]]
+    ends = [caption["end"] for caption in contents["captions"]]
+    assert [caption["text"] for caption in contents["captions"]] == [f"shot {i}" for i in range(len(starts))]
+    assert len(starts) > 1
+    assert starts == [0, *ends[:-1]]
+    assert ends[-1] == contents["duration"]
+    assert set(starts) <= {shot["start"] for shot in contents["shots"]}
+    assert contents["sentences"] == []   # Novelty does not use captions.
+    assert "Captions generated from the frames" in report_html(result)
+    assert "shot 0" in report_html(result)
 
 
-def test_modelscopes_call_gives_the_frames_and_times_that_are_asked_for(tmp_path):
-    """100 s at 10 frames a second; red from 20 to 28, blue from 40 to 46: 14 s, and 15 s are to be kept."""
-    path = write_video(tmp_path / "v.mp4", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 54)
-    summarizer = Summarizer(color_encoders())
-    expected = {"output": [{"frame": [200, 279], "timestamps": ["00:00:20.000", "00:00:28.000"]},
-                           {"frame": [400, 459], "timestamps": ["00:00:40.000", "00:00:46.000"]}]}
-    assert summarizer((str(path), ["red", "blue"])) == summarizer((path, ["blue", "red"])) == expected
-    (red,), (blue,) = (summarizer((path, text))["output"] for text in ("red", "blue"))   # the rest of 15 s lies beside
-    assert red["frame"][0] <= 200 and red["frame"][1] >= 279 and blue["frame"][0] <= 400 and blue["frame"][1] >= 459
-    assert max(last - first + 1 for first, last in (red["frame"], blue["frame"])) <= 150
-
-
-def test_it_is_called_as_modelscopes_pipeline(video):
-    summarizer = Summarizer(color_encoders())
-    found = summarizer((str(video.info.path), ["blue"]))
-    assert list(found) == ["output"] and found["output"] == summarizer.summarize(video, ["blue"]).to_json()["summary"]
-    first, last = found["output"][0]["frame"]
-    assert 40 <= first <= last < 80 and found["output"][0]["timestamps"][0].startswith("00:00:0")
-    for nothing in (None, [], "", [""]):
-        assert summarizer((video.info.path, nothing))["output"] == summarizer.summarize(video).to_json()["summary"]
-    assert summarizer((video.info.path, "blue")) == found
-    with pytest.raises(InputError, match="give .path of the video, sentences."):
-        summarizer("v.mp4")
-    for odd in ((video.info.path, 5), (3, ["x"]), (video.info.path, ["blue", 5]), (None, None), (video.info.path, {"blue": 1})):
-        with pytest.raises(InputError, match="give the path of a video, and a sentence, a list of sentences or None"):
-            summarizer(odd)
+def test_there_are_no_captions_if_there_is_a_query(video):
+    encoders = color_encoders()
+    result = Summarizer(encoders, captioner=VocabularyCaptioner(encoders)).summarize(video, ["red"])
+    assert result.to_json()["captions"] == []
+    assert "Captions generated from the frames" not in report_html(result)

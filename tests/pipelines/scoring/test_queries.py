@@ -115,7 +115,7 @@ def test_the_shipped_configs_say_what_encodes():
 
 
 class Teller(Captioner):
-    def sentences(self, video, shots):
+    def describe(self, video, shots):
         return [BLANK, "This shows red.", UNNAMED, "This shows blue.", BLANK][:len(shots)]
 
 
