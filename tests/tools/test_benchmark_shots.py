@@ -1,16 +1,17 @@
-"""KTS beside the textbook: equal, or an error."""
+"""tools/benchmarks/shots.py: KTS must equal the textbook algorithm, or the benchmark fails."""
 
 from tools import benchmark
+from tools.benchmarks import shots
 
 
-def test_shots_are_the_textbooks_or_the_benchmark_fails(monkeypatch, capsys):
-    """The table as published, on rows that fall into shots; and what is said where the two differ."""
-    from tools.benchmarks import shots
-    rows = shots._rows(150, 16, 9)
+def test_kts_equals_the_textbook_algorithm_or_the_benchmark_fails(monkeypatch, capsys):
+    rows = shots.shot_features(150, 16, 9)
     found = shots.change_points(rows, max_change_points=30)
-    assert len(found) == 8 and found.tolist() == shots.textbook(rows, 30).tolist()
-    monkeypatch.setattr(shots, "change_points", lambda rows, **options: found[1:])
-    monkeypatch.setattr(shots, "textbook", lambda rows, limit: found)
-    monkeypatch.setattr(shots, "_rows", lambda *sizes: rows)
+    assert len(found) == 8
+    assert found.tolist() == shots.textbook_kts(rows, 30).tolist()
+    monkeypatch.setattr(shots, "change_points", lambda rows, **options: found[1:])   # One change point is missing.
+    monkeypatch.setattr(shots, "textbook_kts", lambda rows, limit: found)
+    monkeypatch.setattr(shots, "shot_features", lambda *sizes: rows)
     assert benchmark.main(["shots"]) == 2
-    assert "but the textbook's table has 8, or others; pipelines/kts.py is at fault" in capsys.readouterr().err
+    assert ("the 7 change points differ from the textbook algorithm's 8; check pipelines/shots/kts.py"
+            in capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""One subject per file; each has `measure() -> list[Row]`."""
+"""Benchmarks, one subject per module; each has a function `measure` that returns or yields rows."""
 
 from __future__ import annotations
 
@@ -9,34 +9,45 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison.
+    """One comparison of the product with a reference implementation.
 
     Attributes:
-        name: what was done, with its sizes.
-        plain_s: seconds of the plain way, or None where there is none at this size.
-        fast_s: seconds of ours.
-        note: what else was measured, e.g. equal results or memory.
-        memory: (seconds since the start, MB) of a process and its children, where it was watched.
+        name: the task, with its size.
+        reference_s: seconds of the reference implementation; None if it is not run at this size.
+        product_s: seconds of the product.
+        note: other measurements, e.g. the difference of the results, or memory.
+        memory: (seconds since the start, MB) of a process and its children, if memory was measured.
     """
 
     name: str
-    plain_s: float | None
-    fast_s: float
+    reference_s: float | None
+    product_s: float
     note: str = ""
     memory: tuple[tuple[float, float], ...] = ()
 
     @property
-    def ratio(self) -> float | None:
-        """How many times faster ours is."""
-        return None if self.plain_s is None else self.plain_s / self.fast_s
+    def speedup(self) -> float | None:
+        """The ratio of the reference's time to the product's time."""
+        return None if self.reference_s is None else self.reference_s / self.product_s
+
+    def to_json(self) -> dict:
+        """Return the row with the keys of the JSON file."""
+        return dict(name=self.name, plain_s=self.reference_s, fast_s=self.product_s, note=self.note,
+                    memory=self.memory, ratio=self.speedup)
 
 
-def seconds(run: Callable[[], object], times: int = 3, warm_up: bool = True) -> float:
-    """The shortest of several runs, since other work on the machine only ever adds time."""
+def measure_seconds(run: Callable[[], object], repetitions: int = 3, warm_up: bool = True) -> float:
+    """Return the shortest time of several runs, because other processes can only make a run slower.
+
+    Args:
+        run: the function to measure.
+        repetitions: number of measured runs.
+        warm_up: True to run the function once before.
+    """
     if warm_up:
         run()
     best = float("inf")
-    for _ in range(times):
+    for _ in range(repetitions):
         start = time.perf_counter()
         run()
         best = min(best, time.perf_counter() - start)

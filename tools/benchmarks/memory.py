@@ -1,4 +1,4 @@
-"""Memory of loading: an epoch over a packed set, and over one of eight times its size."""
+"""Measure the memory of data loading: an epoch of a packed data set, and of one that is eight times as large."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from common.paths import ROOT
 
 from . import Row
-from .synthetic import CLIPS, TEXT, WIDTHS, write_labels
+from .synthetic import NUM_CLIPS, TEXT_DIMS, VIDEO_DIMS, write_labels
 
-VIDEOS, TIMES = 32, 8
-LOOP = """
+NUM_VIDEOS, FACTOR = 32, 8
+LOAD_EPOCH = """
 import sys, time
 import datasets
 from training.loaders import build_loader
@@ -35,34 +35,34 @@ print(time.perf_counter() - start, anonymous_mb())
 
 
 def memory_row() -> Row:
-    """An epoch of loading alone, and the memory that the process then holds of its own, for a small and a large set.
+    """Load an epoch of a small and of a large data set, and compare the anonymous memory of the processes.
 
-    Pages of a pack that are in memory belong to the system's cache, which takes them back when it needs room, so
-    they are not counted. Measured on Linux alone.
+    Pages of a memory-mapped pack belong to the page cache of the system, which reclaims them when memory is needed, so
+    they do not count. The measurement needs Linux.
     """
-    name, large = "loading {} packed videos", VIDEOS * TIMES
+    name, n_large = "loading {} packed videos", NUM_VIDEOS * FACTOR
     if not Path("/proc/self/smaps_rollup").is_file():
-        return Row(name.format(0), None, 0.0, "not measured: this system does not tell a process's own memory")
+        return Row(name.format(0), None, 0.0, "not measured, because it needs /proc/self/smaps_rollup")
     with tempfile.TemporaryDirectory() as folder:
-        (_, small_mb), (large_s, large_mb) = (_loaded(Path(folder) / str(n), n) for n in (VIDEOS, large))
-    return Row(name.format(large), None, large_s,
-               f"holds {large_mb:.0f} MB after them, {small_mb:.0f} MB after {VIDEOS}")
+        (_, small_mb), (large_s, large_mb) = (_load_epoch(Path(folder) / str(n), n) for n in (NUM_VIDEOS, n_large))
+    return Row(name.format(n_large), None, large_s,
+               f"{large_mb:.0f} MB after the epoch, {small_mb:.0f} MB after one of {NUM_VIDEOS} videos")
 
 
-def _loaded(folder: Path, number: int) -> tuple[float, float]:
-    """Seconds and MB of a process that has loaded an epoch of a made-up set."""
+def _load_epoch(folder: Path, number: int) -> tuple[float, float]:
+    """Return the seconds and the MB of a process that has loaded an epoch of a synthetic data set."""
     from datasets.features.pack import pack_folder
 
     r = np.random.default_rng(0)
     for name in ("video", "text"):
         (folder / name).mkdir(parents=True)
     labels = write_labels(folder / "labels.jsonl", number)
-    rows = r.normal(0, 1, (CLIPS, sum(WIDTHS.values()))).astype(np.float16)
+    rows = r.normal(0, 1, (NUM_CLIPS, sum(VIDEO_DIMS.values()))).astype(np.float16)
     for label in labels:
         np.save(folder / "video" / f"{label['vid']}.npy", rows)
-        np.savez(folder / "text" / f"qid{label['qid']}.npz", last_hidden_state=rows[:12, :TEXT])
+        np.savez(folder / "text" / f"qid{label['qid']}.npz", last_hidden_state=rows[:12, :TEXT_DIMS])
     packs = [str(pack_folder(folder / name)) for name in ("video", "text")]
-    done = subprocess.run([sys.executable, "-c", LOOP, str(folder / "labels.jsonl"), *packs], cwd=ROOT, check=True,
-                          capture_output=True, text=True)
-    elapsed_s, megabytes = map(float, done.stdout.split()[-2:])
+    process = subprocess.run([sys.executable, "-c", LOAD_EPOCH, str(folder / "labels.jsonl"), *packs], cwd=ROOT,
+                             check=True, capture_output=True, text=True)
+    elapsed_s, megabytes = map(float, process.stdout.split()[-2:])
     return elapsed_s, megabytes

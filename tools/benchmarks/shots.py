@@ -1,4 +1,4 @@
-"""KTS beside the textbook's table over all numbers of change points, and the knapsack of a long video's shots."""
+"""Compare KTS with the textbook algorithm, and measure the knapsack on the shots of a long video."""
 
 from __future__ import annotations
 
@@ -8,70 +8,78 @@ from common.errors import InputError
 from pipelines.selection.knapsack import knapsack
 from pipelines.shots.segmentation import MAX_CHANGE_POINTS, change_points
 
-from . import Row, seconds
+from . import Row, measure_seconds
 
 VMAX = 0.55
 
 
 def measure() -> list[Row]:
-    made = {f"{shots} shots": lambda shots=shots: _rows(14400, 512, shots) for shots in (60, 500, 1500)}
-    made |= {"slow drift": lambda: _drift(14400, 512), "noise alone": lambda: _rows(14400, 512, 14400)}
-    return [_beside_the_table(2400), *(_long(name, make()) for name, make in made.items()), _knapsack(2 * 3600)]
+    inputs = {f"{n} shots": lambda n=n: shot_features(14400, 512, n) for n in (60, 500, 1500)}
+    inputs |= {"slow drift": lambda: drift_features(14400, 512), "noise only": lambda: shot_features(14400, 512, 14400)}
+    return [_compare_with_textbook(2400), *(_measure_long(name, make()) for name, make in inputs.items()),
+            _measure_knapsack(2 * 3600)]
 
 
-def _beside_the_table(T: int) -> Row:
-    rows, found = _rows(T, 128, 60), {}
-    plain = seconds(lambda: found.update(plain=textbook(rows, MAX_CHANGE_POINTS)), times=1, warm_up=False)
-    fast = seconds(lambda: found.update(fast=change_points(rows, vmax=VMAX)))
-    if found["plain"].tolist() != found["fast"].tolist():
-        raise InputError(f"KTS, {T} x 128 rows: {len(found['fast'])} change points, but the textbook's table has "
-                         f"{len(found['plain'])}, or others; pipelines/kts.py is at fault")
-    return Row(f"KTS, {T} x 128 rows", plain, fast,
-               f"the same {len(found['fast'])} change points")
+def _compare_with_textbook(T: int) -> Row:
+    rows, found = shot_features(T, 128, 60), {}
+    reference_s = measure_seconds(lambda: found.update(reference=textbook_kts(rows, MAX_CHANGE_POINTS)), 1, False)
+    product_s = measure_seconds(lambda: found.update(product=change_points(rows, vmax=VMAX)))
+    if found["reference"].tolist() != found["product"].tolist():
+        raise InputError(None, f"KTS of {T} x 128 rows: the {len(found['product'])} change points differ from the "
+                         f"textbook algorithm's {len(found['reference'])}", "check pipelines/shots/kts.py")
+    return Row(f"KTS, {T} x 128 rows", reference_s, product_s, f"the same {len(found['product'])} change points")
 
 
-def _long(name: str, rows: np.ndarray) -> Row:
+def _measure_long(name: str, rows: np.ndarray) -> Row:
     found: dict[str, np.ndarray] = {}
-    fast = seconds(lambda: found.update(fast=change_points(rows, vmax=VMAX)), warm_up=False)
-    T, width = rows.shape
-    return Row(f"KTS, two hours at 2 rows a second, {T} x {width}, {name}", None, fast,
-               f"{len(found['fast'])} change points")
+    product_s = measure_seconds(lambda: found.update(product=change_points(rows, vmax=VMAX)), warm_up=False)
+    T, dims = rows.shape
+    return Row(f"KTS, two hours at 2 rows per second, {T} x {dims}, {name}", None, product_s,
+               f"{len(found['product'])} change points")
 
 
-def _knapsack(duration_s: int) -> Row:
-    """Shots of 2 to 10 s of a video of 25 frames a second, of which 15 % are kept."""
+def _measure_knapsack(duration_s: int) -> Row:
+    """Measure the selection of 15 % of a video at 25 frames per second, with shots of 2 to 10 s."""
     r = np.random.default_rng(0)
     sizes = r.integers(50, 250, duration_s // 6)
-    values, room = r.random(len(sizes)), int(0.15 * sizes.sum())
-    return Row(f"knapsack, two hours in {len(sizes)} shots, room for {room} frames",
-               None, seconds(lambda: knapsack(values, sizes, room)))
+    values, capacity = r.random(len(sizes)), int(0.15 * sizes.sum())
+    return Row(f"knapsack, two hours in {len(sizes)} shots, capacity of {capacity} frames",
+               None, measure_seconds(lambda: knapsack(values, sizes, capacity)))
 
 
-def _rows(T: int, width: int, shots: int) -> np.ndarray:
-    """(T, width) of unit norm: a random centre for each shot, and noise half as strong around it."""
+def shot_features(T: int, dims: int, n_shots: int) -> np.ndarray:
+    """Return (T, dims) of unit norm: a random center per shot, and noise that is half as strong."""
     r = np.random.default_rng(T)
-    new = np.zeros(T, dtype=int)
-    new[r.choice(np.arange(1, T), shots - 1, replace=False)] = 1
-    rows = r.normal(size=(shots, width))[new.cumsum()] + 0.5 * r.normal(size=(T, width))
+    starts = np.zeros(T, dtype=int)
+    starts[r.choice(np.arange(1, T), n_shots - 1, replace=False)] = 1
+    rows = r.normal(size=(n_shots, dims))[starts.cumsum()] + 0.5 * r.normal(size=(T, dims))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _drift(T: int, width: int) -> np.ndarray:
-    """(T, width) of unit norm: a random walk, and noise around it, so that shots have no clear borders."""
+def drift_features(T: int, dims: int) -> np.ndarray:
+    """Return (T, dims) of unit norm: a random walk plus noise, without clear shot boundaries."""
     r = np.random.default_rng(1)
-    rows = np.cumsum(r.normal(0, 0.02, (T, width)), axis=0) + 0.5 * r.normal(size=(T, width))
+    rows = np.cumsum(r.normal(0, 0.02, (T, dims)), axis=0) + 0.5 * r.normal(size=(T, dims))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def textbook(features: np.ndarray, limit: int) -> np.ndarray:
-    """KTS as published (Potapov et al., ECCV 2014): all scatters, then the table row by row and end by end."""
+def textbook_kts(features: np.ndarray, limit: int) -> np.ndarray:
+    """Compute KTS as published (Potapov et al., ECCV 2014): all scatters, then the complete table.
+
+    Args:
+        features: (T, C), rows of unit norm.
+        limit: maximum number of change points.
+
+    Returns:
+        (M,) ascending row indices where a new shot starts.
+    """
     X = features.astype(np.float64)
     T = len(X)
-    sums = np.cumsum(np.cumsum(np.pad(X @ X.T, ((1, 0), (1, 0))), axis=0), axis=1)   # of the Gram matrix
-    own = np.concatenate([[0], np.cumsum((X**2).sum(axis=1))])
-    square = np.diagonal(sums)[None, :] + np.diagonal(sums)[:, None] - sums - sums.T
+    sums = np.cumsum(np.cumsum(np.pad(X @ X.T, ((1, 0), (1, 0))), axis=0), axis=1)   # Of the Gram matrix.
+    squares = np.concatenate([[0], np.cumsum((X**2).sum(axis=1))])
+    block_sums = np.diagonal(sums)[None, :] + np.diagonal(sums)[:, None] - sums - sums.T
     length = np.maximum(np.arange(T + 1)[None, :] - np.arange(T + 1)[:, None], 1)
-    scatter = own[None, :] - own[:, None] - square / length                          # [i, j]: rows [i, j)
+    scatter = squares[None, :] - squares[:, None] - block_sums / length              # [i, j]: of rows [i, j).
     limit = min(limit, T - 1)
     best, start = np.full((limit + 1, T + 1), np.inf), np.zeros((limit + 1, T + 1), dtype=np.int64)
     best[0, 1:] = scatter[0, 1:]

@@ -1,4 +1,4 @@
-"""A training step of the published UMT, with loading: the plain way and ours."""
+"""Compare a training step of the published UMT, including data loading, with the published implementation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -25,49 +27,77 @@ from training.loaders import build_loader, default_num_workers
 
 from . import Row
 from .memory import memory_row
-from .synthetic import made_up_set
+from .synthetic import pack_data_set, write_data_set
 
 CONFIG = ROOT / "configs/qvhighlights/umt_base_200e_qvhighlights.py"
-VIDEOS, BATCH = 384, 32   # an epoch of as many steps as are measured: its first batch is always waited for
-COMPARED_VIDEOS = 192
-WARM_UP, STEPS, COMPARED = 3, 9, 20
+# One epoch has as many steps as are measured, because the first batch of an epoch is always waited for.
+NUM_VIDEOS, BATCH_SIZE = 384, 32
+WARM_UP_STEPS, MEASURED_STEPS = 3, 9
+COMPARED_VIDEOS, COMPARED_STEPS = 192, 20
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train.
+
+    Attributes:
+        data: options of the data set.
+        is_reference: True for the reference implementation.
+        use_bfloat16: True to compute in bfloat16 where autocast does.
+    """
+
+    data: dict
+    is_reference: bool = False
+    use_bfloat16: bool = False
+
+    def context(self) -> AbstractContextManager[None]:
+        """Return the context to train in."""
+        return reference_implementation() if self.is_reference else contextlib.nullcontext()
 
 
 def measure() -> list[Row]:
-    """Seconds per step of 32 queries, the ways in turn, whether their losses are the same, and memory."""
+    """Measure the seconds per step of all variants, the difference of their losses, and the memory of loading."""
     import datasets
-    import models  # noqa: F401  registers them
-    from datasets.features.pack import pack_folder
+    import models  # noqa: F401  Registers the models.
 
     datasets.register()
-    retain_freed_memory()   # for the plain way, too
+    retain_freed_memory()   # Also for the reference.
 
     with tempfile.TemporaryDirectory() as folder:
-        plain_set = made_up_set(Path(folder), VIDEOS)
-        ours_set = {**plain_set, "video_path": [str(pack_folder(path)) for path in plain_set["video_path"]],
-                    "query_path": str(pack_folder(plain_set["query_path"])),
-                    "audio_path": str(pack_folder(plain_set["audio_path"], dtype="float32"))}   # as their files are
-        ways = [(plain_set, plain_way, False), (ours_set, contextlib.nullcontext, False)]
-        if cpu_has_bfloat16():   # else it is imitated, at minutes a step
-            ways.append((ours_set, contextlib.nullcontext, True))
-        (plain_s, _), (ours_s, wait), *halves = steps_in_turn(ways)
-        few = Path(folder) / "few.jsonl"
-        few.write_text("".join(Path(plain_set["label_path"]).read_text().splitlines(keepends=True)[:COMPARED_VIDEOS]))
-        with plain_way():
-            plain_losses = losses({**plain_set, "label_path": str(few)}, fused=False)
-        away = max(abs(a - b) / a for a, b in zip(plain_losses, losses({**ours_set, "label_path": str(few)}),
-                                                  strict=True))
-    told = "" if halves else "; no bfloat16, which this processor has not"
+        unpacked = write_data_set(Path(folder), NUM_VIDEOS)
+        packed = pack_data_set(unpacked)
+        variants = [Variant(unpacked, is_reference=True), Variant(packed)]
+        if cpu_has_bfloat16():   # Emulating it takes minutes per step.
+            variants.append(Variant(packed, use_bfloat16=True))
+        (reference_s, _), (product_s, wait), *bfloat16 = measure_steps(variants)
+        lines = Path(unpacked["label_path"]).read_text().splitlines(keepends=True)
+        compared = Path(folder) / "compared.jsonl"
+        compared.write_text("".join(lines[:COMPARED_VIDEOS]))
+        with reference_implementation():
+            reference_losses = first_losses({**unpacked, "label_path": str(compared)}, fused=False)
+        losses = first_losses({**packed, "label_path": str(compared)})
+        difference = max(abs(a - b) / a for a, b in zip(reference_losses, losses, strict=True))
+    missing = "" if bfloat16 else "; bfloat16 is not measured, because the CPU does not support it"
     return [
-        Row(f"UMT training step of {BATCH}, float32", plain_s, ours_s,
-            f"waits for data {wait:.1%}; losses of {COMPARED} steps differ by {away:.1e} at most{told}"),
-        *(Row(f"UMT training step of {BATCH}, bfloat16", plain_s, half_s, f"waits for data {half_wait:.1%}")
-          for half_s, half_wait in halves),
+        Row(f"UMT training step of {BATCH_SIZE}, float32", reference_s, product_s,
+            f"{wait:.1%} of the time waiting for data; maximum relative difference of the losses of {COMPARED_STEPS} "
+            f"steps {difference:.1e}{missing}"),
+        *(Row(f"UMT training step of {BATCH_SIZE}, bfloat16", reference_s, bfloat16_s,
+              f"{bfloat16_wait:.1%} of the time waiting for data") for bfloat16_s, bfloat16_wait in bfloat16),
         memory_row(),
     ]
 
 
-def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3, fused: bool = True) -> tuple:
+def build_training(data: dict, num_workers: int, dropout: bool, lr: float = 1e-3, fused: bool = True) -> tuple:
+    """Build a model, its optimizer, and a loader.
+
+    Args:
+        data: options of the data set.
+        num_workers: number of processes that load data.
+        dropout: False to disable dropout.
+        lr: learning rate.
+        fused: True for torch's fused Adam.
+    """
     torch.manual_seed(0)
     model = build(load_config(CONFIG).model, MODELS)
     if not dropout:
@@ -75,19 +105,21 @@ def make(data: dict, workers: int, dropout: bool, rate: float = 1e-3, fused: boo
             for name in ("p", "_p"):
                 if hasattr(module, name):
                     setattr(module, name, 0.0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=1e-4, fused=fused)
-    loader = build_loader({**data, "loader": dict(batch_size=BATCH, shuffle=True, num_workers=workers,
-                                                  persistent_workers=workers > 0)}, seed=0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=1e-4, fused=fused)
+    loader = build_loader({**data, "loader": dict(batch_size=BATCH_SIZE, shuffle=True, num_workers=num_workers,
+                                                  persistent_workers=num_workers > 0)}, seed=0)
     return NNDataParallel(model).train(), optimizer, loader
 
 
-def batches(loader) -> Iterator[dict]:
+def endless_batches(loader) -> Iterator[dict]:
+    """Yield the batches of a loader, epoch after epoch."""
     while True:
         yield from loader
 
 
-def step(model, optimizer, batch, half: bool = False) -> float:
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+def train_step(model, optimizer, batch, use_bfloat16: bool = False) -> float:
+    """Train on a batch and return the loss."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=use_bfloat16):
         output = model(batch, mode="train")
     loss = sum(value for key, value in output.items() if "loss" in key)
     optimizer.zero_grad()
@@ -96,78 +128,80 @@ def step(model, optimizer, batch, half: bool = False) -> float:
     return float(loss.detach())
 
 
-def steps_in_turn(ways: list[tuple]) -> list[tuple[float, float]]:
-    """A step of every way, again and again, so that other work on the machine slows all alike.
+def measure_steps(variants: list[Variant]) -> list[tuple[float, float]]:
+    """Run one step of each variant in turn, repeatedly, so that other processes slow down all variants alike.
 
-    Each loads in as many processes as are best on this machine.
-
-    Args:
-        ways: data, the context to work in, and whether in bfloat16.
+    Each variant loads data in the default number of processes for this machine.
 
     Returns:
-        Per way the median seconds of a step with loading, and the share spent waiting for data.
+        For each variant, the median seconds per step including data loading, and the share of waiting for data.
     """
-    made = [make(data, default_num_workers(), dropout=True, fused=context is not plain_way)
-            for data, context, _ in ways]
-    streams = [batches(loader) for _, _, loader in made]
-    times, waits = [[] for _ in ways], [[] for _ in ways]
-    for i in range(WARM_UP + STEPS):
-        for w, (_, context, half) in enumerate(ways):
-            with context():
+    built = [build_training(variant.data, default_num_workers(), dropout=True, fused=not variant.is_reference)
+             for variant in variants]
+    streams = [endless_batches(loader) for _, _, loader in built]
+    times, waits = [[] for _ in variants], [[] for _ in variants]
+    for i in range(WARM_UP_STEPS + MEASURED_STEPS):
+        for v, variant in enumerate(variants):
+            with variant.context():
                 start = time.perf_counter()
-                batch = next(streams[w])
+                batch = next(streams[v])
                 waited = time.perf_counter() - start
-                step(*made[w][:2], batch, half)
-                if i >= WARM_UP:
-                    times[w].append(time.perf_counter() - start)
-                    waits[w].append(waited)
+                train_step(*built[v][:2], batch, variant.use_bfloat16)
+                if i >= WARM_UP_STEPS:
+                    times[v].append(time.perf_counter() - start)
+                    waits[v].append(waited)
     return [(median(t), sum(w) / sum(t)) for t, w in zip(times, waits, strict=True)]
 
 
-def losses(data: dict, fused: bool = True) -> list[float]:
-    """The losses of the first steps without dropout, whose random numbers differ.
+def first_losses(data: dict, fused: bool = True) -> list[float]:
+    """Return the losses of the first steps without dropout, because its random numbers differ between variants.
 
-    At a learning rate that lets noise be learned in peace; at ten times as much the loss leaps, and
-    two roundings of one computation drift apart by 1e-3. So they may at this rate, on other noise, after a
-    step in which the ranking or L1 losses, whose gradients jump, fall on different sides.
+    The learning rate is low enough for stable training. At ten times the rate, the losses jump, and rounding
+    differences of equal computations grow to 1e-3. This may also happen at this rate on other data, after a step whose
+    ranking or L1 losses have gradients that differ in sign.
     """
-    model, optimizer, loader = make(data, 0, dropout=False, rate=1e-4, fused=fused)
-    stream = batches(loader)
-    return [step(model, optimizer, next(stream)) for _ in range(COMPARED)]
+    model, optimizer, loader = build_training(data, 0, dropout=False, lr=1e-4, fused=fused)
+    stream = endless_batches(loader)
+    return [train_step(model, optimizer, next(stream)) for _ in range(COMPARED_STEPS)]
 
 
 @contextlib.contextmanager
-def plain_way() -> Iterator[None]:
-    """torch's dropout and linear layers, attention written out, targets in loops, as in the published code."""
-    patches = {"cpu.linear.ONEDNN": None, "cpu.dropout.drop": plain_drop, "blocks.attention.drop": plain_drop,
-               "cpu.dropout._ReluDrop.apply": plain_relu_drop,
-               "blocks.boundary_head.BoundaryHead.targets": plain_targets,
-               "blocks.attention.F.scaled_dot_product_attention": plain_attention}
+def reference_implementation() -> Iterator[None]:
+    """Replace the optimized parts of the model by the published code's.
+
+    These are torch's dropout and linear layers, attention without a fused kernel, and targets computed in loops.
+    """
+    patches = {"cpu.onednn_linear.ONEDNN_LINEAR": None, "cpu.fast_dropout.fast_dropout": reference_dropout,
+               "blocks.attention.fast_dropout": reference_dropout,
+               "cpu.fast_dropout._ReluDropoutFunction.apply": reference_relu_dropout,
+               "blocks.boundary_head.BoundaryHead.targets": reference_targets,
+               "blocks.attention.F.scaled_dot_product_attention": reference_attention}
     with contextlib.ExitStack() as stack:
         for name, value in patches.items():
             stack.enter_context(patch(f"models.{name}", value))
         yield
 
 
-def plain_drop(x: Tensor, p: float) -> Tensor:
+def reference_dropout(x: Tensor, p: float) -> Tensor:
     return F.dropout(x, p)
 
 
-def plain_relu_drop(x: Tensor, dropped: int) -> Tensor:
-    return F.dropout(F.relu(x, inplace=True), dropped / 2**16)
+def reference_relu_dropout(x: Tensor, threshold: int) -> Tensor:
+    return F.dropout(F.relu(x, inplace=True), threshold / 2**16)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0) -> Tensor:
+def reference_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None,
+                        dropout_p: float = 0) -> Tensor:
     weights = q @ k.transpose(-1, -2) / q.size(-1)**0.5
     if attn_mask is not None:
         weights = weights.masked_fill(~attn_mask, -torch.inf)
     return F.dropout(weights.softmax(dim=-1), dropout_p) @ v
 
 
-def plain_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-    """`BoundaryHead.targets` window by window."""
-    made = [boundary.new_zeros(len(boundary), num_clips) for _ in range(4)]
-    center_tgt, window_tgt, offset_tgt, weight = made
+def reference_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+    """Compute `BoundaryHead.targets` window by window."""
+    targets = [boundary.new_zeros(len(boundary), num_clips) for _ in range(4)]
+    center_tgt, window_tgt, offset_tgt, weight = targets
     count = 0
     for b, windows in enumerate(boundary.tolist()):
         for start, end in windows:
@@ -176,10 +210,10 @@ def plain_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, Tenso
             count += 1
             first, last = start / head.unit, (end - head.unit) / head.unit
             center, length = min((first + last) / 2, num_clips - 0.5), last - first
-            radius, at = int(length * head.radius_factor), int(center)
+            radius, middle = int(length * head.radius_factor), int(center)
             sigma = (radius + 1) * head.sigma_factor
-            for t in range(max(0, at - radius), min(num_clips, at + radius + 1)):
-                heat = torch.exp(torch.tensor(-(t - at)**2 / (2 * sigma**2)))
+            for t in range(max(0, middle - radius), min(num_clips, middle + radius + 1)):
+                heat = torch.exp(torch.tensor(-(t - middle)**2 / (2 * sigma**2)))
                 center_tgt[b, t] = torch.maximum(center_tgt[b, t], heat)
-            window_tgt[b, at], offset_tgt[b, at], weight[b, at] = length, center - at, 1
-    return *made, count
+            window_tgt[b, middle], offset_tgt[b, middle], weight[b, middle] = length, center - middle, 1
+    return *targets, count
