@@ -254,7 +254,8 @@ def write_summe_mat(path, name, **values):
     (dict(user_score=None), "one.mat: not a SumMe annotation file as released (KeyError"),
     (dict(nFrames=7), "one.mat: user_score has shape (590, 4) but nFrames is 7"),
     (dict(user_score=np.full((590, 4), np.nan)), "it must be (frames, users), without NaN"),
-    (dict(user_score=np.zeros((590, 4))), "one.mp4: its annotations (4, 590) must be finite, not constant, and of shape (annotators, frames)"),
+    (dict(user_score=np.zeros((590, 4))),
+     "one.mp4: its annotations (4, 590) must be finite, not constant, and of shape (annotators, frames)"),
     (dict(video_duration=300.0), "one.mp4: lasts 59.0 s, but the annotated video lasts 300.0 s; it is another version"),
     (dict(user_score=np.eye(8)[:, :4], nFrames=8), "one.mp4: 8 annotated frames are too few for 30 clips")])
 def test_invalid_annotations(root, tmp_path, capsys, values, message):
@@ -268,9 +269,11 @@ def test_invalid_annotations(root, tmp_path, capsys, values, message):
 
 
 @pytest.mark.parametrize("given, content, message", [
-    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"), ("x.mat", b"text", "x.mat: not TVSum's .mat file as released"),
+    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"),
+    ("x.mat", b"text", "x.mat: not TVSum's .mat file as released"),
     ("x.txt", b"text", "x.txt: TVSum's released ratings must be a .mat or .tsv file"),
-    ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv in the same folder"), ("GT", None, "GT: TVSum's released ratings must be a .mat or .tsv file")])
+    ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv in the same folder"),
+    ("GT", None, "GT: TVSum's released ratings must be a .mat or .tsv file")])
 def test_invalid_annotation_files(root, tmp_path, capsys, given, content, message):
     if content is not None:
         (tmp_path / given).write_bytes(content)
