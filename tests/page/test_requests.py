@@ -1,0 +1,28 @@
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import InputError
+from page.requests import check_models
+
+
+def check(accepts_text: bool, requires_text: bool, queries: tuple[str, ...]) -> None:
+    """Check a request for a model with the given properties."""
+    summarizer = SimpleNamespace(accepts_text=accepts_text, requires_text=requires_text)
+    entry = SimpleNamespace(name="mine", accepts_text=True)
+    check_models(SimpleNamespace(queries=queries, models=[entry]), SimpleNamespace(load=lambda name: summarizer))
+
+
+@pytest.mark.parametrize("queries", [(), ("red",)])
+def test_a_model_with_optional_text_fits_any_request(queries):
+    check(True, False, queries)
+
+
+def test_a_model_that_requires_text_does_not_fit_a_request_without_query():
+    with pytest.raises(InputError, match="the model “mine” needs a query"):
+        check(True, True, ())
+
+
+def test_a_model_without_text_does_not_fit_a_query():
+    with pytest.raises(InputError, match="the model “mine” accepts no queries"):
+        check(False, False, ("red",))
