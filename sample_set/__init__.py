@@ -1,1 +1,1 @@
-"""The sample set: short videos filmed by the program from real photographs, with labels known exactly."""
+"""Generator of the sample set: short videos rendered from photographs, with exact labels."""

@@ -9,15 +9,15 @@ import numpy as np
 
 from .make import render_one
 from .scenes import PLAIN, SCENES, photo_size_px
-from .script import EDGE_SHARE, Remark, Script, Setting, Shot, SoundSpan, View, region_px, width_range_px
+from .script import EDGE_SHARE, AudioEvent, Remark, Script, Setting, Shot, View, region_px, width_range_px
 
 SETTING = Setting(videos=1, min_duration_s=60, max_duration_s=60, width_px=640, height_px=360, fps=8)
 NAME = "example"
 SCENE_LENGTHS_S = (("temple", 8), ("coffee", 8), ("cat", 10), ("flower", 8), ("rocket", 10), ("astronaut", 8),
                    ("motorcycle", 8))
-SOUNDS = (SoundSpan("birds", 0.5, 7.5, (-3, -9), 1), SoundSpan("voice", 8.5, 15.5, (-1, -4), 2),
-          SoundSpan("music", 18, 25.5, (-8, -2), 3), SoundSpan("voice", 35, 43.5, (-1, -3), 4),
-          SoundSpan("applause", 45, 51, (-2, -8), 5), SoundSpan("engine", 52.5, 59.5, (-9, -1), 6))
+AUDIO_EVENTS = (AudioEvent("birds", 0.5, 7.5, (-3, -9), 1), AudioEvent("voice", 8.5, 15.5, (-1, -4), 2),
+          AudioEvent("music", 18, 25.5, (-8, -2), 3), AudioEvent("voice", 35, 43.5, (-1, -3), 4),
+          AudioEvent("applause", 45, 51, (-2, -8), 5), AudioEvent("engine", 52.5, 59.5, (-9, -1), 6))
 REMARKS = (Remark(9, 11.5, "This one is still hot."), Remark(12, 15, "They bake the cups themselves here."),
            Remark(36, 38.5, "It was due to go up at six."), Remark(39.5, 43, "Nine engines, all at the bottom."))
 QUERIES = ("a cat", "a rocket on the launch pad")
@@ -61,7 +61,7 @@ def example_script() -> Script:
         last = first + length_s * SETTING.fps
         shots.append(_shot(scene, first, last, number))
         first = last
-    return Script(0, NAME, "test", first, tuple(shots), SOUNDS, REMARKS, queries=())
+    return Script(0, NAME, "test", first, tuple(shots), AUDIO_EVENTS, REMARKS, queries=())
 
 
 def _shot(scene: str, first: int, last: int, number: int) -> Shot:

@@ -1,4 +1,4 @@
-"""Makes a sample set: all videos, subtitles and labels in a folder that appears when it is complete."""
+"""Generate a sample set: videos, subtitles and labels in a folder that appears when it is complete."""
 
 from __future__ import annotations
 
@@ -24,53 +24,56 @@ from .scenes import PHOTOS, photo_path
 from .script import Script, Setting
 
 GENERATOR = "sample set"
-VERSION = 1               # raised whenever the same setting would make something else
+VERSION = 1               # Increased when the same setting generates other content.
 SPLITS = ("train", "val", "test")
 _LIMITS = {"seed": (0, 2**32 - 1), "videos": (3, 9999), "min_duration_s": (20, 600),
            "max_duration_s": (20, 600), "width_px": (64, 1920), "height_px": (64, 1080), "fps": (2, 30)}
 
 
 def check_setting(setting: Setting) -> None:
-    """Raises InputError for the first value that is no integer or out of its limits."""
+    """Raise an InputError for the first value that is not an integer or is out of range."""
     for name, (low, high) in _LIMITS.items():
         value = getattr(setting, name)
         if not isinstance(value, int) or not low <= value <= high:
-            raise InputError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")
+            raise InputError(None, f"{name} {value!r} is not an integer from {low} to {high}", "give one in this range")
     if setting.width_px % 2 or setting.height_px % 2:
-        raise InputError(f"size {setting.width_px}x{setting.height_px} is odd; H.264 needs even numbers")
+        raise InputError(None, f"size {setting.width_px}x{setting.height_px} is odd", "H.264 needs even numbers")
     if not 1 <= setting.aspect <= 3:
-        raise InputError(f"size {setting.width_px}x{setting.height_px}: the width must be 1 to 3 times the height")
+        raise InputError(None, f"size {setting.width_px}x{setting.height_px} has an unsupported aspect ratio",
+                         "give a width of 1 to 3 times the height")
     if setting.min_duration_s > setting.max_duration_s:
-        raise InputError(f"min_duration_s {setting.min_duration_s} is more than max_duration_s "
-                         f"{setting.max_duration_s}; swap them")
+        raise InputError(None, f"min_duration_s {setting.min_duration_s} is more than max_duration_s "
+                         f"{setting.max_duration_s}", "swap them")
     if setting.max_duration_s // setting.clip_len_s * setting.clip_len_s < setting.min_duration_s:
-        raise InputError(f"no multiple of {setting.clip_len_s} s lies from {setting.min_duration_s} to "
-                         f"{setting.max_duration_s}; widen the range")
+        raise InputError(None, f"no multiple of {setting.clip_len_s} s is between {setting.min_duration_s} and "
+                         f"{setting.max_duration_s} s", "widen the range")
 
 
 def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, workers: int | None = None,
                 force: bool = False, progress: bool = True) -> bool:
-    """Makes a sample set in the folder `out`, or leaves the finished one of the same setting alone.
+    """Generate a sample set in a folder, unless the folder contains the finished set of the same setting.
 
-    The set is made in `.NAME.partial` beside `out` and renamed at the end; a run that was stopped is
-    taken up where it ended. The setting alone decides the content, `workers` only the time.
+    The set is generated in `.NAME.partial` beside `out` and renamed at the end. An interrupted run is resumed. The
+    content depends on the setting only, not on `workers`.
 
     Args:
-        setting: what to make; the default set if None.
-        workers: processes, one for each core if None.
-        force: make a set that exists anew; its folder is replaced with everything in it.
+        out: folder of the set.
+        setting: what to generate; None for the default set.
+        workers: number of processes; None for one per core.
+        force: replace an existing set; everything in its folder is deleted.
+        progress: show a progress bar on stderr.
 
     Returns:
-        Whether a set was made; False if it was there already.
+        True if a set was generated, False if it existed.
 
     Raises:
-        InputError: a bad setting; `out` holds something else, or a set of another setting.
+        InputError: the setting is invalid, or `out` contains something else or a set of another setting.
     """
     setting, out = setting or Setting(), Path(os.path.abspath(out))
     check_setting(setting)
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
     if workers < 1:
-        raise InputError(f"workers is {workers}; at least one process must do the work")
+        raise InputError(None, f"workers {workers} is less than 1", "give at least one process")
     if _is_made(out, setting, force):
         return False
     for name in PHOTOS:
@@ -96,7 +99,7 @@ def _stamp(setting: Setting) -> dict:
 
 
 def _read_stamp(folder: Path) -> dict | None:
-    """What `sample.json` in a folder says, None if the folder is not a sample set."""
+    """Return the contents of `sample.json` in a folder, or None if the folder is not a sample set."""
     try:
         stamp = json.loads((folder / "sample.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -105,33 +108,38 @@ def _read_stamp(folder: Path) -> dict | None:
 
 
 def _is_made(out: Path, setting: Setting, force: bool) -> bool:
-    """Whether `out` already is the finished set; InputError if it is something that must not be replaced."""
+    """Return True if `out` is the finished set.
+
+    Raises:
+        InputError: `out` is something that must not be replaced.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     stamp = _read_stamp(out) if out.is_dir() else None
     if stamp is None:
-        raise InputError(f"{out}: exists and is not a sample set, so it is left alone; name another --out")
+        raise InputError(out, "exists and is not a sample set", "choose another --out")
     if force:
         return False
     wanted = _stamp(setting)
     if stamp.get("version") != VERSION:
-        raise InputError(f"{out}: made by version {stamp.get('version')} of the generator, this is {VERSION}; "
-                         "--force makes it anew")
+        raise InputError(out, f"was generated by version {stamp.get('version')}, but this is version {VERSION}",
+                         "generate it again with --force")
     for name, value in wanted["setting"].items():
         has = stamp.get("setting", {}).get(name)
         if has != value:
-            raise InputError(f"{out}: holds a set with {name} {has!r}, asked for {value!r}; "
-                             "--force replaces it, or name another --out")
+            raise InputError(out, f"contains a set with {name} {has!r}, but {value!r} is requested",
+                             "replace it with --force, or choose another --out")
     return True
 
 
 def _open_partial(out: Path, setting: Setting) -> Path:
-    """The folder to work in: that of a stopped run of the same setting, else a new one."""
+    """Return the temporary folder: that of an interrupted run of the same setting, else a new one."""
     partial = out.with_name(f".{out.name}.partial")
     if partial.exists():
         stamp = _read_stamp(partial)
         if stamp is None:
-            raise InputError(f"{partial}: is in the way and not of our making; move it away or name another --out")
+            raise InputError(partial, "is needed as a temporary folder, but contains something else",
+                             "move it away or choose another --out")
         if {key: stamp.get(key) for key in _stamp(setting)} != _stamp(setting):
             shutil.rmtree(partial)
     make_folder(partial)
@@ -142,7 +150,7 @@ def _open_partial(out: Path, setting: Setting) -> Path:
 
 
 def render_one(script: Script, setting: Setting, folder: Path) -> None:
-    """Writes a script's video and subtitles into `folder`, each whole or not at all."""
+    """Write the video and the subtitles of a script into a folder, each completely or not at all."""
     video = folder / "videos" / f"{script.vid}.mp4"
     write_srt(folder / "subtitles" / f"{script.vid}.srt",
               [Cue(remark.start_s, remark.end_s, remark.text) for remark in script.remarks])
@@ -152,7 +160,7 @@ def render_one(script: Script, setting: Setting, folder: Path) -> None:
 
 def _render_all(scripts: list[Script], setting: Setting, folder: Path, workers: int, progress: bool) -> None:
     left = [script for script in scripts if not (folder / "videos" / f"{script.vid}.mp4").exists()]
-    bar = tqdm(total=len(scripts), initial=len(scripts) - len(left), desc="filming", unit="video",
+    bar = tqdm(total=len(scripts), initial=len(scripts) - len(left), desc="rendering", unit="video",
                disable=None if progress else True)
     with bar:
         if workers == 1:
@@ -173,7 +181,7 @@ def _render_all(scripts: list[Script], setting: Setting, folder: Path, workers: 
 
 
 def _write_labels(scripts: list[Script], setting: Setting, folder: Path) -> dict[str, int]:
-    """Writes the label files and the README; returns the number of lines of each split."""
+    """Write the label files and the README, and return the number of lines of each split."""
     lines = label_lines(scripts, setting)
     split_of = {script.vid: script.split for script in scripts}
     counts = {}
@@ -192,7 +200,7 @@ def _write_text(path: Path, lines: Iterable[str]) -> None:
 
 def _readme(scripts: list[Script], lines: list[dict], setting: Setting) -> list[str]:
     unseen = sum(line["wording"] == "unseen" for line in lines)
-    asked = sum(script.split != "train" for script in scripts for _ in script.queries)
+    n_queries = sum(script.split != "train" for script in scripts for _ in script.queries)
     options = ", ".join(f"{field.name} {getattr(setting, field.name)}" for field in fields(setting))
     counts = ", ".join(f"{split} {sum(s.split == split for s in scripts)}" for split in SPLITS)
     return [
@@ -206,7 +214,7 @@ def _readme(scripts: list[Script], lines: list[dict], setting: Setting) -> list[
         f"training up to {TRAIN_QUERIES}, and a line for each wording of a query. A clip is relevant if at least half "
         "of it fits; the three scores (0-4) follow how near and well lit the subject is, or how loud the sound is, "
         "with made-up annotators' noise.",
-        f"- Keys of our own: `wording` is `unseen` for {unseen} of the {asked} val and test lines, whose names of "
+        f"- Keys of our own: `wording` is `unseen` for {unseen} of the {n_queries} val and test lines, whose names of "
         "things, sounds and manners never occur in training, else `seen`; `kind` is what is asked for "
         "(scene, look, sound, or two at once).", "",
         "The splits share photographs, but no video and no framing.", "",

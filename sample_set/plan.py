@@ -1,4 +1,4 @@
-"""Draws the scripts of a sample set: all of it follows from the setting's seed."""
+"""Draw the random scripts of a sample set from the seed of its setting."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from .audio_events import AUDIO_CLASSES
 from .labels import relevant_clips, windows_s
-from .scenes import LOOKS, PLAIN, SCENES, photo_size_px
-from .script import EDGE_SHARE, Query, Remark, Script, Setting, Shot, SoundSpan, View, region_px, width_range_px
-from .sounds import SOUNDS
+from .scenes import PLAIN, SCENES, STYLES, photo_size_px
+from .script import EDGE_SHARE, AudioEvent, Query, Remark, Script, Setting, Shot, View, region_px, width_range_px
 
-SHOTS = (6, 10)            # of a video
-SHOT_S = (6, 24)           # these lengths are for videos of USUAL_S and more; shorter ones shrink them
-SOUND_S = (7, 15)
-MOMENT_S = (6, 26)         # each window of a query
+SHOTS = (6, 10)            # Number of shots of a video.
+SHOT_S = (6, 24)           # Lengths in videos of USUAL_S or more; shorter videos scale them down.
+EVENT_S = (7, 15)
+MOMENT_S = (6, 26)         # Length of each relevant window of a query.
 USUAL_S = 90
-TRAIN_QUERIES = 12         # of a training video; the others have three or four
+TRAIN_QUERIES = 12         # Maximum per training video; other videos have three or four.
 TRIES = 2000
 SMALL_TALK = (
     "I had soup for lunch.", "Did you lock the door?", "We should do this more often.", "What time is it?",
@@ -31,14 +31,14 @@ SMALL_TALK = (
 
 
 class Deck:
-    """Deals its cards in shuffled rounds, so that all come about equally often."""
+    """A deck of cards that is reshuffled when it is empty, so that all cards are drawn about equally often."""
 
     def __init__(self, cards: Sequence, rng: np.random.Generator):
         self.cards, self.rng = list(cards), rng
         self.left: list = []
 
     def deal(self, fits=lambda card: True):
-        """The next card that fits; the others stay in their order."""
+        """Return the next card that fits; the others keep their order."""
         for _ in range(2):
             for card in self.left:
                 if fits(card):
@@ -49,13 +49,13 @@ class Deck:
 
 
 def split_names(videos: int) -> list[str]:
-    """The split of each video: about two ninths test, a tenth validates, at least one of each."""
+    """Return the split of each video: two ninths for the test, a tenth for validation, and at least one of each."""
     n_test, n_val = max(1, round(2 * videos / 9)), max(1, round(videos / 10))
     return ["train"] * (videos - n_val - n_test) + ["val"] * n_val + ["test"] * n_test
 
 
 def draw_scripts(setting: Setting) -> list[Script]:
-    """One script for each video. Each split asks for scenes, sounds and manners about equally often."""
+    """Return one script per video. Each split has about equally many queries for each scene, audio class and style."""
     scripts = []
     splits = split_names(setting.videos)
     for split in ("train", "val", "test"):
@@ -63,74 +63,79 @@ def draw_scripts(setting: Setting) -> list[Script]:
         decks = _decks(rng)
         for index in (i for i, name in enumerate(splits) if name == split):
             script = _draw_script(index, split, _draw_queries(decks, rng), setting)
-            scripts.append(_ask_more(script, setting) if split == "train" else script)
+            scripts.append(_add_queries(script, setting) if split == "train" else script)
     return scripts
 
 
 def _decks(rng: np.random.Generator) -> dict[str, Deck]:
-    scenes, sounds, looks = ([k for k, v in known.items() if v.asked] for known in (SCENES, SOUNDS, LOOKS))
-    pairs = [(scene, look) for scene in scenes for look in SCENES[scene].looks if look in looks]
+    scenes, audio_classes, styles = ([name for name, entry in known.items() if entry.queried]
+                                     for known in (SCENES, AUDIO_CLASSES, STYLES))
+    pairs = [(scene, style) for scene in scenes for style in SCENES[scene].styles if style in styles]
     cards: dict[str, list] = dict(
-        scene=scenes, sound=sounds, scene_look=pairs, both=scenes, look=[look for look in looks if LOOKS[look].alone],
-        second=["scene"] * 5 + ["look"], fourth=["scene_look", "both", "sound"] * 2 + ["none"])
+        scene=scenes, audio=audio_classes, scene_style=pairs, both=scenes,
+        style=[style for style in styles if STYLES[style].alone],
+        second=["scene"] * 5 + ["style"], fourth=["scene_style", "both", "audio"] * 2 + ["none"])
     return {name: Deck(known, rng) for name, known in cards.items()}
 
 
 def _draw_queries(decks: dict[str, Deck], rng: np.random.Generator) -> tuple[Query, ...]:
-    """Three or four queries: scene, scene or manner, sound, and often one that asks for two things at once."""
+    """Return three or four queries: a scene, a scene or style, an audio class, and often a combination of two."""
     queries = [Query(scene=decks["scene"].deal())]
     taken = {queries[0].scene}
     if decks["second"].deal() == "scene":
         queries.append(Query(scene=decks["scene"].deal(lambda name: name not in taken)))
         taken.add(queries[1].scene)
     else:
-        queries.append(Query(look=decks["look"].deal()))
-    queries.append(Query(sound=decks["sound"].deal()))
+        queries.append(Query(style=decks["style"].deal()))
+    queries.append(Query(audio=decks["audio"].deal()))
     kind = decks["fourth"].deal()
-    if kind == "sound":
-        queries.append(Query(sound=decks["sound"].deal(lambda name: name != queries[2].sound)))
-    elif kind == "scene_look":
-        scene, look = decks["scene_look"].deal(lambda pair: pair[0] not in taken and pair[1] != queries[1].look)
-        queries.append(Query(scene=scene, look=look))
+    if kind == "audio":
+        queries.append(Query(audio=decks["audio"].deal(lambda name: name != queries[2].audio)))
+    elif kind == "scene_style":
+        scene, style = decks["scene_style"].deal(lambda pair: pair[0] not in taken and pair[1] != queries[1].style)
+        queries.append(Query(scene=scene, style=style))
     elif kind == "both":
-        sound = decks["sound"].deal(lambda name: name != queries[2].sound)
-        queries.append(Query(scene=decks["both"].deal(lambda name: name not in taken), sound=sound))
+        audio = decks["audio"].deal(lambda name: name != queries[2].audio)
+        queries.append(Query(scene=decks["both"].deal(lambda name: name not in taken), audio=audio))
     return tuple(queries)
 
 
 def _draw_script(index: int, split: str, queries: tuple[Query, ...], setting: Setting) -> Script:
-    """Draws until every query has moments of a fair length: not a glimpse, and far from the whole video."""
+    """Draw scripts until every query has moments that are neither very short nor most of the video."""
     rng = np.random.default_rng([setting.seed, 1, index])
     clips = rng.integers(math.ceil(setting.min_duration_s / setting.clip_len_s),
                          setting.max_duration_s // setting.clip_len_s + 1)
     n_frames = int(clips) * setting.frames_per_clip
     for _ in range(TRIES):
         shots = _draw_shots(rng, queries, n_frames, setting)
-        sounds = _draw_sounds(rng, queries, shots, n_frames, setting)
-        remarks = _draw_remarks(rng, sounds, shots, setting)
-        script = Script(index, f"sample_{index:03d}", split, n_frames, shots, sounds, remarks, queries)
+        audio_events = _draw_audio_events(rng, queries, shots, n_frames, setting)
+        remarks = _draw_remarks(rng, audio_events, shots, setting)
+        script = Script(index, f"sample_{index:03d}", split, n_frames, shots, audio_events, remarks, queries)
         if remarks and all(a.scene != b.scene for a, b in itertools.pairwise(shots)) \
-                and all(_fair(script, query, setting) for query in queries):
+                and all(_has_balanced_moments(script, query, setting) for query in queries):
             return script
     raise AssertionError(f"no script in {TRIES} draws for {queries}")
 
 
-def _ask_more(script: Script, setting: Setting) -> Script:
-    """Asks a training video for all that it holds, up to `TRAIN_QUERIES` queries."""
-    looks = [(shot.scene, shot.look) for shot in script.shots if LOOKS[shot.look].asked and SCENES[shot.scene].asked]
-    sounds = [span.kind for span in script.sounds if SOUNDS[span.kind].asked]
-    scenes = [scene for scene, _ in looks]
-    known = {*map(Query, scenes), *(Query(sound=kind) for kind in sounds),
-             *(Query(look=look) for _, look in looks if LOOKS[look].alone),
-             *(Query(scene=scene, look=look) for scene, look in looks if look != PLAIN),
-             *(Query(scene=scene, sound=kind) for scene in scenes for kind in sounds)}
-    more = sorted((query for query in known - set(script.queries) if _fair(script, query, setting)), key=repr)
+def _add_queries(script: Script, setting: Setting) -> Script:
+    """Add queries for everything in a training video, up to `TRAIN_QUERIES` queries in total."""
+    styles = [(shot.scene, shot.style) for shot in script.shots
+              if STYLES[shot.style].queried and SCENES[shot.scene].queried]
+    audio_classes = [span.kind for span in script.audio_events if AUDIO_CLASSES[span.kind].queried]
+    scenes = [scene for scene, _ in styles]
+    known = {*map(Query, scenes), *(Query(audio=kind) for kind in audio_classes),
+             *(Query(style=style) for _, style in styles if STYLES[style].alone),
+             *(Query(scene=scene, style=style) for scene, style in styles if style != PLAIN),
+             *(Query(scene=scene, audio=kind) for scene in scenes for kind in audio_classes)}
+    more = sorted((query for query in known - set(script.queries)
+                   if _has_balanced_moments(script, query, setting)), key=repr)
     rng = np.random.default_rng([setting.seed, 6, script.index])
     chosen = [more[i] for i in rng.permutation(len(more))[:max(0, TRAIN_QUERIES - len(script.queries))]]
     return replace(script, queries=(*script.queries, *chosen))
 
 
-def _fair(script: Script, query: Query, setting: Setting) -> bool:
+def _has_balanced_moments(script: Script, query: Query, setting: Setting) -> bool:
+    """Return True if a query has one to three moments of suitable length that cover at most 40 % of the video."""
     scale = min(1, script.n_frames / setting.fps / USUAL_S)
     ids, _ = relevant_clips(script, query, setting)
     lengths_s = [end - start for start, end in windows_s(ids, setting.clip_len_s)]
@@ -139,24 +144,26 @@ def _fair(script: Script, query: Query, setting: Setting) -> bool:
 
 
 def _wanted_shots(rng: np.random.Generator, queries: tuple[Query, ...]) -> list[tuple[str, str]]:
-    """(scene, manner) of the shots that the queries need, with those that make them hard: the same scene
-    filmed otherwise, or without the sound."""
-    wanted, asked = [], {query.scene for query in queries}
+    """Return (scene, style) of the shots that match the queries and of distractors.
+
+    Distractors show the same scene in another style, or without the audio event.
+    """
+    wanted, queried = [], {query.scene for query in queries}
     for query in queries:
-        if query.scene and query.look:
-            wanted += [(query.scene, query.look), (query.scene, _any_look(rng, query.scene, (query.look,)))]
+        if query.scene and query.style:
+            wanted += [(query.scene, query.style), (query.scene, _any_style(rng, query.scene, (query.style,)))]
         elif query.scene:
-            repeats = 2 if query.sound else rng.integers(1, 3)
-            wanted += [(query.scene, _any_look(rng, query.scene)) for _ in range(repeats)]
-        elif query.look:
-            able = [name for name, scene in SCENES.items() if query.look in scene.looks and name not in asked]
-            wanted += [(str(name), query.look) for name in rng.choice(able, rng.integers(1, 3), replace=False)]
+            repeats = 2 if query.audio else rng.integers(1, 3)
+            wanted += [(query.scene, _any_style(rng, query.scene)) for _ in range(repeats)]
+        elif query.style:
+            able = [name for name, scene in SCENES.items() if query.style in scene.styles and name not in queried]
+            wanted += [(str(name), query.style) for name in rng.choice(able, rng.integers(1, 3), replace=False)]
     return wanted
 
 
-def _any_look(rng: np.random.Generator, scene: str, but: tuple[str, ...] = ()) -> str:
-    looks = [look for look in SCENES[scene].looks if look not in but]
-    return PLAIN if rng.random() < 0.65 or not looks else str(rng.choice(looks))
+def _any_style(rng: np.random.Generator, scene: str, but: tuple[str, ...] = ()) -> str:
+    styles = [style for style in SCENES[scene].styles if style not in but]
+    return PLAIN if rng.random() < 0.65 or not styles else str(rng.choice(styles))
 
 
 def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: int,
@@ -166,13 +173,13 @@ def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: 
     scale = min(1, duration_s / USUAL_S)
     fewest = max(SHOTS[0], math.ceil(duration_s / 15) if scale == 1 else 0, len(wanted) + 1)
     count = int(rng.integers(fewest, max(SHOTS[1], fewest) + 1))
-    asked = {query.scene for query in queries}
-    asked_looks = tuple(query.look for query in queries if query.look)
+    queried = {query.scene for query in queries}
+    queried_styles = tuple(query.style for query in queries if query.style)
     while len(wanted) < count:
-        alike = [name for scene, _ in wanted for name in SCENES[scene].like if name not in asked]
-        others = [name for name, scene in SCENES.items() if scene.asked and name not in asked]
+        alike = [name for scene, _ in wanted for name in SCENES[scene].like if name not in queried]
+        others = [name for name, scene in SCENES.items() if scene.queried and name not in queried]
         scene = str(rng.choice(alike if alike and rng.random() < 0.35 else others))
-        wanted.append((scene, _any_look(rng, scene, asked_looks)))
+        wanted.append((scene, _any_style(rng, scene, queried_styles)))
     shortest = max(setting.frames_per_clip, round(SHOT_S[0] * scale * setting.fps))
     for _ in range(TRIES):
         order = [wanted[i] for i in rng.permutation(count)]
@@ -180,35 +187,35 @@ def _draw_shots(rng: np.random.Generator, queries: tuple[Query, ...], n_frames: 
         lengths = shortest + share * (n_frames - count * shortest)
         if all(a[0] != b[0] and (a[1] != b[1] or a[1] == PLAIN) for a, b in itertools.pairwise(order)) \
                 and lengths.max() <= SHOT_S[1] * max(scale, 2 / SHOT_S[0]) * setting.fps:
-            break                                            # neighbours differ, none is too long
+            break   # Neighboring shots differ, and no shot is too long.
     cuts = np.round(np.cumsum(lengths)).astype(int)
     firsts = [0, *cuts[:-1].tolist()]
-    return tuple(_draw_shot(rng, scene, look, first, last, setting)
-                 for (scene, look), first, last in zip(order, firsts, cuts.tolist(), strict=True))
+    return tuple(_draw_shot(rng, scene, style, first, last, setting)
+                 for (scene, style), first, last in zip(order, firsts, cuts.tolist(), strict=True))
 
 
-def _draw_shot(rng: np.random.Generator, scene: str, look: str, first: int, last: int, setting: Setting) -> Shot:
+def _draw_shot(rng: np.random.Generator, scene: str, style: str, first: int, last: int, setting: Setting) -> Shot:
     near = (rng.uniform(0, 0.08), rng.uniform(0.92, 1))
-    if look not in ("zoom_in", "zoom_out"):
+    if style not in ("zoom_in", "zoom_out"):
         close = rng.uniform(0.5, 1)
         near = (max(0.0, close - rng.uniform(0.05, 0.4)), close)
-    if look == "zoom_out" or (look != "zoom_in" and rng.random() < 0.5):
+    if style == "zoom_out" or (style != "zoom_in" and rng.random() < 0.5):
         near = near[::-1]
     begin = _draw_view(rng, scene, near[0], setting)
     end = _draw_view(rng, scene, near[1], setting, begin)
-    level = rng.uniform(0.18, 0.28, 2) if look == "dark" else rng.uniform(0.8, 1.15, 2)
-    if look == PLAIN and rng.random() < 0.25:
-        level[rng.integers(2)] = rng.uniform(0.5, 0.65)      # the light changes
+    level = rng.uniform(0.18, 0.28, 2) if style == "dark" else rng.uniform(0.8, 1.15, 2)
+    if style == PLAIN and rng.random() < 0.25:
+        level[rng.integers(2)] = rng.uniform(0.5, 0.65)   # The light changes during the shot.
     join = str(rng.choice(["cut", "dissolve", "fade"], p=[0.6, 0.25, 0.15])) if first else "cut"
     return Shot(
-        scene, look, first, last, begin, end, near=near, light=(float(level[0]), float(level[1])),
+        scene, style, first, last, begin, end, near=near, light=(float(level[0]), float(level[1])),
         sway=(rng.uniform(0.002, 0.009), rng.uniform(0.15, 0.5), *rng.uniform(0, 2 * math.pi, 2)),
-        grain=rng.uniform(2.5, 4) if look == "dark" else rng.uniform(0.8, 2.2),
+        grain=rng.uniform(2.5, 4) if style == "dark" else rng.uniform(0.8, 2.2),
         join=join, join_frames=round(setting.fps * rng.uniform(0.5, 1.0)), seed=int(rng.integers(2**31)))
 
 
 def _draw_view(rng: np.random.Generator, scene: str, near: float, setting: Setting, start: View | None = None) -> View:
-    """A place for the camera inside the scene's region: about the subject, or a walk away from `start`."""
+    """Return a camera view inside the region of a scene: near its focus, or else near the view `start`."""
     left, top, right, bottom = region_px(scene)
     closest, widest = width_range_px(scene, setting.aspect)
     width = widest * (closest / widest) ** near
@@ -225,12 +232,15 @@ def _draw_view(rng: np.random.Generator, scene: str, near: float, setting: Setti
     return View(float(x), float(y), float(width))
 
 
-def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tuple[Shot, ...], n_frames: int,
-                 setting: Setting) -> tuple[SoundSpan, ...]:
-    """About five to seven sounds at times of their own; a query for scene and sound gets one over that scene."""
+def _draw_audio_events(rng: np.random.Generator, queries: tuple[Query, ...], shots: tuple[Shot, ...], n_frames: int,
+                       setting: Setting) -> tuple[AudioEvent, ...]:
+    """Return about five to seven audio events.
+
+    They are independent of the shots, except that a query for a scene and an audio class gets an event in the scene.
+    """
     duration_s = n_frames / setting.fps
     scale = min(1, duration_s / USUAL_S)
-    spans: list[SoundSpan] = []
+    spans: list[AudioEvent] = []
 
     def free(start_s: float, end_s: float) -> bool:
         return 0 <= start_s and end_s <= duration_s \
@@ -238,7 +248,7 @@ def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tu
 
     def place(kind: str, around_s: float | None = None) -> None:
         for _ in range(40):
-            length_s = rng.uniform(*SOUND_S) * scale
+            length_s = rng.uniform(*EVENT_S) * scale
             start_s = rng.uniform(0, duration_s - length_s) if around_s is None \
                 else around_s + rng.uniform(-0.5, 0.1) * length_s
             start_s, end_s = round(start_s, 1), round(start_s + length_s, 1)
@@ -246,18 +256,18 @@ def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tu
                 loud = rng.uniform(-3, 0)
                 soft = loud - rng.uniform(2, 12)
                 levels = (loud, soft) if rng.random() < 0.5 else (soft, loud)
-                spans.append(SoundSpan(kind, start_s, end_s, levels, int(rng.integers(2**31))))
+                spans.append(AudioEvent(kind, start_s, end_s, levels, int(rng.integers(2**31))))
                 return
 
     for query in queries:
-        if query.scene and query.sound:
+        if query.scene and query.audio:
             shot = shots[rng.choice([i for i, s in enumerate(shots) if s.scene == query.scene])]
-            place(query.sound, shot.first / setting.fps)
-    asked = [query.sound for query in queries if query.sound]
-    wanted = asked + [kind for kind in asked if rng.random() < 0.3]
+            place(query.audio, shot.first / setting.fps)
+    queried = [query.audio for query in queries if query.audio]
+    wanted = queried + [kind for kind in queried if rng.random() < 0.3]
     wanted += ["voice"] * (2 - wanted.count("voice"))
-    others = [kind for kind in SOUNDS if kind not in asked and kind != "voice"]
-    odds = np.array([3 if SOUNDS[kind].asked else 1 for kind in others])
+    others = [kind for kind in AUDIO_CLASSES if kind not in queried and kind != "voice"]
+    odds = np.array([3 if AUDIO_CLASSES[kind].queried else 1 for kind in others])
     count = max(0, int(rng.integers(5, 8)) - len(wanted))
     wanted += rng.choice(others, count, replace=False, p=odds / odds.sum()).tolist()
     for kind in wanted:
@@ -265,18 +275,18 @@ def _draw_sounds(rng: np.random.Generator, queries: tuple[Query, ...], shots: tu
     return tuple(sorted(spans, key=lambda span: span.start_s))
 
 
-def _draw_remarks(rng: np.random.Generator, sounds: tuple[SoundSpan, ...], shots: tuple[Shot, ...],
+def _draw_remarks(rng: np.random.Generator, audio_events: tuple[AudioEvent, ...], shots: tuple[Shot, ...],
                   setting: Setting) -> tuple[Remark, ...]:
-    """Fills the time of the voice with sentences, half of them about what is seen."""
+    """Return sentences for the times of the voice, about half of them about the visible scene."""
     remarks: list[Remark] = []
-    for span in sounds:
+    for span in audio_events:
         start_s = span.start_s
         while span.kind == "voice" and start_s + 1 < span.end_s:
             end_s = min(round(start_s + rng.uniform(2, 4), 1), span.end_s)
             shot = next(s for s in shots if s.first <= start_s * setting.fps < s.last)
-            said = {remark.text for remark in remarks}
-            about = [line for line in SCENES[shot.scene].remarks if line not in said]
-            other = [line for line in SMALL_TALK if line not in said]
+            used = {remark.text for remark in remarks}
+            about = [line for line in SCENES[shot.scene].remarks if line not in used]
+            other = [line for line in SMALL_TALK if line not in used]
             text = str(rng.choice(about if about and rng.random() < 0.5 else other))
             remarks.append(Remark(start_s, end_s, text))
             start_s = round(end_s + 0.2, 1)

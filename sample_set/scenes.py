@@ -1,4 +1,4 @@
-"""What can be filmed: photographs that scikit-image and scikit-learn ship, and how people name them."""
+"""Scenes and styles: photographs from scikit-image and scikit-learn, and the phrases that describe them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.errors import InputError
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph inside an installed package: its file, and the terms that package states for it."""
+    """A photograph in an installed package: its file, and the license terms that the package states for it."""
 
     package: str
     file: str
@@ -50,69 +50,79 @@ PHOTOS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """A subject: where it lies in its photograph and what people call it.
+    """A subject in a photograph, with the phrases that describe it.
 
-    `region` (left, top, right, bottom) bounds the camera, in fractions of the photograph; `focus` (x, y)
-    is the middle of the subject in the same fractions, None for a texture that is the same all over.
-    `names` are the phrases that training queries use, `held_out` those kept for evaluation. `remarks`
-    are what somebody says while it is seen. `like` names scenes that look alike. A scene that is not `asked`
-    for only stands in the way.
+    Attributes:
+        photo: a key of `PHOTOS`.
+        names: phrases of training queries.
+        held_out: phrases held out for evaluation.
+        remarks: sentences that are spoken while the scene is visible.
+        styles: keys of `STYLES` in which the scene can be rendered.
+        region: (left, top, right, bottom) bounds of the camera, as fractions of the photograph.
+        focus: (x, y) center of the subject in the same fractions; None for a uniform texture.
+        like: names of similar scenes, which serve as distractors.
+        queried: True if queries name the scene; otherwise it is only a distractor.
     """
 
     photo: str
     names: tuple[str, ...]
     held_out: tuple[str, ...]
     remarks: tuple[str, ...]
-    looks: tuple[str, ...]
+    styles: tuple[str, ...]
     region: tuple[float, float, float, float] = (0, 0, 1, 1)
     focus: tuple[float, float] | None = None
     like: tuple[str, ...] = ()
-    asked: bool = True
+    queried: bool = True
 
 
 @dataclass(frozen=True)
-class Look:
-    """A manner of filming. `templates` turn a scene's name into a query, `alone` ask for the manner only.
+class Style:
+    """A rendering style, with the phrases that describe it.
 
-    Held-out phrases and `asked` are as in `Scene`.
+    Attributes:
+        templates: formats that turn the name of a scene into a training query.
+        held_out: such formats that are held out for evaluation.
+        alone: training queries for the style without a scene.
+        alone_held_out: such queries that are held out for evaluation.
+        queried: True if queries name the style; otherwise it is only a distractor.
     """
 
     templates: tuple[str, ...]
     held_out: tuple[str, ...]
     alone: tuple[str, ...] = ()
     alone_held_out: tuple[str, ...] = ()
-    asked: bool = True
+    queried: bool = True
 
 
 PLAIN = "plain"
-LOOKS = {
-    PLAIN: Look(("{}", "{} is shown", "a shot of {}", "we see {}", "the camera shows {}"),
+STYLES = {
+    PLAIN: Style(("{}", "{} is shown", "a shot of {}", "we see {}", "the camera shows {}"),
                 ("{} on the screen", "the part with {}")),
-    "dark": Look(("{} in the dark", "{} with hardly any light", "a very dark shot of {}"),
+    "dark": Style(("{} in the dark", "{} with hardly any light", "a very dark shot of {}"),
                  ("{} at night", "a dim view of {}"),
                  ("the lights are off", "it is too dark to see much", "filmed with hardly any light"),
                  ("hardly anything can be seen in the dark", "somebody has turned off the light")),
-    "mono": Look(("{} in black and white", "{} without any colour", "a black and white shot of {}"),
-                 ("{} in shades of grey", "a colourless picture of {}")),   # never alone: some photographs are grey
-    "blurred": Look(("{} out of focus", "a blurred picture of {}", "{}, completely blurry"),
+    "mono": Style(("{} in black and white", "{} without any colour", "a black and white shot of {}"),
+                 ("{} in shades of grey", "a colourless picture of {}")),   # Never without a scene: some photographs are gray.
+    "blurred": Style(("{} out of focus", "a blurred picture of {}", "{}, completely blurry"),
                     ("an unsharp view of {}", "{} while the lens is not focused"),
                     ("the picture is out of focus", "everything is blurry", "a blurred shot"),
                     ("the image is not sharp", "the lens is not focused")),
-    "upside_down": Look(("{} upside down", "{} standing on its head", "an upside-down shot of {}"),
+    "upside_down": Style(("{} upside down", "{} standing on its head", "an upside-down shot of {}"),
                         ("{} turned over", "{} with the camera held the wrong way up"),
                         ("the picture is upside down", "everything stands on its head", "an upside-down shot"),
-                        ("the image is turned over", "the camera is held the wrong way up"), asked=False),
-    "zoom_in": Look(("the camera zooms in on {}", "the camera moves closer and closer to {}",
+                        ("the image is turned over", "the camera is held the wrong way up"), queried=False),
+    "zoom_in": Style(("the camera zooms in on {}", "the camera moves closer and closer to {}",
                      "{} gets bigger and bigger"),
-                    ("approaching {}", "a slow zoom towards {}"), asked=False),
-    "zoom_out": Look(("the camera zooms out from {}", "the camera moves further and further away from {}",
+                    ("approaching {}", "a slow zoom towards {}"), queried=False),
+    "zoom_out": Style(("the camera zooms out from {}", "the camera moves further and further away from {}",
                       "{} gets smaller and smaller"),
-                     ("backing away from {}", "{} shrinks as the camera retreats"), asked=False),
+                     ("backing away from {}", "{} shrinks as the camera retreats"), queried=False),
 }
 
 _ANY = ("dark", "mono", "blurred", "upside_down", "zoom_in", "zoom_out")
-_GREY = ("dark", "blurred", "upside_down", "zoom_in", "zoom_out")   # the photograph has no colour to lose
-_TEXTURE = ("dark", "zoom_in", "zoom_out")                          # no up and down, nothing left when blurred
+_GREY = ("dark", "blurred", "upside_down", "zoom_in", "zoom_out")   # For photographs without color.
+_TEXTURE = ("dark", "zoom_in", "zoom_out")                          # Textures have no orientation, and vanish when blurred.
 _ON_BLACK = ("zoom_in", "zoom_out")
 
 SCENES = {
@@ -139,13 +149,13 @@ SCENES = {
         "astronaut", ("a helmet", "a black visor", "the helmet of a spacesuit", "a white helmet with a dark visor"),
         ("an astronaut's headgear", "a shiny visor"),
         ("You can see the room in it.", "It is heavier than you would think."), _ANY,
-        region=(0.42, 0.52, 1, 1), focus=(0.73, 0.78), like=("astronaut", "motorcycle"), asked=False),
+        region=(0.42, 0.52, 1, 1), focus=(0.73, 0.78), like=("astronaut", "motorcycle"), queried=False),
     "shuttle": Scene(
         "astronaut", ("a model of the space shuttle", "a toy space shuttle", "a small space shuttle on its tank",
                       "the model of a spaceplane"),
         ("a miniature spaceship", "a scale model of a shuttle"),
         ("There is one of these in every office.", "The real one is a little bigger."), _ANY,
-        region=(0.6, 0, 1, 0.55), focus=(0.82, 0.25), like=("astronaut", "rocket"), asked=False),
+        region=(0.6, 0, 1, 0.55), focus=(0.82, 0.25), like=("astronaut", "rocket"), queried=False),
     "moon": Scene(
         "moon", ("the surface of the moon", "craters on the moon", "the moon from above", "a lunar crater"),
         ("the moon's craters", "a lunar landscape"),
@@ -187,12 +197,12 @@ SCENES = {
     "handwriting": Scene(
         "text", ("handwriting", "handwritten letters", "a sheet of paper with writing by hand", "letters drawn with a pen"),
         ("scribbled notes", "pen strokes on paper"),
-        ("I can hardly read it.", "It was written in a hurry."), _GREY, like=("page", "brick"), asked=False),
+        ("I can hardly read it.", "It was written in a hurry."), _GREY, like=("page", "brick"), queried=False),
     "brick": Scene(
         "brick", ("a brick wall", "bricks", "rows of bricks", "the wall of a house"),
         ("a wall made of bricks", "brickwork"),
         ("The mortar is coming out.", "This wall is older than the house."), _TEXTURE,
-        like=("gravel", "grass", "handwriting"), asked=False),
+        like=("gravel", "grass", "handwriting"), queried=False),
     "grass": Scene(
         "grass", ("grass", "a lawn", "blades of grass", "a meadow from above"),
         ("a grassy meadow", "grass on the ground"),
@@ -201,7 +211,7 @@ SCENES = {
         "gravel", ("gravel", "small stones", "a path of pebbles", "pebbles on the ground"),
         ("little rocks", "a heap of stones"),
         ("You hear everybody who walks here.", "One of these is in my shoe."), _TEXTURE,
-        like=("grass", "brick", "coins"), asked=False),
+        like=("grass", "brick", "coins"), queried=False),
     "retina": Scene(
         "retina", ("the back of an eye", "a retina with blood vessels", "veins inside an eye", "a doctor's picture "
                    "of an eye"),
@@ -212,7 +222,7 @@ SCENES = {
         "ihc", ("tissue under a microscope", "stained cells on a slide", "brown and blue cells", "a microscope slide"),
         ("a stained sample under the microscope", "many small cells"),
         ("The brown is the stain.", "It is thinner than a hair."),
-        ("dark", "mono", "blurred", "zoom_in", "zoom_out"), like=("retina", "cell"), asked=False),
+        ("dark", "mono", "blurred", "zoom_in", "zoom_out"), like=("retina", "cell"), queried=False),
     "horse": Scene(
         "horse", ("the silhouette of a horse", "a drawing of a black horse", "a horse as a shadow", "a black horse on white"),
         ("a horse's outline", "the black shape of a horse"),
@@ -222,34 +232,35 @@ SCENES = {
         "cell", ("a single cell", "a glowing round cell", "one white cell floating", "a bright spot under a microscope"),
         ("one tiny cell", "a lone cell in the liquid"),
         ("It moved a moment ago.", "We waited all day for that one."), _ON_BLACK,
-        focus=(0.7, 0.56), like=("moon", "tissue", "stars"), asked=False),
+        focus=(0.7, 0.56), like=("moon", "tissue", "stars"), queried=False),
 }
 
 
 def photo_path(name: str) -> Path:
-    """The file of `PHOTOS[name]`, found without importing its package, which might try to download it.
+    """Return the path of a photograph without importing its package, which might try to download it.
 
     Raises:
-        InputError: the package is not installed, or this release does not hold the photograph.
+        InputError: the package is not installed, or the installed release does not contain the photograph.
     """
     photo = PHOTOS[name]
     spec = find_spec(photo.package)
     if spec is None or spec.origin is None:
-        raise InputError(f"photograph {name!r}: the package {photo.package} is not installed; source tools/env.sh")
+        raise InputError(None, f"the package {photo.package} with the photograph {name!r} is not installed",
+                         "source tools/env.sh")
     path = Path(spec.origin).parent / photo.file
     if not path.is_file():
-        raise InputError(f"{path}: this release of {photo.package} does not hold the photograph {name!r}; "
-                         "install the version that constraints.txt names")
+        raise InputError(path, f"the installed release of {photo.package} does not contain the photograph {name!r}",
+                         "install the version in constraints.txt")
     return path
 
 
 @lru_cache(maxsize=32)
 def load_photo(name: str) -> Image.Image:
-    """The photograph as RGB."""
+    """Return a photograph as an RGB image."""
     with Image.open(photo_path(name)) as opened:
         return opened.convert("RGB")
 
 
 def photo_size_px(name: str) -> np.ndarray:
-    """(width, height) of a photograph as float64."""
+    """Return (width, height) of a photograph as float64."""
     return np.array(load_photo(name).size, dtype=np.float64)

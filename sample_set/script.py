@@ -1,4 +1,4 @@
-"""A video's script: which shot, sound and remark comes when, and where the camera stands at any frame."""
+"""The script of a video: shots, audio events and remarks with their times, and the camera view of each frame."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from .scenes import SCENES, photo_size_px
 
-EDGE_SHARE = 0.06   # of the picture kept between camera and region, so that the sway never leaves it
+EDGE_SHARE = 0.06   # Margin between view and region, relative to the view, so that the sway stays in the region.
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a sample set is made from; the same setting makes the same set.
+    """The parameters of a sample set; equal settings generate equal sets.
 
-    Durations are multiples of `clip_len_s`, and a clip holds a whole number of frames.
+    Durations are multiples of `clip_len_s`, and a clip contains an integer number of frames.
     """
 
     seed: int = 0
@@ -39,7 +39,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands: middle of the picture and its width, in pixels of the photograph."""
+    """A camera view: its center and its width, in pixels of the photograph."""
 
     x: float
     y: float
@@ -48,16 +48,26 @@ class View:
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames [first, last) that show one scene in one manner while the camera goes from `begin` to `end`.
+    """A shot of one scene in one style while the camera moves from one view to another.
 
-    `light` is the brightness factor at both ends; `near` the subject's nearness at both ends, 0 for the
-    widest view of the scene and 1 for the closest; `join` how it follows the shot before ("cut",
-    "dissolve", "fade") over `join_frames`; `sway` (amplitude, hertz, phase x, phase y) the hand that holds
-    the camera; `grain` the sensor's noise in grey levels.
+    Attributes:
+        scene: a key of `SCENES`.
+        style: a key of `STYLES`.
+        first: index of the first frame; the shot is [first, last).
+        last: index of the frame after the last one.
+        begin: view at the first frame.
+        end: view at the last frame.
+        near: nearness of the subject at both ends, 0 for the widest view of the scene and 1 for the closest.
+        light: brightness factor at both ends.
+        sway: movement of a hand-held camera: amplitude, frequency in hertz, phase x, phase y.
+        grain: standard deviation of the sensor noise in gray levels.
+        join: transition from the previous shot: "cut", "dissolve" or "fade".
+        join_frames: length of the transition.
+        seed: seed of the sensor noise.
     """
 
     scene: str
-    look: str
+    style: str
     first: int
     last: int
     begin: View
@@ -72,8 +82,8 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class SoundSpan:
-    """A sound from `start_s` to `end_s`, louder or softer along the way."""
+class AudioEvent:
+    """An audio event from `start_s` to `end_s`, whose level changes from `level_db[0]` to `level_db[1]`."""
 
     kind: str
     start_s: float
@@ -84,7 +94,7 @@ class SoundSpan:
 
 @dataclass(frozen=True)
 class Remark:
-    """What somebody says from `start_s` to `end_s`."""
+    """A spoken sentence from `start_s` to `end_s`."""
 
     start_s: float
     end_s: float
@@ -93,63 +103,64 @@ class Remark:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for: a scene, a manner of filming, a sound, or two of them at once."""
+    """A query for a scene, a style, an audio class, or two of them at the same time."""
 
     scene: str | None = None
-    look: str | None = None
-    sound: str | None = None
+    style: str | None = None
+    audio: str | None = None
 
     @property
     def kind(self) -> str:
-        """E.g. "scene", "scene+look", "sound"."""
-        return "+".join(k for k in ("scene", "look", "sound") if getattr(self, k))
+        """The kind in the label files, e.g. "scene", "scene+look" or "sound"."""
+        parts = dict(scene=self.scene, look=self.style, sound=self.audio)
+        return "+".join(name for name, value in parts.items() if value)
 
 
 @dataclass(frozen=True)
 class Script:
-    """All of one video. `shots` follow each other without a gap from frame 0 to `n_frames`."""
+    """The complete script of a video. `shots` are contiguous from frame 0 to `n_frames`."""
 
     index: int
     vid: str
     split: str
     n_frames: int
     shots: tuple[Shot, ...]
-    sounds: tuple[SoundSpan, ...]
+    audio_events: tuple[AudioEvent, ...]
     remarks: tuple[Remark, ...]
     queries: tuple[Query, ...]
 
 
 def region_px(scene: str) -> np.ndarray:
-    """(left, top, right, bottom) of a scene's region in pixels of its photograph."""
+    """Return (left, top, right, bottom) of the region of a scene, in pixels of its photograph."""
     width, height = photo_size_px(SCENES[scene].photo)
     return np.array(SCENES[scene].region) * [width, height, width, height]
 
 
 def width_range_px(scene: str, aspect: float) -> tuple[float, float]:
-    """Widths of the closest and the widest view of a scene, in pixels of its photograph."""
+    """Return the widths of the closest and the widest view of a scene, in pixels of its photograph."""
     left, top, right, bottom = region_px(scene)
     widest = (1 - EDGE_SHARE) * min(right - left, (bottom - top) * aspect)
     return float(max(0.5 * widest, min(90, 0.8 * widest))), float(widest)
 
 
 def progress(shot: Shot, frames: np.ndarray) -> np.ndarray:
-    """How far the camera's move has gone at these frames, 0 to 1: it sets off and stops softly."""
+    """Return the progress of the camera movement at frames, from 0 to 1; it accelerates and slows down smoothly."""
     u = np.clip((frames - shot.first) / max(1, shot.last - 1 - shot.first), 0, 1)
     return 0.5 * u + 0.5 * u * u * (3 - 2 * u)
 
 
 def nearness(shot: Shot, frames: np.ndarray) -> np.ndarray:
-    """The subject's nearness at these frames, 0 (widest view) to 1 (closest)."""
+    """Return the nearness of the subject at frames, from 0 (widest view) to 1 (closest)."""
     return shot.near[0] + (shot.near[1] - shot.near[0]) * progress(shot, frames)
 
 
 def light(shot: Shot, frames: np.ndarray) -> np.ndarray:
-    """The brightness factor at these frames."""
+    """Return the brightness factor at frames."""
     return shot.light[0] + (shot.light[1] - shot.light[0]) * progress(shot, frames)
 
 
 def view_at(shot: Shot, frame: int, fps: int) -> View:
-    """Where the camera stands at a frame, sway of the hand included. Nearness sets the width, evenly in log."""
+    """Return the view at a frame, including the sway. The width changes evenly on a logarithmic scale."""
     u = float(progress(shot, np.array(frame)))
     width = shot.begin.width * (shot.end.width / shot.begin.width) ** u
     amplitude, sway_hz, phase_x, phase_y = shot.sway

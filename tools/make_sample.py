@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Makes the sample set: videos filmed from photographs, made-up sounds, subtitles and labels.
+"""Generate the sample set: videos rendered from photographs, synthetic audio, subtitles and labels.
 
     python tools/make_sample.py --out data/sample
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.errors import InputError
+from common.cli import run
 from sample_set.make import make_sample
 from sample_set.script import Setting
 
@@ -28,19 +28,20 @@ def _size_px(text: str) -> tuple[int, int]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     default = Setting()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="data/sample", help="folder of the set (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=default.seed, help="the same seed makes the same set")
-    parser.add_argument("--videos", type=int, default=default.videos, help="default: %(default)s")
+    parser.add_argument("--out", default="data/sample", help="output folder (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=default.seed,
+                        help="random seed; equal seeds generate equal sets (default: %(default)s)")
+    parser.add_argument("--videos", type=int, default=default.videos, help="number of videos (default: %(default)s)")
     parser.add_argument("--min-duration", type=int, default=default.min_duration_s, metavar="S",
-                        help="of a video, seconds (default: %(default)s)")
+                        help="minimum duration of a video in seconds (default: %(default)s)")
     parser.add_argument("--max-duration", type=int, default=default.max_duration_s, metavar="S",
-                        help="of a video, seconds (default: %(default)s)")
+                        help="maximum duration of a video in seconds (default: %(default)s)")
     parser.add_argument("--size", type=_size_px, default=(default.width_px, default.height_px), metavar="WxH",
-                        help=f"of the picture, pixels (default: {default.width_px}x{default.height_px})")
-    parser.add_argument("--fps", type=int, default=default.fps, help="pictures a second (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+                        help=f"frame size in pixels (default: {default.width_px}x{default.height_px})")
+    parser.add_argument("--fps", type=int, default=default.fps, help="frames per second (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     parser.add_argument("--force", action="store_true",
-                        help="make a set that exists anew; its folder is replaced with everything in it")
+                        help="replace an existing set; everything in its folder is deleted")
     return parser.parse_args(argv)
 
 
@@ -48,13 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     setting = Setting(seed=args.seed, videos=args.videos, min_duration_s=args.min_duration,
                       max_duration_s=args.max_duration, width_px=args.size[0], height_px=args.size[1], fps=args.fps)
-    try:
-        made = make_sample(args.out, setting, workers=args.workers, force=args.force)
-    except InputError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    print(f"{args.out}: {'made' if made else 'is there already'}, {setting.videos} videos")
-    return 0
+
+    def generate() -> None:
+        generated = make_sample(args.out, setting, workers=args.workers, force=args.force)
+        print(f"{args.out}: {'generated' if generated else 'already exists'}, {setting.videos} videos")
+
+    return run(generate)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A tiny sample set, made once for all tests of this folder."""
+"""A tiny sample set, generated once for all tests in this folder."""
 
 import pytest
 

@@ -1,3 +1,5 @@
+"""The command that generates the sample set."""
+
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ from tests.paths import ROOT
 from tools import make_sample as tool
 
 
-def test_options_reach_the_library(monkeypatch, capsys):
+def test_options_are_passed_to_the_library(monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(tool, "make_sample", lambda *args, **kwargs: calls.append((args, kwargs)) or True)
     assert tool.main(["--out", "x", "--seed", "5", "--videos", "7", "--min-duration", "30", "--max-duration", "40",
@@ -16,19 +18,22 @@ def test_options_reach_the_library(monkeypatch, capsys):
     assert calls == [(("x", setting), dict(workers=1, force=True))]
     assert tool.main([]) == 0
     assert calls[1] == (("data/sample", tool.Setting()), dict(workers=None, force=False))
-    assert capsys.readouterr().out == "x: made, 7 videos\ndata/sample: made, 48 videos\n"
+    assert capsys.readouterr().out == "x: generated, 7 videos\ndata/sample: generated, 48 videos\n"
 
 
 def test_a_bad_option_is_one_line_and_status_2(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     run = subprocess.run([sys.executable, ROOT / "tools" / "make_sample.py", "--out", tmp_path],
                          capture_output=True, text=True, check=False)
-    assert run.returncode == 2 and run.stdout == ""
-    assert run.stderr.startswith(f"error: {tmp_path}: exists and is not a sample set") and run.stderr.count("\n") == 1
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith(f"error: {tmp_path}: exists and is not a sample set")
+    assert run.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_bad_size_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
         tool.main(["--size", "320"])
-    assert stop.value.code == 2 and "'320' is not WIDTHxHEIGHT" in capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "'320' is not WIDTHxHEIGHT" in capsys.readouterr().err

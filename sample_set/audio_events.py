@@ -1,4 +1,4 @@
-"""Made-up sounds: each kind is a function of length, rate and random draws, and the phrases that ask for it."""
+"""Synthetic audio events: each class has a synthesizer and the phrases that describe it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from .script import SoundSpan
+from .script import AudioEvent
 
 Synth = Callable[[int, int, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
-class SoundKind:
-    """A kind of sound. `held_out` ones never occur in training
-    queries. A kind that is not `asked` for only stands in the way."""
+class AudioClass:
+    """A class of audio events.
+
+    Attributes:
+        synth: the synthesizer: number of samples, sampling rate and random generator to samples.
+        clauses: phrases of training queries.
+        held_out: phrases held out for evaluation.
+        queried: True if queries name the class; otherwise it is only a distractor.
+    """
 
     synth: Synth
     clauses: tuple[str, ...]
     held_out: tuple[str, ...]
-    asked: bool = True
+    queried: bool = True
 
 
 def _time_s(n: int, rate_hz: int) -> np.ndarray:
@@ -29,19 +35,19 @@ def _time_s(n: int, rate_hz: int) -> np.ndarray:
 
 
 def _noise(n: int, rate_hz: int, rng: np.random.Generator, low_hz: float, high_hz: float) -> np.ndarray:
-    """White noise between two frequencies."""
+    """Return white noise between two frequencies."""
     band = butter(2, [low_hz, high_hz], btype="bandpass", fs=rate_hz, output="sos")
     return sosfilt(band, rng.standard_normal(n))
 
 
 def _slow(n: int, rng: np.random.Generator, rate_hz: int, period_s: float) -> np.ndarray:
-    """A smooth random curve in [0, 1] that turns about every `period_s` seconds."""
+    """Return a smooth random curve in [0, 1] with a new random value every `period_s` seconds."""
     knots = rng.random(int(n / rate_hz / period_s) + 3)
     return np.interp(np.arange(n) / (rate_hz * period_s), np.arange(len(knots)), knots)
 
 
 def _strike(n: int, rate_hz: int, starts_s: np.ndarray, hit: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """Lays one short sound at several times."""
+    """Return `n` samples with one short sample repeated at several times."""
     train = np.zeros(n)
     at = np.round(starts_s * rate_hz).astype(int)
     inside = (at >= 0) & (at < n)
@@ -50,13 +56,13 @@ def _strike(n: int, rate_hz: int, starts_s: np.ndarray, hit: np.ndarray, gains: 
 
 
 def _every(n: int, rate_hz: int, period_s: float, rng: np.random.Generator, jitter: float) -> np.ndarray:
-    """Times from 0 to the end, `period_s` apart give or take a share `jitter` of it."""
+    """Return times from 0 to the end at intervals of `period_s`, with a random deviation of up to `jitter` periods."""
     starts = np.arange(0, n / rate_hz, period_s)
     return np.maximum(0, starts + rng.uniform(-jitter, jitter, len(starts)) * period_s)
 
 
 def alarm(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A clock's alarm: groups of short beeps with odd harmonics."""
+    """Synthesize an alarm clock: groups of short beeps with odd harmonics."""
     t = _time_s(n, rate_hz)
     pitch_hz = rng.uniform(1700, 2400)
     beat_hz = rng.uniform(3, 5)
@@ -65,7 +71,7 @@ def alarm(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def siren(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A fire engine's siren: a tone that rises and falls."""
+    """Synthesize the siren of a fire engine: a tone that rises and falls."""
     t = _time_s(n, rate_hz)
     period_s = rng.uniform(1.2, 2.5)
     pitch_hz = rng.uniform(750, 950) + rng.uniform(200, 320) * np.sin(2 * np.pi * t / period_s)
@@ -74,7 +80,7 @@ def siren(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def bell(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A church bell: inharmonic partials that ring out, struck every second or two."""
+    """Synthesize a church bell: inharmonic partials that ring out, struck every second or two."""
     t = _time_s(min(n, 3 * rate_hz), rate_hz)
     pitch_hz = rng.uniform(280, 420)
     partials = ((0.5, 0.6, 0.8), (1, 1, 1.2), (1.19, 0.8, 1.5), (1.5, 0.5, 2), (2, 0.7, 2.2), (2.76, 0.4, 4))
@@ -84,7 +90,7 @@ def bell(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def clock(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A ticking clock: dry clicks, every second one a little lower."""
+    """Synthesize a ticking clock: dry clicks, every second one a little lower."""
     t = _time_s(int(0.03 * rate_hz), rate_hz)
     starts = _every(n, rate_hz, rng.choice([0.25, 0.5]), rng, 0.01)
     pitch_hz = rng.uniform(2800, 3600)
@@ -94,7 +100,7 @@ def clock(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def engine(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A motor: a low, slightly unsteady harmonic rumble."""
+    """Synthesize an engine: a low, slightly unsteady harmonic rumble."""
     speed_hz = rng.uniform(28, 45) * (1 + 0.35 * _slow(n, rng, rate_hz, 2.0))
     phase = 2 * np.pi * np.cumsum(speed_hz) / rate_hz
     harmonics = sum(np.sin(k * phase + k * k) / k**0.7 for k in range(1, 11))
@@ -102,13 +108,13 @@ def engine(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def wind(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Wind: low noise that swells, with a faint whistle."""
+    """Synthesize wind: low noise that swells, with a faint whistle."""
     gust = 0.25 + 0.75 * _slow(n, rng, rate_hz, 1.5)
     return gust * (_noise(n, rate_hz, rng, 90, 500) + 0.25 * gust * _noise(n, rate_hz, rng, 700, 900))
 
 
 def rain(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Rain: steady high noise and single drops."""
+    """Synthesize rain: steady high noise and single drops."""
     t = _time_s(int(0.01 * rate_hz), rate_hz)
     drop = np.exp(-500 * t) * np.sin(2 * np.pi * rng.uniform(3000, 5000) * t)
     starts = rng.uniform(0, n / rate_hz, int(25 * n / rate_hz))
@@ -117,7 +123,7 @@ def rain(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def birds(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Birdsong: quick falling and rising chirps in groups."""
+    """Synthesize birdsong: quick falling and rising chirps in groups."""
     t = _time_s(int(0.09 * rate_hz), rate_hz)
     out = np.zeros(n)
     for _ in range(3):
@@ -130,7 +136,7 @@ def birds(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def applause(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Applause: hundreds of hand claps."""
+    """Synthesize applause: hundreds of hand claps."""
     t = _time_s(int(0.02 * rate_hz), rate_hz)
     out = np.zeros(n)
     for _ in range(4):
@@ -141,7 +147,7 @@ def applause(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def music(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A piano: plucked notes of one pentatonic scale."""
+    """Synthesize a piano: plucked notes of one pentatonic scale."""
     t = _time_s(int(0.9 * rate_hz), rate_hz)
     root_hz = rng.uniform(220, 330)
     starts = _every(n, rate_hz, rng.uniform(0.25, 0.4), rng, 0.02)
@@ -155,7 +161,7 @@ def music(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def heartbeat(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A heart: two dull thumps a beat."""
+    """Synthesize a heartbeat: two dull thumps per beat."""
     t = _time_s(int(0.15 * rate_hz), rate_hz)
     thump = np.exp(-30 * t) * np.sin(2 * np.pi * rng.uniform(55, 75) * t)
     starts = _every(n, rate_hz, rng.uniform(0.7, 1), rng, 0.03)
@@ -164,8 +170,8 @@ def heartbeat(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def voice(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Somebody talking: a buzz through moving vowel resonances, four syllables a second, no words."""
-    low_hz = 8000                                             # enough for speech, and cheap
+    """Synthesize speech without words: a buzz filtered by changing vowel formants, four syllables per second."""
+    low_hz = 8000                                             # Sufficient for speech, and fast.
     m = int(np.ceil(n * low_hz / rate_hz))
     t = np.arange(m) / low_hz
     pitch_hz = rng.uniform(95, 210) * (0.85 + 0.3 * _slow(m, rng, low_hz, 0.6))
@@ -178,69 +184,72 @@ def voice(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
         freq_hz = k * pitch_hz
         gain = np.exp(-(((freq_hz - first_hz) / 150) ** 2)) + 0.5 * np.exp(-(((freq_hz - second_hz) / 250) ** 2))
         out += (gain + 0.02) * np.sin(k * phase)
-    speaks = (_slow(m, rng, low_hz, 0.6) > 0.12) | (t < 0.5)        # short pauses, none at the start
+    speaks = (_slow(m, rng, low_hz, 0.6) > 0.12) | (t < 0.5)        # Short pauses, but none at the start.
     out *= np.clip(1.2 * np.sin(np.pi * ((t * 4) % 1)), 0, 1) * speaks
     return resample_poly(out, rate_hz, low_hz)[:n]
 
 
-SOUNDS = {
-    "alarm": SoundKind(alarm,
+AUDIO_CLASSES = {
+    "alarm": AudioClass(alarm,
                        ("an alarm is beeping", "an alarm goes off", "an alarm clock beeps again and again",
                         "the beeping of an alarm is heard"),
                        ("an alarm clock rings", "a beeping alarm")),
-    "siren": SoundKind(siren,
+    "siren": AudioClass(siren,
                        ("a siren is wailing", "the siren of a fire engine is heard", "a police siren goes up and down",
                         "a siren howls"),
                        ("a wailing siren passes", "an ambulance siren sounds")),
-    "bell": SoundKind(bell,
+    "bell": AudioClass(bell,
                       ("a bell is ringing", "a church bell tolls", "the bell strikes", "bells are heard"),
                       ("church bells ring", "the ringing of a bell")),
-    "clock": SoundKind(clock,
+    "clock": AudioClass(clock,
                        ("a clock is ticking", "the ticking of a clock is heard", "a watch ticks",
                         "the clock goes tick tock"),
-                       ("the tick of a clock", "a ticking watch can be heard"), asked=False),
-    "engine": SoundKind(engine,
+                       ("the tick of a clock", "a ticking watch can be heard"), queried=False),
+    "engine": AudioClass(engine,
                         ("an engine is running", "the rumble of an engine is heard", "a motor idles",
                          "an engine drones"),
                         ("a running motor", "the engine hums")),
-    "wind": SoundKind(wind,
+    "wind": AudioClass(wind,
                       ("the wind is blowing", "wind howls", "the noise of wind is heard", "a strong wind blows"),
-                      ("a windy storm", "gusts of wind"), asked=False),
-    "rain": SoundKind(rain,
+                      ("a windy storm", "gusts of wind"), queried=False),
+    "rain": AudioClass(rain,
                       ("rain is falling", "the sound of rain is heard", "it is raining", "rain patters"),
                       ("a rain shower comes down", "raindrops are falling")),
-    "birds": SoundKind(birds,
+    "birds": AudioClass(birds,
                        ("birds are singing", "birds chirp", "the song of birds is heard", "a bird is twittering"),
                        ("birdsong", "the birds twitter")),
-    "applause": SoundKind(applause,
+    "applause": AudioClass(applause,
                           ("people are clapping", "the audience applauds", "applause is heard",
                            "a crowd claps its hands"),
                           ("an audience is clapping", "applauding people")),
-    "music": SoundKind(music,
+    "music": AudioClass(music,
                        ("music is playing", "somebody plays the piano", "a melody is heard", "a piano is playing"),
                        ("piano music", "a tune is played")),
-    "heartbeat": SoundKind(heartbeat,
+    "heartbeat": AudioClass(heartbeat,
                            ("a heart is beating", "a heartbeat is heard", "the heart goes thump thump",
                             "a slow heartbeat sounds"),
-                           ("the beating of a heart", "a pulse is throbbing"), asked=False),
-    "voice": SoundKind(voice,
+                           ("the beating of a heart", "a pulse is throbbing"), queried=False),
+    "voice": AudioClass(voice,
                        ("somebody is talking", "a voice is heard", "a person speaks", "the narrator is talking"),
                        ("people talk", "a speaking voice")),
 }
 
 
-def synthesise(kind: str, n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """`n` samples of a kind of sound, float32: root mean square 0.12 unless that would exceed a peak of 0.9."""
-    wave = SOUNDS[kind].synth(n, rate_hz, rng)
+def synthesize(kind: str, n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `n` float32 samples of a class: a root mean square of 0.12, or less if the peak would exceed 0.9."""
+    wave = AUDIO_CLASSES[kind].synth(n, rate_hz, rng)
     loud = max(float(np.sqrt(np.mean(wave**2))) / 0.12, float(np.abs(wave).max()) / 0.9, 1e-9)
     return (wave / loud).astype(np.float32)
 
 
-def mix(spans: Iterable[SoundSpan], duration_s: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """The sound track of a video: every span's sound at its place over faint room noise.
+def mix(spans: Iterable[AudioEvent], duration_s: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the audio track of a video: all audio events over faint room noise.
 
     Args:
-        spans: what is heard when; where spans overlap their sounds add up.
+        spans: the audio events; overlapping events are added.
+        duration_s: duration of the video.
+        rate_hz: sampling rate.
+        rng: source of the room noise.
 
     Returns:
         (duration_s * rate_hz,) float32 in [-1, 1].
@@ -250,8 +259,8 @@ def mix(spans: Iterable[SoundSpan], duration_s: float, rate_hz: int, rng: np.ran
         first, last = round(span.start_s * rate_hz), min(round(span.end_s * rate_hz), len(track))
         n = last - first
         gain = 10 ** (np.linspace(span.level_db[0], span.level_db[1], n, dtype=np.float32) / 20)
-        edge = min(n // 2, rate_hz // 10)                      # a tenth of a second in and out
+        edge = min(n // 2, rate_hz // 10)                      # Fades of a tenth of a second.
         gain[:edge] *= np.linspace(0, 1, edge, dtype=np.float32)
         gain[n - edge:] *= np.linspace(1, 0, edge, dtype=np.float32)
-        track[first:last] += gain * synthesise(span.kind, n, rate_hz, np.random.default_rng(span.seed))
+        track[first:last] += gain * synthesize(span.kind, n, rate_hz, np.random.default_rng(span.seed))
     return np.clip(track, -1, 1)
