@@ -1,4 +1,4 @@
-"""Every config in the tree is checked, built and run forward."""
+"""Every config is checked, built and run forward."""
 
 import json
 from pathlib import Path
@@ -11,18 +11,19 @@ from nncore.nn import MODELS
 from nncore.parallel import NNDataParallel
 
 import datasets
-import models.encoders  # noqa: F401  registers them
+import models.encoders  # noqa: F401  Registers the encoders.
 from common.build import build
 from common.config import load_config
 from common.paths import CONFIGS
 from tests.paths import SHARED
-from training.config import check_config
+from training.config import TRAINING_KEYS, check_config
 from training.dry_run import dry_run_errors
 from training.loaders import build_loader
 
 LEAVES = sorted(p for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
-UMT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type == "UMT"]
-CLIP_IT = [p for p in LEAVES if "model" in load_config(p) and load_config(p).model.type.startswith("CLIPIt")]
+WITH_MODEL = [p for p in LEAVES if "model" in load_config(p)]
+UMT = [p for p in WITH_MODEL if load_config(p).model.type == "UMT"]
+CLIP_IT = [p for p in WITH_MODEL if load_config(p).model.type.startswith("CLIPIt")]
 ONE_SAMPLE = SHARED / "data" / "qvhighlights" / "one_sample"
 PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_pretrain_100e_asr",
              "qvhighlights/umt_base_finetune_200e_qvhighlights",
@@ -32,21 +33,38 @@ PUBLISHED = ["qvhighlights/umt_base_200e_qvhighlights", "qvhighlights/umt_base_p
              "hotstar/umt_base_200e_hotstar_highlight_865"]
 
 
-def test_all_published_configs_are_there():
-    assert not {f"{name}.py" for name in PUBLISHED} - {str(p.relative_to(CONFIGS)) for p in LEAVES}
+def config_id(path):
+    return str(path.relative_to(CONFIGS))
+
+
+def finite_losses(output):
+    """Return the losses of a model's output, after checking that they are finite."""
+    losses = {key: value for key, value in output.items() if key.endswith("loss")}
+    assert all(torch.isfinite(value) for value in losses.values())
+    return losses
+
+
+def test_all_published_configs_exist():
+    assert not {f"{name}.py" for name in PUBLISHED} - {config_id(p) for p in LEAVES}
     assert len(UMT) >= len(PUBLISHED) + 3
 
 
-@pytest.mark.parametrize("path", LEAVES, ids=lambda p: str(p.relative_to(CONFIGS)))
+@pytest.mark.parametrize("path", LEAVES, ids=config_id)
 def test_names_and_keys_are_known(path):
     datasets.register()
     cfg = load_config(path)
-    check_config(cfg, str(path), required=("model", "data", "stages") if "model" in cfg else ("encoders",))
-    assert len(path.read_text().splitlines()) <= 30 and path.read_text().startswith("# ")
+    check_config(cfg, str(path), required=TRAINING_KEYS if "model" in cfg else ("encoders",))
 
 
-@pytest.mark.parametrize("path", UMT, ids=lambda p: str(p.relative_to(CONFIGS)))
-def test_builds_and_runs_forward_on_the_widths_that_its_data_has(path):
+@pytest.mark.parametrize("path", LEAVES, ids=config_id)
+def test_a_config_is_short_and_headed_by_its_command(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 30
+    assert lines[0].startswith(("# ./run.sh ", "# python tools/"))
+
+
+@pytest.mark.parametrize("path", UMT, ids=config_id)
+def test_umt_builds_and_runs_forward_on_the_feature_widths_of_its_data(path):
     torch.manual_seed(0)
     cfg = load_config(path)
     model = build(cfg.model, MODELS)
@@ -62,25 +80,27 @@ def test_builds_and_runs_forward_on_the_widths_that_its_data_has(path):
         data["query"] = torch.randn(B, L, cfg.model.query_gen.dims[0])
         data["query"][1, 4:] = torch.inf
     output = model(data, mode="val")
-    losses = {key: value for key, value in output.items() if key.endswith("loss")}
-    assert losses and all(torch.isfinite(value) for value in losses.values())
+    assert finite_losses(output)
     heads = cfg.model.pred_head if isinstance(cfg.model.pred_head, list) else [cfg.model.pred_head]
-    kinds = {head["type"] for head in heads}
-    if "SaliencyHead" in kinds:
-        assert output["_out"]["saliency"].shape == (B, T) and not output["_out"]["saliency"][1, 20:].any()
-    if "BoundaryHead" in kinds:
-        found = output["_out"]["boundary"]
-        assert found.shape == (B, T, 3) and (found[..., 1] >= found[..., 0]).all()
+    types = {head["type"] for head in heads}
+    if "SaliencyHead" in types:
+        saliency = output["_out"]["saliency"]
+        assert saliency.shape == (B, T)
+        assert not saliency[1, 20:].any()
+    if "BoundaryHead" in types:
+        windows = output["_out"]["boundary"]
+        assert windows.shape == (B, T, 3)
+        assert (windows[..., 1] >= windows[..., 0]).all()
 
 
 def test_every_config_with_a_model_is_run():
-    assert {*UMT, *CLIP_IT} == {p for p in LEAVES if "model" in load_config(p)}
+    assert {*UMT, *CLIP_IT} == set(WITH_MODEL)
     assert len(CLIP_IT) >= 4
 
 
-@pytest.mark.parametrize("path", CLIP_IT, ids=lambda p: str(p.relative_to(CONFIGS)))
+@pytest.mark.parametrize("path", CLIP_IT, ids=config_id)
 def test_clip_it_scores_every_frame(path):
-    """Of two videos, one of them shorter, with three sentences and two (ModelScope's: seven)."""
+    """Score two videos of different lengths with three sentences, or with the seven that ModelScope's model reads."""
     torch.manual_seed(0)
     model = build(load_config(path).model, MODELS).eval()
     N = getattr(model, "sentences", 3)
@@ -89,44 +109,48 @@ def test_clip_it_scores_every_frame(path):
     data["saliency"][1, 20:], data["video"][1, 20:] = -1, 0
     output = model(data, mode="val")
     scores = output["_out"]["saliency"]
-    losses = {key: value for key, value in output.items() if key.endswith("loss")}
-    assert losses and all(torch.isfinite(value) for value in losses.values())
-    assert scores.shape == (2, 30) and torch.isfinite(scores).all() and not scores[1, 20:].any()
-    assert len(scores[0].unique()) > 1 or model.axes.any() == 0   # axes are found by the first training
+    assert finite_losses(output)
+    assert scores.shape == (2, 30)
+    assert torch.isfinite(scores).all()
+    assert not scores[1, 20:].any()
+    assert len(scores[0].unique()) > 1 or model.axes.any() == 0   # The first training fits the axes.
 
 
-@pytest.mark.skipif(not ONE_SAMPLE.is_dir(), reason="../shared/data/qvhighlights/one_sample is not at hand")
+@pytest.mark.skipif(not ONE_SAMPLE.is_dir(), reason="needs ../shared/data/qvhighlights/one_sample")
 @pytest.mark.parametrize("name", ["umt_base_200e_qvhighlights", "umt_base_200e_qvhighlights_clip"])
-def test_the_stock_config_reads_public_features(tmp_path, name):
-    """The real features of one sample, by the config as it is but for the folders; sound is made up."""
+def test_the_published_config_reads_public_features(tmp_path, name):
+    """Read the public features of one sample with only the folders changed; the audio features are synthetic."""
     datasets.register()
     cfg = load_config(CONFIGS / "qvhighlights" / f"{name}.py")
     label = json.loads((ONE_SAMPLE / "label.jsonl").read_text())
     np.save(tmp_path / f"{label['vid']}.npy", np.random.default_rng(0).random((75, 2048), np.float32))
     data = cfg.data["val"]
     data.label_path, data.query_path = str(ONE_SAMPLE / "label.jsonl"), str(ONE_SAMPLE / "clip_text_features")
-    places = dict(slowfast_features="slowfast_video_features", clip_features="clip_video_features")
+    sample_folders = dict(slowfast_features="slowfast_video_features", clip_features="clip_video_features")
     folders = [data.video_path] if isinstance(data.video_path, str) else data.video_path
-    data.video_path = [str(ONE_SAMPLE / places.get(Path(f).name, "clip_video_features")) for f in folders]
+    data.video_path = [str(ONE_SAMPLE / sample_folders.get(Path(f).name, "clip_video_features")) for f in folders]
     if data.get("audio_path"):
         data.audio_path = str(tmp_path)
     loader = build_loader(data, 0)
     model = build(cfg.model, MODELS).eval()
-    assert loader.dataset.check() == [] and dry_run_errors(model, {"val": loader}, ["MR-full-mAP"]) == []
+    assert loader.dataset.check() == []
+    assert dry_run_errors(model, {"val": loader}, ["MR-full-mAP"]) == []
     with torch.no_grad():
         lines = loader.dataset.predictions([NNDataParallel(model)(batch, mode="test")["_out"] for batch in loader])
-    assert [line["qid"] for line in lines] == [label["qid"]] and len(lines[0]["pred_saliency_scores"]) == 75
+    assert [line["qid"] for line in lines] == [label["qid"]]
+    assert len(lines[0]["pred_saliency_scores"]) == 75
     assert all(0 <= start < end <= 150 for start, end, _ in lines[0]["pred_relevant_windows"])
 
 
-def test_pretraining_and_fine_tuning_have_one_set_of_weights():
-    """So that --checkpoint of the one loads into the other."""
+def test_pretraining_and_fine_tuning_have_the_same_weights():
+    """Guarantee that a pretrained checkpoint loads for fine-tuning."""
     folder = CONFIGS / "qvhighlights"
     shapes = [{k: v.shape for k, v in build(load_config(folder / f"{name}.py").model, MODELS).state_dict().items()}
               for name in ("umt_base_pretrain_100e_asr", "umt_base_finetune_200e_qvhighlights")]
     assert shapes[0] == shapes[1]
     heads = load_config(folder / "umt_base_pretrain_100e_asr.py").model.pred_head
-    assert heads[0].saliency_loss.loss_weight == 0 and heads[1].type == "BoundaryHead"
+    assert heads[0].saliency_loss.loss_weight == 0
+    assert heads[1].type == "BoundaryHead"
 
 
 def test_windows_on_charades_are_in_sixths_of_a_second():
