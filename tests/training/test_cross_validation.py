@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 
 from common.config import load_config
 from common.errors import InputError
-from datasets.annotations.summarization_h5 import read_summarized
+from datasets.annotations.summarization_h5 import read_summarization_h5
 from tests.paths import ROOT, SHARED
 from tools.build_summarization_h5 import main as build
 from tools.cross_validate import main
@@ -177,7 +177,7 @@ def test_options_change_the_config_and_the_sentences(root, no_baselines, capsys)
 def check_rescoring(root, folder):
     """Check that sentences of each source change the scores of a trained fold as documented."""
     names = json.loads((root / "s.json").read_text())[0]["test_keys"]
-    videos = read_summarized(root / "v.h5", None, ("features",), "features_text")
+    videos = read_summarization_h5(root / "v.h5", None, ("features",), "features_text")
     videos = {name: videos[name] for name in names}
     own, other, none = (rescore_videos(folder, videos, source) for source in ("own", "other", "none"))
     for line in map(json.loads, (folder / "scores.jsonl").read_text().splitlines()):
@@ -257,7 +257,7 @@ def test_f1_is_over_users_as_the_dataset_states(root):
 
 
 def test_measure_is_the_mean_over_the_named_videos(root):
-    videos = read_summarized(root / "v.h5")
+    videos = read_summarization_h5(root / "v.h5")
     scores = {name: video.user_scores[0] for name, video in videos.items()}
     each = [measure(scores, videos, [name]) for name in ("video_1", "video_4")]
     both = measure(scores, videos, ["video_1", "video_4"])
@@ -278,7 +278,7 @@ def smoothed_rows(video, num_columns=5):
 @pytest.mark.parametrize("num_shared", [0, 2])
 def test_ridge_equals_its_definition(root, num_shared):
     """Each video has the same weight, and the penalty is a share of the variance."""
-    videos, train = read_summarized(root / "v.h5"), ["video_1", "video_3", "video_5"]
+    videos, train = read_summarization_h5(root / "v.h5"), ["video_1", "video_3", "video_5"]
     X = np.concatenate([smoothed_rows(videos[name], 5 - num_shared) for name in train]) / np.sqrt(T)
     y = np.concatenate([videos[name].gtscore - videos[name].gtscore.mean() for name in train]) / np.sqrt(T)
     weights = np.linalg.solve(X.T @ X + RIDGE_PENALTY * (X**2).sum() * np.eye(5 - num_shared), X.T @ y)
@@ -287,7 +287,7 @@ def test_ridge_equals_its_definition(root, num_shared):
 
 
 def test_ridge_scores_spread_to_similar_frames(root):
-    videos, train = read_summarized(root / "v.h5"), ["video_1", "video_3", "video_5"]
+    videos, train = read_summarization_h5(root / "v.h5"), ["video_1", "video_3", "video_5"]
     plain = ridge_scores(videos, train, ["video_0"])["video_0"]
     own, x = (plain - plain.mean()) / plain.std(), smoothed_rows(videos["video_0"])
     spread = np.array([sum(x[t] @ x[u] * own[u] for u in range(T)) for t in range(T)])
@@ -312,7 +312,7 @@ def titled(root):
                              features_text=(direction + np.array([9.0, 0, 0]))[None])
 
     path = write(root, "titled", {f"video_{i}": video(i) for i in range(6)})
-    return read_summarized(path, None, ("features",), "features_text")
+    return read_summarization_h5(path, None, ("features",), "features_text")
 
 
 def test_the_title_baseline_is_the_cosine_of_centered_frames_and_titles(root, titled):
