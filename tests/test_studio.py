@@ -114,7 +114,7 @@ def studio(tmp_path_factory, weights):
     step("audio names", ROOT / "audio/unify_audio_name.sh", folder / "sounds", "--ids", dataset / "ratings.csv")
     step("audio", ROOT / "audio/extract_audio_feature.sh", folder / "sounds", features / "panns_cnn14",
          "--weights", weights / "cnn14.pth")
-    step("visual", sys.executable, "tools/extract_features.py", folder / "clips", "--out", features, "--no-sound",
+    step("visual", sys.executable, "tools/extract_features.py", folder / "clips", "--out", features, "--no-audio",
          "--encoders", encoders)
     step("labels", sys.executable, "tools/process_feature_and_label.py", dataset / "ratings.csv",
          "--visual", features / "clip_b32", "--audio", features / "panns_cnn14", "--subtitles", folder / "subtitles",

@@ -94,7 +94,7 @@ def caption_embeddings(features: np.ndarray, encoders: Encoders) -> np.ndarray |
     parts = encoders.visual.parts
     columns = np.split(features, np.cumsum(list(parts.values()))[:-1], axis=1)
     video = SimpleNamespace(visual=dict(zip(parts, columns, strict=True)),
-                            blank=lambda: np.zeros(len(features), dtype=bool))
+                            blank_clips=np.zeros(len(features), dtype=bool))
     shots = shots_from_change_points(change_points(normalize_rows(columns[0])), len(features))
     captions = {text for text in VocabularyCaptioner(encoders).describe(video, shots) if text not in (UNNAMED, BLANK)}
     return embed_texts(encoders, list(captions)) if captions else None
