@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 
 MAX_INFERENCE_THREADS = 4   # Each thread holds a batch and the network's activations for it.
 
-In, Out, Item = TypeVar("In"), TypeVar("Out"), TypeVar("Item")
+In = TypeVar("In")
+Out = TypeVar("Out")
+Item = TypeVar("Item")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from av.audio.frame import AudioFrame
 from av.codec.context import CodecContext, Flags
 from av.packet import Packet
 from av.subtitles.stream import SubtitleStream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
@@ -256,7 +257,7 @@ class EncodingMp4Writer(Mp4Writer):
             self.container.start_encoding()
         self.first_frame.set_result(frame)
 
-    def _configure(self, context: CodecContext, frame: VideoFrame, threads: int) -> CodecContext:
+    def _configure(self, context: VideoCodecContext, frame: VideoFrame, threads: int) -> VideoCodecContext:
         """Set the parameters of an encoder; size and color tags are those of the frame."""
         context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
         context.options, context.framerate, context.time_base = dict(H264_OPTIONS), self.rate, self.time_base

@@ -1,4 +1,4 @@
-"""pipelines/parallel.py: results keep their order, few items are held, errors propagate, and no thread is left."""
+"""common/parallel.py: results keep their order, few items are held, errors propagate, and no thread is left."""
 
 import threading
 import time

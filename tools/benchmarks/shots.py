@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from common.errors import InputError
@@ -14,14 +16,16 @@ VMAX = 0.55
 
 
 def measure() -> list[Row]:
-    inputs = {f"{n} shots": lambda n=n: shot_features(14400, 512, n) for n in (60, 500, 1500)}
-    inputs |= {"slow drift": lambda: drift_features(14400, 512), "noise only": lambda: shot_features(14400, 512, 14400)}
+    inputs = {f"{n} shots": partial(shot_features, 14400, 512, n) for n in (60, 500, 1500)}
+    inputs |= {"slow drift": partial(drift_features, 14400, 512),
+               "noise only": partial(shot_features, 14400, 512, 14400)}
     return [_compare_with_textbook(2400), *(_measure_long(name, make()) for name, make in inputs.items()),
             _measure_knapsack(2 * 3600)]
 
 
 def _compare_with_textbook(T: int) -> Row:
-    rows, found = shot_features(T, 128, 60), {}
+    rows = shot_features(T, 128, 60)
+    found: dict[str, np.ndarray] = {}
     reference_s = measure_seconds(lambda: found.update(reference=textbook_kts(rows, MAX_CHANGE_POINTS)), 1, False)
     product_s = measure_seconds(lambda: found.update(product=change_points(rows, vmax=VMAX)))
     if found["reference"].tolist() != found["product"].tolist():

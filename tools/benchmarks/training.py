@@ -139,14 +139,16 @@ def measure_steps(variants: list[Variant]) -> list[tuple[float, float]]:
     built = [build_training(variant.data, default_num_workers(), dropout=True, fused=not variant.is_reference)
              for variant in variants]
     streams = [endless_batches(loader) for _, _, loader in built]
-    times, waits = [[] for _ in variants], [[] for _ in variants]
+    times: list[list[float]] = [[] for _ in variants]
+    waits: list[list[float]] = [[] for _ in variants]
     for i in range(WARM_UP_STEPS + MEASURED_STEPS):
         for v, variant in enumerate(variants):
             with variant.context():
                 start = time.perf_counter()
                 batch = next(streams[v])
                 waited = time.perf_counter() - start
-                train_step(*built[v][:2], batch, variant.use_bfloat16)
+                model, optimizer, _ = built[v]
+                train_step(model, optimizer, batch, variant.use_bfloat16)
                 if i >= WARM_UP_STEPS:
                     times[v].append(time.perf_counter() - start)
                     waits[v].append(waited)
@@ -216,4 +218,4 @@ def reference_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, T
                 heat = torch.exp(torch.tensor(-(t - middle)**2 / (2 * sigma**2)))
                 center_tgt[b, t] = torch.maximum(center_tgt[b, t], heat)
             window_tgt[b, middle], offset_tgt[b, middle], weight[b, middle] = length, center - middle, 1
-    return *targets, count
+    return center_tgt, window_tgt, offset_tgt, weight, count

@@ -110,9 +110,9 @@ def _render_frames(rng: np.random.Generator) -> Iterator[np.ndarray]:
     from skimage import data
 
     width, height = WIDTH * 5 // 4, HEIGHT * 3 // 2
-    photos = [Image.fromarray(getattr(data, name)()[..., :3]).resize((width, height), Image.Resampling.BICUBIC)
+    images = [Image.fromarray(getattr(data, name)()[..., :3]).resize((width, height), Image.Resampling.BICUBIC)
               for name in PHOTOS]
-    photos = [np.asarray(photo).astype(np.int16) for photo in photos]
+    photos = [np.asarray(image).astype(np.int16) for image in images]
     noise = rng.normal(0, NOISE_LEVELS, (4, HEIGHT, WIDTH, 1)).round().astype(np.int16)
     for shot in itertools.count():
         photo = photos[shot % len(photos)]

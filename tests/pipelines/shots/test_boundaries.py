@@ -11,12 +11,12 @@ from tests.media import numbered_frame, write_video
 
 
 def test_hard_cuts_are_exact_to_the_frame_and_ignore_motion(tmp_path):
-    def picture(index, size):
+    def render(index, size):
         """Draw a moving pattern whose colors are inverted and darkened from frame 37 on."""
         moving = np.roll(numbered_frame(0b1100110011, size), 3 * index, axis=1)
         return moving if index < 37 else 255 - moving // 2
 
-    info = probe(write_video(tmp_path / "a.mp4", 100, render=picture))
+    info = probe(write_video(tmp_path / "a.mp4", 100, render=render))
     assert hard_cuts(info, Fraction(0), Fraction(3)) == [Fraction(37, 25)]
     assert hard_cuts(info, Fraction(2), Fraction(4)) == []
     assert hard_cuts(info, Fraction(4), Fraction(4)) == []

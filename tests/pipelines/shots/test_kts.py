@@ -42,7 +42,7 @@ def kts_penalty(T, limit, vmax):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_equals_exhaustive_dynamic_programming(monkeypatch, seed):
-    """The seeds vary the limit, the penalty, and how distinct the shots are; small blocks exercise their borders."""
+    """The seeds vary the limit, the penalty, and how distinct the shots are; small blocks exercise their boundaries."""
     monkeypatch.setattr("pipelines.shots.kts.PRUNE_INTERVAL", 1)
     monkeypatch.setattr("pipelines.shots.kts.BLOCK_SIZE", 8)
     r = np.random.default_rng(1000 + seed)
