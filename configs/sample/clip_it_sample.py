@@ -6,9 +6,11 @@ _base_ = [
     "../_base_/encoders/offline.py", "../_base_/models/clip_it_offline.py", "../_base_/datasets/sample_sentences.py",
     "../_base_/runtime.py",
 ]
-# The model is wider than for TVSum, because its attention must learn which frames a sentence describes. `alike` is 0,
-# because clips of other moments look similar too. `keep` is off, because training reorders segments of a video.
-model = dict(dims=128, axes=0, members=1, alike=0, heads=4, layers=1, row_s=2.0, smooth_s=3.0, noise=0.1, keep=False)
+# The model is wider than for TVSum, because its attention must learn which frames a sentence describes. `propagation`
+# is 0, because clips of other moments look similar too. `cache` is off, because training reorders segments of a
+# video.
+model = dict(dims=128, axes=0, members=1, propagation=0, heads=4, layers=1, row_s=2.0, smooth_s=3.0, noise=0.1,
+             cache=False)
 best_keys = ["HL-min-VeryGood-mAP"]
 stages = dict(
     epochs=30,

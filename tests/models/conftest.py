@@ -11,7 +11,7 @@ SIZE_PX, TOKENS = 64, 77
 
 
 def random_clip(seed: int = 11, embed_dim: int = 48, text_width: int = 64):
-    """A CLIP network of two layers, in evaluation mode, every weight drawn."""
+    """Return a CLIP network of two layers in evaluation mode, in which no weight is zero or constant."""
     model = import_without_init("clip", "model", "openai-clip")
     network = model.CLIP(embed_dim=embed_dim, image_resolution=SIZE_PX, vision_layers=2, vision_width=64,
                          vision_patch_size=16, context_length=TOKENS, vocab_size=49408, transformer_width=text_width,
@@ -24,7 +24,7 @@ def random_clip(seed: int = 11, embed_dim: int = 48, text_width: int = 64):
 
 
 class _Archive(torch.nn.Module):
-    """Holds CLIP's weights, and the three numbers that OpenAI's archives hold, under the official names."""
+    """CLIP's weights and the three numbers that OpenAI's archives contain, under the official names."""
 
     def __init__(self, network):
         super().__init__()
@@ -46,7 +46,7 @@ def clip_network():
 
 @pytest.fixture(scope="session")
 def clip_file(clip_network, tmp_path_factory):
-    """A plain state dict."""
+    """Save the network as a state dict."""
     path = tmp_path_factory.mktemp("clip") / "clip.pt"
     torch.save(clip_network.state_dict(), path)
     return path
@@ -54,7 +54,7 @@ def clip_file(clip_network, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def clip_archive(tmp_path_factory):
-    """A TorchScript archive, in float16 as OpenAI's, of the same weights."""
+    """Save the same network as a TorchScript archive in float16, like OpenAI's files."""
     path = tmp_path_factory.mktemp("clip") / "archive.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""ModelScope's CLIP-It: its published numbers on seeded weights, and sentences chosen without chance."""
+"""CLIPItModelScope equals the published code on seeded weights, and selects queries deterministically."""
 
 import json
 import zlib
@@ -30,14 +30,14 @@ def scores(model, video, query=None, mask=None):
         return model(dict(video=video, query=query, saliency=saliency), mode="test")["_out"]["saliency"]
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared/golden is not at hand")
-def test_equals_the_published_one(tmp_path):
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared/golden does not exist")
+def test_the_scores_equal_the_published_ones(tmp_path):
     golden = json.loads(EVALUATOR_GOLDENS.read_text())["modelscope_clipit"]
     model = build(load_config(ROOT / "configs/tvsum/clip_it_modelscope.py").model, MODELS).eval()
     state = {}
     for key, shape in golden["keys"].items():
-        bare = key.removeprefix("model.")
-        value = np.random.default_rng([SEED, zlib.crc32(bare.encode())]).normal(0, 0.05, shape).astype(np.float32)
+        name = key.removeprefix("model.")
+        value = np.random.default_rng([SEED, zlib.crc32(name.encode())]).normal(0, 0.05, shape).astype(np.float32)
         state[key] = torch.from_numpy(value + (1 if "norm" in key and key.endswith("weight") else 0)).float()
     for stack in ("encoder", "decoder"):
         state[f"model.{stack}.position_enc.pos_table"] = table(4000, 512)
@@ -49,16 +49,17 @@ def test_equals_the_published_one(tmp_path):
         f = r.normal(0, 1, (1, case["T"], 512)).astype(np.float32)
         t = r.normal(0, 1, (1, 1, 3584)).astype(np.float32)
         f, t = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (f, t))
-        found = scores(model, torch.from_numpy(f), torch.from_numpy(t))
-        torch.testing.assert_close(found[0], torch.tensor(case["scores"]), atol=1e-4, rtol=0)
+        actual = scores(model, torch.from_numpy(f), torch.from_numpy(t))
+        torch.testing.assert_close(actual[0], torch.tensor(case["scores"]), atol=1e-4, rtol=0)
 
 
 def table(rows, dims):
+    """Compute sinusoidal position embeddings."""
     angle = np.arange(rows)[:, None] / 10000 ** (2 * (np.arange(dims) // 2) / dims)
     return torch.tensor(np.where(np.arange(dims) % 2, np.cos(angle), np.sin(angle))[None]).float()
 
 
-def test_the_decoder_is_read_and_never_run(small):
+def test_the_decoder_is_loaded_and_never_run(small):
     video, query = torch.randn(1, 6, 8), torch.randn(1, 3, 8)
     before = scores(small, video, query)
     assert any(key.startswith("decoder.") for key in small.state_dict())
@@ -68,7 +69,7 @@ def test_the_decoder_is_read_and_never_run(small):
 
 
 @pytest.mark.parametrize("n", [1, 3, 7, 20])
-def test_sentences_are_chosen_alike_in_every_order_and_call(small, n):
+def test_the_order_of_queries_and_their_padding_change_nothing(small, n):
     video, query = torch.randn(1, 6, 8), torch.randn(1, n, 8)
     first = scores(small, video, query)
     assert torch.equal(scores(small, video, query), first)
@@ -78,27 +79,31 @@ def test_sentences_are_chosen_alike_in_every_order_and_call(small, n):
     assert torch.allclose(scores(small, video, padded), first, atol=1e-6)
 
 
-def test_no_sentence_works_and_padding_changes_nothing(small):
+def test_padded_frames_change_nothing_without_queries(small):
     video = torch.randn(1, 6, 8)
     alone = scores(small, video)
     longer, mask = torch.cat([video, torch.randn(1, 3, 8)], dim=1), torch.ones(1, 9)
     mask[:, 6:] = -1
-    found = scores(small, longer, mask=mask)
-    assert torch.allclose(found[:, :6], alone, atol=1e-6) and not found[:, 6:].any()
+    padded = scores(small, longer, mask=mask)
+    assert torch.allclose(padded[:, :6], alone, atol=1e-6)
+    assert not padded[:, 6:].any()
 
 
-def test_longer_videos_than_positions_are_scored_in_windows():
+def test_videos_longer_than_the_positions_are_scored_in_windows():
     torch.manual_seed(0)
     model = build(dict(SMALL, positions=8), MODELS).eval()
     video = torch.randn(1, 30, 8)
-    found = scores(model, video)
-    assert found.shape == (1, 30) and torch.isfinite(found).all()
-    assert torch.allclose(scores(model, video[:, :8])[0, :4], found[0, :4], atol=1e-6)   # the first window's own
+    windowed = scores(model, video)
+    assert windowed.shape == (1, 30)
+    assert torch.isfinite(windowed).all()
+    first_window = scores(model, video[:, :8])
+    assert torch.allclose(first_window[0, :4], windowed[0, :4], atol=1e-6)   # Its first half overlaps with no other.
 
 
-def test_training_reaches_all_but_what_is_not_run(small):
+def test_only_unused_parameters_have_no_gradient(small):
     loss = small.train()(dict(video=torch.randn(2, 5, 8), query=torch.randn(2, 4, 8), saliency=torch.rand(2, 5)),
                          mode="train")["saliency_loss"]
     loss.backward()
     without = {name for name, p in small.named_parameters() if p.grad is None}
-    assert without and all(name.startswith(("decoder.", "layer_norm_")) for name in without)
+    assert without
+    assert all(name.startswith(("decoder.", "layer_norm_")) for name in without)

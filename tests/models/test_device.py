@@ -1,4 +1,7 @@
-"""Networks follow their weights: on a GPU that torch imagines, so that tensors on two devices meet as an error."""
+"""Networks run on the device of their weights.
+
+The GPU is simulated by torch's fake tensors, for which an operation on tensors of two devices is an error.
+"""
 
 import numpy as np
 import pytest
@@ -17,12 +20,13 @@ from pipelines.scoring.importance import load_importance_model
 from tests.models.conftest import random_clip
 
 
-def moved(module):
-    """The module with imagined weights on a GPU; everything else stays as `Module.to` would leave it."""
+def on_fake_gpu(module):
+    """Move the weights to a simulated GPU in place, as `Module.to` would; return the module."""
     for part in module.modules():
         for name, weight in part._parameters.items():
             if weight is not None:
-                part._parameters[name] = torch.nn.Parameter(torch.empty_like(weight, device="cuda"), requires_grad=False)
+                fake = torch.empty_like(weight, device="cuda")
+                part._parameters[name] = torch.nn.Parameter(fake, requires_grad=False)
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = torch.empty_like(buffer, device="cuda")
@@ -30,17 +34,18 @@ def moved(module):
 
 
 def test_a_module_without_weights_is_on_the_cpu():
-    assert device_of(torch.nn.Identity()).type == "cpu" and device_of(torch.nn.Linear(1, 1, device="meta")).type == "meta"
+    assert device_of(torch.nn.Identity()).type == "cpu"
+    assert device_of(torch.nn.Linear(1, 1, device="meta")).type == "meta"
 
 
-def test_the_gpu_is_taken_where_there_is_one(monkeypatch):
+def test_a_gpu_is_used_if_there_is_one(monkeypatch):
     assert best_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
     monkeypatch.setattr(device.torch.cuda, "is_available", lambda: True)
     assert best_device() == torch.device("cuda")
 
 
-class Elsewhere(torch.nn.Module):
-    """Its weights lie on another device; what it gives can be read all the same."""
+class OnMetaDevice(torch.nn.Module):
+    """A network whose weights are on torch's meta device; its outputs are real."""
 
     def __init__(self):
         super().__init__()
@@ -51,67 +56,72 @@ class Elsewhere(torch.nn.Module):
         return torch.ones(len(batch), 3, dtype=torch.float64)
 
 
-def test_batches_are_brought_to_where_the_network_is():
-    class Eyes(Elsewhere, VisualEncoder):
+def test_batches_are_moved_to_the_device_of_the_network():
+    class Visual(OnMetaDevice, VisualEncoder):
         def forward(self, images):
             return dict(part=super().forward(images))
 
-    class Ears(Elsewhere, AudioEncoder):
+    class Audio(OnMetaDevice, AudioEncoder):
         pass
 
-    assert (Eyes().encode(torch.zeros(2, 3, 4, 4))["part"] == np.ones((2, 3), np.float32)).all()
-    heard = Ears().encode(torch.zeros(2, 64))
-    assert heard.dtype == np.float32 and (heard == 1).all()
+    assert (Visual().encode(torch.zeros(2, 3, 4, 4))["part"] == np.ones((2, 3), np.float32)).all()
+    features = Audio().encode(torch.zeros(2, 64))
+    assert features.dtype == np.float32
+    assert (features == 1).all()
 
 
-def refuses(network, *given):
-    """Whether the imagined GPU tells of a batch that was left on the CPU, as a real one would."""
+def assert_fails_on_cpu_inputs(network, *inputs):
+    """Check that the simulated GPU refuses inputs on the CPU, as a real one would."""
     with pytest.raises(Exception, match="device"):
-        network(*given)
-    return True
+        network(*inputs)
 
 
 @pytest.mark.parametrize("build, shape", [(EfficientNetConSE, (2, 3, 224, 224)), (LogMelStatistics, (2, 64000))])
-def test_the_embedded_encoders_compute_on_a_gpu(build, shape):
+def test_the_default_encoders_run_on_a_gpu(build, shape):
     encoder = build().eval()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        given = moved(encoder)(torch.zeros(shape, device="cuda"))
-        assert {values.device.type for values in (given.values() if isinstance(given, dict) else [given])} == {"cuda"}
-        assert refuses(encoder, torch.zeros(shape))
+        features = on_fake_gpu(encoder)(torch.zeros(shape, device="cuda"))
+        outputs = features.values() if isinstance(features, dict) else [features]
+        assert {values.device.type for values in outputs} == {"cuda"}
+        assert_fails_on_cpu_inputs(encoder, torch.zeros(shape))
 
 
-def test_clip_computes_on_a_gpu(tmp_path):
+def test_clip_runs_on_a_gpu(tmp_path):
     torch.save(random_clip().state_dict(), tmp_path / "clip.pt")
     encoder = CLIPImage(weights=tmp_path / "clip.pt").eval()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        given, = moved(encoder)(torch.zeros(2, 3, 64, 64, device="cuda")).values()
-        assert given.device.type == "cuda" and given.dtype == torch.float32
-        assert refuses(encoder, torch.zeros(2, 3, 64, 64))
+        features, = on_fake_gpu(encoder)(torch.zeros(2, 3, 64, 64, device="cuda")).values()
+        assert features.device.type == "cuda"
+        assert features.dtype == torch.float32
+        assert_fails_on_cpu_inputs(encoder, torch.zeros(2, 3, 64, 64))
 
 
-@pytest.mark.parametrize("sentences", [0, 2])
-def test_the_shipped_head_computes_on_a_gpu(sentences):
-    head = load_importance_model()
+@pytest.mark.parametrize("num_queries", [0, 2])
+def test_the_importance_model_runs_on_a_gpu(num_queries):
+    model = load_importance_model()
     with FakeTensorMode(allow_non_fake_inputs=True):
         data = dict(video=torch.zeros(1, 9, 1664, device="cuda"), saliency=torch.ones(1, 9, device="cuda"))
-        if sentences:
-            data["query"] = torch.zeros(1, sentences, 384, device="cuda")
-        out = moved(head)(data, mode="test")["_out"]["saliency"]
-        assert out.shape == (1, 9) and out.device.type == "cpu"
-        assert refuses(head, dict(video=torch.zeros(1, 9, 1664), saliency=torch.ones(1, 9)), "test")
+        if num_queries:
+            data["query"] = torch.zeros(1, num_queries, 384, device="cuda")
+        out = on_fake_gpu(model)(data, mode="test")["_out"]["saliency"]
+        assert out.shape == (1, 9)
+        assert out.device.type == "cpu"
+        assert_fails_on_cpu_inputs(model, dict(video=torch.zeros(1, 9, 1664), saliency=torch.ones(1, 9)), "test")
 
 
-def test_umt_computes_on_a_gpu():
-    """Its parts, since the whole counts what exists, which an imagined GPU cannot."""
+def test_umt_runs_on_a_gpu():
+    """Run the parts separately: the complete model counts valid clips, which fake tensors cannot."""
     model = build(load_config("configs/sample/umt_sample.py").model, MODELS).eval()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        data = dict(video=torch.zeros(1, 9, 1664), audio=torch.zeros(1, 9, 256), query=torch.zeros(1, 4, 384), saliency=torch.ones(1, 9))
-        there = {key: rows.to("cuda") for key, rows in data.items()}
-        mask = there["saliency"] >= 0
-        clips = moved(model).encode(there, mask)
-        layers, output = model.query_dec(model.query_gen(clips, there["query"]), clips, mask=mask), dict(_out={})
+        data = dict(video=torch.zeros(1, 9, 1664), audio=torch.zeros(1, 9, 256), query=torch.zeros(1, 4, 384),
+                    saliency=torch.ones(1, 9))
+        on_gpu = {key: rows.to("cuda") for key, rows in data.items()}
+        mask = on_gpu["saliency"] >= 0
+        clips = on_fake_gpu(model).encode(on_gpu, mask)
+        layers, output = model.query_dec(model.query_gen(clips, on_gpu["query"]), clips, mask=mask), dict(_out={})
         for head in model.pred_head:
-            output = head(layers, there, output, "test")
-        assert {layer.device.type for layer in layers} == {"cuda"} and output["_out"]["saliency"].shape == (1, 9)
+            output = head(layers, on_gpu, output, "test")
+        assert {layer.device.type for layer in layers} == {"cuda"}
+        assert output["_out"]["saliency"].shape == (1, 9)
         assert {output["_out"][key].device.type for key in ("saliency", "boundary")} == {"cpu"}
-        assert refuses(model.encode, data, data["saliency"] >= 0)
+        assert_fails_on_cpu_inputs(model.encode, data, data["saliency"] >= 0)

@@ -1,4 +1,4 @@
-"""The published UMT's numbers on seeded weights and inputs; the recipe stands in ../shared/golden."""
+"""UMT equals the published code on seeded weights and inputs, which ../shared/golden describes."""
 
 import json
 import zlib
@@ -22,7 +22,7 @@ CONFIGS = {
     "tvsum_small": "configs/tvsum/umt_small_500e_tvsum_bk.py",
     "youtube_small": "configs/youtube/umt_small_100e_youtube_dog.py",
 }
-pytestmark = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared/golden is not at hand")
+pytestmark = pytest.mark.skipif(not GOLDEN.is_file(), reason="../shared/golden does not exist")
 
 
 def golden_weights(keys):
@@ -36,12 +36,12 @@ def golden_inputs(name):
     width = 2816 if name == "qvhighlights_base" else 2048
     video, audio = torch.zeros(2, 75, width), torch.zeros(2, 75, 2048)
     query, saliency = torch.full((2, 12, 512), float("inf")), torch.full((2, 75), -1.0)
-    for b, (n, words) in enumerate([(75, 12), (60, 7)]):
+    for b, (n, tokens) in enumerate([(75, 12), (60, 7)]):
         r = np.random.default_rng([SEED, 100 + b])
         video[b, :n] = torch.from_numpy(r.normal(0, 1, (n, width)))
         audio[b, :n] = torch.from_numpy(abs(r.normal(0, 1, (n, 2048))))
         saliency[b, :n] = torch.from_numpy(r.random(n).round(3))
-        query[b, :words] = torch.from_numpy(r.normal(0, 0.5, (words, 512)))
+        query[b, :tokens] = torch.from_numpy(r.normal(0, 0.5, (tokens, 512)))
     data = dict(video=video, audio=audio, saliency=saliency)
     if name != "youtube_small":
         data["query"] = query
@@ -52,7 +52,7 @@ def golden_inputs(name):
 
 @pytest.fixture(params=CONFIGS)
 def case(request, tmp_path):
-    """A stock config's model with the golden weights, loaded by the published key names."""
+    """Build the model of a config, and load the golden weights under the published names."""
     expected = json.loads(GOLDEN.read_text())[request.param]
     model = build(load_config(ROOT / CONFIGS[request.param]).model, MODELS, location="model").eval()
     torch.save(dict(state_dict=golden_weights(expected["keys"]), meta={}), tmp_path / "umt.pth")
@@ -60,12 +60,12 @@ def case(request, tmp_path):
     return model, golden_inputs(request.param), expected
 
 
-def test_state_dict_has_the_published_names_and_shapes(case):
+def test_the_state_dict_has_the_published_names_and_shapes(case):
     model, _, expected = case
     assert {k: list(v.shape) for k, v in model.state_dict().items()} == expected["keys"]
 
 
-def test_forward_equals_the_published_one(case):
+def test_the_forward_pass_equals_the_published_one(case):
     model, data, expected = case
     with torch.no_grad():
         output = model(data, mode="val")
@@ -77,12 +77,12 @@ def test_forward_equals_the_published_one(case):
         torch.testing.assert_close(boundary, torch.tensor(expected["boundary_top20"]), atol=1e-4, rtol=1e-5)
 
 
-def test_a_second_pass_sees_the_same_labels(case):
+def test_the_forward_pass_does_not_modify_the_data(case):
     model, data, _ = case
     before = {k: v.clone() for k, v in data.items()}
     with torch.no_grad():
         first, second = model(data, mode="val"), model(data, mode="val")
     for key, value in before.items():
-        assert torch.equal(data[key], value), f"{key} was changed in place"
+        assert torch.equal(data[key], value), f"{key} was modified in place"
     assert {k: float(v) for k, v in first.items() if "loss" in k} == {
         k: float(v) for k, v in second.items() if "loss" in k}

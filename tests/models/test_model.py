@@ -1,4 +1,4 @@
-"""UMT's properties: padding, empty labels, targets against a slow twin, refused configs."""
+"""UMT: padding, empty labels, targets compared with naive ones, and invalid configs."""
 
 import math
 
@@ -27,12 +27,13 @@ def small_umt(**changes):
     return build({**cfg, **changes}, MODELS, location="model").eval()
 
 
-def batch(lengths, words, seed=0):
+def batch(lengths, tokens, seed=0):
+    """Return random data; the items have the given numbers of clips and of query tokens."""
     g = torch.Generator().manual_seed(seed)
-    B, T, L = len(lengths), max(lengths), max(words)
+    B, T, L = len(lengths), max(lengths), max(tokens)
     data = dict(video=torch.zeros(B, T, 6), audio=torch.zeros(B, T, 5), saliency=torch.full((B, T), -1.0),
                 query=torch.full((B, L, 7), math.inf), boundary=torch.full((B, 2, 2), -1.0))
-    for b, (n, w) in enumerate(zip(lengths, words, strict=True)):
+    for b, (n, w) in enumerate(zip(lengths, tokens, strict=True)):
         data["video"][b, :n] = torch.randn(n, 6, generator=g)
         data["audio"][b, :n] = torch.randn(n, 5, generator=g)
         data["saliency"][b, :n] = torch.rand(n, generator=g)
@@ -41,7 +42,7 @@ def batch(lengths, words, seed=0):
     return data
 
 
-def test_padding_and_order_change_no_prediction():
+def test_padding_changes_no_prediction():
     model = small_umt()
     data = batch([9, 12, 5], [3, 1, 6])
     out = model(data, "test")["_out"]["saliency"]
@@ -52,17 +53,18 @@ def test_padding_and_order_change_no_prediction():
     assert torch.all(out[2, 5:] == 0)
 
 
-def test_words_change_the_prediction_and_no_words_work():
+def test_queries_change_the_prediction_and_are_optional():
     model = small_umt()
     data = batch([8], [3])
     other = {**data, "query": data["query"] + 1}
-    silent = {k: v for k, v in data.items() if k != "query"}
-    a, b, c = (model(d, "test")["_out"]["saliency"] for d in (data, other, silent))
-    assert (a - b).abs().max() > 1e-4 and (a - c).abs().max() > 1e-4
+    without = {k: v for k, v in data.items() if k != "query"}
+    a, b, c = (model(d, "test")["_out"]["saliency"] for d in (data, other, without))
+    assert (a - b).abs().max() > 1e-4
+    assert (a - c).abs().max() > 1e-4
     assert torch.isfinite(c).all()
 
 
-def test_a_row_without_keys_gives_no_nan():
+def test_a_row_without_valid_keys_attends_to_all_keys():
     torch.manual_seed(0)
     att = Attention(8, heads=2, p=0)
     x = torch.randn(2, 4, 8)
@@ -71,7 +73,7 @@ def test_a_row_without_keys_gives_no_nan():
     torch.testing.assert_close(out[1], att(x[1:])[0])
 
 
-def test_attention_equals_a_slow_twin():
+def test_attention_equals_a_naive_one():
     torch.manual_seed(1)
     att = Attention(8, heads=2, p=0)
     q, k, mask = torch.randn(1, 3, 8), torch.randn(1, 5, 8), torch.tensor([[1, 0, 1, 1, 0]])
@@ -83,7 +85,7 @@ def test_attention_equals_a_slow_twin():
     torch.testing.assert_close(att(q, k, mask=mask)[0], att.m(torch.cat(rows, dim=1)))
 
 
-def slow_targets(windows, T, unit=2, rf=0.2, sf=0.2):
+def naive_targets(windows, T, unit=2, rf=0.2, sf=0.2):
     center, length, offset, weight = ([0.0] * T for _ in range(4))
     for s, e in windows:
         first, last = s / unit, (e - unit) / unit
@@ -96,7 +98,7 @@ def slow_targets(windows, T, unit=2, rf=0.2, sf=0.2):
     return center, length, offset, weight
 
 
-def test_targets_equal_a_slow_twin():
+def test_targets_equal_naive_ones():
     head = BoundaryHead([4, 1])
     windows = [[(10, 40), (60, 74)], [(20, 96)], [], [(0, 2), (140, 150), (148, 150)]]
     boundary = torch.full((4, 3, 2), -1.0)
@@ -106,7 +108,7 @@ def test_targets_equal_a_slow_twin():
     *got, count = head.targets(boundary, 75)
     assert count == 6
     for b, ws in enumerate(windows):
-        for name, a, e in zip("center length offset weight".split(), got, slow_targets(ws, 75), strict=True):
+        for name, a, e in zip("center length offset weight".split(), got, naive_targets(ws, 75), strict=True):
             torch.testing.assert_close(a[b], torch.tensor(e), msg=lambda m, n=name, b=b: f"{n} of item {b}: {m}")
 
 
@@ -114,11 +116,11 @@ def test_decode_inverts_the_targets():
     head = BoundaryHead([4, 1])
     boundary = torch.tensor([[[10.0, 40], [60, 74]]])
     center, length, offset, _, _ = head.targets(boundary, 75)
-    found = head.decode(center, length, offset)[0, :2, :2]
-    assert sorted(found.tolist()) == [[10, 40], [60, 74]]
+    moments = head.decode(center, length, offset)[0, :2, :2]
+    assert sorted(moments.tolist()) == [[10, 40], [60, 74]]
 
 
-def test_a_batch_without_windows_trains():
+def test_a_batch_without_windows_has_finite_gradients():
     model = small_umt().train()
     data = batch([6, 4], [2, 2])
     data["boundary"][:] = -1
@@ -129,28 +131,31 @@ def test_a_batch_without_windows_trains():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_bfloat16_stays_near_float32():
+def test_bfloat16_is_close_to_float32():
     model = small_umt()
     data = batch([9, 12], [3, 4])
     exact = model(data, "val")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = model(data, "val")
-    assert rough["_out"]["saliency"].dtype == torch.float32
-    torch.testing.assert_close(rough["_out"]["saliency"], exact["_out"]["saliency"], atol=0.03, rtol=0)
+        rounded = model(data, "val")
+    assert rounded["_out"]["saliency"].dtype == torch.float32
+    torch.testing.assert_close(rounded["_out"]["saliency"], exact["_out"]["saliency"], atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("changes, message", [
-    (dict(video_enc=dict(type="UniModalEncodr", dims=[6, 16])), "did you mean 'UniModalEncoder'"),
-    (dict(video_enc=dict(type="UniModalEncoder", dim=[6, 16])), "no argument 'dim'; did you mean 'dims'"),
-    (dict(video_enc=dict(dims=[6, 16])), "model.video_enc: no 'type'"),
-    (dict(query_dec=dict(type="QueryDecoder", dims=16, pos_cfg=dict(type="PositionEmbedding"))), "learnable"),
+    pytest.param(dict(video_enc=dict(type="UniModalEncodr", dims=[6, 16])), "did you mean 'UniModalEncoder'",
+                 id="unknown_type"),
+    pytest.param(dict(video_enc=dict(type="UniModalEncoder", dim=[6, 16])), "no argument 'dim'; did you mean 'dims'",
+                 id="unknown_argument"),
+    pytest.param(dict(video_enc=dict(dims=[6, 16])), "model.video_enc: no 'type'", id="no_type"),
+    pytest.param(dict(query_dec=dict(type="QueryDecoder", dims=16, pos_cfg=dict(type="PositionEmbedding"))),
+                 "learnable", id="missing_argument"),
 ])
-def test_a_misspelt_config_is_named(changes, message):
+def test_an_invalid_config_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         small_umt(**changes)
 
 
-def test_standardize_gathers_the_statistics_of_all_clips_that_exist():
+def test_standardize_accumulates_the_statistics_of_all_valid_clips():
     torch.manual_seed(0)
     layer = Standardize(3).train()
     data = [torch.randn(2, 7, 3) * torch.tensor([1.0, 100, 0]) + 5 for _ in range(4)]
@@ -166,16 +171,16 @@ def test_standardize_gathers_the_statistics_of_all_clips_that_exist():
     assert torch.all(out[1, 4:] == 0)
 
 
-def test_temporal_context_sees_its_neighbours_and_no_padding():
+def test_temporal_context_depends_on_neighbors_and_not_on_padding():
     torch.manual_seed(0)
     layer = TemporalContext(4, layers=2, kernel=3).eval()
     x, mask = torch.randn(1, 12, 4), torch.ones(1, 12)
     mask[0, 9:] = 0
     out = layer(x, mask)
     torch.testing.assert_close(out[:, :9], layer(x[:, :9], mask[:, :9]))
-    moved = x.clone()
-    moved[0, 4, 0] += 1
-    changed = (layer(moved, mask) - out).abs().sum(-1)[0] > 1e-6
+    shifted = x.clone()
+    shifted[0, 4, 0] += 1
+    changed = (layer(shifted, mask) - out).abs().sum(-1)[0] > 1e-6
     assert torch.nonzero(changed).squeeze(-1).tolist() == [2, 3, 4, 5, 6]
 
 
