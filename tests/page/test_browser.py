@@ -1,4 +1,4 @@
-"""The page in a real browser: what people do with it, what they do wrong, and that nobody sees another's files."""
+"""Test the page in a real browser: what users do with it, their mistakes, and that no user sees another's files."""
 
 import json
 import re
@@ -11,201 +11,254 @@ from tests.chromium import NEEDS_CHROMIUM
 from tests.media import decoded
 from tests.pipelines.fakes import write_video
 
-from .browsing import asked, time_of, token_of, upload, watched, with_cut
+from .browsing import playback_time, session_token, submit_queries, upload, upload_and_wait, wait_for_cut
 
 pytestmark = NEEDS_CHROMIUM
 SCRIPT = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
 
 
-def test_send_ask_seek_download_and_ask_again(visit, film, tmp_path, url):
-    page = asked(watched(visit(viewport=dict(width=1100, height=1600)), film), "red")
-    assert page.inner_text("#whole .name") == "a film.mp4" and "0:40" not in page.inner_text("#whole .name")
-    assert page.inner_text(".moments .when >> nth=0").split("\n")[0] == "0:20 – 0:28"
-    page.wait_for_function("document.querySelector('#whole video').readyState >= 1")
-    box = page.locator(".time svg").bounding_box()
+def test_upload_request_seek_download_and_request_again(open_page, red_video, tmp_path, url):
+    page = submit_queries(upload_and_wait(open_page(viewport=dict(width=1100, height=1600)), red_video), "red")
+    assert page.inner_text("#source-video .name") == "a video.mp4"
+    assert "0:40" not in page.inner_text("#source-video .name")
+    assert page.inner_text(".moments .moment-time >> nth=0").split("\n")[0] == "0:20 – 0:28"
+    page.wait_for_function("document.querySelector('#source-video video').readyState >= 1")
+    box = page.locator(".timeline svg").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.61, box["y"] + 40)
-    assert page.inner_text(".peek").startswith("0:24 · score ")
+    assert page.inner_text(".time-label").startswith("0:24 · score ")
     page.mouse.click(box["x"] + box["width"] * 0.61, box["y"] + 40)
-    assert 23.5 <= time_of(page) < 26
+    assert 23.5 <= playback_time(page) < 26
     page.click(".moments button >> nth=0")
-    assert 20 <= time_of(page) < 22
-    with_cut(page)
+    assert 20 <= playback_time(page) < 22
+    wait_for_cut(page)
     with page.expect_download() as download:
-        page.click(".files a:has-text('The cut')")
+        page.click(".files a:has-text('Video')")
     download.value.save_as(tmp_path / "cut.mp4")
-    assert download.value.suggested_filename == "summary.mp4"      # as the report and the subtitles beside it know it
-    pictures = decoded(tmp_path / "cut.mp4")
-    assert len(pictures) == 60 and all(picture[:, 20:40, 0].mean() > 180 for _, picture in pictures)   # 15 % of 40 s, red
-    page.click(".kept-list button >> nth=0")
-    assert 0 <= time_of(page, "#cut") < 2
-    page.focus(".time")
+    assert download.value.suggested_filename == "summary.mp4"   # The report and the subtitles refer to this name.
+    frames = decoded(tmp_path / "cut.mp4")
+    assert len(frames) == 60   # 15 % of 40 s at 10 frames per second.
+    assert all(frame[:, 20:40, 0].mean() > 180 for _, frame in frames)   # Only the red part is kept.
+    page.click(".piece-list button >> nth=0")
+    assert 0 <= playback_time(page, "#cut") < 2
+    page.focus(".timeline")
     page.keyboard.press("End")
     page.keyboard.press("Home")
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    assert page.get_attribute(".time", "aria-valuetext").startswith("0:10 · score ")
+    assert page.get_attribute(".timeline", "aria-valuetext").startswith("0:10 · score ")
     page.keyboard.press("Enter")
-    assert 10 <= time_of(page) < 12
-    asked(page, "grey")
-    assert page.locator(".moments .what:has-text('red')").count() == 0
-    with_cut(page)
-    asked(page)
-    assert page.faults == [] and {address.split("/")[2] for address in page.asked if address.startswith("http")} == {url.split("/")[2]}
+    assert 10 <= playback_time(page) < 12
+    submit_queries(page, "grey")
+    assert page.locator(".moments .query:has-text('red')").count() == 0
+    wait_for_cut(page)
+    submit_queries(page)
+    assert page.faults == []   # No script failed.
+    hosts = {address.split("/")[2] for address in page.asked if address.startswith("http")}
+    assert hosts == {url.split("/")[2]}   # Nothing is fetched from other servers.
 
 
-def test_everything_can_be_reached_by_keys(visit):
-    page = visit()
+def test_the_page_can_be_used_with_the_keyboard(open_page):
+    page = open_page()
     reached = set()
-    for _ in range(40):   # some may go by before the page is all there
+    for _ in range(40):   # Some presses may come before the page is complete.
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("(e => e.id || e.name || e.dataset.example !== undefined && 'example' || e.textContent.trim())(document.activeElement)"))
-    assert {"file", "example", "folder"} <= reached and any("Find it" in str(name) for name in reached)
+        reached.add(page.evaluate("""(e => e.id || e.name || e.dataset.example !== undefined && 'example'
+            || e.textContent.trim())(document.activeElement)"""))
+    assert {"file", "example", "folder"} <= reached
+    assert any("Find it" in str(name) for name in reached)
     page.focus("[data-example]")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#whole")
-    assert page.input_value("#sentences textarea") == "red"          # what the example may be asked
-    assert "1 lines, the example" in page.inner_text("#subtitles-said")
+    page.wait_for_selector("#source-video")
+    assert page.input_value("#queries textarea") == "red"   # A query of the example.
+    assert "1 lines, from the example" in page.inner_text("#subtitles-status")
 
 
-def test_faults_are_told_in_words_and_leave_the_page_as_it_was(visit, film):
-    page = visit()
-    for content, words in ((b"", "This file is empty (0 bytes)"), (b"a text\n" * 50, "This is not a video that can be read"),
-                           (b"x" * 2_000_001, "This file is too large: at most 2 MB are taken here")):
-        upload(page, film, content=content)
-        page.wait_for_selector(f".fault:visible:has-text('{words}')")
-        assert page.locator("#whole").count() == 0 and "Traceback" not in page.content()
+def test_upload_errors_are_explained_and_leave_the_page_unchanged(open_page, red_video):
+    page = open_page()
+    for content, message in ((b"", "This file is empty (0 bytes)"),
+                             (b"a text\n" * 50, "This file cannot be read as a video"),
+                             (b"x" * 2_000_001, "This file is too large, and the limit is 2 MB")):
+        upload(page, red_video, content=content)
+        page.wait_for_selector(f".error:visible:has-text('{message}')")
+        assert page.locator("#source-video").count() == 0
+        assert "Traceback" not in page.content()
     page.route("**/videos?*", lambda route: route.abort("connectionreset"))
-    upload(page, film)
-    page.wait_for_selector(".upload-error:has-text('The connection broke while “a film.mp4” was being sent')")
+    upload(page, red_video)
+    page.wait_for_selector(
+        ".upload-error:has-text('The connection was interrupted while “a video.mp4” was being uploaded')")
     page.unroute("**/videos?*")
-    watched(page, film)
-    assert page.locator(".fault:visible").count() == 0
+    upload_and_wait(page, red_video)
+    assert page.locator(".error:visible").count() == 0
 
 
-def test_asking_without_a_video_or_without_words(visit, film):
-    page = visit()
-    page.click("#go")
-    page.wait_for_selector("#asking .fault:has-text('There is no video yet')")
-    page = asked(watched(page, film))
-    assert page.inner_text(".answer h2 >> nth=1") == "What stands out" and page.locator("#asking .fault").count() == 0
+def test_a_request_without_a_video_or_without_queries(open_page, red_video):
+    page = open_page()
+    page.click("#submit")
+    page.wait_for_selector("#request-status .error:has-text('There is no video yet')")
+    page = submit_queries(upload_and_wait(page, red_video))
+    assert page.inner_text(".answer h2 >> nth=1") == "Highlights"
+    assert page.locator("#request-status .error").count() == 0
     page.fill("#budget input", "much")
-    page.click("#go")
-    page.wait_for_selector("#asking .fault:has-text('How much of it, “much”? Write a share such as 15% or a time such as 60s')")
+    page.click("#submit")
+    page.wait_for_selector("#request-status .error:has-text('“much” is not a length for the cut. "
+                           "Enter a percentage such as 15% or a time such as 60s.')")
 
 
-def test_scripts_are_shown_and_never_run(visit, film):
-    page = watched(visit(), film, name=f"{SCRIPT}.mp4".replace("/", "_"))
-    page.fill("#sentences textarea", "red " + SCRIPT)
-    page.click("#go")
-    page.wait_for_selector(".moments .what")
-    with_cut(page)
-    assert SCRIPT in page.inner_text(".moments .what >> nth=0") and "<img src=x" in page.inner_text("#whole .name")
+def test_scripts_in_names_and_queries_are_shown_and_never_run(open_page, red_video):
+    page = upload_and_wait(open_page(), red_video, name=f"{SCRIPT}.mp4".replace("/", "_"))
+    page.fill("#queries textarea", "red " + SCRIPT)
+    page.click("#submit")
+    page.wait_for_selector(".moments .query")
+    wait_for_cut(page)
+    assert SCRIPT in page.inner_text(".moments .query >> nth=0")
+    assert "<img src=x" in page.inner_text("#source-video .name")
     page.select_option("#folder", index=1)
-    page.wait_for_selector("#whole .name:has-text('a <i>tall one.mp4')")
+    page.wait_for_selector("#source-video .name:has-text('a <i>tall one.mp4')")
     page.set_input_files("#subtitles", files=[dict(name=f"{SCRIPT}.srt", mimeType="text/plain", buffer=b"nothing")])
-    page.wait_for_selector("#subtitles-said.fault:has-text('contains no subtitles')")
+    page.wait_for_selector("#subtitles-status.error:has-text('contains no subtitles')")
     page.fill("#budget input", SCRIPT)
-    page.click("#go")
-    page.wait_for_selector("#asking .fault:has-text('onerror')")
-    assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0
+    page.click("#submit")
+    page.wait_for_selector("#request-status .error:has-text('onerror')")
+    assert page.evaluate("window.hit") is None
+    assert page.locator("img[src=x]").count() == 0
 
 
-def test_two_users_never_see_each_others_files(visit, film, url, tmp_path):
-    other_film = write_video(tmp_path / "other.mp4", ["blue"] * 12 + ["grey"] * 18)
-    one, two = visit(), visit()
-    upload(one, film, name="mine.mp4")
-    upload(two, other_film, name="yours.mp4")
-    for page, words in ((one, "red"), (two, "blue")):
-        page.wait_for_selector("#whole")
-        page.fill("#sentences textarea", words)
-        page.click("#go")
+def test_two_users_never_see_each_others_files(open_page, red_video, url, tmp_path):
+    blue_video = write_video(tmp_path / "blue.mp4", ["blue"] * 12 + ["grey"] * 18)
+    one, two = open_page(), open_page()
+    upload(one, red_video, name="mine.mp4")
+    upload(two, blue_video, name="yours.mp4")
+    for page, query in ((one, "red"), (two, "blue")):
+        page.wait_for_selector("#source-video")
+        page.fill("#queries textarea", query)
+        page.click("#submit")
     for page in (one, two):
-        with_cut(page)
-    assert one.inner_text("#whole .name") == "mine.mp4" and two.inner_text("#whole .name") == "yours.mp4"
-    assert one.inner_text(".moments .what >> nth=0") == "red" and two.inner_text(".moments .what >> nth=0") == "blue"
-    assert "yours.mp4" not in one.content() and "mine.mp4" not in two.content()
+        wait_for_cut(page)
+    assert one.inner_text("#source-video .name") == "mine.mp4"
+    assert two.inner_text("#source-video .name") == "yours.mp4"
+    assert one.inner_text(".moments .query >> nth=0") == "red"
+    assert two.inner_text(".moments .query >> nth=0") == "blue"
+    assert "yours.mp4" not in one.content()
+    assert "mine.mp4" not in two.content()
     links = [page.eval_on_selector_all(".files a", "all => all.map(a => a.href)") for page in (one, two)]
-    assert not set(links[0]) & set(links[1]) and all(token_of(one) in link for link in links[0]) and token_of(one) != token_of(two)
-    assert token_of(one) not in two.content()
-    for guess in (links[0][0].replace(token_of(one), token_of(two)), url + "files/", url + "gradio_api/file=" + str(film)):
+    assert not set(links[0]) & set(links[1])
+    assert all(session_token(one) in link for link in links[0])
+    assert session_token(one) != session_token(two)
+    assert session_token(one) not in two.content()
+    for guess in (links[0][0].replace(session_token(one), session_token(two)), url + "files/",
+                  url + "gradio_api/file=" + str(red_video)):
         assert httpx.get(guess).status_code == 404
     one.click("[data-remove]")
-    one.wait_for_selector("#whole", state="detached")
-    assert httpx.get(links[0][0]).status_code == 404 and httpx.get(links[1][0]).status_code == 200
+    one.wait_for_selector("#source-video", state="detached")
+    assert httpx.get(links[0][0]).status_code == 404
+    assert httpx.get(links[1][0]).status_code == 200
 
 
-def test_two_models_on_one_picture_and_shorts_as_their_files_have_them(visit, odd_film):
-    page = watched(visit(), odd_film)
-    page.click("text=More: compare two models")
+def test_two_models_in_one_chart_and_shorts_as_in_their_files(open_page, offset_video):
+    page = upload_and_wait(open_page(), offset_video)
+    page.click("text=More options")
     page.click("#compare input")
-    page.click("[role=option]:has-text('wordless')")
-    page.click("#mode label:has-text('Shorts')")
+    page.click("[role=option]:has-text('no_text')")
+    page.click("#mode label:has-text('shorts')")
     page.fill("#length input", "4-9")
-    page.click("#go")
-    page.wait_for_selector(".time .curve.other")
-    assert "The <b>wordless</b> model" in page.inner_text(".key")
+    page.click("#submit")
+    page.wait_for_selector(".timeline .curve.other")
+    assert "The <b>no_text</b> model" in page.inner_text(".legend")
     assert not page.is_visible("#budget")
-    with_cut(page)
-    assert page.inner_text("#cut h2") == "The shorts" and page.locator(".files a:has-text('Short 1')").count() == 1
+    wait_for_cut(page)
+    assert page.inner_text("#cut h2") == "Shorts"
+    assert page.locator(".files a:has-text('Short 1')").count() == 1
     with page.expect_download() as download:
         page.click(".files a:has-text('Scores and moments')")
-    pieces = [[piece["start"], piece["end"]] for piece in json.loads(Path(download.value.path()).read_text())["pieces"]]
-    assert [20.5, 28] in pieces and len(pieces) == 3
+    written = json.loads(Path(download.value.path()).read_text())
+    pieces = [[piece["start"], piece["end"]] for piece in written["pieces"]]
+    assert [20.5, 28] in pieces
+    assert len(pieces) == 3
     played = json.loads(page.get_attribute("#cut", "data-cut"))["pieces"]
     drawn = page.eval_on_selector_all(".row:first-child .kept", "all => all.map(r => +r.getAttribute('x') * 0.04)")
-    assert [piece[:2] for piece in played] == sorted(pieces) and drawn == pytest.approx(sorted(start for start, _ in pieces), abs=0.01)
+    assert [piece[:2] for piece in played] == sorted(pieces)
+    assert drawn == pytest.approx(sorted(start for start, _ in pieces), abs=0.01)
 
 
-def test_films_that_the_browser_cannot_play_are_played_from_the_cut(visit, film, tmp_path):
-    odd = write_video(tmp_path / "odd.avi", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12)
-    page = with_cut(asked(watched(visit(), odd, name="odd.avi"), "red"))
-    page.wait_for_selector("#whole .unplayable:visible")
+def test_a_video_that_the_browser_cannot_play_is_played_from_the_cut(open_page, tmp_path):
+    avi = write_video(tmp_path / "old.avi", ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12)
+    page = wait_for_cut(submit_queries(upload_and_wait(open_page(), avi, name="old.avi"), "red"))
+    page.wait_for_selector("#source-video .unplayable:visible")
     page.click(".moments button >> nth=0")
-    assert 0 <= time_of(page, "#cut") < 3
+    assert 0 <= playback_time(page, "#cut") < 3
 
 
-def test_on_a_phone_what_comes_is_brought_into_view_and_keeps_the_focus(visit, odd_film):
-    page = visit(viewport=dict(width=390, height=844), has_touch=True)
+def test_on_a_phone_results_scroll_into_view_and_keep_the_focus(open_page, offset_video):
+    page = open_page(viewport=dict(width=390, height=844), has_touch=True)
     in_view = "({ top, bottom }) => bottom > 0 && top >= -2 && top < 0.7 * innerHeight"
     page.evaluate("scrollTo(0, 0)")
-    page.locator("#go").evaluate("button => button.click()")
-    page.wait_for_selector("#asking .fault")
-    page.wait_for_function(f"({in_view})(document.querySelector('#asking .fault').getBoundingClientRect())")
-    watched(page, odd_film)
-    page.click("#mode label:has-text('Moments')")
+    page.locator("#submit").evaluate("button => button.click()")
+    page.wait_for_selector("#request-status .error")
+    page.wait_for_function(f"({in_view})(document.querySelector('#request-status .error').getBoundingClientRect())")
+    upload_and_wait(page, offset_video)
+    page.click("#mode label:has-text('moments')")
     page.fill("#budget input", "30%")
-    page.fill("#sentences textarea", "red")
+    page.fill("#queries textarea", "red")
     page.evaluate("scrollTo(0, 0)")
-    page.press("#budget input", "Enter")                            # asks as the button does
+    page.press("#budget input", "Enter")   # Enter submits like the button.
     page.wait_for_selector(".answer")
-    page.focus(".time")
+    page.focus(".timeline")
     page.wait_for_function(f"({in_view})(document.querySelector('.answer').getBoundingClientRect())")
-    with_cut(page)                                                  # the pieces have become exact: the answer was drawn anew
+    wait_for_cut(page)   # The pieces are exact now, so the answer was drawn again.
     start_s = page.eval_on_selector(".row .kept", "kept => kept.getAttribute('x') * 0.04")
-    assert start_s == pytest.approx(20.5, abs=0.01) and page.evaluate("document.activeElement.className").startswith("time")
+    assert start_s == pytest.approx(20.5, abs=0.01)
+    assert page.evaluate("document.activeElement.className").startswith("timeline")
 
 
-@pytest.mark.parametrize("scheme, widths", [("light", (1200, 700)), ("dark", (390, 320))])
-def test_fits_every_width_in_light_and_dark(visit, film, scheme, widths):
-    page = with_cut(asked(watched(visit(viewport=dict(width=widths[0], height=800), color_scheme=scheme), film), "red"))
+def test_the_answer_starts_above_the_fold(open_page, red_video):
+    page = submit_queries(upload_and_wait(open_page(viewport=dict(width=1280, height=800)), red_video), "red")
+    page.evaluate("scrollTo(0, 0)")
+    assert page.locator(".answer").bounding_box()["y"] < 650
+    assert page.locator(".timeline").bounding_box()["y"] < 800
+
+
+def test_metrics_are_behind_a_details_element(open_page):
+    page = open_page()
+    assert "Knows colors." in page.inner_text("#description")
+    assert not page.is_visible("#description details :text('Evaluated by hand.')")
+    page.click("#description summary")
+    assert "Evaluated by hand." in page.inner_text("#description")
+
+
+def test_the_page_shows_the_api_instead_of_a_gradio_footer(open_page, url):
+    page = open_page()
+    assert page.locator("text=Use via API").count() == 0
+    page.click(".api summary")
+    page.wait_for_selector(f".api code:has-text('{url.rstrip('/')}')")   # The address of this server.
+
+
+@pytest.mark.parametrize("scheme, widths", [
+    pytest.param("light", (1200, 700), id="light"), pytest.param("dark", (390, 320), id="dark")])
+def test_the_page_fits_every_width_in_light_and_dark(open_page, red_video, scheme, widths):
+    page = open_page(viewport=dict(width=widths[0], height=800), color_scheme=scheme)
+    page = wait_for_cut(submit_queries(upload_and_wait(page, red_video), "red"))
     for width in widths:
         page.set_viewport_size(dict(width=width, height=800))
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for place in ("body", "#sentences textarea", ".answer", "#whole .soft", "#question .models dd"):
-        ink, paper = page.evaluate("""place => { let e = document.querySelector(place); const ink = getComputedStyle(e).color;
+    for selector in ("body", "#queries textarea", ".answer", "#source-video .soft", "#request .models dd"):
+        text, background = page.evaluate("""selector => {
+            let e = document.querySelector(selector);
+            const text = getComputedStyle(e).color;
             while (e && /rgba\\(0, 0, 0, 0\\)|transparent/.test(getComputedStyle(e).backgroundColor)) e = e.parentElement;
-            return [ink, getComputedStyle(e || document.body).backgroundColor] }""", place)
-        assert contrast(ink, paper) >= 4.5, (place, ink, paper)
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (luminance(paper) > 0.5) == (scheme == "light")
+            return [text, getComputedStyle(e || document.body).backgroundColor] }""", selector)
+        assert contrast(text, background) >= 4.5, (selector, text, background)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (luminance(background) > 0.5) == (scheme == "light")
 
 
-def luminance(colour):
-    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    return sum(w * (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4) for w, p in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+def luminance(color):
+    """Return the relative luminance of a CSS color, as WCAG defines it."""
+    channels = [int(channel) / 255 for channel in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def contrast(one, two):
-    """As WCAG has it; 4.5 is enough for text."""
+    """Return the contrast ratio of two colors, as WCAG defines it; it requires 4.5 for text."""
     dark, light = sorted((luminance(one), luminance(two)))
     return (light + 0.05) / (dark + 0.05)

@@ -1,125 +1,139 @@
-"""The page in a real browser where things go wrong or get into each other's way."""
+"""Test the page in a real browser when something fails, or when several actions overlap."""
 
+import os
+import signal
 import time
 
 import pytest
 
 from tests.chromium import NEEDS_CHROMIUM
 
-from .browsing import asked, token_of, upload, watched, with_cut
+from .browsing import session_token, submit_queries, upload, upload_and_wait, wait_for_cut
 from .conftest import LIMITS
 
 pytestmark = NEEDS_CHROMIUM
-# A browser that hears of the end of gradio's stream of events later than of what was asked since, and than of the first nudge
-LATE = """const real = window.fetch; window.fetch = async (...asked) => {
-  const answer = await real(...asked);
-  if (!String(asked[0].url || asked[0]).includes("queue/data")) return answer;
-  const late = new TransformStream({ async transform(chunk, out) {
+# A script for a browser that receives the end of Gradio's event stream late: after the next event has started, and after
+# the first extra event of page.js.
+LATE_CLOSE = """const real = window.fetch; window.fetch = async (...request) => {
+  const response = await real(...request);
+  if (!String(request[0].url || request[0]).includes("queue/data")) return response;
+  const delay = new TransformStream({ async transform(chunk, out) {
     if (new TextDecoder().decode(chunk).includes("close_stream")) await new Promise((then) => setTimeout(then, 900));
     out.enqueue(chunk); } });
-  return new Response(answer.body.pipeThrough(late), { status: answer.status, headers: answer.headers }); };"""
+  return new Response(response.body.pipeThrough(delay), { status: response.status, headers: response.headers }); };"""
 
 
-def test_no_answer_is_lost_when_it_is_asked_for_as_another_event_ends(visit, film):
-    page = with_cut(asked(watched(visit(LATE), film), "red"))
-    page.fill("#sentences textarea", "grey")
+def test_no_answer_is_lost_when_its_request_starts_as_another_event_ends(open_page, red_video):
+    page = wait_for_cut(submit_queries(upload_and_wait(open_page(LATE_CLOSE), red_video), "red"))
+    page.fill("#queries textarea", "grey")
     page.wait_for_timeout(600)
-    page.click("#mode label:has-text('Moments')")                    # an event that ends at once
+    page.click("#mode label:has-text('moments')")   # An event that ends at once.
     page.wait_for_timeout(200)
-    page.click("#go")
-    page.wait_for_selector(".moments .what:has-text('grey')")
-    page.fill("#sentences textarea", "blue")
-    page.wait_for_selector("#cut video")                            # when the event of the question ends
-    page.evaluate("document.querySelector('#go').click()")
-    page.wait_for_selector(".time .row:has-text('blue')")
-    upload(page, film, name="another.mp4")
-    page.wait_for_selector("#whole .name:has-text('another.mp4')")   # when the watching ends
-    page.evaluate("document.querySelector('#go').click()")
-    page.wait_for_selector(".time .row:has-text('blue')")
+    page.click("#submit")
+    page.wait_for_selector(".moments .query:has-text('grey')")
+    page.fill("#queries textarea", "blue")
+    page.wait_for_selector("#cut video")   # The event of the request ends now.
+    page.evaluate("document.querySelector('#submit').click()")
+    page.wait_for_selector(".timeline .row:has-text('blue')")
+    upload(page, red_video, name="another.mp4")
+    page.wait_for_selector("#source-video .name:has-text('another.mp4')")   # The event of the upload ends now.
+    page.evaluate("document.querySelector('#submit').click()")
+    page.wait_for_selector(".timeline .row:has-text('blue')")
 
 
 @pytest.fixture
-def slow_default(service, held):
-    """The slow model is the default and waits, so that a line forms; gives what lets it go on."""
-    models = service.catalogue.models
-    service.catalogue.models = {"slow": models["slow"]} | {key: model for key, model in models.items() if key != "slow"}
-    held.touch()
-    yield held.unlink
-    held.unlink(missing_ok=True)
-    service.catalogue.models = models
+def slow_default(service, hold_file):
+    """Make the slow model the default and let it wait, so that a queue forms; yield a function that releases it."""
+    entries = service.catalog.entries
+    others = {key: entry for key, entry in entries.items() if key != "slow"}
+    service.catalog.entries = {"slow": entries["slow"]} | others
+    hold_file.touch()
+    yield hold_file.unlink
+    hold_file.unlink(missing_ok=True)
+    service.catalog.entries = entries
 
 
-def work_of(service, name):
-    """What is being done for the desk of a video."""
-    desk, = (desk for desk in service.desks._desks.values() if desk.name == name)
-    return desk, next(iter(desk.watching.values()))
+def session_and_task(service, name):
+    """Return the session of a video, and the task that encodes it."""
+    session, = (session for session in service.sessions.all() if session.name == name)
+    return session, next(iter(session.encode_tasks.values()))
 
 
-def test_a_line_forms_with_places_and_a_second_video_takes_the_place_of_the_first(visit, film, slow_default, service):
-    one, two = visit(), visit()
-    upload(one, film, name="first.mp4")
-    one.wait_for_selector("#watching .state:has-text('Watching the video')")
-    upload(two, film, name="waiting.mp4")
-    two.wait_for_selector("#watching .state:has-text('1 job comes before yours')")
-    desks, (first, work) = len(service.desks), work_of(service, "first.mp4")
-    upload(one, film, name="second.mp4")                          # while the first is being watched
-    assert work.unwanted.wait(60)
-    one.wait_for_selector("#watching .state:has-text('2 jobs come before yours')")
+def test_users_see_their_position_and_a_second_video_replaces_the_first(open_page, red_video, slow_default, service):
+    one, two = open_page(), open_page()
+    upload(one, red_video, name="first.mp4")
+    one.wait_for_selector("#encode-status .progress:has-text('Analyzing the video')")
+    upload(two, red_video, name="waiting.mp4")
+    two.wait_for_selector("#encode-status .progress:has-text('1 other task before yours')")
+    num_sessions, (first, task) = len(service.sessions), session_and_task(service, "first.mp4")
+    upload(one, red_video, name="second.mp4")   # The first video is being encoded.
+    assert task.cancel_requested.wait(60)
+    one.wait_for_selector("#encode-status .progress:has-text('2 other tasks before yours')")
     slow_default()
-    two.wait_for_selector("#whole .name:has-text('waiting.mp4')")
-    one.wait_for_selector("#whole .name:has-text('second.mp4')")
+    two.wait_for_selector("#source-video .name:has-text('waiting.mp4')")
+    one.wait_for_selector("#source-video .name:has-text('second.mp4')")
     one.wait_for_timeout(300)
-    assert one.inner_text("#whole .name") == "second.mp4" and one.locator("#watching .state").count() == 0
-    assert work.state == "stopped" and not first.folder.exists() and len(service.desks) == desks
+    assert one.inner_text("#source-video .name") == "second.mp4"
+    assert one.locator("#encode-status .progress").count() == 0
+    assert task.state == "canceled"
+    assert not first.folder.exists()
+    assert len(service.sessions) == num_sessions
 
 
-def test_a_crash_of_one_job_leaves_the_rest_alone(visit, film, slow_default, service):
-    one, two = visit(), visit()
-    upload(one, film)
-    one.wait_for_selector("#watching .state:has-text('Watching the video')")
-    upload(two, film)
-    two.wait_for_selector("#watching .state:has-text('before yours')")
-    service.watchers._child.kill()
+def test_a_crash_of_one_task_does_not_affect_others(open_page, red_video, slow_default, service):
+    one, two = open_page(), open_page()
+    upload(one, red_video)
+    one.wait_for_selector("#encode-status .progress:has-text('Analyzing the video')")
+    upload(two, red_video)
+    two.wait_for_selector("#encode-status .progress:has-text('before yours')")
+    os.kill(service.encoder.pid, signal.SIGKILL)
     slow_default()
-    one.wait_for_selector("#watching .fault:has-text('no fault of yours')")
-    two.wait_for_selector("#whole")
+    one.wait_for_selector("#encode-status .error:has-text('other users are not affected')")
+    two.wait_for_selector("#source-video")
 
 
-def test_who_closes_the_page_leaves_no_work_and_may_come_back_to_the_files(visit, film, slow_default, service):
-    page = visit()
-    upload(page, film, name="left.mp4")
-    page.wait_for_selector("#watching .state:has-text('Watching the video')")
-    desk, work = work_of(service, "left.mp4")
+def test_closing_the_page_cancels_its_task_and_keeps_its_files_for_a_while(open_page, red_video, slow_default, service):
+    page = open_page()
+    upload(page, red_video, name="left.mp4")
+    page.wait_for_selector("#encode-status .progress:has-text('Analyzing the video')")
+    session, task = session_and_task(service, "left.mp4")
     page.context.close()
-    assert work.unwanted.wait(60)
+    assert task.cancel_requested.wait(60)
     slow_default()
-    assert work.ended.wait(60) and work.state == "stopped"
-    left_s = desk.used_s + LIMITS.keep_s - time.monotonic()
-    assert desk.folder.exists() and 200 < left_s < 301
+    assert task.ended.wait(60)
+    assert task.state == "canceled"
+    remaining_s = session.used_s + LIMITS.idle_timeout_s - time.monotonic()
+    assert session.folder.exists()
+    assert 200 < remaining_s < 301
 
 
-def test_a_page_that_is_loaded_again_goes_on_with_its_video(visit, film, service):
-    page = watched(visit(), film)
-    token = token_of(page)
+def test_a_reloaded_page_continues_with_its_video(open_page, red_video, service):
+    page = upload_and_wait(open_page(), red_video)
+    token = session_token(page)
     page.reload()
-    page.wait_for_selector("#whole")
-    assert token_of(page) == token and page.inner_text("#whole .name") == "a film.mp4"
-    asked(page, "red")
-    service.desks.remove(token)
+    page.wait_for_selector("#source-video")
+    assert session_token(page) == token
+    assert page.inner_text("#source-video .name") == "a video.mp4"
+    submit_queries(page, "red")
+    service.sessions.remove(token)
     page.reload()
-    page.wait_for_selector(".drop")
-    page.wait_for_function("!sessionStorage.getItem('video')")     # once it is known to have gone, without a word
-    assert page.locator("#whole").count() == 0 and page.locator(".fault:visible").count() == 0
+    page.wait_for_selector(".dropzone")
+    page.wait_for_function("!sessionStorage.getItem('video')")   # The page knows by now that the video is gone.
+    assert page.locator("#source-video").count() == 0
+    assert page.locator(".error:visible").count() == 0
 
 
-def test_a_wrong_file_leaves_the_good_video_and_its_answer(visit, film, service):
-    page = asked(watched(visit(), film), "red")
-    token, desks = token_of(page), len(service.desks)
-    upload(page, film, name="notes.mp4", content=b"a text\n" * 50)
-    page.wait_for_selector("#watching .fault:has-text('This is not a video that can be read')")
-    assert token_of(page) == token and page.locator(".moments .what:has-text('red')").count() == 1
-    assert len(service.desks) == desks
-    asked(page, "grey")
-    upload(page, film, name="new.mp4")
-    page.wait_for_selector("#whole .name:has-text('new.mp4')")
-    assert not service.desks.has(token) and len(service.desks) == desks and page.locator(".answer").count() == 0
+def test_a_wrong_file_leaves_the_video_and_its_answer(open_page, red_video, service):
+    page = submit_queries(upload_and_wait(open_page(), red_video), "red")
+    token, num_sessions = session_token(page), len(service.sessions)
+    upload(page, red_video, name="notes.mp4", content=b"a text\n" * 50)
+    page.wait_for_selector("#encode-status .error:has-text('This file cannot be read as a video')")
+    assert session_token(page) == token
+    assert page.locator(".moments .query:has-text('red')").count() == 1
+    assert len(service.sessions) == num_sessions
+    submit_queries(page, "grey")
+    upload(page, red_video, name="new.mp4")
+    page.wait_for_selector("#source-video .name:has-text('new.mp4')")
+    assert token not in service.sessions
+    assert len(service.sessions) == num_sessions
+    assert page.locator(".answer").count() == 0
