@@ -84,7 +84,7 @@ def test_two_names_that_meet_both_stay(tmp_path, capsys):
     for name in ("a.wav", "A (1).wav", "b.wav"):
         write_sound(tmp_path / name, 0.5)
     assert main([str(tmp_path)]) == 1
-    assert "A (1).wav: a.wav would be a.wav too" in capsys.readouterr().err
+    assert "A (1).wav: would become a.wav, like a.wav" in capsys.readouterr().err
     assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"] and is_mono_wav(tmp_path / "b.wav")
 
 
@@ -93,7 +93,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path, capsys):
     (tmp_path / "(2).wav").write_bytes(b"")
     assert main([str(tmp_path), "--dry-run"]) == 1
     out = capsys.readouterr()
-    assert out.out == "A B.wav -> a_b.wav\n" and "(2).wav: nothing is left of its name" in out.err
+    assert out.out == "A B.wav -> a_b.wav\n" and "(2).wav: its name has no letters or digits" in out.err
     assert names(tmp_path) == ["(2).wav", "A B.wav"]
 
 
@@ -102,11 +102,11 @@ def test_known_ids_give_names_their_case_back(tmp_path, capsys):
         write_sound(tmp_path / "s" / name, 0.5)
     (tmp_path / "ids.txt").write_text("Ep_One\nEP2\n")
     assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 1
-    assert names(tmp_path / "s") == ["Ep_One.wav", "originals", "other.wav"] and "other.wav: other is none of the ids" in capsys.readouterr().err
+    assert names(tmp_path / "s") == ["Ep_One.wav", "originals", "other.wav"] and "other.wav: other is not a known id" in capsys.readouterr().err
     (tmp_path / "r.csv").write_text("clip,video,start,end,rating\nEp_One,v,0,1,3\n")
     assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "r.csv"), "--dry-run"]) == 1
     (tmp_path / "ids.txt").write_text("a b\nA_B\n")
-    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 2 and "differ in case or marks alone" in capsys.readouterr().err
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 2 and "differ only in case or punctuation" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_sound_stays_and_is_named(tmp_path, capsys):
@@ -133,7 +133,7 @@ def stopped(folder, name, target):
 def test_a_dry_run_after_a_stopped_one_removes_nothing(tmp_path, capsys):
     stopped(tmp_path, "A.mp3.wav", "a.wav")
     assert main([str(tmp_path), "--dry-run"]) == 0
-    assert capsys.readouterr().out == "A.mp3.wav goes, since a.wav is there already and the original kept\n"
+    assert capsys.readouterr().out == "delete A.mp3.wav: a.wav and the original copy already exist\n"
     assert names(tmp_path) == ["A.mp3.wav", "a.wav", "originals"]
 
 
@@ -165,17 +165,17 @@ def test_files_passed_over_are_counted_and_a_folder_without_sound_is_an_error(tm
     for name in ("b.txt", "c.xyz", ".DS_Store"):
         (tmp_path / name).touch()
     assert main([str(tmp_path)]) == 0
-    assert "2 files passed over, which do not end as sound files do (.txt .xyz)" in capsys.readouterr().err
+    assert "ignored 2 files without the suffix of an audio file (.txt .xyz)" in capsys.readouterr().err
     (tmp_path / "a.wav").unlink()
     assert main([str(tmp_path)]) == 2
-    assert "no sound file in it, but 2 others (.txt .xyz); sound files end in .3gp" in capsys.readouterr().err
+    assert "no audio files in it, but 2 other files (.txt .xyz); audio files end in .3gp" in capsys.readouterr().err
 
 
 def test_a_name_taken_in_originals_is_not_overwritten(tmp_path, capsys):
     write_sound(tmp_path / "A.wav", 0.5)
     (tmp_path / "originals").mkdir()
     (tmp_path / "originals/A.wav").write_text("another")
-    assert main([str(tmp_path)]) == 1 and "is there already; move one" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 1 and "already exists; move one" in capsys.readouterr().err
     assert (tmp_path / "originals/A.wav").read_text() == "another" and names(tmp_path) == ["A.wav", "originals"]
 
 
@@ -193,7 +193,7 @@ def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
     capsys.readouterr()
     assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 1
     error = capsys.readouterr().err
-    assert "1 files extracted, 1 were there, 1 failed" in error and "c.wav" in error
+    assert "extracted 1 file, skipped 1 with intact features, 1 failed" in error and "c.wav" in error
     assert (tmp_path / "f/a.npy").stat().st_mtime_ns == stamp and np.load(tmp_path / "f/b.npy").shape == (1, 256)
 
 
@@ -201,14 +201,14 @@ def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
 @pytest.mark.parametrize("clip_len_s, rate_hz", [(2, 1000), (0.3334, 1000), (1 / 3, 100)])
 def test_streamed_clips_are_those_of_the_whole_sound(monkeypatch, seconds, chunk, clip_len_s, rate_hz):
     sound = np.random.default_rng(0).random(round(seconds * rate_hz), np.float32)
-    monkeypatch.setattr(sound_files, "read_sound", lambda path, rate: (sound[i:i + chunk] for i in range(0, len(sound), chunk)))
+    monkeypatch.setattr(sound_files, "read_audio_file", lambda path, rate: (sound[i:i + chunk] for i in range(0, len(sound), chunk)))
     size, clips = round(clip_len_s * rate_hz), sound_files.num_clips(Fraction(len(sound), rate_hz), clip_len_s)
     whole = np.pad(sound[:clips * size], (0, max(0, clips * size - len(sound)))).reshape(clips, size)
     np.testing.assert_array_equal(np.stack(list(read_clips("x", clip_len_s, rate_hz))), whole)
 
 
 def test_memory_stays_flat_with_a_sounds_length(monkeypatch, tmp_path):
-    monkeypatch.setattr(sound_files, "read_sound", lambda path, rate: (np.ones(1024, np.float32) for _ in range(32000 * 1800 // 1024)))
+    monkeypatch.setattr(sound_files, "read_audio_file", lambda path, rate: (np.ones(1024, np.float32) for _ in range(32000 * 1800 // 1024)))
     tracemalloc.start()
     try:
         import audio.extract_audio_feature as module
@@ -248,7 +248,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("files, message", [
-    (None, "no such folder"), ([], "no sound file in it"), (["x.wav", "x.flac"], "several files are called x")])
+    (None, "no such folder"), ([], "no audio files in it"), (["x.wav", "x.flac"], "several files are named x")])
 def test_nothing_to_extract_is_named(tmp_path, capsys, files, message):
     if files is not None:
         (tmp_path / "s").mkdir()

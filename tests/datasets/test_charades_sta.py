@@ -6,8 +6,8 @@ from common.errors import InputError
 from common.temporal import soft_nms, temporal_iou
 from datasets import CharadesSTA
 from datasets.annotations.charades_sta import read_charades
-from datasets.annotations.qvhighlights import LabelErrors
-from datasets.charades_sta import read_glove, words
+from datasets.charades_sta import read_glove, tokenize
+from datasets.errors import LabelErrors
 from datasets.eval import eval_charades
 
 from .fakes import write_features
@@ -96,10 +96,11 @@ def test_soft_nms_equals_a_slow_twin():
 def test_features_shorter_than_a_window_are_a_fault(folder):
     (folder / "l.txt").write_text("A1 10.1 12##too late\nA1 9.9 12##just in time")
     faults = dataset(folder, glove_path=None, query_path=str(folder)).check()
-    late = [fault for fault in faults if "begins or ends after" in fault]
-    assert len(late) == 1 and "[10.1, 12.0] begins or ends after the features' 10.0 s" in late[0] and late[0].endswith("line 1)")
+    late = [fault for fault in map(str, faults) if "starts or ends after" in fault]
+    assert len(late) == 1 and "[10.1, 12.0] starts or ends after the features, which end at 10.0 s" in late[0] and late[0].endswith("line 1)")
     (folder / "l.txt").write_text("A1 9 20##as some public ones\nA1 9 21##far beyond")
-    late = [fault for fault in dataset(folder, glove_path=None, query_path=str(folder)).check() if "begins or ends" in fault]
+    faults = dataset(folder, glove_path=None, query_path=str(folder)).check()
+    late = [str(fault) for fault in faults if "starts or ends" in fault.problem]
     assert len(late) == 1 and "[9.0, 21.0]" in late[0]
 
 
@@ -109,7 +110,7 @@ def test_streams_of_other_lengths_are_named(folder):
     for rows, wrong in ((55, True), (56, False), (64, False), (65, True)):
         np.save(f"{sound}/A1.npy", np.ones((rows, 3), np.float32))
         faults = dataset(folder, glove_path=None, query_path=str(folder)).check()
-        named = [f for f in faults if "A1: 60 rows in" in f]
+        named = [f for f in faults if "A1: 60 rows in" in str(f)]
         assert bool(named) == wrong, (rows, faults)
 
 
@@ -117,7 +118,7 @@ def test_faulty_lines_hide_no_faulty_features_and_words(folder, tmp_path):
     (folder / "l.txt").write_text("A1 0##no end\ngone 0 1##a person")
     with pytest.raises(LabelErrors, match="line 1: .*\n.*glove.txt: no such file") as err:
         dataset(folder, glove_path=str(tmp_path / "glove.txt"))
-    assert any("gone" in fault and "no such feature file" in fault for fault in err.value.dataset.check())
+    assert any("gone" in str(fault) and "no such feature file" in str(fault) for fault in err.value.dataset.check())
 
 
 @pytest.mark.parametrize("line", ["A1 0.0##no end", "A1 0 1 no marks", "A1 a b##words", "A1 0 1##  ", "A1 -1 1##x", "a/b 0 1##x",
@@ -129,20 +130,20 @@ def test_faulty_lines_are_listed(tmp_path, line):
 
 
 def test_glove_that_cannot_serve_is_named(tmp_path):
-    with pytest.raises(InputError, match="no such file; fetch https://nlp.stanford.edu"):
+    with pytest.raises(InputError, match="no such file; download https://nlp.stanford.edu"):
         read_glove(tmp_path / "g.txt", {"a"})
-    for text, message in (("b 1 2", "holds none of the 1 words"), ("a x y", "not GloVe's text format"), ("a 1\nc 1 2\na x", "line 2: is of another length, 2\n.*line 3: could not")):
+    for text, message in (("b 1 2", "contains none of the 1 words"), ("a x y", "not GloVe's text format"), ("a 1\nc 1 2\na x", "line 2: not GloVe's text format .2 values instead of 1.\n.*line 3: not GloVe's text format .could not")):
         (tmp_path / "g.txt").write_text(text)
         with pytest.raises(InputError, match=message):
             read_glove(tmp_path / "g.txt", {"a"} if "c" not in text else {"a", "c"})
 
 
 def test_words_lose_punctuation_and_never_run_out():
-    assert words("Person (sits) down, now.") == ["person", "(sits)", "down", "now"] and words("...") == ["..."]
+    assert tokenize("Person (sits) down, now.") == ["person", "(sits)", "down", "now"] and tokenize("...") == ["..."]
 
 
 @pytest.mark.parametrize("predictions, message", [
-    ([], "1 lack"), ([dict(qid=1, pred_relevant_windows=[])] * 2, "1 twice"), ([dict(qid=1, pred_relevant_windows=[]), dict(qid=2)], "1 are unknown"),
+    ([], "1 missing"), ([dict(qid=1, pred_relevant_windows=[])] * 2, "1 duplicate"), ([dict(qid=1, pred_relevant_windows=[]), dict(qid=2)], "1 unknown"),
     ([dict(qid=1)], "qid 1: pred_relevant_windows must"), ([dict(qid=1, pred_relevant_windows=[[0, 1, float("nan")]])], "NaN")])
 def test_faulty_predictions_are_named(predictions, message):
     with pytest.raises(InputError, match=message):

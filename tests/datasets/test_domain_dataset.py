@@ -8,10 +8,12 @@ import torch
 
 from common.errors import InputError
 from datasets import TVSum, YouTubeHighlights
-from datasets.annotations.domain_splits import SPLITS, domain_videos, padded
-from datasets.annotations.qvhighlights import LabelErrors
+from datasets.annotations.domain_splits import SPLITS, domain_videos
 from datasets.annotations.tvsum import read_tvsum
+from datasets.annotations.youtube_highlights import read_youtube
+from datasets.errors import LabelErrors
 from datasets.eval import tvsum_top5_map, youtube_map
+from datasets.eval.tvsum import pad_scores
 from tests.paths import SHARED
 
 from .fakes import write_features
@@ -70,7 +72,7 @@ def youtube(tmp_path, matches):
 
 def test_youtube_positives_are_matches_above_0(tmp_path, caplog):
     dataset = youtube(tmp_path, {DOG_VAL[0]: [1, -1, 0, 1, 1], DOG_VAL[1]: [-1, 0, -1]})
-    assert "lacks 22 of the 24 videos of dog, val" in caplog.text
+    assert "no labels for 22 of the 24 videos of dog, val" in caplog.text
     assert dataset[0]["saliency"].data.tolist() == [1, 0, 0, 1] and "audio" not in dataset[0]
     blob = [dict(meta=dataset.labels, saliency=torch.tensor([[0.9, 0.1, 0.8, 0.5, 0.95], [0.1, 0.2, 0.3, 0, 0]]))]
     expected = (1 + ((1 / 2 + 2 / 3) / 2)) / 2   # hits at ranks 1 and 3 of the four clips that the features hold
@@ -99,16 +101,16 @@ def test_youtube_map_equals_a_slow_twin():
 
 @pytest.mark.parametrize("options, message", [
     (dict(domain="Bk"), "no domain 'Bk'.*BK"), (dict(split="test"), "BK has no split 'test'"),
-    (dict(domain="BT"), "labels none of the 4 videos of BT, train"), (dict(label_path="none.json"), "none.json: no such file")])
+    (dict(domain="BT"), "no labels for the 4 videos of BT, train"), (dict(label_path="none.json"), "none.json: no such file")])
 def test_what_does_not_exist_is_named(tvsum, options, message):
     with pytest.raises(InputError, match=message):
         TVSum(**{**tvsum, "split": "train", **options})
 
 
 @pytest.mark.parametrize("text, message", [
-    ("[]", "holds a JSON list"), ("{", "not readable as JSON"), ('{"a": {}, "b": 3}', "a: no 'anno', a table of ratings\n  b: no 'anno'"), ("{}", "holds no video"),
-    ('{"a": {"anno": [[1, 6]]}}', "a: ratings must be from 1 to 5, not 1.0 to 6.0"),
-    ('{"a": {"anno": [1, 2]}}', r"a: ratings are \(2,\)"), ('{"a": {"anno": [[1], [1, 2]]}}', "a: ratings are no table")])
+    ("[]", "contains a JSON list"), ("{", "cannot be read as JSON"), ('{"a": {}, "b": 3}', "a: no 'anno', a table of ratings\n  b: no 'anno'"), ("{}", "contains no videos"),
+    ('{"a": {"anno": [[1, 6]]}}', "a: ratings must be from 1 to 5, but range from 1.0 to 6.0"),
+    ('{"a": {"anno": [1, 2]}}', r"a: ratings have shape \(2,\)"), ('{"a": {"anno": [[1], [1, 2]]}}', "a: ratings are not a table")])
 def test_faulty_tvsum_labels_are_named(tmp_path, text, message):
     (tmp_path / "l.json").write_text(text)
     with pytest.raises(InputError, match=message):
@@ -119,11 +121,11 @@ def test_faulty_youtube_labels_are_named(tmp_path):
     for match in (3, [], ["x"], [True], None):
         (tmp_path / "l.json").write_text(json.dumps({"a": dict(match=match), "b": 3, "c": dict(match=[1])}))
         with pytest.raises(LabelErrors, match="l.json: video a: no 'match', a list of numbers\n  video b: no 'match'") as err:
-            YouTubeHighlights.labels_by_vid(tmp_path / "l.json")
-        assert err.value.sound == {"c": [1]}
+            read_youtube(tmp_path / "l.json")
+        assert err.value.valid == {"c": [1]}
     (tmp_path / "l.json").write_text("{}")
-    with pytest.raises(InputError, match="l.json: holds no video"):
-        YouTubeHighlights.labels_by_vid(tmp_path / "l.json")
+    with pytest.raises(InputError, match="l.json: contains no videos"):
+        read_youtube(tmp_path / "l.json")
 
 
 def test_domains_by_their_short_names():
@@ -136,7 +138,7 @@ def test_domains_by_their_short_names():
 
 
 @pytest.mark.parametrize("info, message", [
-    ("video_id\ttitle\nv\tx\n", "info.tsv: no column 'length'"), (b"\xff\xfe\x00", "cannot be read as text in columns"),
+    ("video_id\ttitle\nv\tx\n", "info.tsv: no column 'length'"), (b"\xff\xfe\x00", "cannot be read as tab-separated text"),
     ("video_id\tlength\nv\t0:00\nw\t7\n", "line 2: length '0:00' is not minutes:seconds above 0\n  line 3: length '7' is not")])
 def test_faulty_tables_of_lengths_are_named(tmp_path, info, message):
     (tmp_path / "ydata-tvsum50-anno.tsv").write_text("v\tXX\t1,2")
@@ -147,7 +149,7 @@ def test_faulty_tables_of_lengths_are_named(tmp_path, info, message):
 
 def test_a_binary_table_of_ratings_is_named(tmp_path):
     (tmp_path / "ydata-tvsum50-info.tsv").write_text("video_id\tlength\nv\t0:07\n")
-    for content, message in ((b"\x00\xff\xfe", "cannot be read"), (b"v\tXX\n\nw\tXX\t1,2", "line 1 is not .*\n  line 2 is not .*\n  w is not in")):
+    for content, message in ((b"\x00\xff\xfe", "cannot be read"), (b"v\tXX\n\nw\tXX\t1,2", "line 1: not .*\n  line 2: not .*\n  video w: not in")):
         (tmp_path / "ydata-tvsum50-anno.tsv").write_bytes(content)
         with pytest.raises(InputError, match=message):
             read_tvsum(tmp_path / "ydata-tvsum50-anno.tsv")
@@ -156,8 +158,11 @@ def test_a_binary_table_of_ratings_is_named(tmp_path):
 def test_swapped_folders_are_named_with_their_widths(tvsum):
     swapped = {**tvsum, "video_path": tvsum["video_path"][::-1]}
     faults = TVSum(split="train", **swapped).check()
-    assert len(faults) == 4 and "_opt.npy (3) + " in faults[0] and "video_dims in the config says [4, 3]" in faults[0]
-    assert "(for " in faults[0] and f"video {BK_TRAIN[0]})" in faults[0]
+    assert len(faults) == 4
+    assert "_opt.npy (3) + " in faults[0].problem
+    assert "video_dims in the config is [4, 3]" in faults[0].problem
+    assert "(needed by " in faults[0].problem
+    assert f"video {BK_TRAIN[0]})" in faults[0].problem
 
 
 def test_tsv_and_json_give_the_same_ratings(tmp_path):
@@ -167,7 +172,7 @@ def test_tsv_and_json_give_the_same_ratings(tmp_path):
     frames = np.concatenate([frames, [[4, 1]] * 10])
     lines = [f"v\tXX\t{','.join(map(str, frames[:, user]))}" for user in range(2)]
     (tmp_path / "ydata-tvsum50-anno.tsv").write_text("\n".join(lines))
-    with pytest.raises(InputError, match="needs ydata-tvsum50-info.tsv beside it"):
+    with pytest.raises(InputError, match="needs ydata-tvsum50-info.tsv in the same folder"):
         read_tvsum(tmp_path / "ydata-tvsum50-anno.tsv")
     (tmp_path / "ydata-tvsum50-info.tsv").write_text('category\tvideo_id\ttitle\turl\tlength\nXX\tv\ta "quote\tu\t0:07\n')
     np.testing.assert_array_equal(read_tvsum(tmp_path / "ydata-tvsum50-anno.tsv")["v"], clips)
@@ -183,7 +188,7 @@ def test_the_released_mat_has_all_videos_of_the_splits():
 
 
 def test_padding_scores_below_all_others():
-    assert padded([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8] and padded([3, 2, 1], 2) == [3, 2]
+    assert pad_scores([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8] and pad_scores([3, 2, 1], 2) == [3, 2]
 
 
 def test_floors_of_a_domain_are_those_of_the_command(tvsum, tmp_path):

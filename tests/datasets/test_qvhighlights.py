@@ -135,7 +135,7 @@ def test_a_split_without_answers_is_predicted_but_not_scored(files, caplog):
                          for q, v in ((1, "a"), (2, "b"))])
     data = dataset(files)
     assert data.evaluate(outputs(data), logger=logging.getLogger("test")) == {}
-    assert "l.jsonl holds no answers, so nothing is scored" in caplog.text
+    assert "l.jsonl has neither relevant_windows nor saliency_scores; no metrics are computed" in caplog.text
     assert len(data.predictions(outputs(data))) == 2
 
 
@@ -165,23 +165,24 @@ def spoil(path, **arrays):
 
 @pytest.mark.parametrize("fault, message", [
     (lambda f: spoil(f / "slow" / "b.npz"), "slow/b.npz: no such feature file"),
-    (lambda f: (f / "slow" / "b.npz").write_bytes(b"text"), "slow/b.npz: not a readable feature file"),
+    (lambda f: (f / "slow" / "b.npz").write_bytes(b"text"), "slow/b.npz: cannot be read as a feature file"),
     (lambda f: spoil(f / "clip" / "b.npz", other=np.ones((5, 2))), "clip/b.npz: no 'features' in it, only other"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: holds NaN"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "slow: 6, .*clip: 2.; extract them"),
-    (lambda f: np.save(f / "sound" / "b.npy", np.ones((2, 4))), "b: features for 2 clips, but the label's 10.5 s have 5"),
-    (lambda f: long_files(f, 8), "b: features for 8 clips, but the label's 10.5 s have 5; extract them again"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "clip/b.npz: 9 wide, but a.npz beside it 2"),
-    (lambda f: np.save(f / "sound" / "b.npy", np.ones((5, 9))), "sound/b.npy: 9 wide, but a.npy beside it 4"),
-    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones((3, 9))), "qid2.npz: 9 wide, but qid1.npz beside it 5"),
-    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones(5)), r"qid2.npz: features of shape \(5,\)"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: contains NaN"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "slow: 6, .*clip: 2.*; extract all of them"),
+    (lambda f: np.save(f / "sound" / "b.npy", np.ones((2, 4))), "b: features have 2 clips, but the label's 10.5 s are 5 clips"),
+    (lambda f: long_files(f, 8), "b: features have 8 clips, but the label's 10.5 s are 5 clips.*; extract the features of this video again"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "clip/b.npz: width 9, but a.npz in its folder has width 2"),
+    (lambda f: np.save(f / "sound" / "b.npy", np.ones((5, 9))), "sound/b.npy: width 9, but a.npy in its folder has width 4"),
+    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones((3, 9))), "qid2.npz: width 9, but qid1.npz in its folder has width 5"),
+    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones(5)), r"qid2.npz: features have shape \(5,\)"),
 ])
 def test_every_fault_is_named_with_its_file_by_check_and_when_met(files, fault, message):
     fault(files)
     data = dataset(files, video_dims=[3, 2])
     faults = data.check()
-    assert len(faults) == 1 and re.search(message, faults[0])
-    assert faults[0].endswith(f"(for {files / 'l.jsonl'}, line 2)")
+    assert len(faults) == 1
+    assert re.search(message, str(faults[0]))
+    assert faults[0].problem.endswith(f"(needed by {files / 'l.jsonl'}, line 2)")
     assert data[0]["video"].data.shape == (5, 5)
     with pytest.raises(InputError, match=message):
         data[1]
@@ -205,10 +206,10 @@ def test_rows_may_be_two_off(files):
 
 def test_streams_of_other_clip_lengths_are_named(files):
     np.save(files / "sound/a.npy", np.ones((10, 4)))
-    assert "a: features for 10 clips, but the label's 10.5 s have 5" in dataset(files).check()[0]
+    assert "a: features have 10 clips, but the label's 10.5 s are 5 clips" in str(dataset(files).check()[0])
     np.savez(files / "slow/b.npz", features=np.ones((10, 3)))
-    assert (f"b: has other numbers of clips in each folder ({files / 'slow'}: 10, {files / 'clip'}: 5)"
-            in dataset(files).check()[1])
+    assert (f"b: the number of clips differs between folders ({files / 'slow'}: 10, {files / 'clip'}: 5)"
+            in str(dataset(files).check()[1]))
 
 
 @pytest.mark.parametrize("dims", [5, [3, 2], (3, 2), None])
@@ -219,9 +220,11 @@ def test_widths_that_fit_pass(files, dims):
 @pytest.mark.parametrize("dims, said", [(7, "7"), ([2, 3], "[2, 3]"), ([5], "[5]"), ([3, 2, 2], "[3, 2, 2]")])
 def test_folders_in_another_order_or_width_are_named(files, dims, said):
     data = dataset(files, video_dims=dims)
-    message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) are 5 wide together, but video_dims in the config "
-               f"says {said}; name the folders")
-    assert message in data.check()[0] and len(data.check()) == 2
+    message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) have total width 5, but video_dims in the config "
+               f"is {said}")
+    assert message in str(data.check()[0])
+    assert data.check()[0].hint == "name the folders that the model expects, in its order"
+    assert len(data.check()) == 2
     with pytest.raises(InputError, match=re.escape(message)):
         data[0]
 
@@ -229,7 +232,7 @@ def test_folders_in_another_order_or_width_are_named(files, dims, said):
 def test_all_faults_are_listed_each_file_once(files):
     write_labels(files, [label(), label(2, "b"), label(3, "b")])
     faults = dataset(files, audio_path=str(files / "none")).check()
-    assert [(fault.split(":")[0], fault.rsplit(", ", 1)[1]) for fault in faults] == [
+    assert [(str(fault.path), fault.problem.rsplit(", ", 1)[1]) for fault in faults] == [
         (str(files / "none" / "a.npy"), "line 1)"), (str(files / "none" / "b.npy"), "line 2)"),
         (str(files / "text" / "qid3.npz"), "line 3)")]
 

@@ -79,7 +79,7 @@ def test_a_batch_is_padded(h5, tmp_path):
 def test_without_annotators_gtscore_counts_and_the_log_says_so(tmp_path, caplog):
     dataset = make(write(tmp_path / "v.h5", dict(v=without("user_scores"))))
     found = dataset.evaluate([dict(meta=[dataset.labels[0]], saliency=torch.from_numpy(group_values(1)["gtscore"])[None])])
-    assert found == dict(kendall=1, spearman=1) and "v: no user_scores, so gtscore counts" in caplog.text
+    assert found == dict(kendall=1, spearman=1) and "v: no user_scores; the ranking is compared with gtscore" in caplog.text
 
 
 def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
@@ -141,32 +141,32 @@ def without(key):
 
 
 @pytest.mark.parametrize("values, message", [
-    (without("gtscore"), r"v.h5, video_1: has no 'gtscore'"),
-    (without("change_points"), r"has no 'change_points'"),
-    (changed(features=np.zeros((5, 6))), r"features is for 5 frames, but gtscore for 12"),
-    (changed(picks=np.arange(3)), r"picks is for 3 frames, but gtscore for 12"),
-    (changed(user_scores=np.ones((2, 7))), r"user_scores is for 7 frames"),
-    (changed(user_summary=np.ones((2, 7))), r"user_summary is for 7 frames, but n_frames is 120"),
-    (changed(gtscore=np.full(T, np.nan)), r"gtscore holds NaN"),
+    (without("gtscore"), r"v.h5, video_1: no 'gtscore'"),
+    (without("change_points"), r"no 'change_points'"),
+    (changed(features=np.zeros((5, 6))), r"features has 5 sampled frames, but gtscore has 12"),
+    (changed(picks=np.arange(3)), r"picks has 3 sampled frames, but gtscore has 12"),
+    (changed(user_scores=np.ones((2, 7))), r"user_scores has 7 sampled frames"),
+    (changed(user_summary=np.ones((2, 7))), r"user_summary has 7 frames, but n_frames is 120"),
+    (changed(gtscore=np.full(T, np.nan)), r"gtscore contains NaN"),
     (changed(gtscore=np.full(T, 0.5)), r"gtscore is 0.5 everywhere"),
-    (changed(user_scores=np.ones((3, T))), r"user_scores are all alike"),
+    (changed(user_scores=np.ones((3, T))), r"the user_scores of each annotator are all equal"),
     (changed(picks=np.arange(0, 1200, 100)), r"picks must be two or more ascending frames within 0..119"),
     (changed(picks=np.array([0, 10, 10, *range(30, 120, 10)])), r"picks must be two or more ascending frames"),
     (changed(change_points=np.array([[0, 200]])), r"change_points \(1, 2\) must be first and last frames"),
-    (changed(features=np.full((T, 6), np.inf)), r"features holds NaN or infinity"),
-    (changed(n_frames=[3, 4]), r"n_frames is .*; it must be one whole number"),
-    (changed(n_frames=np.nan), r"n_frames is 'nan'; it must be one whole number"),
-    (changed(n_frames="many"), r"n_frames is .*many.*; it must be one whole number"),
-    (changed(n_frames=0), r"n_frames is '0'; it must be one whole number"),
+    (changed(features=np.full((T, 6), np.inf)), r"features contains NaN or infinity"),
+    (changed(n_frames=[3, 4]), r"n_frames is .*; it must be one integer"),
+    (changed(n_frames=np.nan), r"n_frames is 'nan'; it must be one integer"),
+    (changed(n_frames="many"), r"n_frames is .*many.*; it must be one integer"),
+    (changed(n_frames=0), r"n_frames is '0'; it must be one integer"),
     (changed(picks=["a"] * T), r"picks is object of shape \(12,\), not numbers in 1 dimensions"),
-    (changed(picks=np.arange(0, FRAMES, 10) + 0.5), r"picks holds 0.5; frames are whole numbers"),
+    (changed(picks=np.arange(0, FRAMES, 10) + 0.5), r"picks contains 0.5; frames must be integers"),
     (changed(picks=np.empty(0)), r"picks is float64 of shape \(0,\), not numbers"),
     (changed(change_points=[["a", "b"]]), r"change_points is object of shape"),
     (changed(change_points=np.empty((0, 2))), r"change_points is float64 of shape \(0, 2\), not numbers"),
-    (changed(change_points=np.array([[40, 0], [41, 119]])), r"change_points has a shot from 40 to 0, which ends before it begins"),
-    (changed(change_points=np.array([[0, 60], [40, 119]])), r"ends with frame 60 and the next begins with 40; shots must follow"),
-    (changed(change_points=np.array([[0, 30], [40, 119]])), r"ends with frame 30 and the next begins with 40; shots must follow"),
-    (changed(change_points=np.array([[40, 119], [0, 39]])), r"ends with frame 119 and the next begins with 0; shots must follow"),
+    (changed(change_points=np.array([[40, 0], [41, 119]])), r"change_points has a shot from 40 to 0, which ends before it starts"),
+    (changed(change_points=np.array([[0, 60], [40, 119]])), r"ends with frame 60, and the next starts with frame 40; shots must be contiguous"),
+    (changed(change_points=np.array([[0, 30], [40, 119]])), r"ends with frame 30, and the next starts with frame 40; shots must be contiguous"),
+    (changed(change_points=np.array([[40, 119], [0, 39]])), r"ends with frame 119, and the next starts with frame 0; shots must be contiguous"),
     (without("features") | {"features/inside": np.ones((T, 6))}, r"features is a group, not an array"),
     (without("gtscore") | {"gtscore/inside": np.ones(T)}, r"gtscore is a group, not an array"),
 ])
@@ -178,7 +178,7 @@ def test_a_fault_of_a_video_is_named(tmp_path, values, message):
 def test_a_damaged_or_empty_file_is_one_error(tmp_path):
     """Bytes at random places: whatever h5py raises of them, it is the file's name that is told, or it is read."""
     path = write(tmp_path / "v.h5", {})
-    with pytest.raises(InputError, match="v.h5: holds no video"):
+    with pytest.raises(InputError, match="v.h5: contains no videos"):
         make(path)
     write(tmp_path / "v.h5", dict(video_1=group_values(1)))
     good = (tmp_path / "v.h5").read_bytes()
@@ -208,7 +208,7 @@ def test_splits_in_yaml_are_read_as_dsnet_has_them(h5, tmp_path):
             make(h5, split_path=str(tmp_path / "tvsum.yml"), part="test")
 
 
-@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"text", "not a readable h5 file")])
+@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"text", "cannot be read as an h5 file")])
 def test_a_file_that_is_none_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "x.h5").write_bytes(content)
@@ -217,13 +217,13 @@ def test_a_file_that_is_none_is_named(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("folds, options, message", [
-    ([dict(train_keys=["video_1"], test_keys=["video_7"])], dict(part="test"), r"v.h5: holds no video 'video_7'; did you mean"),
-    ([dict(train_keys=["video_1"], test_keys=["video_1"])], dict(part="test"), "trains on video_1 and tests on it"),
+    ([dict(train_keys=["video_1"], test_keys=["video_7"])], dict(part="test"), r"v.h5: no video 'video_7'; did you mean"),
+    ([dict(train_keys=["video_1"], test_keys=["video_1"])], dict(part="test"), "fold 0 has video_1 in train_keys and in test_keys"),
     ([dict(train_keys=["video_1"])], dict(part="test"), "fold 0 has no list of test_keys"),
-    ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="test", fold=3), r"has no fold 3, only 0..0"),
+    ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="test", fold=3), r"no fold 3, only 0..0"),
     ([dict(train_keys=["video_1"], test_keys=["video_2"])], dict(part="tset"), "did you mean 'test'"),
     ({}, dict(part="test"), "must be a list of folds"),
-    ([dict(train_keys=[1], test_keys=["video_2"])], dict(part="test"), "fold 0 names 1 in train_keys; names of videos are texts"),
+    ([dict(train_keys=[1], test_keys=["video_2"])], dict(part="test"), "fold 0 names 1 in train_keys; names of videos must be text"),
     ([dict(train_keys=["video_1"], test_keys=[["video_2"]])], dict(part="test"), r"fold 0 names \['video_2'\] in test_keys"),
 ])
 def test_a_fault_of_a_split_is_named(h5, tmp_path, folds, options, message):
@@ -235,7 +235,7 @@ def test_a_fault_of_a_split_is_named(h5, tmp_path, folds, options, message):
 def test_other_options_are_refused(h5, split):
     with pytest.raises(InputError, match="target='mean'"):
         make(h5, target="mean")
-    with pytest.raises(InputError, match="f1='mean'; it must be one of avg, max"):
+    with pytest.raises(InputError, match="f1='mean'; use one of avg, max"):
         make(h5, f1="mean")
     with pytest.raises(InputError, match="needs split_path"):
         make(h5, part="train")

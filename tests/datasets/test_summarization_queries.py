@@ -36,7 +36,7 @@ def test_the_query_is_the_sentence_and_not_its_words(made):
 def test_text_features_that_hold_no_sentence_are_named(made):
     root, dataset = made
     for values, message in ((dict(last_hidden_state=np.zeros((3, 4))), "no 'pooler_output' in it"),
-                            (dict(pooler_output=np.zeros((3, 4))), r"pooler_output of shape \(3, 4\), not one sentence")):
+                            (dict(pooler_output=np.zeros((3, 4))), r"pooler_output has shape \(3, 4\), not \(width,\)")):
         np.savez(root / "text" / "qid7.npz", **values)
         with pytest.raises(InputError, match=message):
             dataset[0]

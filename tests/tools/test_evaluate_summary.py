@@ -87,7 +87,7 @@ def test_the_golden_comes_out_of_the_command(tmp_path, capsys):
     for i, case in enumerate(cases):
         assert videos[f"video_{i}"]["f1_avg"] == round(case["f_avg"], 5)
         assert videos[f"video_{i}"]["f1_max"] == round(case["f_max"], 5)
-    assert "6 of 6 videos have no user_scores, so their order is compared with gtscore" in capsys.readouterr().err
+    assert "6 of 6 videos have no user_scores; their ranking is compared with gtscore" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("lines", [
@@ -133,9 +133,9 @@ def test_all_faults_stand_in_one_error(folder, capsys):
     assert run(folder, "--out", str(folder / "m.json")) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("error:") == 1 and not captured.out
-    for message in ("p.jsonl: ", "no scores for video video_3", "video video_0 comes 2 times", "video video_1: 2 scores for 10 picked frames",
-                    "video video_9 is not among the labels; did you mean 'video_", "entry 5: needs vid or video",
-                    "video video_2: its scores are all 0.5, so there is no order"):
+    for message in ("p.jsonl: ", "video video_3: no scores", "video video_0: given 2 times", "video video_1: 2 scores for 10 sampled frames",
+                    "video video_9: not among the labels; did you mean 'video_", "entry 5: needs vid or video",
+                    "video video_2: scores are all 0.5, so there is no ranking"):
         assert message in captured.err
     assert not (folder / "m.json").exists()
 
@@ -143,12 +143,12 @@ def test_all_faults_stand_in_one_error(folder, capsys):
 @pytest.mark.parametrize("text, message", [
     (json.dumps(dict(vid="video_0", scores=[0.1, float("nan"), *[0.2] * 8])), "video video_0: score 1 is nan"),
     (json.dumps(dict(vid="video_0", scores=[0.1, 2, float("-inf"), *[0.2] * 7])), "video video_0: score 2 is -inf"),
-    (json.dumps(dict(vid="video_0", scores="high")), "video video_0: its scores must be a list of numbers"),
-    (json.dumps(dict(vid="video_0", scores=[[1], [1, 2]])), "video video_0: its scores must be a list of numbers"),
-    (json.dumps(dict(vid="video_0", scores=[None] * T)), "video video_0: its scores must be a list of numbers"),
-    ('{"video_0": [1, 2], "video_0": [1, 2]}', "video video_0 comes 2 times"),
-    ('{"video_1": [1, 2], "video_7": [3]}', "video video_7 is not among the labels"),
-    ("", "no scores for video video_0"),
+    (json.dumps(dict(vid="video_0", scores="high")), "video video_0: scores must be a list of numbers"),
+    (json.dumps(dict(vid="video_0", scores=[[1], [1, 2]])), "video video_0: scores must be a list of numbers"),
+    (json.dumps(dict(vid="video_0", scores=[None] * T)), "video video_0: scores must be a list of numbers"),
+    ('{"video_0": [1, 2], "video_0": [1, 2]}', "video video_0: given 2 times"),
+    ('{"video_1": [1, 2], "video_7": [3]}', "video video_7: not among the labels"),
+    ("", "video video_0: no scores"),
     ("[1, 2]", "not a JSON object"),
     ("{", "line 1: not JSON")])
 def test_faulty_files_are_named(folder, capsys, text, message):
@@ -159,7 +159,7 @@ def test_faulty_files_are_named(folder, capsys, text, message):
 
 @pytest.mark.parametrize("options, message", [
     (["--fold", "1"], "--fold 1 needs --split"), (["--split", "s.json"], "needs --fold, from 0 to 1"),
-    (["--split", "s.json", "--fold", "2"], "has no fold 2, only 0..1"), (["--split", "none.json", "--fold", "0"], "no such split file")])
+    (["--split", "s.json", "--fold", "2"], "no fold 2, only 0..1"), (["--split", "none.json", "--fold", "0"], "no such split file")])
 def test_splits_and_folds_go_together(folder, capsys, monkeypatch, options, message):
     monkeypatch.chdir(folder)
     assert run(folder, *options) == 2
@@ -169,4 +169,4 @@ def test_splits_and_folds_go_together(folder, capsys, monkeypatch, options, mess
 def test_a_split_that_names_an_absent_video(folder, capsys):
     (folder / "s.json").write_text(json.dumps([dict(train_keys=["video_0"], test_keys=["video_8"])]))
     assert run(folder, "--split", str(folder / "s.json"), "--fold", "0") == 2
-    assert "l.h5: holds no video 'video_8', which" in capsys.readouterr().err
+    assert "l.h5: no video 'video_8', which" in capsys.readouterr().err

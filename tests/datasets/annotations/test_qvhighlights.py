@@ -6,7 +6,9 @@ import pytest
 
 from common.errors import InputError
 from common.temporal import num_complete_clips
-from datasets.annotations.qvhighlights import LabelErrors, read_jsonl, read_labels, read_numbered_labels
+from datasets.annotations.json_files import read_jsonl
+from datasets.annotations.qvhighlights import read_labels, read_numbered_labels
+from datasets.errors import LabelErrors
 from tests.paths import SHARED
 
 VAL = SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl"
@@ -43,13 +45,13 @@ def test_labels_may_lack_their_answers(tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (dict(relevant_windows=[[6, 2]]), r"window \[6, 2\] does not lie in \[0, 10.5\] s"),
-    (dict(relevant_windows=[[4, 4]]), r"window \[4, 4\] does not lie"),
-    (dict(relevant_windows=[[6, 12]]), r"window \[6, 12\] does not lie"),
-    (dict(relevant_windows=[[-1, 2]]), r"window \[-1, 2\] does not lie"),
-    (dict(relevant_windows=[[2, 6, 1]]), r"window \[2, 6, 1\] does not lie"),
-    (dict(relevant_windows=[["2", 6]]), r"window \['2', 6\] does not lie"),
-    (dict(relevant_windows=[2, 6]), "window 2 does not lie"),
+    (dict(relevant_windows=[[6, 2]]), r"window \[6, 2\] is not \[start s, end s\] within \[0, 10.5\] with start < end"),
+    (dict(relevant_windows=[[4, 4]]), r"window \[4, 4\] is not"),
+    (dict(relevant_windows=[[6, 12]]), r"window \[6, 12\] is not"),
+    (dict(relevant_windows=[[-1, 2]]), r"window \[-1, 2\] is not"),
+    (dict(relevant_windows=[[2, 6, 1]]), r"window \[2, 6, 1\] is not"),
+    (dict(relevant_windows=[["2", 6]]), r"window \['2', 6\] is not"),
+    (dict(relevant_windows=[2, 6]), "window 2 is not"),
     (dict(relevant_windows=None), "relevant_windows None is not a list"),
     (dict(duration=0), "duration 0 is not a number of seconds above 0"),
     (dict(duration="long"), "duration 'long' is not"),
@@ -57,18 +59,18 @@ def test_labels_may_lack_their_answers(tmp_path):
     (dict(duration=float("inf")), "duration inf is not"),
     (dict(duration=10**400), "duration 1000"),
     (dict(relevant_clip_ids=[1]), "1 relevant_clip_ids but 2 rows"),
-    (dict(relevant_clip_ids=[1, 5]), r"clips \[5\] lie outside the video of 5 clips"),
-    (dict(relevant_clip_ids=[-1, 2]), r"clips \[-1\] lie outside"),
-    (dict(relevant_clip_ids=[1, 1]), r"clips \[1\] stand in relevant_clip_ids more than once"),
-    (dict(relevant_clip_ids=[1, 2.0]), "relevant_clip_ids are not whole numbers"),
-    (dict(saliency_scores=[[1], [1, 2]]), "rows of saliency_scores by different numbers"),
+    (dict(relevant_clip_ids=[1, 5]), r"clips \[5\] are outside the video, which has 5 clips"),
+    (dict(relevant_clip_ids=[-1, 2]), r"clips \[-1\] are outside"),
+    (dict(relevant_clip_ids=[1, 1]), r"duplicate clips \[1\] in relevant_clip_ids"),
+    (dict(relevant_clip_ids=[1, 2.0]), "relevant_clip_ids are not integers"),
+    (dict(saliency_scores=[[1], [1, 2]]), "rows of saliency_scores differ in their number"),
     (dict(saliency_scores=[[4, 4, 5], [1, 2, -3]]), r"saliency_scores \[5, -3\] are not numbers from 0 to 4"),
     (dict(saliency_scores=[[float("nan")], [1]]), r"saliency_scores \[nan\] are not"),
     (dict(saliency_scores=[4, 4]), "saliency_scores are not a list of annotators' scores per clip"),
     (dict(saliency_scores=[[], []]), "saliency_scores are not a list of annotators' scores per clip"),
-    (dict(qid="1"), "qid 1 stands in line 1 too"),
-    (dict(qid=[2]), r"qid \[2\] is not a number or a name"),
-    (dict(vid="../a"), "vid '../a' is not a number or a name that a file can have"),
+    (dict(qid="1"), "duplicate qid 1, first used in line 1"),
+    (dict(qid=[2]), r"qid \[2\] is neither an integer nor a valid file name"),
+    (dict(vid="../a"), "vid '../a' is neither an integer nor a valid file name"),
     (dict(query=None), "query None is not text"),
 ])
 def test_a_fault_is_named_with_its_line(tmp_path, change, message):
@@ -79,7 +81,7 @@ def test_a_fault_is_named_with_its_line(tmp_path, change, message):
 
 def test_one_key_of_two_that_belong_together(tmp_path):
     label = {k: v for k, v in LABEL.items() if k != "saliency_scores"}
-    with pytest.raises(InputError, match="line 1: relevant_clip_ids and saliency_scores belong together"):
+    with pytest.raises(InputError, match="line 1: relevant_clip_ids and saliency_scores require each other"):
         read_labels(write(tmp_path / "l.jsonl", label))
 
 
@@ -87,9 +89,9 @@ def test_one_key_of_two_that_belong_together(tmp_path):
                                   ("relevant_windows", "relevant_clip_ids", "saliency_scores")])
 def test_answers_that_others_have_may_not_lack(tmp_path, keys):
     bare = {k: v for k, v in LABEL.items() if k not in keys} | dict(qid=2)
-    with pytest.raises(LabelErrors, match=f"l.jsonl: line 2: lacks {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
+    with pytest.raises(LabelErrors, match=f"l.jsonl: line 2: no {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
         read_labels(write(tmp_path / "l.jsonl", LABEL, bare))
-    assert err.value.sound == [(1, LABEL)]
+    assert err.value.valid == [(1, LABEL)]
     assert read_labels(write(tmp_path / "l.jsonl", bare, bare | dict(qid=3))) == [bare, bare | dict(qid=3)]
 
 
@@ -98,7 +100,7 @@ def test_all_faults_come_at_once_up_to_twenty(tmp_path):
     path.write_text('{"qid": 1}\n\n' + json.dumps(LABEL | dict(qid=2, duration=-1)) + "\n")
     with pytest.raises(InputError) as err:
         read_labels(path)
-    assert str(err.value).endswith("l.jsonl: line 1: lacks query, vid, duration\n"
+    assert str(err.value).endswith("l.jsonl: line 1: missing query, vid, duration\n"
                                    "  line 3: duration -1 is not a number of seconds above 0")
     write(path, *[LABEL | dict(qid=i, duration=0) for i in range(23)])
     with pytest.raises(InputError, match="line 20: duration 0 is not .*\n  and 3 more$"):
@@ -115,7 +117,7 @@ def test_empty_lines_do_not_shift_the_numbers(tmp_path):
     (b"[1]\nnot json\n", r"line 1: not a JSON object but '\[1\]'\n  line 2: not JSON"),
     (b'{"qid": 1', "line 1: not JSON"),
     (b"[" * 100_000, "line 1: not JSON"),
-    (b'{"qid": ' + b"9" * 5000 + b"}", "line 1: not JSON that can be read"),
+    (b'{"qid": ' + b"9" * 5000 + b"}", "line 1: not JSON that can be parsed"),
     (b"\xff\xfe\x00", "cannot be read as text"),
 ])
 def test_what_is_not_json_lines(tmp_path, content, message):
@@ -129,7 +131,7 @@ def test_no_file_and_no_label(tmp_path):
         read_labels(tmp_path / "gone.jsonl")
     (tmp_path / "l.jsonl").write_text("\n")
     assert read_jsonl(tmp_path / "l.jsonl") == []
-    with pytest.raises(InputError, match="holds no label"):
+    with pytest.raises(InputError, match="contains no labels"):
         read_labels(tmp_path / "l.jsonl")
 
 

@@ -48,10 +48,10 @@ def test_f_score_equals_a_slow_twin(seed):
 
 
 @pytest.mark.parametrize("machine, users, reduce, message", [
-    ([0, 1], [[1, 0, 1]], "avg", r"\(2,\) and the users' \(1, 3\) do not fit"),
-    ([0, 1], [1, 0], "avg", "do not fit"),
+    ([0, 1], [[1, 0, 1]], "avg", r"\(2,\) and the users' summaries \(1, 3\)"),
+    ([0, 1], [1, 0], "avg", "they must be .N,. and .U, N."),
     ([0, 0.5], [[1, 0]], "avg", "0 or 1 for every frame"),
-    ([0, 1], [[1, 0]], "mean", "reduce='mean'; it must be 'avg'"),
+    ([0, 1], [[1, 0]], "mean", "reduce='mean'; use 'avg'"),
 ])
 def test_bad_summaries_are_named(machine, users, reduce, message):
     with pytest.raises(InputError, match=message):
@@ -93,12 +93,12 @@ def test_who_has_no_order_is_left_out_and_scores_without_one_give_zero():
     scores = np.array([1, 2, 3])
     assert rank_correlation(scores, np.array([[1, 2, 3], [5, 5, 5]])) == pytest.approx((1, 1))
     assert rank_correlation(np.ones(3), np.array([[1, 2, 3]])) == (0, 0)
-    with pytest.raises(InputError, match="no order"):
+    with pytest.raises(InputError, match="no ranking"):
         rank_correlation(scores, np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("scores, users, message", [
-    ([1, 2, 3], [[1, 2]], r"scores \(3,\) and user_scores \(1, 2\) do not fit"),
+    ([1, 2, 3], [[1, 2]], r"scores have shape \(3,\) and user_scores \(1, 2\)"),
     ([1], [[1]], "N at least 2"),
     ([1, float("inf")], [[1, 2]], "NaN or infinity"),
 ])

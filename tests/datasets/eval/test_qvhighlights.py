@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
-from datasets.eval.baselines import oracle, random_baseline
+from datasets.eval.baselines import oracle_baseline, random_baseline
 from tests.paths import ROOT, SHARED
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
@@ -184,9 +184,9 @@ def test_missing_clips_count_as_worst_and_surplus_ones_not_at_all():
 
 
 @pytest.mark.parametrize("qids, message", [
-    ([0, 1], "the predictions lack qid 2 of the labels"),
-    ([0, 1, 2, 2], "the predictions hold qid 2 more than once"),
-    ([0, 1, 2, 7], "the predictions hold qid 7, which the labels lack"),
+    ([0, 1], "there are labels but no predictions of qid 2"),
+    ([0, 1, 2, 2], "the predictions have duplicates of qid 2"),
+    ([0, 1, 2, 7], "there are predictions but no labels of qid 7"),
 ])
 def test_qids_that_do_not_match_are_named(qids, message):
     predictions, labels = made_up(0, n=3)
@@ -202,7 +202,7 @@ def test_qids_that_do_not_match_are_named(qids, message):
     ("pred_saliency_scores", [float("nan")] * 4, "pred_saliency_scores must be a list of finite numbers"),
     ("pred_saliency_scores", ["1", "2"], "must be a list of finite numbers, not .*'1', '2'"),
     ("pred_saliency_scores", [[1], [2, 3]], "must be a list of finite numbers"),
-    ("relevant_clip_ids", [0, 4], "relevant_clip_ids must be one of its 4 clips"),
+    ("relevant_clip_ids", [0, 4], "relevant_clip_ids must name one of its 4 clips"),
     ("saliency_scores", [[4], [4, 3]], "saliency_scores must be a list of equally long lists"),
     ("duration", "8", "duration must be a number above 0, not '8'"),
     ("duration", float("inf"), "duration must be a number above 0, not inf"),
@@ -218,12 +218,12 @@ def test_values_of_another_kind_are_named_with_their_qid(key, value, message):
 def test_what_only_some_entries_hold_is_refused():
     predictions, labels = made_up(0, n=3)
     del predictions[1]["pred_saliency_scores"]
-    with pytest.raises(InputError, match="predictions of qid 1 lack pred_saliency_scores, which others have"):
+    with pytest.raises(InputError, match="predictions of qid 1 have no pred_saliency_scores, but others have it"):
         eval_qvhighlights(predictions, labels)
     with pytest.raises(InputError, match="prediction 1: qid None is not a number or text"):
         eval_qvhighlights([{}], labels)
     one = dict(qid=5, duration=80, relevant_windows=[[0, 2]], relevant_clip_ids=[0], saliency_scores=[[4]])
-    with pytest.raises(InputError, match=r"by \[1, 3\] annotators"):
+    with pytest.raises(InputError, match=r"have \[1, 3\] annotators"):
         eval_qvhighlights([*made_up(0, n=3)[0], predictions[0] | dict(qid=5)], [*labels, one])
 
 
@@ -236,27 +236,27 @@ def test_half_a_prediction_gives_half_the_metrics(kept, lost):
 
 
 def test_nothing_to_score_is_refused():
-    with pytest.raises(InputError, match="nothing to score"):
+    with pytest.raises(InputError, match="nothing to evaluate"):
         eval_qvhighlights([dict(qid=1)], [dict(qid=1, duration=8)])
 
 
 def test_floors_and_oracle_on_known_labels():
     labels = [dict(qid=q, duration=20, relevant_windows=[[4, 12]], relevant_clip_ids=[2, 3, 4, 5],
                    saliency_scores=[[4, 4, 4]] * 4) for q in range(400)]
-    top = oracle(labels)
+    top = oracle_baseline(labels)
     assert top["MR-full-mAP"] == top["MR-full-R1@0.7"] == top["HL-min-VeryGood-mAP"] == 100
     chance = random_baseline(labels, seeds=5)
     assert chance["HL-min-VeryGood-Hit1"] == pytest.approx(40, abs=4)   # four of ten clips
     assert random_baseline(labels, seeds=5) == chance
     bare = [{k: d[k] for k in ("qid", "duration", "relevant_windows")} for d in labels]
-    assert oracle(bare) == {k: v for k, v in top.items() if k.startswith("MR")}
-    assert set(random_baseline(bare, seeds=1)) == set(oracle(bare))
+    assert oracle_baseline(bare) == {k: v for k, v in top.items() if k.startswith("MR")}
+    assert set(random_baseline(bare, seeds=1)) == set(oracle_baseline(bare))
 
 
 @needs_shared
 def test_floors_and_oracle_on_the_validation_split_are_what_the_labels_imply():
     labels = read_jsonl(SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl")
-    top, chance = oracle(labels), random_baseline(labels, seeds=4)
+    top, chance = oracle_baseline(labels), random_baseline(labels, seeds=4)
     ten_at_most = np.mean([min(len(d["relevant_windows"]), 10) / len(d["relevant_windows"]) for d in labels])
     assert top["MR-full-mAP"] == pytest.approx(100 * ten_at_most, abs=0.0051)
     assert (top["HL-min-VeryGood-mAP"], top["HL-min-VeryGood-Hit1"]) == pytest.approx((60.6, 96.4), abs=1)   # as published

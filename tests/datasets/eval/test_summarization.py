@@ -11,8 +11,8 @@ from common.errors import InputError
 from datasets.annotations.summarization_h5 import SummarizedVideo
 from datasets.eval.summarization import (
     eval_summaries,
-    human,
     human_metrics,
+    leave_one_out_metrics,
     mean_metrics,
     oracle_metrics,
     random_metrics,
@@ -99,12 +99,12 @@ def test_without_people_gtscore_is_the_order_and_there_is_no_f1():
 def test_people_are_left_out_one_by_one():
     a, b, c = np.arange(10.0), np.arange(10.0)[::-1], np.array([1.0, 0, 2, 3, 4, 5, 6, 7, 8, 9])
     summaries = np.stack([keeping((0, 9)), keeping((0, 19)), keeping((40, 49))])
-    found = human(made_video(np.stack([a, b, c, np.ones(10)]), summaries))
+    found = leave_one_out_metrics(made_video(np.stack([a, b, c, np.ones(10)]), summaries))
     tau = np.mean([np.mean([kendalltau(x, y).statistic for y in others]) for x, others in ((a, (b, c)), (b, (a, c)), (c, (a, b)))])
     assert found["kendall"] == pytest.approx(tau)
     assert found["f1_avg"] == pytest.approx((200 / 3 / 2 + 200 / 3 / 2 + 0) / 3)
     assert found["f1_max"] == pytest.approx((200 / 3 + 200 / 3 + 0) / 3)
-    assert human(made_video()) == {} and human(made_video(user_summary=summaries[:1])) == {}
+    assert leave_one_out_metrics(made_video()) == {} and leave_one_out_metrics(made_video(user_summary=summaries[:1])) == {}
 
 
 def test_floors_lie_where_they_must():
@@ -123,7 +123,7 @@ def test_floors_lie_where_they_must():
 
 
 def test_other_videos_are_named():
-    with pytest.raises(InputError, match=r"not in both: \['a', 'b'\]"):
+    with pytest.raises(InputError, match=r"only one of them has: \['a', 'b'\]"):
         eval_summaries(dict(a=np.arange(10)), dict(b=made_video()), key_frames)
     with pytest.raises(InputError, match="at least one"):
         eval_summaries({}, {}, key_frames)

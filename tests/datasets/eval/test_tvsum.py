@@ -48,9 +48,9 @@ def test_worked_by_hand(ratings, expected):
 
 
 @pytest.mark.parametrize("scores, ratings, message", [
-    ({"a": [1]}, {"b": [[1]]}, r"same videos, at least one; not in both: \['a', 'b'\]"),
+    ({"a": [1]}, {"b": [[1]]}, r"same videos, at least one; only one of them has: \['a', 'b'\]"),
     ({}, {}, "at least one"),
-    ({"a": [1, 2]}, {"a": [[1]]}, r"a: scores \(2,\) and annotations \(1, 1\) do not fit"),
+    ({"a": [1, 2]}, {"a": [[1]]}, r"a: scores have shape \(2,\) and annotations \(1, 1\)"),
     ({"a": [1, float("nan")]}, {"a": [[1], [2]]}, "a: .* NaN"),
     ({"a": ["x"]}, {"a": [[1]]}, "a: .* must be numbers"),
 ])

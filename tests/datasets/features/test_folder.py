@@ -25,18 +25,18 @@ def save(path, **arrays):
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda p: None, "a.npz: no such feature file; make it with"),
+    (lambda p: None, "a.npz: no such feature file; create it with"),
     (lambda p: p.mkdir(), "a.npz: no such feature file"),
-    (lambda p: p.touch(), "a.npz: not a readable feature file"),
-    (lambda p: p.write_bytes(b"PK\3\4 cut off"), "a.npz: not a readable feature file"),
+    (lambda p: p.touch(), "a.npz: cannot be read as a feature file"),
+    (lambda p: p.write_bytes(b"PK\3\4 cut off"), "a.npz: cannot be read as a feature file"),
     (lambda p: save(p, other=np.ones((2, 2))), "a.npz: no 'features' in it, only other"),
     (lambda p: save(p), "a.npz: no 'features' in it, only nothing"),
-    (lambda p: save(p, features=np.array([{"code": 1}])), "a.npz: not a readable feature file"),   # a pickle
-    (lambda p: save(p, features=np.array([["a"]])), r"a.npz: holds <U1 of shape \(1, 1\), not features"),
-    (lambda p: save(p, features=np.ones((0, 4))), r"a.npz: holds float64 of shape \(0, 4\), not features"),
-    (lambda p: save(p, features=np.ones(4)), r"a.npz: features of shape \(4,\), not \(rows, width\)"),
-    (lambda p: save(p, features=np.array([[1, np.nan]])), "a.npz: holds NaN or infinity"),
-    (lambda p: save(p, features=np.array([[1, 1e300]])), "a.npz: holds NaN or infinity"),   # in float32
+    (lambda p: save(p, features=np.array([{"code": 1}])), "a.npz: cannot be read as a feature file"),   # a pickle
+    (lambda p: save(p, features=np.array([["a"]])), r"a.npz: contains <U1 of shape \(1, 1\), not features"),
+    (lambda p: save(p, features=np.ones((0, 4))), r"a.npz: contains float64 of shape \(0, 4\), not features"),
+    (lambda p: save(p, features=np.ones(4)), r"a.npz: features have shape \(4,\), not \(rows, width\)"),
+    (lambda p: save(p, features=np.array([[1, np.nan]])), "a.npz: contains NaN or infinity"),
+    (lambda p: save(p, features=np.array([[1, 1e300]])), "a.npz: contains NaN or infinity"),   # in float32
 ])
 def test_a_fault_is_named_with_its_file(tmp_path, make, message):
     make(tmp_path / "a.npz")

@@ -24,7 +24,7 @@ def test_it_is_said_to_be_made_up_wherever_it_shows(made, capsys):
         rows = list(csv.DictReader(file))
     assert len(rows) == 12 and {row["video"] for row in rows} == {"made_up_e00", "made_up_e01", "made_up_e02"}
     assert all(row["clip"].startswith(row["video"] + "_") for row in rows)
-    assert "Nothing here was rated by anybody" in (made / "README.md").read_text()
+    assert "These ratings do not come from people" in (made / "README.md").read_text()
 
 
 def test_the_commands_that_it_prints_make_what_a_stock_config_reads(tmp_path, capsys):
@@ -46,5 +46,5 @@ def test_a_folder_of_real_ratings_is_left_alone(made, tmp_path, capsys):
     (tmp_path / "real").mkdir()
     (tmp_path / "real/ratings.csv").write_text("clip,video,start,end,rating\n")
     assert main(["--out", str(tmp_path / "real")]) == 2
-    assert "real: holds files that are not made up; name an empty or a new folder" in capsys.readouterr().err
+    assert "real: contains files that are not a synthetic set; name an empty or a new folder" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["ratings.csv"]

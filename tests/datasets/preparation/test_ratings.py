@@ -36,13 +36,13 @@ def test_tables_as_people_save_them(tmp_path, text, encoding):
 
 
 @pytest.mark.parametrize("line, message", [
-    ("c,v,0,150,t,6", r"clip c is rated \[6.0\]; ratings go from 1 to 5"), ("c,v,0,150,t,0.5", "ratings go from 1 to 5"),
-    ("c,v,0,150,t,", "clip c is rated by nobody"), ("c,v,0,150,t,good", "rating 'good' is not a number"), ("c,v,0,150,t,nan", "rating 'nan'"),
+    ("c,v,0,150,t,6", r"clip c is rated \[6.0\]; ratings are from 1 to 5"), ("c,v,0,150,t,0.5", "ratings are from 1 to 5"),
+    ("c,v,0,150,t,", "clip c has no rating"), ("c,v,0,150,t,good", "rating 'good' is not a number"), ("c,v,0,150,t,nan", "rating 'nan'"),
     ("c,v,zero,150,t,3", "start 'zero' is not a number"), ("c,v,1:2:3:4,150,t,3", "start '1:2:3:4' is not a number of seconds or h:mm:ss"),
-    ("c,v,-5,150,t,3", "clip c starts at -5.0 s, before its video does"), ("c,v,0,150,t,3,also said", "7 cells, but the header has 6; put quotes around texts with commas"),
-    ("c,ok_v,0,9,t,3\nd2,ok_v,0,9,t,4", "line 4: clip d2 is ok_v from 0.0 to 9.0 s as clip c in line 3 is"),
-    ("c,v,150,150,t,3", "clip c ends at 150.0 s, not after its start"), ("a/b,v,0,1,t,3", "clip 'a/b' is not a name"), (",v,0,1,t,3", "clip ''"),
-    ("ok,v,0,1,t,3", "clip ok stands in line 2 too")])
+    ("c,v,-5,150,t,3", "clip c starts at -5.0 s, before its video"), ("c,v,0,150,t,3,also said", "7 cells, but the header has 6; put quotes around texts with commas"),
+    ("c,ok_v,0,9,t,3\nd2,ok_v,0,9,t,4", "line 4: clip d2 is ok_v from 0.0 to 9.0 s, like clip c in line 3"),
+    ("c,v,150,150,t,3", "clip c ends at 150.0 s, not after its start"), ("a/b,v,0,1,t,3", "clip 'a/b' is not a valid file name"), (",v,0,1,t,3", "clip ''"),
+    ("ok,v,0,1,t,3", "duplicate clip ok, first used in line 2")])
 def test_faulty_lines_are_listed_together(tmp_path, line, message):
     path = table(tmp_path, HEADER + "ok,v,0,150,t,3\n" + line + "\nd,v,0,x,t,3\n")
     with pytest.raises(InputError, match=rf"(?s)r\.csv: .*{message}.*line {4 + line.count(chr(10))}: end 'x' is not a number"):
@@ -58,7 +58,7 @@ def test_lines_are_counted_as_an_editor_shows_them(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ('a,v,0,1,t,3\nb,v,1,2,"open,3\nc,v,2,3,t,4\n', r"r\.csv: line 3: not CSV \(unexpected end of data\); is a quote not closed\?"),
+    ('a,v,0,1,t,3\nb,v,1,2,"open,3\nc,v,2,3,t,4\n', r"r\.csv: line 3: not CSV \(unexpected end of data\); check for a missing closing quote"),
     ('a,v,0,1,"t" and,3\n', r"line 2: not CSV \('.' expected after"), (f"a,v,0,1,{'t' * 200_000},3\n", r"line 2: not CSV \(field larger than field limit")])
 def test_text_that_is_no_csv_is_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
@@ -75,13 +75,13 @@ def test_columns_of_ratings(tmp_path, names, ratings):
 @pytest.mark.parametrize("name", ["rating_count", "Rating Mean", "rating_n", "ratings_total", "rating-std", "ratingcount", "rating_avg"])
 def test_columns_that_tell_of_ratings_are_refused(tmp_path, name):
     """A column of 1 to 5 that is a count would be averaged as a person's opinion."""
-    with pytest.raises(InputError, match=rf"column '{name}' does not hold a person's ratings; rename or remove it"):
+    with pytest.raises(InputError, match=rf"column '{name}' does not contain a person's ratings; rename or remove it"):
         read_ratings(table(tmp_path, f"clip,video,start,end,rating,{name}\nc,v,0,1,5,2\n"))
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "has no clip, no video"), (HEADER, "holds no clip"), ("clip,video,start,end\nx,y,0,1", "no rating"),
-    ("clip,id,video,start,end,rating\n", "two of clip"), ("\x00", "has no clip")])
+    ("", "has no clip, no video"), (HEADER, "contains no clips"), ("clip,video,start,end\nx,y,0,1", "no rating"),
+    ("clip,id,video,start,end,rating\n", "two columns of clip"), ("\x00", "has no clip")])
 def test_tables_that_are_none_are_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_ratings(table(tmp_path, text))
@@ -108,9 +108,9 @@ def test_no_video_is_on_both_sides_and_the_split_is_even():
 
 
 def test_what_cannot_be_split_is_named():
-    with pytest.raises(InputError, match="all .* clips are of one video .v0."):
+    with pytest.raises(InputError, match="all .* clips are from one video .v0."):
         split_by_video(rated(1))
-    with pytest.raises(InputError, match="a validation share of 1 is none"):
+    with pytest.raises(InputError, match="validation share 1 is out of range"):
         split_by_video(rated(3), 1)
     train, val = split_by_video(rated(2), 0.01)
     assert train and val
@@ -184,7 +184,7 @@ def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, cap
     error = capsys.readouterr().err
     for line in ("line 6: clip v1_1: no features in", "line 12: clip v3_1: past the end of its video", "line 2: clip v0_0: features in",
                  "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end", f"line 5: clip v1_0: no features in {studio}/f/panns",
-                 "leave such clips out with --drop"):
+                 "or exclude them with --drop"):
         assert line in error
     assert "v1_2" not in error
     assert not (studio / "out").exists()
@@ -207,8 +207,8 @@ def test_broken_feature_files_are_listed_and_dropped(studio, capsys):
     np.save(studio / "f/panns/v3.npy", np.full((30, 3), np.nan))
     assert main(args(studio)) == 2
     error = capsys.readouterr().err
-    assert "line 6: clip v1_1: " in error and "v1_1.npz: not a readable feature file" in error
-    assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: holds NaN" in error for line in (11, 12, 13))
+    assert "line 6: clip v1_1: " in error and "v1_1.npz: cannot be read as a feature file" in error
+    assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: contains NaN" in error for line in (11, 12, 13))
     assert not (studio / "out").exists() and main(args(studio, "--drop")) == 0
     report = json.loads((studio / "out/report.json").read_text())
     assert sorted(report["dropped_clips"]) == ["v1_1", "v3_0", "v3_1", "v3_2"]
@@ -232,10 +232,10 @@ def test_a_full_disk_leaves_labels_as_they_were(studio, capsys):
 
 
 @pytest.mark.parametrize("change, message", [
-    (["--clip-len", "0"], "a clip length of 0.0 s is none"), (["--clip-len", "nan"], "a clip length of nan s is none"), (["--seed", "-1"], "a seed of -1 is none"),
-    (["--positive-over", "nan"], "a threshold of nan is none; ratings go from 1 to 5"), (["--positive-over", "5"], "a threshold of 5.0 is none"), (["--val-share", "nan"], "share of nan"),
+    (["--clip-len", "0"], "clip length 0.0 s is out of range"), (["--clip-len", "nan"], "clip length nan s is out of range"), (["--seed", "-1"], "seed -1 is negative"),
+    (["--positive-over", "nan"], "threshold nan is out of range; ratings are from 1 to 5"), (["--positive-over", "5"], "threshold 5.0 is out of range"), (["--val-share", "nan"], "validation share nan is out of range"),
     (["--visual", "none"], "none: no such folder of features"), (["--subtitles", "none"], "none: no such folder of subtitles"),
-    (["--val-share", "0"], "a validation share of 0.0 is none"), (["--positive-over", "x"], "invalid float")])
+    (["--val-share", "0"], "validation share 0.0 is out of range"), (["--positive-over", "x"], "invalid float")])
 def test_wrong_options_are_named(studio, capsys, change, message):
     try:
         status = main([*args(studio), *change])
@@ -257,7 +257,7 @@ def test_865_clips_take_no_time(tmp_path, capsys):
 def test_one_score_per_clip_is_evaluated_as_sklearn_does():
     assert eval_clips([0.9, 0.8, 0.1, 0.4], [1, 0, 0, 1]) == {"AP": 83.33, "ROC-AUC": 75.0}   # (1/1 + 2/3) / 2; 3 of 4 pairs
     assert eval_clips([1, 2], [0, 0]) == dict(AP=0.0) and eval_clips([1, 2], [1, 1]) == dict(AP=100.0)
-    with pytest.raises(InputError, match="must be finite, of the same items"):
+    with pytest.raises(InputError, match="must have one value per clip, at least one, and scores must be finite"):
         eval_clips([1, float("nan")], [0, 1])
 
 
@@ -272,7 +272,7 @@ def test_clips_are_ranked_within_their_source_video():
     assert eval_by_video(*(list(np.array(x)[order]) for x in (scores, positive, videos))) == eval_by_video(scores, positive, videos)
     assert eval_by_video([1, 1, 1, 1], [1, 0, 0, 0], ["a"] * 4)["HD-HIT@1-by-video"] == 25.0   # equal scores guess
     assert eval_by_video([1], [1], ["a"]) == {"HD-videos": 0, "HD-videos-left-out": 1}
-    with pytest.raises(InputError, match="must be of the same items"):
+    with pytest.raises(InputError, match="must have one value per clip"):
         eval_by_video([1, 2], [0, 1], ["a"])
 
 
@@ -308,4 +308,4 @@ def test_labels_of_rated_clips_name_their_source_video(tmp_path):
     write_features(tmp_path / f"{label['vid']}.npz", 75, 4, "features")
     write_features(tmp_path / "qid1.npz", 3, 5, "last_hidden_state")
     faults = HotstarHighlight865(str(tmp_path / "l.jsonl"), str(tmp_path), str(tmp_path)).check()
-    assert len(faults) == 1 and "line 1: no 'video'" in faults[0] and "make it with tools/process_feature_and_label.py" in faults[0]
+    assert len(faults) == 1 and "line 1: no 'video'" in str(faults[0]) and "create the labels with tools/process_feature_and_label.py" in str(faults[0])
