@@ -53,7 +53,9 @@ class VideoAnnotations:
     @property
     def per_frame(self) -> np.ndarray:
         """(U, frames), the scores or else the summaries."""
-        return self.user_summary if self.user_scores is None else self.user_scores
+        rows = self.user_summary if self.user_scores is None else self.user_scores
+        assert rows is not None   # One of both is always given.
+        return rows
 
 
 def build_h5(videos: Mapping[str, str | os.PathLike], annotations: Mapping[str, VideoAnnotations], encoders: Encoders,
@@ -128,7 +130,7 @@ def _write_group(group: h5py.Group, name: str, info: VideoInfo, annotated: Video
         n_steps=len(picks), video_name=name)
     if annotated.user_scores is None:
         values.update(gtscore=scores.mean(axis=0).astype(np.float32),
-                      user_summary=annotated.user_summary.astype(np.int8))
+                      user_summary=annotated.per_frame.astype(np.int8))
     else:
         low, high = min(MIN_SCORE, annotated.user_scores.min()), max(MAX_SCORE, annotated.user_scores.max())
         values.update(gtscore=((scores.mean(axis=0) - low) / (high - low)).astype(np.float32), user_scores=scores,
@@ -203,4 +205,4 @@ def add_shared_features(path: str | os.PathLike, encoders: Encoders, out: str | 
 def conse_embeddings(visual: EfficientNetConSE, pooled: torch.Tensor) -> np.ndarray:
     """Return the (T, 384) ConSE embeddings of (T, 1280) pooled features, as the encoder computes them from frames."""
     weights = visual.probabilities(pooled.to(device_of(visual))).sqrt()
-    return (weights / weights.sum(dim=-1, keepdim=True) @ visual.classes).cpu().numpy()
+    return (weights / weights.sum(dim=-1, keepdim=True) @ visual.get_buffer("classes")).cpu().numpy()

@@ -105,7 +105,7 @@ def fingerprint(encoder: nn.Module) -> str:
     digest = hashlib.sha256(json.dumps([type(encoder).__qualname__, settings], sort_keys=True, default=str).encode())
     for name, values in (*encoder.named_parameters(), *encoder.named_buffers()):
         digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -109,7 +109,9 @@ def _encode_frames(info: VideoInfo, visual: VisualEncoder, edges_s: list[Fractio
                                                      disable=progress is not True) as bar:
         frames = _group_repeated(frames_at(info.path, times_s, settings=settings, report=report))
         prepared = ordered_map(pool, prepare, frames, n_threads + 1)
-        for batch, encoded in ordered_map(pool, encode, batched(prepared, visual.batch_frames), n_threads + 1):
+        results: Iterator[tuple[list, dict[str, np.ndarray]]] = ordered_map(
+            pool, encode, batched(prepared, visual.batch_frames), n_threads + 1)
+        for batch, encoded in results:
             rows = [index // per_clip for indices, _, _ in batch for index in indices]
             counts = [len(indices) for indices, _, _ in batch]
             for part, values in encoded.items():

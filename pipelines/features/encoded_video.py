@@ -99,11 +99,10 @@ class EncodedVideo:
             function: a pure function.
             rows: features of this video.
         """
-        cached_rows, value = self._cache.get(function, (None, None))
-        if cached_rows is not rows:
-            value = function(rows)
-            self._cache[function] = (rows, value)
-        return value
+        entry = self._cache.get(function)
+        if entry is None or entry[0] is not rows:
+            entry = self._cache[function] = (rows, function(rows))
+        return entry[1]
 
     def without_features(self) -> EncodedVideo:
         """Return a copy that can be shown and cut, but not queried any more; it needs much less memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -120,8 +121,7 @@ def _frames_from(path: Path, zero_s: Fraction, from_s: Fraction,
                  opened: InputContainer | None = None) -> Iterator[AudioFrame]:
     """Yield decoded frames, from one that is early enough to contain all audio after `from_s`."""
     latest_s = zero_s + from_s - WARM_UP_S
-    with open_container(path) if opened is None else read_errors(path) as just_opened:
-        container = opened or just_opened
+    with nullcontext(opened) if opened is not None else open_container(path) as container, read_errors(path):
         stream = audio_stream(container)
         for earlier_s in SEEK_EARLIER_S:
             if from_s <= earlier_s or not seek(container, stream, zero_s + from_s - earlier_s):
@@ -152,8 +152,9 @@ def _resample_at_positions(frames: Iterable[AudioFrame], zero_s: Fraction, rate_
             resampler = _create_resampler(rate_hz, layout)
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if jumps:
-                position, expected_s = round((start_s - zero_s) * rate_hz), start_s
-        expected_s += Fraction(frame.samples, frame.sample_rate)
+                position = round((start_s - zero_s) * rate_hz)
+        begin_s = start_s if jumps or expected_s is None else expected_s
+        expected_s = begin_s + Fraction(frame.samples, frame.sample_rate)
         for samples in _resample(resampler, frame):
             yield position, samples
             position += samples.shape[1]

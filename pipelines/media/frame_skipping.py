@@ -35,13 +35,15 @@ def skip_unneeded(packets: Iterable[Packet], stream: VideoStream, ticks: list[in
         stream: the stream that decodes them.
         ticks: requested time stamps in the stream's time base, ascending.
     """
-    source, ahead, neighbors = iter(packets), deque(), _Neighbors()
-    refreshes, dropping = deque(), False   # `refreshes` are the time stamps of the IDR frames ahead.
+    source, neighbors = iter(packets), _Neighbors()
+    ahead: deque[_InspectedPacket] = deque()
+    refreshes: deque[int] = deque()   # Time stamps of the IDR frames ahead.
+    dropping = False
     context = stream.codec_context
-    units = dict(codec=context.codec.canonical_name, extradata=context.extradata or b"")
+    codec, extradata = context.codec.canonical_name, context.extradata or b""
     while True:
         for packet in islice(source, LOOKAHEAD_PACKETS + 1 - len(ahead)):
-            ahead.append(_inspect(packet, **units))
+            ahead.append(_inspect(packet, codec, extradata))
             if ahead[-1].is_refresh:
                 refreshes.append(packet.pts)
             neighbors.add(packet)
@@ -125,7 +127,7 @@ class _Neighbors:
         passed: time stamps of the packets before the current one, in decoding order.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stamps: list[int] = []
         self.unknown = 0
         self.passed: deque[int | None] = deque()

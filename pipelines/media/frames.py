@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -62,16 +63,16 @@ def frames_from(path: Path, zero_s: Fraction, start_s: Fraction,
     Raises:
         InputError: as `open_video`.
     """
-    with open_video(path) if opened is None else read_errors(path) as just_opened:
-        container, stream = opened or just_opened
+    with nullcontext(opened) if opened is not None else open_video(path) as (container, stream), read_errors(path):
         needed_s = zero_s + start_s if skip_nonref else None
         for earlier_s in SEEK_EARLIER_S:
             target_s = start_s - earlier_s
             if target_s <= 0 or not seek(container, stream, zero_s + target_s):
                 break
             frames = _read_on(container, stream, needed_s)
-            key_s, key = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), (None, None))
-            if key is not None and key.pts is not None and key_s - zero_s <= start_s:
+            found = next(((time_s, frame) for time_s, frame in frames if frame.key_frame), None)
+            if found is not None and found[1].pts is not None and found[0] - zero_s <= start_s:
+                key_s, key = found
                 yield key_s - zero_s, key
                 yield from ((time_s - zero_s, frame) for time_s, frame in frames)
                 return

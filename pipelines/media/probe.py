@@ -192,8 +192,9 @@ def _header_duration_s(container: InputContainer, stream: VideoStream, first_s: 
         header_end_s = (stream.start_time + stream.duration) * stream.time_base
     elif None not in (container.start_time, container.duration):
         header_end_s = Fraction(container.start_time + container.duration, av.time_base)
-    truncated = header_end_s is not None and header_end_s - end_s > MIN_MISSING_S
-    return header_end_s - first_s if truncated else None
+    if header_end_s is None or header_end_s - end_s <= MIN_MISSING_S:
+        return None
+    return header_end_s - first_s
 
 
 def _timecode(container: InputContainer, stream: VideoStream) -> str:

@@ -53,10 +53,12 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
     """
     path = Path(path)
     lines = LINE_END.split(_read_text(path))
-    headers = []   # Line numbers of the cues' times.
+    headers: list[int] = []                    # Indices of the lines with the cues' times.
+    times_s: list[tuple[float, float]] = []   # Start and end of each cue.
     for i, line in enumerate(lines):
-        if TIMES.match(line):
+        if match := TIMES.match(line):
             headers.append(i)
+            times_s.append((parse_timestamp(match[1]), parse_timestamp(match[2])))
         elif BROKEN_TIMES.match(line):
             raise InputError(path, f"line {i + 1}: {line.strip()[:60]!r} is not a pair of times",
                              "write times as 00:00:01,000 --> 00:00:02,500")
@@ -64,9 +66,8 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
         raise InputError(path, "contains no subtitles, no line such as 00:00:01,000 --> 00:00:02,500",
                          "name an .srt or .vtt file")
     cues = []
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
+    for header, following, (start_s, end_s) in zip(headers, [*headers[1:], None], times_s, strict=True):
         text = _cue_text(lines[header + 1:following], is_last=following is None)
-        start_s, end_s = map(parse_timestamp, TIMES.match(lines[header]).groups())
         if end_s < start_s:
             raise InputError(path, f"line {header + 1}: the subtitle ends at {end_s} s before it starts at {start_s} s",
                              "correct its times")

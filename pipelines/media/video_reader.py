@@ -120,8 +120,8 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *, s
 def _select_frames(path: str | os.PathLike, times: list[Fraction], zero_s: Fraction, settings: DecodeSettings,
                    report: DecodeReport) -> Iterator[tuple[int, int, VideoFrame]]:
     """Yield (first, last, frame) such that `frame` is the one for `times[first:last]`; times count from `zero_s`."""
-    with open_video(path, settings.device) as (_, stream):
-        packets = read_packets(stream.container, stream)
+    with open_video(path, settings.device) as (container, stream):
+        packets = read_packets(container, stream)
         if settings.sampling == "keyframes":
             stream.codec_context.skip_frame = "NONKEY"
             packets = (packet for packet in packets if packet.is_keyframe or not packet.size)
@@ -130,7 +130,7 @@ def _select_frames(path: str | os.PathLike, times: list[Fraction], zero_s: Fract
         decoded = decode_packets(packets, stream, strict=settings.device is not None)
         frames = in_presentation_order(decoded, stream)
         shown_s, shown = next(frames, (None, None))
-        if shown is None:
+        if shown is None or shown_s is None:
             raise no_frames_error(path)
         select_end = _nearest_end if settings.sampling == "keyframes" else _exact_end
         begins = 0
