@@ -44,72 +44,77 @@ def seconds_kept(summary) -> set[int]:
 
 
 @pytest.mark.parametrize("text, first_s, last_s", [("red", 20, 28), ("something blue", 40, 46)])
-def test_finds_what_was_asked(color_summarizer, video, text, first_s, last_s):
+def test_the_best_moment_is_the_interval_that_matches_the_query(color_summarizer, video, text, first_s, last_s):
     summary = color_summarizer.summarize(video, [text])
     best = summary.moments[0]
     assert (best.start_s, best.end_s, best.text) == (first_s, last_s, text)
     assert first_s / 2 <= summary.scores.argmax() < last_s / 2
     assert seconds_kept(summary) & set(range(first_s, last_s))
     assert 0 < summary.duration_s <= 0.15 * 60
-    assert summary.scores.min() == 0 and summary.scores.max() == 1
+    assert summary.scores.min() == 0
+    assert summary.scores.max() == 1
 
 
-def test_every_sentence_is_scored_and_gets_its_share(color_summarizer, video):
+def test_every_query_is_scored_and_contributes_to_the_summary(color_summarizer, video):
     summary = color_summarizer.summarize(video, ["red", "blue"])
     assert summary.scores_by_text.shape == (2, 30)
     np.testing.assert_array_equal(summary.scores, summary.scores_by_text.max(axis=0))
-    assert 10 <= summary.scores_by_text[0].argmax() < 14 and 20 <= summary.scores_by_text[1].argmax() < 23
+    assert 10 <= summary.scores_by_text[0].argmax() < 14
+    assert 20 <= summary.scores_by_text[1].argmax() < 23
     assert {m.text for m in summary.moments} == {"red", "blue"}
     kept = seconds_kept(summary)
-    assert kept & set(range(20, 28)) and kept & set(range(40, 46))
+    assert kept & set(range(20, 28))
+    assert kept & set(range(40, 46))
 
 
-def test_shots_cover_the_video_and_the_cut_is_made_of_them(color_summarizer, video):
+def test_shots_cover_the_video_and_form_the_summary(color_summarizer, video):
     summary = color_summarizer.summarize(video, ["red"])
     ends = [end for _, end in summary.shots]
-    assert summary.shots[0][0] == 0 and ends[-1] == pytest.approx(60, abs=0.1)
+    assert summary.shots[0][0] == 0
+    assert ends[-1] == pytest.approx(60, abs=0.1)
     assert ends[:-1] == [start for start, _ in summary.shots[1:]]
-    assert {20, 28} <= set(ends)                                   # the moment's borders, exactly
+    assert {20, 28} <= set(ends)                                   # Exactly the ends of the moment.
     assert max(b - a for a, b in summary.shots) <= 0.15 * 60 / 3 + 0.5
     total = sum(summary.shots[i][1] - summary.shots[i][0] for i in summary.selected)
     assert summary.duration_s == pytest.approx(total)
 
 
-def test_without_words_it_keeps_what_stands_out(color_summarizer, video):
+def test_without_a_query_the_most_novel_parts_are_kept(color_summarizer, video):
     summary = color_summarizer.summarize(video)
-    assert summary.scores_by_text.shape == (0, 30) and summary.texts == ()
+    assert summary.scores_by_text.shape == (0, 30)
+    assert summary.texts == ()
     assert seconds_kept(summary) <= {*range(18, 30), *range(38, 48)}
     assert {m.text for m in summary.moments} == {""}
 
 
-def test_says_what_had_a_part_in_the_scores(tmp_path):
+def test_the_provenance_names_what_influenced_the_scores(tmp_path):
     path = write_video(tmp_path / "loud.mp4", SECONDS, loud_s=[3])
     loud = encode_video(path, color_encoders(with_audio=True), progress=False)
     summarizer = Summarizer(color_encoders(with_audio=True))
-    asked, unasked = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
-    assert asked.provenance == dict(kind="zero-shot similarity", config=None, checkpoint=None,
+    with_query, without_query = summarizer.summarize(loud, ["red"]), summarizer.summarize(loud)
+    assert with_query.provenance == dict(kind="zero-shot similarity", config=None, checkpoint=None,
                                    visual="ColorVisualEncoder", text="ColorTextEncoder", audio=None)
-    assert unasked.provenance["audio"] == "LoudnessEncoder"
-    assert unasked.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
+    assert without_query.provenance["audio"] == "LoudnessEncoder"
+    assert without_query.scores[1] > summarizer.summarize(dataclasses.replace(loud, audio=None)).scores[1]
 
 
-def test_a_spoken_line_is_found_though_nothing_shows_it(color_summarizer, video):
+def test_a_matching_subtitle_is_found_without_visual_match(color_summarizer, video):
     cues = [Cue(4.2, 7, "We need green, green, green!"), Cue(50, 52, "Look at red"), Cue(55, 56, " ")]
-    seen = color_summarizer.summarize(video, ["green"])
-    heard = color_summarizer.summarize(video, ["green"], subtitles=cues)
-    assert heard.scores[2:4].min() > seen.scores[2:4].max() - 1e-9
-    assert heard.scores.argmax() in (2, 3)
-    assert any(m.start_s <= 4.2 and m.end_s >= 7 for m in heard.moments)
-    assert len(heard.cues) == 3
-    whole = color_summarizer.summarize(video, ["green"], 1, cues)
-    assert {4, 8} <= {end for _, end in whole.shots}     # a moment's borders, where no picture changes
+    without_cues = color_summarizer.summarize(video, ["green"])
+    with_cues = color_summarizer.summarize(video, ["green"], subtitles=cues)
+    assert with_cues.scores[2:4].min() > without_cues.scores[2:4].max() - 1e-9
+    assert with_cues.scores.argmax() in (2, 3)
+    assert any(m.start_s <= 4.2 and m.end_s >= 7 for m in with_cues.moments)
+    assert len(with_cues.cues) == 3
+    complete = color_summarizer.summarize(video, ["green"], 1, cues)
+    assert {4, 8} <= {end for _, end in complete.shots}     # The ends of a moment without a visual change.
     empty = color_summarizer.summarize(video, ["green"], subtitles=[Cue(1, 2, "\n")])
-    np.testing.assert_array_equal(empty.scores, seen.scores)
+    np.testing.assert_array_equal(empty.scores, without_cues.scores)
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.15, 0.5, 0.9])
 @pytest.mark.parametrize("texts", [[], ["red"], ["red", "green", "blue"]])
-def test_the_cut_stays_within_the_budget_and_uses_it(color_summarizer, video, budget, texts):
+def test_the_summary_stays_within_the_budget_and_uses_it(color_summarizer, video, budget, texts):
     summary = color_summarizer.summarize(video, texts, budget)
     assert summary.duration_s <= budget * float(video.info.duration_s) + 1e-6
     assert summary.duration_s >= budget * 60 - 4.5
@@ -122,18 +127,20 @@ def test_a_budget_in_seconds(color_summarizer, video):
         assert summary.budget == pytest.approx(most_s / 60)
 
 
-def test_moments_are_kept_whole(color_summarizer, video):
+def test_moments_are_kept_completely(color_summarizer, video):
     summary = color_summarizer.summarize(video, ["red", "blue"], "14s", mode="moments")
-    assert summary.intervals_s == [(20, 28), (40, 46)] and summary.mode == "moments"
+    assert summary.intervals_s == [(20, 28), (40, 46)]
+    assert summary.mode == "moments"
     summary = color_summarizer.summarize(video, ["red", "blue"], "12s", mode="moments")
     assert summary.intervals_s in ([(20, 28)], [(40, 46)])
     summary = color_summarizer.summarize(video, ["red"], "4s", mode="moments")
     (start, end), = summary.intervals_s
-    assert 20 <= start < end <= 28 and end - start == 4
+    assert 20 <= start < end <= 28
+    assert end - start == 4
     assert color_summarizer.summarize(video, mode="moments").duration_s <= 9
 
 
-def test_shorts_are_whole_shots_around_what_was_asked(color_summarizer, video):
+def test_shorts_are_complete_shots_that_match_the_queries(color_summarizer, video):
     summary = color_summarizer.summarize(video, ["red", "blue"], mode="shorts", shorts=ShortsOptions(2, 6, 18))
     assert summary.intervals_s == [(20, 28), (40, 46)]
     assert [summary.shots[i] for i in summary.selected] == [(20, 28), (40, 46)]
@@ -145,26 +152,27 @@ def test_shorts_are_whole_shots_around_what_was_asked(color_summarizer, video):
     assert whole == (0, video.info.duration_s)
 
 
-def test_modes_that_do_not_exist(color_summarizer, video):
+def test_an_unknown_mode_is_an_error(color_summarizer, video):
     with pytest.raises(InputError, match="mode 'short' does not exist"):
         color_summarizer.summarize(video, mode="short")
 
 
-def test_the_whole_budget_keeps_everything(color_summarizer, video):
+def test_a_budget_of_one_keeps_everything(color_summarizer, video):
     summary = color_summarizer.summarize(video, ["red"], 1)
     assert summary.intervals_s == [(0, video.info.duration_s)]
     assert summary.frames == [[0, 599]]
 
 
 @pytest.mark.parametrize("texts", [[], ["red"]])
-def test_a_constant_video_is_scored_evenly(color_summarizer, tmp_path, texts):
+def test_a_constant_video_has_uniform_scores(color_summarizer, tmp_path, texts):
     path = write_video(tmp_path / "grey.mp4", ["grey"] * 20)
     summary = color_summarizer.summarize(encode_video(path, color_encoders(), progress=False), texts)
-    assert summary.scores.tolist() == [0.5] * 10 and summary.moments == []
+    assert summary.scores.tolist() == [0.5] * 10
+    assert summary.moments == []
     assert summary.duration_s == 2
 
 
-def test_noise_is_no_evidence(color_summarizer, video):
+def test_noise_does_not_influence_scores(color_summarizer, video):
     noise = 1e-6 * np.random.default_rng(0).random((30, 3)).astype(np.float32)
     still = dataclasses.replace(video, visual=dict(color=0.5 + noise))
     for texts in ([], ["red"]):
@@ -173,14 +181,15 @@ def test_noise_is_no_evidence(color_summarizer, video):
 
 @pytest.mark.parametrize("n_frames", [1, 10])
 @pytest.mark.parametrize("texts", [[], ["red"]])
-def test_very_short_videos_are_kept_whole(color_summarizer, tmp_path, n_frames, texts):
+def test_very_short_videos_are_kept_completely(color_summarizer, tmp_path, n_frames, texts):
     path = write_video(tmp_path / "short.mp4", ["red"], n_frames=n_frames)
     summary = color_summarizer.summarize(encode_video(path, color_encoders(), progress=False), texts)
-    assert summary.scores.tolist() == [0.5] and summary.selected == [0]
+    assert summary.scores.tolist() == [0.5]
+    assert summary.selected == [0]
     assert summary.frames == [[0, n_frames - 1]]
 
 
-def test_refuses_a_video_of_other_encoders(color_summarizer, video):
+def test_a_video_from_other_encoders_is_an_error(color_summarizer, video):
     class OtherEyes(ColorVisualEncoder):
         pass
 
@@ -198,7 +207,7 @@ def sliding_window_summarizer(model):
 
 
 class RedWatcher(torch.nn.Module):
-    """A "trained" model: saliency is how red a clip is; two moments, and a weaker copy of the first."""
+    """A stand-in for a trained model: saliency is the redness of a clip; one of three moments overlaps a better one."""
 
     accepts_text = requires_text = True
 
@@ -209,13 +218,13 @@ class RedWatcher(torch.nn.Module):
         return dict(_out=dict(saliency=red, boundary=boundary))
 
 
-def test_a_trained_model_gives_the_scores_and_the_moments(video):
+def test_a_trained_model_predicts_scores_and_moments(video):
     summary = sliding_window_summarizer(RedWatcher()).summarize(video, ["red car"])
     assert summary.scores[10:14].min() > 0.5 > np.delete(summary.scores, range(10, 14)).max()
     found = [(m.start_s, m.end_s, round(m.score, 2)) for m in summary.moments]
     assert found[0] == (20, 28, 0.9)
-    assert found[1] == (50, pytest.approx(60, abs=0.1), 0.3)          # ends with the video
-    assert len(found) == 2                                             # the copy is suppressed
+    assert found[1] == (50, pytest.approx(60, abs=0.1), 0.3)          # Clipped to the end of the video.
+    assert len(found) == 2                                             # The overlapping moment is suppressed.
     assert summary.provenance["kind"] == "RedWatcher"
     assert seconds_kept(summary) <= set(range(20, 28)) | {18, 19, 28, 29}
     loose = Summarizer(color_encoders(), SlidingWindowScorer(
@@ -223,7 +232,7 @@ def test_a_trained_model_gives_the_scores_and_the_moments(video):
     assert len(loose.summarize(video, ["red car"]).moments) == 3
 
 
-def test_a_trained_model_hears_too(video):
+def test_subtitles_support_a_trained_model(video):
     summarizer = sliding_window_summarizer(RedWatcher())
     cues = [Cue(30, 33, "a blue car"), Cue(3, 4, "hm")]
     summary = summarizer.summarize(video, ["blue car"], subtitles=cues)
@@ -231,7 +240,7 @@ def test_a_trained_model_hears_too(video):
     assert summary.scores[15:17].min() > 0.9
 
 
-def test_models_are_asked_only_in_their_way(video):
+def test_a_model_gets_queries_only_if_it_accepts_them(video):
     with pytest.raises(InputError, match="give a sentence"):
         sliding_window_summarizer(RedWatcher()).summarize(video)
 
@@ -264,7 +273,7 @@ window_clips = 12
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """A config and a checkpoint of a small UMT on colours."""
+    """Return a folder with the configs and checkpoints of small UMTs, one of which expects wider features."""
     monkeypatch.setattr(module, "build_encoders", lambda cfg: color_encoders())
     (tmp_path / "config.py").write_text(MODEL.format(width=3))
     (tmp_path / "wide.py").write_text(MODEL.format(width=5))
@@ -276,13 +285,17 @@ def trained(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
+def test_a_trained_model_is_built_from_its_config_and_runs_in_windows(trained, video):
     summarizer = build_summarizer(trained / "config.py", trained / "config.pth")
-    assert summarizer.scorer.window_clips == 12 and not summarizer.scorer.model.training and summarizer.scorer.parts == ("color",)
+    assert summarizer.scorer.window_clips == 12
+    assert not summarizer.scorer.model.training
+    assert summarizer.scorer.parts == ("color",)
     summary = summarizer.summarize(video, ["a red car"])
-    assert summary.scores.shape == (30,) and np.isfinite(summary.scores).all()
+    assert summary.scores.shape == (30,)
+    assert np.isfinite(summary.scores).all()
     end_s = float(video.info.duration_s)
-    assert summary.moments and all(0 <= m.start_s < m.end_s <= end_s for m in summary.moments)
+    assert summary.moments
+    assert all(0 <= m.start_s < m.end_s <= end_s for m in summary.moments)
     assert summary.provenance["checkpoint"] == str(trained / "config.pth")
 
 
@@ -296,7 +309,7 @@ def test_a_trained_config_is_built_and_runs_in_windows(trained, video):
     ("zero.py", "config.pth", "has no model to load"),
     ("typo.py", None, "unknown option 'sigma_clip'; did you mean 'sigma_clips'"),
 ])
-def test_refuses_configs_and_checkpoints_that_do_not_fit(trained, config, checkpoint, message):
+def test_configs_and_checkpoints_that_do_not_fit_are_errors(trained, config, checkpoint, message):
     (trained / "bare.py").write_text("window_clips = 3\n")
     (trained / "zero.py").write_text("encoders = dict()\n")
     (trained / "typo.py").write_text("encoders = dict()\nsummarizer = dict(sigma_clip=2)\n")
@@ -304,14 +317,14 @@ def test_refuses_configs_and_checkpoints_that_do_not_fit(trained, config, checkp
         build_summarizer(config and trained / config, checkpoint and trained / checkpoint)
 
 
-def test_settings_come_from_the_config(trained, video):
+def test_options_come_from_the_config(trained, video):
     (trained / "zero.py").write_text("encoders = dict()\nsummarizer = dict(max_moments=1, max_shot_s=2.0)\n")
     summary = build_summarizer(trained / "zero.py").summarize(video, ["red", "blue"], 0.5)
     assert len(summary.moments) == 2
     assert max(b - a for a, b in summary.shots) == pytest.approx(2, abs=0.2)
 
 
-def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypatch):
+def test_the_model_gets_the_parts_in_the_order_of_its_feature_folders(trained, monkeypatch):
     class TwoParts(ColorVisualEncoder):
         parts = dict(color=3, light=1)   # noqa: RUF012
 
@@ -322,37 +335,63 @@ def test_the_model_reads_the_parts_in_the_order_of_its_folders(trained, monkeypa
     assert build_summarizer(trained / "two.py", "any.pth").scorer.parts == ("light", "color")
 
 
-def test_the_head_decides_unasked_as_far_as_it_is_trusted_and_has_a_fifth_of_the_say_beside_words(tmp_path, monkeypatch):
-    video = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
-    encoders, asked = color_encoders(), []
+BLUE_IMPORTANCE = np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # The last two clips are blank.
 
-    def likes_blue(head, video, encoders, sentences):
+
+@pytest.fixture
+def importance_video(tmp_path):
+    """Return a video of 8 clips: three red, three blue, two black."""
+    path = write_video(tmp_path / "v.mp4", ["red"] * 6 + ["blue"] * 6 + ["black"] * 4)
+    return encode_video(path, color_encoders(), progress=False)
+
+
+@pytest.fixture
+def with_importance(importance_video, monkeypatch):
+    """Return a function that summarizes the video with a stand-in for the importance model, which prefers blue."""
+    def predict(model, video, encoders, sentences):
+        assert model == "importance model"
         assert not len(sentences)
-        asked.append(head)
         return np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0.99, 0.99])
 
-    def by(trusted, texts=()):
-        monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: trusted)
-        return Summarizer(encoders, zero_shot_scorer(encoders, "head")).summarize(encoded, texts)
+    def summarize(familiarity, texts=()):
+        monkeypatch.setattr("pipelines.scoring.query_free.domain_familiarity", lambda visual: familiarity)
+        scorer = zero_shot_scorer(color_encoders(), "importance model")
+        return Summarizer(color_encoders(), scorer).summarize(importance_video, texts)
 
-    monkeypatch.setattr("pipelines.scoring.query_free.run_clip_it", likes_blue)
-    plain = Summarizer(encoders)
-    encoded = plain.encode(video, progress=False)
-    alone, likes = by(1.0), np.array([0.1, 0.1, 0.1, 0.9, 0.8, 0.9, 0, 0])   # black shows nothing
-    assert asked == ["head"] and alone.scores.tolist() == likes.tolist() and 6 <= alone.intervals_s[0][0] < 12
-    assert alone.provenance["kind"] == "CLIP-It trained on TVSum"
-    stands_out, none, some = plain.summarize(encoded).scores, by(0.0), by(0.25)
-    assert np.array_equal(none.scores, stands_out) and none.provenance["kind"] == "visual novelty"
-    np.testing.assert_allclose(some.scores, 0.75 * stands_out + 0.25 * likes)
-    assert some.provenance["kind"] == "CLIP-It trained on TVSum + visual novelty"
-    words, both = plain.summarize(encoded, ["red"]), by(1.0, ["red"])
-    np.testing.assert_allclose(both.scores, 0.8 * words.scores + 0.2 * likes)
-    assert both.moments == words.moments and np.array_equal(both.scores_by_text, words.scores_by_text)
-    assert both.provenance == words.provenance | dict(beside="CLIP-It trained on TVSum")
-    assert by(0.0, ["red"]).provenance["beside"] == "visual novelty"
+    monkeypatch.setattr("pipelines.scoring.query_free.run_clip_it", predict)
+    return summarize
 
 
-def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
+def test_importance_decides_in_a_familiar_domain(with_importance):
+    result = with_importance(1.0)
+    assert result.scores.tolist() == BLUE_IMPORTANCE.tolist()
+    assert 6 <= result.intervals_s[0][0] < 12
+    assert result.provenance["kind"] == "CLIP-It trained on TVSum"
+
+
+def test_novelty_decides_in_an_unfamiliar_domain(color_summarizer, with_importance, importance_video):
+    result = with_importance(0.0)
+    assert np.array_equal(result.scores, color_summarizer.summarize(importance_video).scores)
+    assert result.provenance["kind"] == "visual novelty"
+
+
+def test_importance_and_novelty_are_weighted_by_familiarity(color_summarizer, with_importance, importance_video):
+    result = with_importance(0.25)
+    novelty = color_summarizer.summarize(importance_video).scores
+    np.testing.assert_allclose(result.scores, 0.75 * novelty + 0.25 * BLUE_IMPORTANCE)
+    assert result.provenance["kind"] == "CLIP-It trained on TVSum + visual novelty"
+
+
+def test_importance_is_20_percent_of_the_score_with_a_query(color_summarizer, with_importance, importance_video):
+    relevance, blended = color_summarizer.summarize(importance_video, ["red"]), with_importance(1.0, ["red"])
+    np.testing.assert_allclose(blended.scores, 0.8 * relevance.scores + 0.2 * BLUE_IMPORTANCE)
+    assert blended.moments == relevance.moments
+    assert np.array_equal(blended.scores_by_text, relevance.scores_by_text)
+    assert blended.provenance == relevance.provenance | dict(beside="CLIP-It trained on TVSum")
+    assert with_importance(0.0, ["red"]).provenance["beside"] == "visual novelty"
+
+
+def test_query_independent_values_are_computed_once(tmp_path, monkeypatch):
     calls, real = [], choose.change_points
     monkeypatch.setattr(choose, "change_points", lambda *args, **keys: (calls.append(1), real(*args, **keys))[1])
     summarizer = Summarizer(color_encoders())
@@ -361,10 +400,11 @@ def test_what_no_question_changes_is_worked_out_once(tmp_path, monkeypatch):
     for texts in (["red"], ["blue"], []):
         again, alone = summarizer.summarize(video, texts), summarizer.summarize(fresh, texts)
         assert again.to_json()["shots"] == alone.to_json()["shots"] and again.scores.tolist() == alone.scores.tolist()
-    assert len(calls) == 2   # one for each of the two
+    assert len(calls) == 2   # Once per encoded video.
     assert video.blank_clips.tolist() == [False] * 3 + [True] * 3 + [False] * 3
-    video.blank_clips[:] = True
-    assert video.blank_clips.sum() == 3   # nobody changes what is kept
+    with pytest.raises(ValueError, match="read-only"):
+        video.blank_clips[:] = True
+    assert video.blank_clips.sum() == 3   # Cached values cannot be changed by accident.
     other = dataclasses.replace(video, visual={part: rows[::-1].copy() for part, rows in video.visual.items()})
     summarizer.summarize(other, ["red"])
     assert len(calls) == 3

@@ -1,4 +1,4 @@
-"""Odd budgets, subtitles, scores and lengths, through the whole of a summary: refused by name, or handled exactly."""
+"""Tests of summaries with unusual or invalid budgets, subtitles, scores and durations."""
 
 import dataclasses
 import itertools
@@ -34,21 +34,21 @@ def summarizer():
 
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
 @pytest.mark.parametrize("budget", [0, 2, -0.1, -1, "0%", "200%", "-15%"])
-def test_a_budget_that_is_no_share_is_refused_in_every_mode(summarizer, video, budget, mode):
+def test_an_invalid_budget_is_an_error_in_every_mode(summarizer, video, budget, mode):
     for texts in ([], ["red"]):
         with pytest.raises(InputError, match="give more than 0 and at most 1, e.g. 0.15"):
             summarizer.summarize(video, texts, budget, mode=mode)
 
 
 @pytest.mark.parametrize("budget", ["0", "2", "-1", "-0.15"])
-def test_the_command_refuses_it_too(tmp_path, capsys, budget):
+def test_an_invalid_budget_is_an_error_of_the_command(tmp_path, capsys, budget):
     write_video(tmp_path / "v.mp4", ["red"])
     assert summarize([str(tmp_path / "v.mp4"), "--budget", budget, "--out", str(tmp_path / "out")]) == 2
     assert f"budget {float(budget)} is not a share of the video" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("budget", [0, 2, -1])
-def test_benchmark_shots_refuse_it_too(budget):
+def test_an_invalid_budget_is_an_error_of_key_shots(budget):
     with pytest.raises(InputError, match="is not a share of the video"):
         key_shots(np.array([[0, 9]]), np.ones(1), np.zeros(1, int), 10, budget)
 
@@ -64,8 +64,8 @@ def best_at(summary):
     return edges_s[int(summary.scores.argmax())]
 
 
-def test_lines_that_overlap_count_each_for_itself(summarizer, video, tmp_path):
-    """`green` is never seen. Two lines at once: the better one counts, whatever the order and however long the other."""
+def test_overlapping_subtitles_count_independently(summarizer, video, tmp_path):
+    """No frame matches `green`. Of simultaneous lines, the most similar one counts, in any order."""
     cues = [Cue(0, 40, "nothing of it"), Cue(20, 24, "green green"), Cue(21, 30, "grey")]
     for order in itertools.permutations(cues):
         summary = summarizer.summarize(video, ["green"], subtitles=order)
@@ -77,7 +77,7 @@ def test_lines_that_overlap_count_each_for_itself(summarizer, video, tmp_path):
     assert read_subtitles(tmp_path / "a.srt") == [Cue(18, 30, "over it"), Cue(20, 24, "green")]
 
 
-def test_lines_past_the_end_count_as_far_as_the_video_lasts(summarizer, video, tmp_path):
+def test_subtitles_after_the_end_of_the_video_are_ignored(summarizer, video, tmp_path):
     silent = summarizer.summarize(video, ["green"])
     summary = summarizer.summarize(video, ["green"], subtitles=[Cue(36, 400, "green"), Cue(500, 600, "green")])
     assert best_at(summary) in (36, 38) and all(m.end_s <= 40 for m in summary.moments)
@@ -91,7 +91,7 @@ def test_lines_past_the_end_count_as_far_as_the_video_lasts(summarizer, video, t
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_says_the_same_as_utf_8(summarizer, video, tmp_path, encoding):
+def test_utf_16_subtitles_equal_utf_8_subtitles(summarizer, video, tmp_path, encoding):
     text = "1\n00:00:30,000 --> 00:00:34,000\ngreen, größer\n"
     for name, code in (("a", "utf-8"), ("b", encoding)):
         (tmp_path / f"{name}.srt").write_bytes(text.encode(code))
@@ -102,17 +102,17 @@ def test_utf_16_says_the_same_as_utf_8(summarizer, video, tmp_path, encoding):
     (b"", "contains no subtitles"), (b"\xff\xfe", "contains no subtitles"), (b"\n\n", "contains no subtitles"),
     (b"Dear all,\nsee you at 10:00\n", "contains no subtitles"), (b"\x00\x01\x02\x89PNG" * 40, "subtitles"),
     (b"1\n00:00:01,000 --> 00:00:02,000\n\n", "times but no text")])
-def test_what_is_no_subtitles_is_refused_before_the_work(tmp_path, capsys, monkeypatch, content, message):
+def test_invalid_subtitles_are_reported_before_encoding(tmp_path, capsys, monkeypatch, content, message):
     write_video(tmp_path / "v.mp4", ["red"])
     (tmp_path / "a.srt").write_bytes(content)
-    monkeypatch.setattr("pipelines.summarizer.encode_video", lambda *a, **k: pytest.fail("the work began"))
+    monkeypatch.setattr("pipelines.summarizer.encode_video", lambda *a, **k: pytest.fail("encoding started"))
     assert summarize([str(tmp_path / "v.mp4"), "--text", "x", "--subtitles", str(tmp_path / "a.srt"), "--out", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and "a.srt" in err and message in err and len(err.splitlines()) == 1
 
 
-class Odd(torch.nn.Module):
-    """A model without words whose scores are all one number."""
+class ConstantScores(torch.nn.Module):
+    """A model without text that gives all clips the same score."""
 
     accepts_text = requires_text = False
 
@@ -124,29 +124,29 @@ class Odd(torch.nn.Module):
         return dict(_out=dict(saliency=torch.full(data["video"].shape[:2], self.value)))
 
 
-def test_a_model_that_scores_nan_is_named(video):
-    summarizer = Summarizer(color_encoders(), SlidingWindowScorer(Odd(float("nan")), color_encoders(), ["color"]),
+def test_nan_scores_are_an_error_that_names_the_checkpoint(video):
+    summarizer = Summarizer(color_encoders(), SlidingWindowScorer(ConstantScores(float("nan")), color_encoders(), ["color"]),
                             checkpoint="work/best.pth")
     with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are NaN or infinite; check that work/best.pth is not damaged and was trained on these features"):
         summarizer.summarize(video)
 
 
-def test_constant_scores_give_a_cut_within_the_budget(video):
-    summary = Summarizer(color_encoders(), SlidingWindowScorer(Odd(0.5), color_encoders(), ["color"])).summarize(video, budget=0.3)
+def test_constant_scores_give_a_summary_within_the_budget(video):
+    summary = Summarizer(color_encoders(), SlidingWindowScorer(ConstantScores(0.5), color_encoders(), ["color"])).summarize(video, budget=0.3)
     assert len(set(summary.scores)) == 1 and 0 < summary.duration_s <= 0.3 * 40 and summary.moments == []
     kept = key_frames(np.array([[0, 4], [5, 9], [10, 99]]), np.ones(10), np.arange(0, 100, 10), 100)
     assert kept.tolist() == [[0, 4], [5, 9]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_key_shots_of_scores_that_are_no_numbers_are_refused(bad):
+def test_key_shots_reject_nan_and_infinite_scores(bad):
     with pytest.raises(InputError, match="1 of 3 scores are NaN or infinite"):
         key_shots(np.array([[0, 9], [10, 29]]), np.array([1, bad, 2]), np.array([0, 10, 20]), 30)
 
 
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
 @pytest.mark.parametrize("n_frames", [1, 7, 19])
-def test_a_video_shorter_than_a_shot_is_kept_whole(summarizer, tmp_path, n_frames, mode):
+def test_a_video_shorter_than_a_shot_is_kept_completely(summarizer, tmp_path, n_frames, mode):
     short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), color_encoders(), progress=False)
     for texts in ([], ["red"]):
         summary = summarizer.summarize(short, texts, mode=mode)
@@ -154,7 +154,7 @@ def test_a_video_shorter_than_a_shot_is_kept_whole(summarizer, tmp_path, n_frame
         summary.save_video(tmp_path / "cut.mp4")
 
 
-def test_a_rated_video_of_one_clip_has_no_order_and_is_named(tmp_path, capsys):
+def test_an_annotated_video_of_one_clip_is_an_error(tmp_path, capsys):
     from scipy.io import savemat
     for folder in ("videos", "GT"):
         (tmp_path / folder).mkdir()
@@ -164,7 +164,7 @@ def test_a_rated_video_of_one_clip_has_no_order_and_is_named(tmp_path, capsys):
     assert "a.mp4: 10 annotated frames are too few for 1 clips" in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
 
 
-def test_budgets_of_numbers_of_other_kinds(summarizer, video):
+def test_a_budget_of_another_numeric_type(summarizer, video):
     with pytest.raises(InputError, match="budget None is not a share"):
         summarizer.summarize(video, budget=None)
     assert summarizer.summarize(dataclasses.replace(video), budget=np.float32(0.5)).duration_s <= 20
