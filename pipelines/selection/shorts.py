@@ -96,7 +96,7 @@ def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: Shorts
             for earlier ones.
         options: the lengths that the pieces keep.
         cues: the video's subtitles, if any; without them, speech pauses are detected in the audio.
-        clip_len_s: the maximum distance of a piece's end from the hard cut that it stands for.
+        clip_len_s: the maximum distance between a clip edge and the hard cut that it approximates.
 
     Returns:
         The pieces, ascending and disjoint. An end without a speech pause nearby stays at its shot boundary. Pieces
