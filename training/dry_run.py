@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn as nn
 from nncore import CfgNode
 from nncore.nn import MODELS
 from nncore.parallel import DataContainer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from common.build import build
 from common.errors import ConfigError, InputError
@@ -63,7 +64,7 @@ def dry_run_errors(model: nn.Module, loaders: Mapping[str, DataLoader],
     return errors
 
 
-def _split_errors(model: nn.Module, dataset: Dataset, split: str, best_keys: list[str] | None) -> list[ConfigError]:
+def _split_errors(model: nn.Module, dataset: Any, split: str, best_keys: list[str] | None) -> list[ConfigError]:
     location = f"data.{split}"
     errors = _width_errors(model, dataset, location) + _length_errors(model, dataset, location)
     if errors:
@@ -79,7 +80,7 @@ def _split_errors(model: nn.Module, dataset: Dataset, split: str, best_keys: lis
     return errors if errors or split == "train" else _metric_errors(model, dataset, best_keys, location)
 
 
-def _width_errors(model: nn.Module, dataset: Dataset, location: str) -> list[ConfigError]:
+def _width_errors(model: nn.Module, dataset: Any, location: str) -> list[ConfigError]:
     """Compare feature widths with those of UMT's streams; for other models, only a forward pass finds an error."""
     errors, item = [], dataset[0]
     for stream, part, folders in (("video", "video_enc", "video_path"), ("audio", "audio_enc", "audio_path"),
@@ -101,7 +102,7 @@ def _width_errors(model: nn.Module, dataset: Dataset, location: str) -> list[Con
     return errors
 
 
-def _length_errors(model: nn.Module, dataset: Dataset, location: str) -> list[ConfigError]:
+def _length_errors(model: nn.Module, dataset: Any, location: str) -> list[ConfigError]:
     """Find a video with more clips than the model has position embeddings."""
     limit = min((m.pe.size(1) for m in model.modules() if isinstance(m, PositionEmbedding)), default=None)
     if limit is None:
@@ -114,7 +115,7 @@ def _length_errors(model: nn.Module, dataset: Dataset, location: str) -> list[Co
         "its max_len", "raise max_len, or cut the video")]
 
 
-def _outputs(model: nn.Module, dataset: Dataset, num_items: int) -> list[dict]:
+def _outputs(model: nn.Module, dataset: Any, num_items: int) -> list[dict]:
     """Return the model's outputs for the first items, one by one."""
     num_items = min(num_items, len(dataset))
     with torch.no_grad():
@@ -125,7 +126,7 @@ def _unwrap(batch: dict) -> dict:
     return {key: value.data[0] if isinstance(value, DataContainer) else value for key, value in batch.items()}
 
 
-def _label_errors(model: nn.Module, dataset: Dataset, output: dict, location: str) -> list[ConfigError]:
+def _label_errors(model: nn.Module, dataset: Any, output: dict, location: str) -> list[ConfigError]:
     absent = dataset.missing_annotations() if hasattr(dataset, "missing_annotations") else []
     learns_saliency = any(getattr(getattr(module, "saliency_loss", None), "_loss_weight", 0)
                           for module in model.modules())
@@ -135,7 +136,7 @@ def _label_errors(model: nn.Module, dataset: Dataset, output: dict, location: st
                         "name a label file that has them")] if missing else []
 
 
-def _metric_errors(model: nn.Module, dataset: Dataset, best_keys: list[str], location: str) -> list[ConfigError]:
+def _metric_errors(model: nn.Module, dataset: Any, best_keys: list[str], location: str) -> list[ConfigError]:
     """Check that a validation computes one of the `best_keys`, on a few items first and on all only if necessary."""
     for num_items in (NUM_METRIC_ITEMS, len(dataset)):
         subset = copy.copy(dataset)

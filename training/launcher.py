@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import datasets
 import models  # noqa: F401  Registers the models.
 from common.config import load_config
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from common.files import make_folder, write_json
 from common.memory import retain_freed_memory
 from models.checkpoint import load_checkpoint
@@ -94,7 +94,7 @@ def _check_options(checkpoint: str | None, resume: str | None, evaluate: bool, l
                          "leave one of them out")
 
 
-def _launch(cfg: dict, config: str, errors: Sequence[InputError], *, checkpoint: str | None, resume: str | None,
+def _launch(cfg: dict, config: str, errors: Sequence[ConfigError], *, checkpoint: str | None, resume: str | None,
             evaluate: bool, dump: str | None, seed: int | None, work_dir: str | None, check: bool) -> dict:
     """Run `launch` in a process that has joined its process group; `errors` are those of the config."""
     requested_seed = seed if seed is not None else cfg.get("seed")

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from nncore.dataset import DATASETS
 from nncore.engine import comm
 from nncore.parallel import DataContainer
 from nncore.parallel import collate as pad_and_collate
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from common.build import build
 from datasets.batches import PLACEHOLDER_LABEL
@@ -90,7 +91,7 @@ def build_loader(cfg: dict, seed: int) -> DataLoader:
     return make_loader(build(cfg, DATASETS, location="data"), options, seed, rank, world_size)
 
 
-def make_loader(dataset: Dataset, options: dict, seed: int, rank: int = 0, world_size: int = 1) -> DataLoader:
+def make_loader(dataset: Any, options: dict, seed: int, rank: int = 0, world_size: int = 1) -> DataLoader:
     """Make a loader of a dataset's batches.
 
     Args:
@@ -137,7 +138,7 @@ def set_epoch(loader: DataLoader, epoch: int) -> None:
             loader.generator.manual_seed(int(entropy.generate_state(1)[0]))
 
 
-def collate(items: list[dict], dataset: Dataset | None = None) -> dict:
+def collate(items: list[dict], dataset: Any = None) -> dict:
     """Collate items like nncore's `collate`, but without its copy if nothing needs padding.
 
     Args:

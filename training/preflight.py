@@ -19,7 +19,7 @@ from .loaders import build_loader
 MAX_SHOWN_ERRORS = 30
 
 
-def build_checked(cfg: dict, config: str, config_errors: Sequence[InputError], seed: int,
+def build_checked(cfg: dict, config: str, config_errors: Sequence[ConfigError], seed: int,
                   best_keys: list[str] | None) -> tuple[dict[str, DataLoader], nn.Module]:
     """Build a loader per split and the model, and check that they fit together.
 
@@ -34,24 +34,25 @@ def build_checked(cfg: dict, config: str, config_errors: Sequence[InputError], s
         InputError: lists all errors of config, labels, features and model.
     """
     loaders, data_errors = _build_loaders(cfg, config_errors, seed)
-    model, errors = None, list(config_errors)
+    model: nn.Module | None = None
+    errors: list[InputError] = list(config_errors)
     if not any(is_within(error, "model") for error in config_errors):
         try:
-            model = build_model(cfg.model)
+            model = build_model(cfg["model"])
         except InputError as err:
             errors.append(err)
-    if not errors and not data_errors:
+    if model is not None and not errors and not data_errors:
         data_errors = dry_run_errors(model, loaders, best_keys)
-    if errors or data_errors:
+    if model is None or errors or data_errors:
         raise _combined(config, errors, data_errors)
     return loaders, model
 
 
-def _build_loaders(cfg: dict, config_errors: Sequence[InputError],
+def _build_loaders(cfg: dict, config_errors: Sequence[ConfigError],
                    seed: int) -> tuple[dict[str, DataLoader], list[ConfigError]]:
     """Build the loaders of all splits without config errors, and read their labels and features."""
     loaders, errors = {}, []
-    for split, split_cfg in cfg.data.items() if isinstance(cfg.get("data"), dict) else ():
+    for split, split_cfg in cfg["data"].items() if isinstance(cfg.get("data"), dict) else ():
         location = f"data.{split}"
         if any(is_within(error, location) for error in config_errors):
             continue
