@@ -69,8 +69,8 @@ def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list
         if first_lines.setdefault(qid, number) != number and "qid" in label:
             errors.append(LineError(number, f"duplicate qid {qid}, first used in line {first_lines[qid]}"))
     invalid = {error.line for error in errors}
-    raise_errors(path, sorted(errors, key=lambda error: error.line),
-                 [(number, label) for number, label in numbered if number not in invalid])
+    errors.sort(key=lambda error: error.line)
+    raise_errors(path, errors, [(number, label) for number, label in numbered if number not in invalid])
     return numbered
 
 

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sized
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def read_clip_scores(path: str | os.PathLike, labels: Mapping[str, Sized],
     errors += [InputError(f"video {vid}", f"predicted {count} times") for vid, count in given.items() if count > 1]
     scores = {}
     for line in lines:
-        vid, values = line["vid"], line.get("pred_saliency_scores")
+        vid = line["vid"]
+        values: Any = line.get("pred_saliency_scores")
         if not _is_finite_list(values):
             errors.append(InputError(f"video {vid}", "pred_saliency_scores must be a list of finite numbers"))
         elif vid in labels:

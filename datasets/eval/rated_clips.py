@@ -62,7 +62,7 @@ def eval_by_video(scores: np.ndarray, positive: np.ndarray, videos: Sequence[str
         if video_positive.any() and not video_positive.all():
             precisions.append(float(average_precision_score(video_positive, video_scores)))
             hits.append(float(video_positive[video_scores == video_scores.max()].mean()))
-    counts = {"HD-videos": len(hits), "HD-videos-left-out": len(names) - len(hits)}
+    counts: dict[str, float] = {"HD-videos": len(hits), "HD-videos-left-out": len(names) - len(hits)}
     if not hits:
         return counts
     return {"HD-mAP-by-video": round(100 * float(np.mean(precisions)), 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def selected_frames(scores: np.ndarray, video: SummarizedVideo, select: SelectFr
     return selected
 
 
-def mean_metrics(by_video: Mapping[object, Mapping[str, float]]) -> dict[str, float]:
+def mean_metrics(by_video: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
     """Return the mean over videos of each metric that all of them have."""
     rows = list(by_video.values())
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if all(key in row for row in rows)}

@@ -103,7 +103,8 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
         except LineError as err:
             errors.append(err)
     errors += _duplicates(clips)
-    raise_errors(path, sorted(errors, key=lambda error: error.line))
+    errors.sort(key=lambda error: error.line)
+    raise_errors(path, errors)
     if not clips:
         raise InputError(path, "contains no clips")
     return clips
