@@ -14,18 +14,20 @@ from markupsafe import Markup
 
 from common.timecode import format_clock
 from pipelines.export.charts import (
-    LONG_TEXT,
+    MAX_LABEL_CHARACTERS,
     best_clip,
-    chart_row,
     chart_rows,
-    film,
-    image_address,
-    kept_bars,
-    length,
-    text_colours,
-    ticks,
+    query_colors,
+    render_chart_row,
+    render_filmstrip,
+    render_kept_bars,
+    render_time_axis,
+)
+from pipelines.export.charts import (
+    format_duration as format_length,
 )
 from pipelines.export.report import CutLocator
+from pipelines.export.templating import image_url
 from pipelines.result import Result
 
 from .example import Example
@@ -51,7 +53,7 @@ def _replace_unprintable(value: object) -> object:
 
 _ENVIRONMENT = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
                                   lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_replace_unprintable)
-_ENVIRONMENT.filters.update(jpeg_url=image_address, clock=format_clock, length_text=length)
+_ENVIRONMENT.filters.update(jpeg_url=image_url, clock=format_clock, length_text=format_length)
 
 
 def _render(name: str, **values: object) -> str:
@@ -98,7 +100,7 @@ def player(session: Session, encoder_key: str) -> str:
     """Return the video player with facts about the video and its subtitles."""
     info = session.encoded[encoder_key].info
     audio = "with audio" if info.has_audio else "no audio"
-    facts = f"{length(float(info.duration_s))} · {info.width} × {info.height} · {audio}"
+    facts = f"{format_length(float(info.duration_s))} · {info.width} × {info.height} · {audio}"
     return _render("player", session=session, facts=facts)
 
 
@@ -115,20 +117,22 @@ def answer_section(response: SummaryResponse, request: SummaryRequest) -> str:
     dashed = [None] * len(rows) if compared is None else [curve for curve, _, _ in chart_rows(compared)]
     if compared is not None and result.texts:   # Models with the same encoders differ in the combined score only.
         rows, dashed = [(result.scores, COMBINED_LABEL, "var(--soft)"), *rows], [compared.scores, *dashed]
-    charts = "".join(chart_row(result, curve, text, color, other)
+    charts = "".join(render_chart_row(result, curve, text, color, other)
                      for (curve, text, color), other in zip(rows, dashed, strict=True))
     alike = compared is not None and np.allclose(result.scores, compared.scores, atol=0.005)
     took = f"{response.took_s:.1f} s" if response.took_s >= 0.1 else f"{1000 * response.took_s:.0f} ms"
     return _render("answer", request=request, result=result, num_rows=len(rows), rows=Markup(charts),
-                   filmstrip=Markup(film(result)), kept_bars=Markup(kept_bars(result)), ticks=Markup(ticks(end_s)),
+                   filmstrip=render_filmstrip(result), kept_bars=render_kept_bars(result),
+                   ticks=render_time_axis(end_s),
                    end_s=f"{end_s:.3f}", scores=[round(float(s), 2) for s in result.scores],
                    starts=[round(float(e), 3) for e in result.video.edges_s[:-1]], alike=alike, took=took,
                    moments=_moments(result))
 
 
 def _moments(result: Result) -> list[dict]:
-    colors, locator = text_colours(result), CutLocator(result, ["cut"])
-    return [dict(start_s=moment.start_s, end_s=moment.end_s, score=moment.score, text=moment.text[:LONG_TEXT],
+    colors, locator = query_colors(result), CutLocator(result, ["cut"])
+    return [dict(start_s=moment.start_s, end_s=moment.end_s, score=moment.score,
+                 text=moment.text[:MAX_LABEL_CHARACTERS],
                  color=colors[moment.text], kept=locator.find(moment.start_s, moment.end_s) is not None,
                  percent=f"{100 * min(max(moment.score, 0), 1):.0f}",
                  thumbnail=result.video.thumbnails[best_clip(result, moment)]) for moment in result.moments]
@@ -145,7 +149,7 @@ def cut_section(session: Session, files: ExportedFiles) -> str:
     links = [dict(url=base + urllib.parse.quote(name), label=_file_label(name), suffix=PurePath(name).suffix[1:])
              for name in files.names]
     count = len(result.intervals_s)
-    kept = (f"{length(result.duration_s)} of {length(float(result.video.info.duration_s))} in "
+    kept = (f"{format_length(result.duration_s)} of {format_length(float(result.video.info.duration_s))} in "
             f"{count} piece{'s' * (count != 1)}")
     return _render("cut", title="Shorts" if result.mode == "shorts" else "Cut", kept=kept, pieces=pieces, links=links,
                    player=dict(files=[base + urllib.parse.quote(name) for name in videos],

@@ -1,4 +1,4 @@
-"""Debian's Chromium, for the tests of pages."""
+"""Chromium from Debian, for the tests of pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ NEEDS_CHROMIUM = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=
 
 @contextmanager
 def launched() -> Iterator:
-    """A browser without a window that asks nothing of the network by itself, and plays sound unasked."""
+    """Yield a headless browser that sends no requests of its own and plays audio without a user gesture."""
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[

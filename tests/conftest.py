@@ -1,4 +1,4 @@
-"""A browser, for whatever is a page."""
+"""A browser for the tests of pages."""
 
 import pytest
 
@@ -13,16 +13,19 @@ def browser():
 
 @pytest.fixture
 def new_page(browser):
-    """Makes a new user's empty page; what it asks the network for, and its faults, are kept."""
+    """Return a function that opens an empty page for a new user.
+
+    The page records the URLs that it requests in `requested_urls`, and uncaught errors in `page_errors`.
+    """
     contexts = []
 
     def new_page(script="", **options):
         contexts.append(browser.new_context(**options))
         contexts[-1].add_init_script(script)
         page = contexts[-1].new_page()
-        page.asked, page.faults = [], []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.requested_urls, page.page_errors = [], []
+        page.on("request", lambda request: page.requested_urls.append(request.url))
+        page.on("pageerror", lambda error: page.page_errors.append(str(error)))
         return page
 
     yield new_page

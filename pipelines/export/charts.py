@@ -175,17 +175,3 @@ def _ticks(end_s: float) -> list[dict[str, str]]:
                   left=f"{100 * time_s / end_s:.3f}", text=format_clock(time_s)) for i, time_s in enumerate(times_s)]
     end_text = format_clock(end_s) if end_s >= 1 else format_duration(end_s)
     return [*ticks, dict(css_class="end", left="100", text=end_text)]
-
-
-# Names that the page still imports.
-LONG_TEXT = MAX_LABEL_CHARACTERS
-text_colours, length, image_address = query_colors, format_duration, image_url
-chart_row, film, kept_bars, ticks = render_chart_row, render_filmstrip, render_kept_bars, render_time_axis
-
-
-def escape(text: str) -> str:
-    """Return a text escaped for HTML."""
-    from markupsafe import escape as escape_html
-
-    from .templating import printable
-    return str(escape_html(printable(text)))

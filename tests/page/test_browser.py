@@ -52,8 +52,8 @@ def test_upload_request_seek_download_and_request_again(open_page, red_video, tm
     assert page.locator(".moments .query:has-text('red')").count() == 0
     wait_for_cut(page)
     submit_queries(page)
-    assert page.faults == []   # No script failed.
-    hosts = {address.split("/")[2] for address in page.asked if address.startswith("http")}
+    assert page.page_errors == []   # No script failed.
+    hosts = {address.split("/")[2] for address in page.requested_urls if address.startswith("http")}
     assert hosts == {url.split("/")[2]}   # Nothing is fetched from other servers.
 
 

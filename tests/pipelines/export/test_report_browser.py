@@ -1,4 +1,4 @@
-"""The page in a real browser: it plays what is clicked, fits every width, prints, and asks the network for nothing."""
+"""The report in a real browser: playback, layout, print, and no network requests."""
 
 from fractions import Fraction
 
@@ -16,12 +16,12 @@ from tests.pipelines.fakes import color_encoders, write_video
 
 pytestmark = NEEDS_CHROMIUM
 SECONDS = ["grey"] * 10 + ["red"] * 8 + ["grey"] * 12 + ["blue"] * 6 + ["grey"] * 14
-CUES = [Cue(3, 5, "nobody hears this"), Cue(11, 13, "it is <red> & hot"), Cue(31, 34, "and blue")]
+CUES = [Cue(3, 5, "not in the summary"), Cue(11, 13, "it is <red> & hot"), Cue(31, 34, "and blue")]
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Folders of a summary and of shorts."""
+    """A folder with an export in mode `moments` and one in mode `shorts`."""
     folder = tmp_path_factory.mktemp("pages #1")
     summarizer = Summarizer(color_encoders())
     video = encode_video(write_video(folder / "a film.mp4", SECONDS), color_encoders(), progress=False)
@@ -37,7 +37,7 @@ def pages(tmp_path_factory):
 def visit(new_page, pages):
     def visit(mode, **options):
         page = new_page(**options)
-        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: page.page_errors.append(message.text) if message.type == "error" else None)
         page.goto((pages / mode / "report.html").as_uri())
         page.wait_for_function("document.getElementById('player').readyState >= 1")
         return page
@@ -67,17 +67,18 @@ def test_clicks_play_the_place(visit):
     assert 9 <= time_of(page) < 10
     page.click(".lines .in button >> nth=0")
     assert 1 <= time_of(page) < 2
-    assert page.faults == []
+    assert page.page_errors == []
 
 
-def test_the_curve_is_pointed_at_clicked_and_moved_along_by_keys(visit):
+def test_the_chart_reacts_to_pointer_clicks_and_keys(visit):
     page = visit("moments", viewport=dict(width=1200, height=1600))
     box = page.locator("#time").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
-    assert page.inner_text("#peek-text").startswith("0:12 · score ") and "in the summary" in page.inner_text("#peek-text")
+    assert page.inner_text("#peek-text").startswith("0:12 · score ")
+    assert "in the summary" in page.inner_text("#peek-text")
     page.mouse.click(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
     assert 2.4 <= time_of(page) < 3.5
-    page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)          # left out: nothing moves
+    page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)          # This time is not kept, so nothing happens.
     assert 2.4 <= time_of(page) < 3.5
     page.focus("#time")
     page.keyboard.press("Home")
@@ -88,7 +89,7 @@ def test_the_curve_is_pointed_at_clicked_and_moved_along_by_keys(visit):
     assert 10 <= time_of(page) < 11
 
 
-def test_subtitles_are_shown_with_the_cut(visit):
+def test_subtitles_are_shown_with_the_summary_video(visit):
     page = visit("moments")
     track = page.evaluate("""() => { const t = document.getElementById('player').textTracks[0];
         return [t.mode, Array.from(t.cues).map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])] }""")
@@ -98,20 +99,20 @@ def test_subtitles_are_shown_with_the_cut(visit):
     assert "it is <red> & hot" in page.inner_text(".lines .now")
 
 
-def test_shorts_change_the_file(visit):
+def test_shorts_switch_the_file(visit):
     page = visit("shorts")
     assert file_of(page) == "short-1.mp4"
     page.click(".kept-list button >> nth=1")
     page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-2.mp4')")
     page.wait_for_function("document.getElementById('player').readyState >= 2")
     assert time_of(page) < 1.5
-    page.wait_for_function("parseFloat(document.getElementById('playhead').style.left) > 0")   # it follows the player
+    page.wait_for_function("parseFloat(document.getElementById('playhead').style.left) > 0")   # The playhead follows the player.
     needle = page.evaluate("parseFloat(document.getElementById('playhead').style.left)")
     start = 50 * needle / 100
     assert 9.9 <= start < 19 or 29.9 <= start < 37
     page.click(".kept-list button >> nth=0")
     page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-1.mp4')")
-    assert page.faults == []
+    assert page.page_errors == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 760, 1200])
@@ -125,7 +126,7 @@ def test_fits_every_width_in_light_and_dark(visit, width, scheme):
     assert (brightness[0] < 200 < 600 < brightness[1]) == (scheme == "dark")
 
 
-def test_prints_without_the_player_and_only_what_was_kept(visit):
+def test_prints_only_kept_lines_and_no_player(visit):
     page = visit("moments", color_scheme="dark")
     page.emulate_media(media="print")
     assert not page.is_visible("#player") and page.is_visible(".moments img >> nth=0")
@@ -135,10 +136,10 @@ def test_prints_without_the_player_and_only_what_was_kept(visit):
     assert page.pdf()[:4] == b"%PDF"
 
 
-def test_the_network_is_asked_for_nothing(visit, pages):
+def test_sends_no_network_requests(visit, pages):
     page = visit("moments")
     page.click(".moments button >> nth=0")
     page.wait_for_timeout(300)
-    others = {url for url in page.asked if not url.startswith("data:")}
+    others = {url for url in page.requested_urls if not url.startswith("data:")}
     assert {url.split("#t=")[0] for url in others} == {(pages / "moments" / name).as_uri() for name in ("report.html", "summary.mp4")}
-    assert page.faults == []
+    assert page.page_errors == []
