@@ -55,7 +55,7 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 
     Files that a running process is writing are locked and stay. On file systems without locks, all files stay.
     """
-    with suppress(OSError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(os.fspath(folder)) as entries:
         for path in [Path(entry.path) for entry in entries if TEMPORARY_MARKER in entry.name]:
             with suppress(OSError):   # It no longer exists, belongs to another user, or is a folder.
                 handle = os.open(path, os.O_RDWR)

@@ -48,7 +48,7 @@ def mmap_large_blocks() -> Iterator[None]:
     which are allocated and freed in several threads, then fragment the heap. Do not run neural networks inside the
     block: they allocate the same sizes repeatedly, and each allocation would fault its pages in again.
 
-    The setting applies to the complete process. Afterwards, the thresholds have the largest values that glibc would
+    The setting applies to the entire process. Afterwards, the thresholds have the largest values that glibc would
     have chosen itself, even if `retain_freed_memory` had set others.
     """
     mallopt = _glibc_function("mallopt")

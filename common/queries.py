@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .errors import InputError
 
-SHOWN_CHARACTERS = 40   # of an invalid query, in the error message
+SHOWN_CHARACTERS = 40   # Of an invalid query, in the error message.
 
 
 def check_queries(queries: str | Sequence[str]) -> tuple[str, ...]:

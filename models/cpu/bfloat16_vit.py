@@ -2,6 +2,8 @@
 
 The stock implementation is OpenAI's `VisionTransformer` under `torch.autocast`, which converts every weight at every
 call and computes all tokens of the last layer.
+
+Measured gain: TODO-MEASURE on a CPU with bfloat16.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The stock `torch.nn.functional.linear` calls the BLAS library that torch was built with (usually MKL) for float32, which
 runs a slower code path on some processors, e.g. AMD's. oneDNN chooses its kernels by the instruction set.
+
+Measured gain: TODO-MEASURE.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ def class_names() -> list[str]:
     They are read from a private file of constants, because importing torchvision takes seconds. If this version of
     torchvision has no such file, its public interface is used.
     """
+    spec = find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return published_class_names()
     try:
-        constants = runpy.run_path(str(Path(find_spec("torchvision").origin).parent / "models" / "_meta.py"))
+        constants = runpy.run_path(str(Path(spec.origin).parent / "models" / "_meta.py"))
         return list(constants["_IMAGENET_CATEGORIES"])
-    except (AttributeError, OSError, KeyError):
+    except (OSError, KeyError):
         return published_class_names()
 
 
