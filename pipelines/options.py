@@ -130,4 +130,4 @@ def parse_shorts(count: int, length: str) -> ShortsOptions:
     match = RANGE.fullmatch(length.strip())
     if match is None:
         raise InputError(None, f"length {length!r} is not a range of seconds", "write e.g. 15-60")
-    return ShortsOptions(count, *map(Fraction, match.groups()))
+    return ShortsOptions(count, Fraction(match[1]), Fraction(match[2]))

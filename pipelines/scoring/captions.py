@@ -63,7 +63,8 @@ class Captioner(ABC):
 
     def captions(self, video: EncodedVideo, shots: np.ndarray) -> list[Caption]:
         """Return the sentences of the shots with their times; consecutive equal sentences are merged."""
-        edges, found = video.edges_s, []
+        edges = video.edges_s
+        found: list[Caption] = []
         for (first, last), text in zip(shots, self.describe(video, shots), strict=True):
             start_s, end_s = edges[first], edges[last + 1]
             if found and found[-1].text == text:

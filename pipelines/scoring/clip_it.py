@@ -36,7 +36,7 @@ class CLIPItScorer(Scorer):
                  options: ScoringOptions = DEFAULT_OPTIONS):
         super().__init__(encoders, evidence, options)
         self.model = model
-        self.accepts_text, self.requires_text = model.accepts_text, model.requires_text
+        self.accepts_text, self.requires_text = bool(model.accepts_text), bool(model.requires_text)
 
     def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
         """See `Scorer.score_by_text`; the clips are scored by all queries jointly, the curves by one query each."""

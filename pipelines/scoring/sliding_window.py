@@ -42,7 +42,7 @@ class SlidingWindowScorer(Scorer):
                  evidence: Sequence[Evidence] | None = None, options: ScoringOptions = DEFAULT_OPTIONS):
         super().__init__(encoders, evidence, options)
         self.model, self.parts, self.window_clips = model, tuple(parts), window_clips
-        self.accepts_text, self.requires_text = model.accepts_text, model.requires_text
+        self.accepts_text, self.requires_text = bool(model.accepts_text), bool(model.requires_text)
 
     def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
         """See `Scorer.score_by_text`; each query is scored separately."""
