@@ -65,7 +65,7 @@ def header() -> str:
     return _render("header")
 
 
-def chooser(limits: Limits, example: Example | None, names: Sequence[str]) -> str:
+def video_input(limits: Limits, example: Example | None, names: Sequence[str]) -> str:
     """Return the drop zone, the example, and the videos of the shared folder.
 
     Args:
@@ -73,7 +73,7 @@ def chooser(limits: Limits, example: Example | None, names: Sequence[str]) -> st
         example: the example; None for none.
         names: names of the videos in the shared folder.
     """
-    return _render("chooser", max_bytes=limits.max_upload_bytes, example=example, names=list(names),
+    return _render("video_input", max_bytes=limits.max_upload_bytes, example=example, names=list(names),
                    too_large=error_text(too_large_error(limits.max_upload_bytes)),
                    empty=error_text(empty_file_error()), max_size=format_bytes(limits.max_upload_bytes),
                    max_duration=format_duration(limits.max_video_s),

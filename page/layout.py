@@ -61,8 +61,8 @@ class Layout:
         self.token = gr.State("")
         with gr.Row(elem_id="top"):
             with gr.Column(elem_id="video", min_width=300):
-                self.chooser = gr.HTML(view.chooser(service.limits, service.example, service.folder_videos()),
-                                       js_on_load=SCRIPT, elem_id="chooser")
+                self.video_input = gr.HTML(view.video_input(service.limits, service.example, service.folder_videos()),
+                                           js_on_load=SCRIPT, elem_id="video-input")
                 self.encode_status = gr.HTML(elem_id="encode-status")
                 self.player = gr.HTML(elem_id="player")
             with gr.Column(elem_id="request", min_width=300):
@@ -107,17 +107,17 @@ class Layout:
         form = [self.token, self.queries, self.mode, self.budget, self.count, self.length, self.model, self.compare,
                 self.aspect]
         events = [
-            self.chooser.submit(callbacks.open_upload, self.token, video_parts, js=EVENT_STARTS,
-                                trigger_mode="multiple", **quiet),
-            self.chooser.select(callbacks.open_listed, [self.token, self.queries], [*video_parts, self.queries],
-                                js=EVENT_STARTS, trigger_mode="multiple", **quiet),
-            self.chooser.clear(callbacks.remove_video, self.token, video_parts, js=EVENT_STARTS, **quiet),
+            self.video_input.submit(callbacks.open_upload, self.token, video_parts, js=EVENT_STARTS,
+                                    trigger_mode="multiple", **quiet),
+            self.video_input.select(callbacks.open_listed, [self.token, self.queries], [*video_parts, self.queries],
+                                    js=EVENT_STARTS, trigger_mode="multiple", **quiet),
+            self.video_input.clear(callbacks.remove_video, self.token, video_parts, js=EVENT_STARTS, **quiet),
             gr.on([self.submit.click, self.queries.submit, self.budget.submit, self.count.submit, self.length.submit],
                   callbacks.run_request, form, [self.request_status, self.answer, self.export], js=REQUEST_STARTS,
                   trigger_mode="multiple", **quiet)]
         for event in events:
             event.then(None, js=EVENT_ENDS)
-        self.chooser.focus(_do_nothing, trigger_mode="multiple", **quiet)   # page.js explains this event.
+        self.video_input.focus(_do_nothing, trigger_mode="multiple", **quiet)   # page.js explains this event.
         self.mode.change(None, self.mode, [self.budget, self.shorts], js=SHOW_MODE_OPTIONS)
         descriptions = {key: view.model_descriptions([entry]) for key, entry in self.service.catalog.entries.items()}
         self.model.change(None, self.model, self.description, js=f"key => ({json.dumps(descriptions)})[key]")

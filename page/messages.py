@@ -8,9 +8,10 @@ from common.errors import InputError
 
 
 def error_text(err: InputError) -> str:
-    """Return an error as complete sentences, e.g. "This file is empty (0 bytes). Copy it again."
+    """Return an error as complete sentences.
 
-    A file is shown by its name only, since users must not see the folders of the server.
+    An example is "This file is empty (0 bytes). Copy it again." A file is shown by its name only, since users must
+    not see the folders of the server.
     """
     problem = _capitalize(err.problem) if err.path is None else f"{Path(err.path).name}: {err.problem}"
     return " ".join(_end(part) for part in (problem, _capitalize(err.hint)) if part)

@@ -1,5 +1,6 @@
 """Summarize videos: encode a video once, then summarize it for any number of queries.
 
+Example:
     summarizer = build_summarizer()
     video = summarizer.encode("match.mp4")
     result = summarizer.summarize(video, ["a goal", "the crowd cheers"], budget=0.15)

@@ -1,8 +1,9 @@
 """Measure the product against reference implementations, in the same run so that a busy machine slows down both.
 
-  python tools/benchmark.py evaluation
-  python tools/benchmark.py long --minutes 60       # tools/summarize.py on an hour of video
-  python tools/benchmark.py all --out benchmark.json
+Examples:
+    python tools/benchmark.py evaluation
+    python tools/benchmark.py long --minutes 60       # tools/summarize.py on an hour of video
+    python tools/benchmark.py all --out benchmark.json
 """
 
 from __future__ import annotations

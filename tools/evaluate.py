@@ -1,10 +1,11 @@
 """Evaluate prediction files against label files.
 
-  python tools/evaluate.py qvhighlights --pred predictions.jsonl --label val.jsonl --out metrics.json
-  python tools/evaluate.py tvsum --pred predictions.jsonl --label tvsum_anno.json --domain BK --baselines
-  python tools/evaluate.py youtube --pred predictions.jsonl --label youtube_anno.json --domain dog
-  python tools/evaluate.py charades --pred predictions.jsonl --label charades_sta_test.txt
-  python tools/evaluate.py summary --pred scores.jsonl --label tvsum.h5 --split splits.json --fold 0 --baselines
+Examples:
+    python tools/evaluate.py qvhighlights --pred predictions.jsonl --label val.jsonl --out metrics.json
+    python tools/evaluate.py tvsum --pred predictions.jsonl --label tvsum_anno.json --domain BK --baselines
+    python tools/evaluate.py youtube --pred predictions.jsonl --label youtube_anno.json --domain dog
+    python tools/evaluate.py charades --pred predictions.jsonl --label charades_sta_test.txt
+    python tools/evaluate.py summary --pred scores.jsonl --label tvsum.h5 --split splits.json --fold 0 --baselines
 """
 
 from __future__ import annotations

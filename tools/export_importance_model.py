@@ -1,6 +1,7 @@
 """Train the config of an importance model and export its weights as one safetensors file.
 
-  python tools/export_importance_model.py configs/tvsum/clip_it_offline_all.py --out importance.safetensors
+Example:
+    python tools/export_importance_model.py configs/tvsum/clip_it_offline_all.py --out importance.safetensors
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Train a config and evaluate its best checkpoint, or evaluate a checkpoint.
 
-  python tools/launch.py configs/sample/umt_sample.py
-  python tools/launch.py configs/sample/umt_sample.py --eval --checkpoint work_dirs/sample/best.pth --dump preds.jsonl
-  python tools/launch.py configs/sample/umt_sample.py --resume work_dirs/umt_sample/last.pth
+Examples:
+    python tools/launch.py configs/sample/umt_sample.py
+    python tools/launch.py configs/sample/umt_sample.py --eval --checkpoint work_dirs/sample/best.pth --dump preds.jsonl
+    python tools/launch.py configs/sample/umt_sample.py --resume work_dirs/umt_sample/last.pth
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Generate the sample set: videos rendered from photographs, synthetic audio, subtitles and labels.
 
+Example:
     python tools/make_sample.py --out data/sample
 """
 

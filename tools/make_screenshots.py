@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Save screenshots of the page for the documentation, with the example video and Chromium.
 
+Examples:
     VENV_EXTRAS="app dev" source tools/env.sh; python tools/make_screenshots.py
     python tools/make_screenshots.py --out screenshots --all       # every state, light and dark
 """

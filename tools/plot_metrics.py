@@ -1,7 +1,8 @@
 """Plot the losses and metrics of one or several trainings.
 
-  python tools/plot_metrics.py work_dirs/mine
-  python tools/plot_metrics.py work_dirs/a work_dirs/b --metric MR-full-mAP --out compared.png
+Examples:
+    python tools/plot_metrics.py work_dirs/mine
+    python tools/plot_metrics.py work_dirs/a work_dirs/b --metric MR-full-mAP --out compared.png
 """
 
 from __future__ import annotations

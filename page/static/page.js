@@ -1,4 +1,4 @@
-// Gradio runs this script once the chooser is on the page: `element` is the chooser, `trigger` sends its events to the server.
+// Gradio runs this script once the video input is on the page: `element` is the video input, `trigger` sends its events to the server.
 const base = new URL(".", document.baseURI);
 const find = (selector, from) => (from || document).querySelector(selector);
 let activeUpload = null;
