@@ -64,10 +64,12 @@ def test_any_sound_becomes_mono_wav_and_the_original_stays(tmp_path):
     before = (tmp_path / "Match 01 (1).WAV").read_bytes()
     assert main([str(tmp_path)]) == 0
     assert names(tmp_path) == ["done.wav", "match_01.wav", "notes.txt", "originals", "talk.wav"]
-    assert (tmp_path / "originals" / "Match 01 (1).WAV").read_bytes() == before and names(tmp_path / "originals") == ["Match 01 (1).WAV", "talk.mp3.m4a"]
+    assert (tmp_path / "originals" / "Match 01 (1).WAV").read_bytes() == before
+    assert names(tmp_path / "originals") == ["Match 01 (1).WAV", "talk.mp3.m4a"]
     for name in ("match_01.wav", "talk.wav"):
         with wave.open(str(tmp_path / name)) as file:
-            assert (file.getnchannels(), file.getframerate()) == (1, 32000) and abs(file.getnframes() - 96000) < 3000
+            assert (file.getnchannels(), file.getframerate()) == (1, 32000)
+            assert abs(file.getnframes() - 96000) < 3000
     spectrum = np.abs(np.fft.rfft(next(read_clips(tmp_path / "match_01.wav"))))
     assert spectrum.argmax() * 32000 / 64000 == pytest.approx(440, abs=1)
     state = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.*")}
@@ -77,7 +79,9 @@ def test_any_sound_becomes_mono_wav_and_the_original_stays(tmp_path):
 
 def test_a_wav_of_the_right_name_and_another_rate_is_converted(tmp_path):
     write_sound(tmp_path / "a.wav")
-    assert main([str(tmp_path)]) == 0 and is_mono_wav(tmp_path / "a.wav") and not is_mono_wav(tmp_path / "originals/a.wav")
+    assert main([str(tmp_path)]) == 0
+    assert is_mono_wav(tmp_path / "a.wav")
+    assert not is_mono_wav(tmp_path / "originals/a.wav")
 
 
 def test_two_names_that_meet_both_stay(tmp_path, capsys):
@@ -85,7 +89,8 @@ def test_two_names_that_meet_both_stay(tmp_path, capsys):
         write_sound(tmp_path / name, 0.5)
     assert main([str(tmp_path)]) == 1
     assert "A (1).wav: would become a.wav, like a.wav" in capsys.readouterr().err
-    assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"] and is_mono_wav(tmp_path / "b.wav")
+    assert names(tmp_path) == ["A (1).wav", "a.wav", "b.wav", "originals"]
+    assert is_mono_wav(tmp_path / "b.wav")
 
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path, capsys):
@@ -93,7 +98,8 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(tmp_path, capsys):
     (tmp_path / "(2).wav").write_bytes(b"")
     assert main([str(tmp_path), "--dry-run"]) == 1
     out = capsys.readouterr()
-    assert out.out == "A B.wav -> a_b.wav\n" and "(2).wav: its name has no letters or digits" in out.err
+    assert out.out == "A B.wav -> a_b.wav\n"
+    assert "(2).wav: its name has no letters or digits" in out.err
     assert names(tmp_path) == ["(2).wav", "A B.wav"]
 
 
@@ -102,24 +108,28 @@ def test_known_ids_give_names_their_case_back(tmp_path, capsys):
         write_sound(tmp_path / "s" / name, 0.5)
     (tmp_path / "ids.txt").write_text("Ep_One\nEP2\n")
     assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 1
-    assert names(tmp_path / "s") == ["Ep_One.wav", "originals", "other.wav"] and "other.wav: other is not a known id" in capsys.readouterr().err
+    assert names(tmp_path / "s") == ["Ep_One.wav", "originals", "other.wav"]
+    assert "other.wav: other is not a known id" in capsys.readouterr().err
     (tmp_path / "r.csv").write_text("clip,video,start,end,rating\nEp_One,v,0,1,3\n")
     assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "r.csv"), "--dry-run"]) == 1
     (tmp_path / "ids.txt").write_text("a b\nA_B\n")
-    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 2 and "differ only in case or punctuation" in capsys.readouterr().err
+    assert main([str(tmp_path / "s"), "--ids", str(tmp_path / "ids.txt")]) == 2
+    assert "differ only in case or punctuation" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_sound_stays_and_is_named(tmp_path, capsys):
     (tmp_path / "X.mp3").write_text("no sound")
     write_sound(tmp_path / "Y.wav", 0.5)
     assert main([str(tmp_path)]) == 1
-    assert "X.mp3" in capsys.readouterr().err and names(tmp_path) == ["X.mp3", "originals", "y.wav"]
+    assert "X.mp3" in capsys.readouterr().err
+    assert names(tmp_path) == ["X.mp3", "originals", "y.wav"]
 
 
 def test_a_stopped_run_goes_on(tmp_path):
     stopped(tmp_path, "A.mp3.wav", "a.wav")
     assert main([str(tmp_path)]) == 0
-    assert names(tmp_path) == ["a.wav", "originals"] and names(tmp_path / "originals") == ["A.mp3.wav"]
+    assert names(tmp_path) == ["a.wav", "originals"]
+    assert names(tmp_path / "originals") == ["A.mp3.wav"]
 
 
 def stopped(folder, name, target):
@@ -155,7 +165,8 @@ def test_ids_of_a_table_are_its_clips_and_its_videos(tmp_path):
                                                     ("a.wv", "wavpack", "wv"), ("a.eac3", "eac3", "eac3"), ("a.ts", "mp2", "mpegts"), ("a.avi", "mp2", "avi"), ("a.m4b", "aac", "ipod")])
 def test_usual_formats_are_read(tmp_path, name, codec, container):
     write_sound(tmp_path / name, codec=codec, container=container)
-    assert main([str(tmp_path)]) == 0 and is_mono_wav(tmp_path / "a.wav")
+    assert main([str(tmp_path)]) == 0
+    assert is_mono_wav(tmp_path / "a.wav")
     spectrum = np.abs(np.fft.rfft(next(read_clips(tmp_path / "a.wav"))))
     assert spectrum.argmax() / 2 == pytest.approx(440, abs=1)
 
@@ -175,8 +186,10 @@ def test_a_name_taken_in_originals_is_not_overwritten(tmp_path, capsys):
     write_sound(tmp_path / "A.wav", 0.5)
     (tmp_path / "originals").mkdir()
     (tmp_path / "originals/A.wav").write_text("another")
-    assert main([str(tmp_path)]) == 1 and "already exists; move one" in capsys.readouterr().err
-    assert (tmp_path / "originals/A.wav").read_text() == "another" and names(tmp_path) == ["A.wav", "originals"]
+    assert main([str(tmp_path)]) == 1
+    assert "already exists; move one" in capsys.readouterr().err
+    assert (tmp_path / "originals/A.wav").read_text() == "another"
+    assert names(tmp_path) == ["A.wav", "originals"]
 
 
 def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
@@ -184,7 +197,8 @@ def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
     write_sound(tmp_path / "s/b.wav", 1.0, rate=32000, layout="mono")
     assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 0
     rows = np.load(tmp_path / "f/a.npy")
-    assert rows.shape == (3, 256) and np.load(tmp_path / "f/b.npy").shape == (1, 256)
+    assert rows.shape == (3, 256)
+    assert np.load(tmp_path / "f/b.npy").shape == (1, 256)
     assert extract([str(tmp_path / "s"), str(tmp_path / "g"), "--encoder", "offline", "--batch", "1"]) == 0
     np.testing.assert_allclose(np.load(tmp_path / "g/a.npy"), rows, atol=1e-5)
     stamp = (tmp_path / "f/a.npy").stat().st_mtime_ns
@@ -193,8 +207,10 @@ def test_features_are_one_row_per_clip_and_resume(tmp_path, capsys):
     capsys.readouterr()
     assert extract([str(tmp_path / "s"), str(tmp_path / "f"), "--encoder", "offline"]) == 1
     error = capsys.readouterr().err
-    assert "extracted 1 file, skipped 1 with intact features, 1 failed" in error and "c.wav" in error
-    assert (tmp_path / "f/a.npy").stat().st_mtime_ns == stamp and np.load(tmp_path / "f/b.npy").shape == (1, 256)
+    assert "extracted 1 file, skipped 1 with intact features, 1 failed" in error
+    assert "c.wav" in error
+    assert (tmp_path / "f/a.npy").stat().st_mtime_ns == stamp
+    assert np.load(tmp_path / "f/b.npy").shape == (1, 256)
 
 
 @pytest.mark.parametrize("seconds, chunk", [(4.0, 700), (4.4, 701), (4.6, 64000), (0.1, 5000), (12.0, 10**6), (3.99, 1)])
@@ -235,7 +251,8 @@ def test_a_full_disk_is_one_error_and_leaves_no_half_file(tmp_path, capsys):
     with small_disk(tmp_path / "disk", 32):   # kB; a file's features are 20
         assert extract([str(tmp_path / "s"), str(tmp_path / "disk/f"), "--encoder", "offline"]) == 2
         error = capsys.readouterr().err.splitlines()
-        assert sorted(p.name for p in (tmp_path / "disk/f").iterdir()) == ["a.npy"] and np.load(tmp_path / "disk/f/a.npy").shape == (20, 256)
+        assert sorted(p.name for p in (tmp_path / "disk/f").iterdir()) == ["a.npy"]
+        assert np.load(tmp_path / "disk/f/a.npy").shape == (20, 256)
     assert error[-1] == f"error: {tmp_path}/disk/f: cannot be written (No space left on device); free some space and run the command again; finished files are kept"
     for name in "ab":
         write_sound(tmp_path / f"t/{name} x.wav", 3.0, rate=32000, layout="mono")
@@ -262,7 +279,9 @@ def test_nothing_to_extract_is_named(tmp_path, capsys, files, message):
 def test_scripts_help_and_keep_the_folder_that_they_are_called_from(tmp_path, script):
     env = {"VIRTUAL_ENV": sys.prefix, "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run([ROOT / f"audio/{script}.sh", "--help"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and f"audio/{script}.sh" in done.stdout
+    assert done.returncode == 0
+    assert f"audio/{script}.sh" in done.stdout
     missing = subprocess.run([ROOT / f"audio/{script}.sh", "gone", *(["out"] if "extract" in script else [])], cwd=tmp_path, env=env,
                              capture_output=True, text=True, check=False)
-    assert missing.returncode == 2 and "error: gone: no such folder" in missing.stderr
+    assert missing.returncode == 2
+    assert "error: gone: no such folder" in missing.stderr

@@ -42,9 +42,12 @@ def test_items_have_unit_rows_and_word_vectors(folder):
     item = {key: value.data for key, value in data[0].items()}
     raw = np.load(folder / "rgb/A1.npy")
     np.testing.assert_allclose(item["video"], raw / np.linalg.norm(raw, axis=1, keepdims=True), atol=1e-6)
-    assert item["audio"].shape == (60, 3) and item["saliency"].tolist() == [1] * 60
+    assert item["audio"].shape == (60, 3)
+    assert item["saliency"].tolist() == [1] * 60
     assert item["boundary"].tolist() == [[0, pytest.approx(6.9)]]
-    assert item["query"].shape == (9, 3) and item["query"][1].tolist() == [1, 2, 3] and not item["query"][0].any()
+    assert item["query"].shape == (9, 3)
+    assert item["query"][1].tolist() == [1, 2, 3]
+    assert not item["query"][0].any()
     assert data[1]["query"].data.tolist() == [[1, 2, 3], [0, 0, 1], [0, 0, 0]]
 
 
@@ -67,7 +70,8 @@ def test_evaluation_is_after_soft_nms(folder):
         [[5, 6, 0.3], [4, 9, 0.9], [0, 1, 0.2], [0, 1, 0.1]]]))]
     assert data.evaluate(blob) == {"Rank1@0.5": 0.5, "Rank1@0.7": 0.5, "Rank5@0.5": 1.0, "Rank5@0.7": 1.0}
     lines = data.predictions(blob)
-    assert lines[1]["pred_relevant_windows"][0] == [4, 9, pytest.approx(0.9)] and lines[0]["query"].startswith("a person")
+    assert lines[1]["pred_relevant_windows"][0] == [4, 9, pytest.approx(0.9)]
+    assert lines[0]["query"].startswith("a person")
 
 
 def slow_soft_nms(windows, sigma):
@@ -97,11 +101,14 @@ def test_features_shorter_than_a_window_are_a_fault(folder):
     (folder / "l.txt").write_text("A1 10.1 12##too late\nA1 9.9 12##just in time")
     faults = dataset(folder, glove_path=None, query_path=str(folder)).check()
     late = [fault for fault in map(str, faults) if "starts or ends after" in fault]
-    assert len(late) == 1 and "[10.1, 12.0] starts or ends after the features, which end at 10.0 s" in late[0] and late[0].endswith("line 1)")
+    assert len(late) == 1
+    assert "[10.1, 12.0] starts or ends after the features, which end at 10.0 s" in late[0]
+    assert late[0].endswith("line 1)")
     (folder / "l.txt").write_text("A1 9 20##as some public ones\nA1 9 21##far beyond")
     faults = dataset(folder, glove_path=None, query_path=str(folder)).check()
     late = [str(fault) for fault in faults if "starts or ends" in fault.problem]
-    assert len(late) == 1 and "[9.0, 21.0]" in late[0]
+    assert len(late) == 1
+    assert "[9.0, 21.0]" in late[0]
 
 
 def test_streams_of_other_lengths_are_named(folder):
@@ -139,7 +146,8 @@ def test_glove_that_cannot_serve_is_named(tmp_path):
 
 
 def test_words_lose_punctuation_and_never_run_out():
-    assert tokenize("Person (sits) down, now.") == ["person", "(sits)", "down", "now"] and tokenize("...") == ["..."]
+    assert tokenize("Person (sits) down, now.") == ["person", "(sits)", "down", "now"]
+    assert tokenize("...") == ["..."]
 
 
 @pytest.mark.parametrize("predictions, message", [
@@ -156,4 +164,5 @@ def test_no_window_is_a_miss():
 
 def test_floors_stand_beside(folder):
     baselines = dataset(folder).baselines()
-    assert set(baselines["oracle"].values()) == {1} and 0 < baselines["random"]["Rank5@0.5"] < 1
+    assert set(baselines["oracle"].values()) == {1}
+    assert 0 < baselines["random"]["Rank5@0.5"] < 1

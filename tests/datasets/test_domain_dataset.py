@@ -44,10 +44,13 @@ def tvsum(tmp_path):
 
 def test_tvsum_items_are_umts(tvsum, tmp_path):
     dataset = TVSum(split="train", **tvsum)
-    assert [label["vid"] for label in dataset.labels] == BK_TRAIN and dataset.check() == []
+    assert [label["vid"] for label in dataset.labels] == BK_TRAIN
+    assert dataset.check() == []
     item = {key: value.data for key, value in dataset[1].items()}
     vid = BK_TRAIN[1]
-    assert item["video"].shape == (T - 1, 7) and item["audio"].shape == (T - 1, 2) and item["query"].shape == (5, 6)
+    assert item["video"].shape == (T - 1, 7)
+    assert item["audio"].shape == (T - 1, 2)
+    assert item["query"].shape == (5, 6)
     np.testing.assert_array_equal(item["video"][:, 4:], np.load(tmp_path / f"video_features/{vid}_opt.npy")[:T - 1])
     expected = (ratings(1).sum(axis=1) - 20) / 80   # peers' scale
     np.testing.assert_allclose(item["saliency"], expected[:T - 1], rtol=1e-6)
@@ -73,7 +76,8 @@ def youtube(tmp_path, matches):
 def test_youtube_positives_are_matches_above_0(tmp_path, caplog):
     dataset = youtube(tmp_path, {DOG_VAL[0]: [1, -1, 0, 1, 1], DOG_VAL[1]: [-1, 0, -1]})
     assert "no labels for 22 of the 24 videos of dog, val" in caplog.text
-    assert dataset[0]["saliency"].data.tolist() == [1, 0, 0, 1] and "audio" not in dataset[0]
+    assert dataset[0]["saliency"].data.tolist() == [1, 0, 0, 1]
+    assert "audio" not in dataset[0]
     blob = [dict(meta=dataset.labels, saliency=torch.tensor([[0.9, 0.1, 0.8, 0.5, 0.95], [0.1, 0.2, 0.3, 0, 0]]))]
     expected = (1 + ((1 / 2 + 2 / 3) / 2)) / 2   # hits at ranks 1 and 3 of the four clips that the features hold
     assert dataset.evaluate(blob) == dict(mAP=pytest.approx(expected / 2, abs=1e-5))   # no positive counts as 0
@@ -182,13 +186,16 @@ def test_tsv_and_json_give_the_same_ratings(tmp_path):
 def test_the_released_mat_has_all_videos_of_the_splits():
     released = read_tvsum(SHARED / "data" / "tvsum" / "ydata-tvsum50.mat")
     named = {vid for splits in json.loads((SPLITS / "tvsum.json").read_text()).values() for s in splits.values() for vid in s}
-    assert set(released) == named and len(named) == 50
+    assert set(released) == named
+    assert len(named) == 50
     rows = released["AwmHb44_ouw"]
-    assert rows.shape == (176, 20) and set(np.unique(rows)) <= {1, 2, 3, 4, 5}
+    assert rows.shape == (176, 20)
+    assert set(np.unique(rows)) <= {1, 2, 3, 4, 5}
 
 
 def test_padding_scores_below_all_others():
-    assert pad_scores([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8] and pad_scores([3, 2, 1], 2) == [3, 2]
+    assert pad_scores([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8]
+    assert pad_scores([3, 2, 1], 2) == [3, 2]
 
 
 def test_floors_of_a_domain_are_those_of_the_command(tvsum, tmp_path):

@@ -60,8 +60,10 @@ def test_collate_pads_as_the_model_expects(files):
     batch = collate([dataset(files)[i] for i in range(2)])
     tensors = {k: v.data[0] for k, v in batch.items()}
     assert tensors["saliency"][1].tolist() == [0, 1, 0.5, -1, -1]
-    assert torch.all(tensors["video"][1, 3:] == 0) and torch.all(tensors["audio"][1, 3:] == 0)
-    assert torch.all(tensors["query"][0, 2:] == float("inf")) and torch.isfinite(tensors["query"][1]).all()
+    assert torch.all(tensors["video"][1, 3:] == 0)
+    assert torch.all(tensors["audio"][1, 3:] == 0)
+    assert torch.all(tensors["query"][0, 2:] == float("inf"))
+    assert torch.isfinite(tensors["query"][1]).all()
     assert tensors["boundary"][0].tolist() == [[2, 6], [-1, -1]]
 
 
@@ -70,7 +72,8 @@ def test_a_split_without_labels_works(files):
     write_labels(files, [bare])
     item = dataset(files, audio_path=None)[0]
     assert item["saliency"].data.tolist() == [1] * 5
-    assert item["boundary"].data.tolist() == [[-1, -1]] and "audio" not in item
+    assert item["boundary"].data.tolist() == [[-1, -1]]
+    assert "audio" not in item
 
 
 def test_the_cache_gives_the_same_items(files):
@@ -90,7 +93,8 @@ def test_the_public_files_load_as_they_are():
     assert data.check() == []
     item = data[0]
     assert (item["video"].data.shape, item["query"].data.shape) == ((75, 2816), (13, 512))
-    assert item["saliency"].data[:2].tolist() == [0.75, 0.75] and item["saliency"].data[15] == 0
+    assert item["saliency"].data[:2].tolist() == [0.75, 0.75]
+    assert item["saliency"].data[15] == 0
     assert item["boundary"].data.tolist() == [[0, 30], [78, 110]]
 
 
@@ -107,7 +111,9 @@ def outputs(data):
 def test_predictions_are_cut_to_the_video_and_sorted(files):
     data = dataset(files)
     lines = data.predictions(outputs(data))
-    assert lines[1]["qid"] == 2 and lines[1]["vid"] == "b" and lines[1]["query"] == "query 2"
+    assert lines[1]["qid"] == 2
+    assert lines[1]["vid"] == "b"
+    assert lines[1]["query"] == "query 2"
     assert lines[0]["pred_saliency_scores"] == [0, 0.1667, 0.3333, 0.5, 0.6667]
     assert lines[0]["pred_relevant_windows"] == [[0, 3, 0.9], [4, 10.5, 0.2]]
 
@@ -126,7 +132,8 @@ def test_batches_of_several_videos_are_cut_to_each(files):
     batch = collate([data[i] for i in range(2)])
     saliency = torch.arange(10.0).view(2, 5)
     line_a, line_b = data.predictions([dict(meta=batch["meta"], saliency=saliency)])
-    assert line_a["pred_saliency_scores"] == [0, 1, 2, 3, 4] and line_b["pred_saliency_scores"] == [5, 6, 7]
+    assert line_a["pred_saliency_scores"] == [0, 1, 2, 3, 4]
+    assert line_b["pred_saliency_scores"] == [5, 6, 7]
     assert "pred_relevant_windows" not in line_a
 
 
@@ -142,14 +149,16 @@ def test_a_split_without_answers_is_predicted_but_not_scored(files, caplog):
 def test_a_query_with_nothing_to_find_trains_and_scores(files):
     write_labels(files, [label(), label(2, "b") | dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[])])
     data = dataset(files)
-    assert data[1]["boundary"].data.tolist() == [[-1, -1]] and data[1]["saliency"].data.tolist() == [0] * 5
+    assert data[1]["boundary"].data.tolist() == [[-1, -1]]
+    assert data[1]["saliency"].data.tolist() == [0] * 5
     assert data.evaluate(outputs(data))["MR-full-R1@0.5"] == 0
 
 
 def test_evaluate_scores_the_predictions(files):
     data = dataset(files)
     metrics = data.evaluate(outputs(data))
-    assert metrics["HL-min-Fair-Hit1"] == 0 and metrics["MR-full-mAP@0.5"] == 0
+    assert metrics["HL-min-Fair-Hit1"] == 0
+    assert metrics["MR-full-mAP@0.5"] == 0
     blob = outputs(data)
     for batch in blob:
         batch["saliency"] = torch.tensor([[0.0, 1, 0.5, 0, 0]])
@@ -250,7 +259,8 @@ def test_reordering_moves_clips_and_labels_together(files):
     for _ in range(50):
         item = {k: v.data for k, v in data[0].items()}
         clips = item["video"][:, 0].long()
-        assert sorted(clips.tolist()) == list(range(40)) and torch.equal(item["audio"][:, 0].long(), clips)
+        assert sorted(clips.tolist()) == list(range(40))
+        assert torch.equal(item["audio"][:, 0].long(), clips)
         expected = torch.tensor([(1 + c % 4) / 4 if c in inside else 0 for c in clips.tolist()])
         assert torch.equal(item["saliency"], expected)
         windows = [c for s, e in item["boundary"].tolist() for c in clips[int(s) // 2:int(e) // 2].tolist()]

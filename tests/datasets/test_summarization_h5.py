@@ -55,10 +55,12 @@ def make(h5_path, **options):
 
 def test_reads_the_videos_of_a_fold(h5, split):
     dataset = make(h5, split_path=split, fold=0, part="train", text="features_text")
-    assert [label["vid"] for label in dataset.labels] == ["video_1", "video_2"] and len(dataset) == 2
+    assert [label["vid"] for label in dataset.labels] == ["video_1", "video_2"]
+    assert len(dataset) == 2
     item = dataset[0]
     assert np.array_equal(item["video"].data.numpy(), group_values(1)["features"].astype(np.float32))
-    assert item["query"].data.shape == (1, 4) and item["meta"].data["query"] == "Title of video_1"
+    assert item["query"].data.shape == (1, 4)
+    assert item["meta"].data["query"] == "Title of video_1"
     assert [label["vid"] for label in make(h5, split_path=split, fold=1, part="train").labels] == ["video_3"]
     assert len(make(h5)) == 4
 
@@ -72,14 +74,20 @@ def test_a_batch_is_padded(h5, tmp_path):
     dataset = make(write(tmp_path / "w.h5", dict(a=group_values(1), b=short)), text="features_text")
     batch = collate([dataset[0], dataset[1]])
     query, saliency = batch["query"].data[0], batch["saliency"].data[0]
-    assert query.shape == (2, 3, 4) and torch.isinf(query[0, 1:]).all() and torch.isfinite(query[0, :1]).all() and (query[1] == 1).all()
-    assert saliency.shape == (2, T) and (saliency[1, 5:] == -1).all() and (saliency[1, :5] >= 0).all()
+    assert query.shape == (2, 3, 4)
+    assert torch.isinf(query[0, 1:]).all()
+    assert torch.isfinite(query[0, :1]).all()
+    assert (query[1] == 1).all()
+    assert saliency.shape == (2, T)
+    assert (saliency[1, 5:] == -1).all()
+    assert (saliency[1, :5] >= 0).all()
 
 
 def test_without_annotators_gtscore_counts_and_the_log_says_so(tmp_path, caplog):
     dataset = make(write(tmp_path / "v.h5", dict(v=without("user_scores"))))
     found = dataset.evaluate([dict(meta=[dataset.labels[0]], saliency=torch.from_numpy(group_values(1)["gtscore"])[None])])
-    assert found == dict(kendall=1, spearman=1) and "v: no user_scores; the ranking is compared with gtscore" in caplog.text
+    assert found == dict(kendall=1, spearman=1)
+    assert "v: no user_scores; the ranking is compared with gtscore" in caplog.text
 
 
 def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
@@ -87,7 +95,8 @@ def test_modelscope_keys_and_three_dimensional_text_are_read(tmp_path):
     values["features_clip_image"] = values.pop("features")
     values["features_clip_txt"] = np.arange(14.0).reshape(1, 7, 2)
     dataset = make(write(tmp_path / "m.h5", dict(video_1=values)), features="features_clip_image", text="features_clip_txt")
-    assert dataset[0]["query"].data.shape == (7, 2) and dataset[0]["video"].data.shape == (T, 6)
+    assert dataset[0]["query"].data.shape == (7, 2)
+    assert dataset[0]["video"].data.shape == (T, 6)
 
 
 def test_the_target_is_the_mean_of_standardised_ranks(h5, tmp_path):
@@ -109,7 +118,8 @@ def test_several_features_stand_side_by_side_in_their_order(tmp_path):
     values = changed(more=np.arange(T * 2.0).reshape(T, 2))
     path = write(tmp_path / "v.h5", dict(v=values))
     video = make(path, features=["more", "features"])[0]["video"].data
-    assert torch.equal(video[:, :2], torch.from_numpy(values["more"]).float()) and torch.equal(video[:, 2:], make(path)[0]["video"].data)
+    assert torch.equal(video[:, :2], torch.from_numpy(values["more"]).float())
+    assert torch.equal(video[:, 2:], make(path)[0]["video"].data)
 
 
 def test_predictions_are_of_the_rows_that_exist_and_of_six_decimals(h5, tmp_path):

@@ -29,7 +29,8 @@ def made(tmp_path):
 
 def test_the_query_is_the_sentence_and_not_its_words(made):
     item = made[1][0]
-    assert item["query"].data.tolist() == [[0, 1, 2, 3]] and item["query"].pad_value == float("inf")
+    assert item["query"].data.tolist() == [[0, 1, 2, 3]]
+    assert item["query"].pad_value == float("inf")
     assert item["saliency"].data.tolist() == [0, 1, 0.5, 0, 0, 0, 0, 0, 0, 0]
 
 
@@ -45,4 +46,6 @@ def test_text_features_that_hold_no_sentence_are_named(made):
 def test_the_samples_config_fits_its_encoders():
     cfg = load_config(ROOT / "configs/sample/clip_it_sample.py")
     assert (cfg.data.train.type, cfg.encoders.visual.type, cfg.model.row_s) == ("SummarizationQueries", "EfficientNetConSE", 2)
-    assert sum(cfg.data.train.video_dims) == cfg.model.video_dims and not cfg.model.cache   # it is reordered at every reading
+    # it is reordered at every reading
+    assert sum(cfg.data.train.video_dims) == cfg.model.video_dims
+    assert not cfg.model.cache

@@ -79,7 +79,8 @@ def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
     names = made(tmp_path)
     assert whole.stat().st_mtime_ns == before
     assert names[:4] == ["f/color/first.npz", f"f/color/{NAMES[1]}.npz", "f/color_text/qid1.npz", "f/color_text/qid2.npz"]
-    assert len(names) == 5 and not any(TEMPORARY_MARKER in name for name in names)
+    assert len(names) == 5
+    assert not any(TEMPORARY_MARKER in name for name in names)
     for name in names:
         with np.load(tmp_path / name) as data:
             assert all(np.isfinite(data[key]).all() for key in data.files if data[key].dtype.kind == "f")
@@ -131,7 +132,8 @@ def from_forbidden(use) -> str:
                                  lambda path: cache_key(path, color_encoders(), "exact")])
 def test_a_file_that_may_not_be_read(use):
     said = from_forbidden(use)
-    assert said.startswith("/a.mp4: ") and ("cannot be read (permission denied); change its permissions" in said or "check its name and permissions" in said)
+    assert said.startswith("/a.mp4: ")
+    assert "cannot be read (permission denied); change its permissions" in said or "check its name and permissions" in said
 
 
 def test_a_cut_on_a_full_disk(full_disk, large):

@@ -212,7 +212,8 @@ class RedWatcher(torch.nn.Module):
     accepts_text = requires_text = True
 
     def forward(self, data, mode):
-        assert data["query"].shape == (1, 2, 3) and data["video"].shape[-1] == 3
+        assert data["query"].shape == (1, 2, 3)
+        assert data["video"].shape[-1] == 3
         red = (data["video"][..., 0] - data["video"][..., 1]).clamp(min=0)
         boundary = torch.tensor([[[20, 28, 0.9], [20, 26, 0.8], [50, 90, 0.3]]])
         return dict(_out=dict(saliency=red, boundary=boundary))
@@ -399,7 +400,8 @@ def test_query_independent_values_are_computed_once(tmp_path, monkeypatch):
     fresh = dataclasses.replace(video, visual={part: rows.copy() for part, rows in video.visual.items()})
     for texts in (["red"], ["blue"], []):
         again, alone = summarizer.summarize(video, texts), summarizer.summarize(fresh, texts)
-        assert again.to_json()["shots"] == alone.to_json()["shots"] and again.scores.tolist() == alone.scores.tolist()
+        assert again.to_json()["shots"] == alone.to_json()["shots"]
+        assert again.scores.tolist() == alone.scores.tolist()
     assert len(calls) == 2   # Once per encoded video.
     assert video.blank_clips.tolist() == [False] * 3 + [True] * 3 + [False] * 3
     with pytest.raises(ValueError, match="read-only"):

@@ -44,7 +44,8 @@ def test_an_invalid_budget_is_an_error_in_every_mode(summarizer, video, budget, 
 def test_an_invalid_budget_is_an_error_of_the_command(tmp_path, capsys, budget):
     write_video(tmp_path / "v.mp4", ["red"])
     assert summarize([str(tmp_path / "v.mp4"), "--budget", budget, "--out", str(tmp_path / "out")]) == 2
-    assert f"budget {float(budget)} is not a share of the video" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert f"budget {float(budget)} is not a share of the video" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("budget", [0, 2, -1])
@@ -56,7 +57,8 @@ def test_an_invalid_budget_is_an_error_of_key_shots(budget):
 @pytest.mark.parametrize("texts", [[], ["red"], ["red", "blue"]])
 def test_a_budget_of_one_keeps_every_frame(summarizer, video, texts):
     summary = summarizer.summarize(video, texts, 1)
-    assert summary.frames == [[0, video.info.n_frames - 1]] and summary.selected == list(range(len(summary.shots)))
+    assert summary.frames == [[0, video.info.n_frames - 1]]
+    assert summary.selected == list(range(len(summary.shots)))
 
 
 def best_at(summary):
@@ -69,7 +71,9 @@ def test_overlapping_subtitles_count_independently(summarizer, video, tmp_path):
     cues = [Cue(0, 40, "nothing of it"), Cue(20, 24, "green green"), Cue(21, 30, "grey")]
     for order in itertools.permutations(cues):
         summary = summarizer.summarize(video, ["green"], subtitles=order)
-        assert best_at(summary) in (20, 22) and summary.moments[0].start_s <= 20 and summary.moments[0].end_s >= 24
+        assert best_at(summary) in (20, 22)
+        assert summary.moments[0].start_s <= 20
+        assert summary.moments[0].end_s >= 24
     alone = summarizer.summarize(video, ["green"], subtitles=[cues[1]])
     np.testing.assert_array_equal(alone.scores, summarizer.summarize(video, ["green"], subtitles=[cues[1], cues[1]]).scores)
     text = "1\n00:00:20,000 --> 00:00:24,000\ngreen\n\n2\n00:00:18,000 --> 00:00:30,000\nover it\n"
@@ -80,10 +84,12 @@ def test_overlapping_subtitles_count_independently(summarizer, video, tmp_path):
 def test_subtitles_after_the_end_of_the_video_are_ignored(summarizer, video, tmp_path):
     silent = summarizer.summarize(video, ["green"])
     summary = summarizer.summarize(video, ["green"], subtitles=[Cue(36, 400, "green"), Cue(500, 600, "green")])
-    assert best_at(summary) in (36, 38) and all(m.end_s <= 40 for m in summary.moments)
+    assert best_at(summary) in (36, 38)
+    assert all(m.end_s <= 40 for m in summary.moments)
     assert all(0 <= a <= b < video.info.n_frames for a, b in summary.frames)
     after = summarizer.summarize(video, ["green"], subtitles=[Cue(500, 600, "green")])
-    assert after.scores.argmax() == silent.scores.argmax() and np.allclose(after.scores, silent.scores)
+    assert after.scores.argmax() == silent.scores.argmax()
+    assert np.allclose(after.scores, silent.scores)
     summary.save_video(tmp_path / "s.mp4")
     summary.save_json(tmp_path / "s.json")
     summary.save_report(tmp_path / "r.html")
@@ -108,7 +114,10 @@ def test_invalid_subtitles_are_reported_before_encoding(tmp_path, capsys, monkey
     monkeypatch.setattr("pipelines.summarizer.encode_video", lambda *a, **k: pytest.fail("encoding started"))
     assert summarize([str(tmp_path / "v.mp4"), "--text", "x", "--subtitles", str(tmp_path / "a.srt"), "--out", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("error: ") and "a.srt" in err and message in err and len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert "a.srt" in err
+    assert message in err
+    assert len(err.splitlines()) == 1
 
 
 class ConstantScores(torch.nn.Module):
@@ -133,7 +142,9 @@ def test_nan_scores_are_an_error_that_names_the_checkpoint(video):
 
 def test_constant_scores_give_a_summary_within_the_budget(video):
     summary = Summarizer(color_encoders(), SlidingWindowScorer(ConstantScores(0.5), color_encoders(), ["color"])).summarize(video, budget=0.3)
-    assert len(set(summary.scores)) == 1 and 0 < summary.duration_s <= 0.3 * 40 and summary.moments == []
+    assert len(set(summary.scores)) == 1
+    assert 0 < summary.duration_s <= 0.3 * 40
+    assert summary.moments == []
     kept = key_frames(np.array([[0, 4], [5, 9], [10, 99]]), np.ones(10), np.arange(0, 100, 10), 100)
     assert kept.tolist() == [[0, 4], [5, 9]]
 
@@ -150,7 +161,8 @@ def test_a_video_shorter_than_a_shot_is_kept_completely(summarizer, tmp_path, n_
     short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), color_encoders(), progress=False)
     for texts in ([], ["red"]):
         summary = summarizer.summarize(short, texts, mode=mode)
-        assert summary.frames == [[0, n_frames - 1]] and len(summary.shots) == 1
+        assert summary.frames == [[0, n_frames - 1]]
+        assert len(summary.shots) == 1
         summary.save_video(tmp_path / "cut.mp4")
 
 
@@ -161,7 +173,8 @@ def test_an_annotated_video_of_one_clip_is_an_error(tmp_path, capsys):
     write_video(tmp_path / "videos/a.mp4", ["red"])
     savemat(tmp_path / "GT/a.mat", dict(user_score=np.eye(10)[:, :3], nFrames=10, video_duration=1.0))
     assert build_h5([str(tmp_path / "videos"), "--ratings", str(tmp_path / "GT"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert "a.mp4: 10 annotated frames are too few for 1 clips" in capsys.readouterr().err and not (tmp_path / "o.h5").exists()
+    assert "a.mp4: 10 annotated frames are too few for 1 clips" in capsys.readouterr().err
+    assert not (tmp_path / "o.h5").exists()
 
 
 def test_a_budget_of_another_numeric_type(summarizer, video):

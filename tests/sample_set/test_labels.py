@@ -89,7 +89,9 @@ def test_lines_are_consistent():
         assert ids == from_windows
         assert ids[-1] < line["duration"] / 2
         ends = [edge for window in line["relevant_windows"] for edge in window]
-        assert ends == sorted(set(ends)) and all(edge % 2 == 0 for edge in ends)   # Windows are merged and never touch.
+        # Windows are merged and never touch.
+        assert ends == sorted(set(ends))
+        assert all(edge % 2 == 0 for edge in ends)
         assert np.array(line["saliency_scores"]).shape == (len(ids), 3)
         assert all(score in range(5) for row in line["saliency_scores"] for score in row)
     assert json.loads(json.dumps(lines)) == lines             # Only plain numbers.
@@ -128,7 +130,9 @@ def test_phrases_of_every_kind():
     for query in (Query(scene="cat"), Query(style="dark"), Query(audio="bell"), Query(scene="cat", style="dark"),
                   Query(scene="cat", audio="bell")):
         known, kept = (set(phrases(query, held_out)) for held_out in (False, True))
-        assert known and kept and not known & kept
+        assert known
+        assert kept
+        assert not known & kept
 
 
 def test_scores_follow_the_seed():
@@ -143,4 +147,5 @@ def test_scores_follow_the_seed():
     assert np.array_equal(first, again)
     for annotator in range(3):                               # The noise differs, not only the bias.
         change = other[:, annotator] - first[:, annotator]
-        assert (change > 0).any() and (change < 0).any()
+        assert (change > 0).any()
+        assert (change < 0).any()

@@ -50,13 +50,15 @@ def test_sway_moves_the_camera():
     assert np.array_equal(still.frame(0)[:90], still.frame(0)[:90])
     frame = 4                                                # An eighth of a period at 8 frames per second.
     dx = 0.01 * 320 * np.sin(2 * np.pi * 0.5 * frame / SETTING.fps)
-    assert dx > 2 and correlation(luma(still.frame(frame)), luma(moved.frame(frame))) < 0.999
+    assert dx > 2
+    assert correlation(luma(still.frame(frame)), luma(moved.frame(frame))) < 0.999
 
 
 def test_styles():
     plain = luma(Camera(make_shot(), SETTING).frame(0))
     over = luma(Camera(make_shot(style="upside_down"), SETTING).frame(0))
-    assert correlation(over[::-1, ::-1], plain) > 0.99 and correlation(over, plain) < 0.7
+    assert correlation(over[::-1, ::-1], plain) > 0.99
+    assert correlation(over, plain) < 0.7
     dark = Camera(make_shot(style="dark", light=(0.15, 0.15)), SETTING).frame(0)
     assert (luma(dark) - BLACK).mean() == pytest.approx(0.15 * (plain - BLACK).mean(), abs=1)
     blurred = luma(Camera(make_shot(style="blurred"), SETTING).frame(0))
@@ -86,14 +88,17 @@ def test_transitions():
                            for join in ("cut", "dissolve", "fade"))
     assert cut.shape == (32, 135, 160)
     far = [*range(12), *range(20, 32)]
-    assert np.array_equal(cut[far], dissolve[far]) and np.array_equal(cut[far], fade[far])
+    assert np.array_equal(cut[far], dissolve[far])
+    assert np.array_equal(cut[far], fade[far])
     after = Camera(two_shots("cut").shots[1], SETTING)
     share = 0.5 + 0.5 / 8                                    # Half a frame before the transition.
     blend = share * cut[15] + (1 - share) * after.frame(15)
     assert np.abs(dissolve[15] - blend).max() <= 0.5
     brightness = fade[:, :90].mean((1, 2)) - BLACK
-    assert brightness[15] < 0.2 * brightness[10] and brightness[16] < 0.2 * brightness[22]
-    assert np.all(np.diff(brightness[12:16]) < 0) and np.all(np.diff(brightness[16:20]) > 0)
+    assert brightness[15] < 0.2 * brightness[10]
+    assert brightness[16] < 0.2 * brightness[22]
+    assert np.all(np.diff(brightness[12:16]) < 0)
+    assert np.all(np.diff(brightness[16:20]) > 0)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +117,8 @@ def test_the_file_contains_every_frame_at_its_time(rendered):
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 160, 90)
-        assert stream.average_rate == 8 and stream.start_time == 0
+        assert stream.average_rate == 8
+        assert stream.start_time == 0
         pairs = zip(container.decode(video=0), frames(script, SETTING), strict=True)
         for index, (decoded, expected) in enumerate(pairs):
             assert decoded.pts * decoded.time_base * 8 == index
@@ -139,7 +145,8 @@ def test_the_audio_event_is_at_its_time(rendered):
     inside = siren_level(2.7, 5.3)
     assert inside > 1000 * max(siren_level(0, 2.4), siren_level(5.6, 8))
     tenth = np.array([np.abs(audio[i:i + rate // 10]).max() for i in range(0, 8 * rate, rate // 10)]) > 0.02
-    assert abs(np.flatnonzero(tenth)[0] - 25) <= 1 and abs(np.flatnonzero(tenth)[-1] - 54) <= 1
+    assert abs(np.flatnonzero(tenth)[0] - 25) <= 1
+    assert abs(np.flatnonzero(tenth)[-1] - 54) <= 1
 
 
 def test_equal_scripts_give_equal_bytes(rendered, tmp_path):

@@ -41,7 +41,8 @@ def test_floors_stand_beside(files, capsys):
     assert run(files, "--floors") == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("MR-full-mAP "))
     values = dict(zip(line.split()[1::2], map(float, line.split()[2::2]), strict=True))
-    assert values["predictions"] == values["oracle"] == 100 and 0 < values["random"] < 60
+    assert values["predictions"] == values["oracle"] == 100
+    assert 0 < values["random"] < 60
 
 
 @pytest.mark.parametrize("name, text, message", [
@@ -55,7 +56,9 @@ def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
     (files / name).write_text(text)
     assert run(files, "--out", str(files / "m.json")) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: ") and message in captured.err and not captured.out
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert not captured.out
     assert not (files / "m.json").exists()
 
 
@@ -87,7 +90,8 @@ def test_youtube_of_a_domain_with_floors(tmp_path, capsys):
     pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=[3, 1, 0, 2]) for vid in vids])
     assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json"), "--domain", "dog", "--floors"]) == 0
     _, _, model, _, random, _, oracle = capsys.readouterr().out.split()
-    assert (model, oracle) == ("1.0000", "1.0000") and 0.4 < float(random) < 0.9
+    assert (model, oracle) == ("1.0000", "1.0000")
+    assert 0.4 < float(random) < 0.9
 
 
 def test_charades_with_floors(tmp_path, capsys):
@@ -159,7 +163,9 @@ def test_labels_of_the_test_split_are_evaluated_too(tmp_path, capsys):
             "--pred", write_lines(tmp_path / "p.jsonl", truth)]
     assert main([*args, "--floors", "--out", str(tmp_path / "m.json")]) == 0
     metrics = json.loads((tmp_path / "m.json").read_text())
-    assert metrics["brief"]["MR-full-R1@0.7"] == 100 and metrics["floors"]["random"]["MR-full-R1@0.7"] < 20
+    assert metrics["brief"]["MR-full-R1@0.7"] == 100
+    assert metrics["floors"]["random"]["MR-full-R1@0.7"] < 20
     bare = [{k: e[k] for k in ("qid", "query", "vid", "duration")} for e in labels]
     args[2] = write_lines(tmp_path / "highlight_test_release.jsonl", bare)
-    assert main(args) == 2 and "nothing to evaluate" in capsys.readouterr().err
+    assert main(args) == 2
+    assert "nothing to evaluate" in capsys.readouterr().err

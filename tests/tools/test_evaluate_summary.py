@@ -61,7 +61,8 @@ def expected(i):
 def test_every_video_and_the_mean(folder, capsys):
     assert run(folder, "--out", str(folder / "m.json")) == 0
     full, printed = json.loads((folder / "m.json").read_text()), json.loads(capsys.readouterr().out)
-    assert list(full["videos"]) == [f"video_{i}" for i in range(4)] and printed == full["mean"]
+    assert list(full["videos"]) == [f"video_{i}" for i in range(4)]
+    assert printed == full["mean"]
     for i in range(4):
         for key, value in expected(i).items():
             assert full["videos"][f"video_{i}"][key] == pytest.approx(value, abs=1e-5)
@@ -97,9 +98,11 @@ def test_lines_by_other_names_say_the_same(folder, capsys, lines):
     assert run(folder) == 0
     first = capsys.readouterr().out
     write(folder, [lines(i) for i in (2, 0, 3, 1)])
-    assert run(folder) == 0 and capsys.readouterr().out == first
+    assert run(folder) == 0
+    assert capsys.readouterr().out == first
     (folder / "p.json").write_text(json.dumps({f"video_{i}": scores_of(i).tolist() for i in range(4)}, indent=1))
-    assert run(folder, pred="p.json") == 0 and capsys.readouterr().out == first
+    assert run(folder, pred="p.json") == 0
+    assert capsys.readouterr().out == first
 
 
 def test_a_fold_counts_its_tested_videos_alone(folder, capsys):
@@ -120,8 +123,12 @@ def test_floors_stand_beside(folder, capsys):
     assert all(len(value.partition(".")[2]) == 4 for value in rows["kendall"][1::2])   # shares, and per cent
     assert all(len(value.partition(".")[2]) == 2 for value in rows["f1_avg"][1::2])
     prediction, random, oracle, human = map(float, rows["kendall"][1::2])
-    assert prediction == oracle > 0.3 and abs(random) < 0.1 and human < oracle
-    assert rows["f1_avg"][1] == rows["f1_avg"][5] and float(rows["f1_max"][7]) == 0   # no two users keep the same
+    assert prediction == oracle > 0.3
+    assert abs(random) < 0.1
+    assert human < oracle
+    # no two users keep the same
+    assert rows["f1_avg"][1] == rows["f1_avg"][5]
+    assert float(rows["f1_max"][7]) == 0
 
 
 FINE = [dict(vid=f"video_{i}", scores=scores_of(i).tolist()) for i in range(4)]
@@ -132,7 +139,9 @@ def test_all_faults_stand_in_one_error(folder, capsys):
                    dict(vid="video_2", scores=[0.5] * T)])
     assert run(folder, "--out", str(folder / "m.json")) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith("error: ") and captured.err.count("error:") == 1 and not captured.out
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("error:") == 1
+    assert not captured.out
     for message in ("p.jsonl: ", "video video_3: no scores", "video video_0: given 2 times", "video video_1: 2 scores for 10 sampled frames",
                     "video video_9: not among the labels; did you mean 'video_", "entry 5: needs vid or video",
                     "video video_2: scores are all 0.5, so there is no ranking"):

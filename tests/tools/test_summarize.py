@@ -31,14 +31,19 @@ def test_writes_the_cut_the_json_and_the_page(quick, media, tmp_path, capsys):
     found = run(media, tmp_path / "deep/out", "--text", "red")
     assert (found["moments"][0]["start"], found["moments"][0]["end"]) == (20, 28)
     (first, last), = [s["frame"] for s in found["summary"]]
-    assert 200 <= first < last < 280 and last - first + 1 <= 60
+    assert 200 <= first < last < 280
+    assert last - first + 1 <= 60
     assert seconds_in(tmp_path / "deep/out/summary.mp4") == pytest.approx((last - first + 1) / 10, abs=0.1)
     with av.open(str(tmp_path / "deep/out/summary.mp4")) as container:
         assert len(container.streams.audio) == 1
         middle = next(container.decode(video=0)).to_ndarray(format="rgb24").mean(axis=(0, 1))
-        assert middle[0] > 180 and middle[1:].max() < 70           # the red part
+        # the red part
+        assert middle[0] > 180
+        assert middle[1:].max() < 70
     printed = capsys.readouterr()
-    assert "0:20 -    0:28" in printed.out and "red" in printed.out and "zero-shot" in printed.out
+    assert "0:20 -    0:28" in printed.out
+    assert "red" in printed.out
+    assert "zero-shot" in printed.out
     assert all(str(tmp_path / "deep/out" / name) in printed.out for name in OUTPUTS)
     assert "encoding video and audio" in printed.err
 
@@ -65,13 +70,15 @@ def test_videos_without_sound_or_with_one_frame_work(quick, media, tmp_path, vid
     found = run(media, tmp_path / "out", "--text", "red", video=video)
     assert 0 < sum(b - a + 1 for a, b in (s["frame"] for s in found["summary"])) <= kept
     with av.open(str(tmp_path / "out/summary.mp4")) as container:
-        assert not container.streams.audio and next(container.decode(video=0)).width == 64
+        assert not container.streams.audio
+        assert next(container.decode(video=0)).width == 64
 
 
 def test_subtitles_are_read(quick, media, tmp_path):
     found = run(media, tmp_path / "out", "--text", "green", "--subtitles", str(media / "talk.srt"), more=("summary.srt",))
     assert found["subtitles"] == 1
-    assert found["moments"][0]["start"] <= 2 and found["moments"][0]["end"] >= 5
+    assert found["moments"][0]["start"] <= 2
+    assert found["moments"][0]["end"] >= 5
 
 
 def test_a_second_run_replaces_the_first_and_nothing_else(quick, media, tmp_path):
@@ -120,9 +127,13 @@ def test_bad_input_is_one_clear_error_and_leaves_nothing(media, tmp_path, capsys
     args = [str(media / a) if a.endswith((".srt", ".py", ".mp4")) else a for a in args]
     assert main([str(media / video), "--out", str(tmp_path / "new/out"), *args]) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and message in printed.err and "Traceback" not in printed.err
-    assert len(printed.err.strip().splitlines()) == 1 and printed.out == ""
-    assert list(tmp_path.iterdir()) == [] and sorted(media.iterdir()) == before
+    assert printed.err.startswith("error: ")
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(media.iterdir()) == before
 
 
 def forbid(*args):
@@ -135,7 +146,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(media, tmp_p
     for out in (tmp_path / "file", tmp_path / "file/deeper", Path("/proc/nowhere"), tmp_path / "summary.mp4"):
         assert main([str(media / "whole.mp4"), "--out", str(out)]) == 2
         printed = capsys.readouterr().err
-        assert printed.startswith("error: ") and str(out) in printed
+        assert printed.startswith("error: ")
+        assert str(out) in printed
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
@@ -182,12 +194,15 @@ def test_the_real_encoders_find_the_cat(tmp_path, monkeypatch):
     best = found["moments"][0]
     assert 14 <= best["start"] < 20 < best["end"] <= 26         # the cat is there from 16 to 24 s
     kept = {frame // 5 for s in found["summary"] for frame in s["frame"]}
-    assert kept and kept <= set(range(14, 26))
+    assert kept
+    assert kept <= set(range(14, 26))
     assert found["scored_by"]["config"] == "configs/zeroshot/offline.py"
 
 
 def test_runs_from_any_folder_and_the_exit_status_tells(media, tmp_path):
     command = [sys.executable, str(ROOT / "tools/summarize.py"), str(media / "text.mp4"), "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -34,9 +34,11 @@ def load(folder: Path) -> dict:
 def test_a_budget_in_seconds(media, tmp_path):
     assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
     assert probe(tmp_path / "summary.mp4").duration_s == 4
-    assert load(tmp_path)["budget"] == 0.1 and load(tmp_path)["kept"] == 4
+    assert load(tmp_path)["budget"] == 0.1
+    assert load(tmp_path)["kept"] == 4
     timings_s = load(tmp_path)["timings_s"]
-    assert list(timings_s) == ["encode", "score", "borders", "cut", "report"] and min(timings_s.values()) > 0
+    assert list(timings_s) == ["encode", "score", "borders", "cut", "report"]
+    assert min(timings_s.values()) > 0
 
 
 @pytest.mark.usefixtures("quick")
@@ -84,7 +86,10 @@ def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
     assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--copy", "--out", str(tmp_path)]) == 0
     found = load(tmp_path)
     (piece,) = found["pieces"]
-    assert found["copied"] and piece["start"] == 0 and piece["end"] >= 24      # the one key frame is the first
+    # the one key frame is the first
+    assert found["copied"]
+    assert piece["start"] == 0
+    assert piece["end"] >= 24
     assert probe(tmp_path / "summary.mp4").duration_s == pytest.approx(piece["end"], abs=0.01)
     assert found["summary"][0]["frame"] == [0, round(piece["end"] * 10) - 1]
     assert ", copied from key frames (scored by: " in capsys.readouterr().out
@@ -104,11 +109,14 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     spans = sorted((piece["start"], piece["end"]) for piece in found["pieces"])
     assert all(6 <= b - a <= 12 and a % 8 == 0 for a, b in spans)
     assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
-    assert found["shorts"] == dict(asked=9, found=len(spans)) and 3 <= len(spans) < 9
+    assert found["shorts"] == dict(asked=9, found=len(spans))
+    assert 3 <= len(spans) < 9
     said = f"found {len(spans)} of 9 shorts; no further piece of 6-12 s fits beside them"
     page = (tmp_path / "out/report.html").read_text()
-    assert said in capsys.readouterr().out and said in page
-    assert "from key frames; they may start or end inside a shot or a word" in page and "speech pauses" not in page
+    assert said in capsys.readouterr().out
+    assert said in page
+    assert "from key frames; they may start or end inside a shot or a word" in page
+    assert "speech pauses" not in page
 
 
 @pytest.mark.usefixtures("quick")
@@ -123,7 +131,9 @@ def test_shorts_that_no_key_frame_allows_are_refused(media, tmp_path, capsys):
 def test_edit_lists(media, tmp_path):
     assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--export", "csv, EDL,otio", "--out", str(tmp_path)]) == 0
     (piece,), (row,) = load(tmp_path)["pieces"], csv.DictReader((tmp_path / "summary.csv").open(newline=""))
-    assert float(row["start_s"]) == piece["start"] and row["text"] == "red" and row["file"] == "summary.mp4"
+    assert float(row["start_s"]) == piece["start"]
+    assert row["text"] == "red"
+    assert row["file"] == "summary.mp4"
     assert "FROM CLIP NAME: whole.mp4" in (tmp_path / "summary.edl").read_text()
     assert json.loads((tmp_path / "summary.otio").read_text())["OTIO_SCHEMA"].startswith("Timeline")
 
@@ -160,8 +170,11 @@ def test_one_bad_video_does_not_stop_the_rest(several, tmp_path, capsys):
     assert main([*several, "--text", "red", "--out", str(out)]) == 1
     assert names(out) == {f"{name}/{file}" for name in ("a", "-b c") for file in ("summary.mp4", "summary.json", "report.html")}
     printed = capsys.readouterr()
-    assert "[3/3]" in printed.err and "error: " in printed.err and "bad.mp4: is not a readable video" in printed.err
-    assert printed.err.splitlines()[-1].startswith("1 of 3 videos failed: ") and "Traceback" not in printed.err
+    assert "[3/3]" in printed.err
+    assert "error: " in printed.err
+    assert "bad.mp4: is not a readable video" in printed.err
+    assert printed.err.splitlines()[-1].startswith("1 of 3 videos failed: ")
+    assert "Traceback" not in printed.err
     assert printed.out.count("summary.mp4") == 2
 
 
@@ -170,9 +183,15 @@ def test_lines_for_machines(several, tmp_path, capsys):
     assert main([*several, "--text", "red", "--json", "--quiet", "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     first, second, third = map(json.loads, printed.out.splitlines())
-    assert first["ok"] and third["ok"] and not second["ok"] and "is not a readable video" in second["error"]
-    assert first["files"] == ["summary.mp4", "report.html", "summary.json"] and first["out"] == str(tmp_path / "out/a")
-    assert first["moments"][0]["start"] == 20 and first["duration"] == 40 and 0 < first["kept"] <= 6
+    assert first["ok"]
+    assert third["ok"]
+    assert not second["ok"]
+    assert "is not a readable video" in second["error"]
+    assert first["files"] == ["summary.mp4", "report.html", "summary.json"]
+    assert first["out"] == str(tmp_path / "out/a")
+    assert first["moments"][0]["start"] == 20
+    assert first["duration"] == 40
+    assert 0 < first["kept"] <= 6
     assert len(printed.err.strip().splitlines()) == 2                       # the error and the count
     assert main(["none.mp4", "--json", "--out", str(tmp_path / "x")]) == 2
     assert not json.loads(capsys.readouterr().out)["ok"]
@@ -200,7 +219,8 @@ def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
     for _ in range(2):                                                         # watched, and from the cache
         assert main([str(path), *args]) == 0
         found = load(tmp_path / "out")
-        assert found["duration"] == 1024 and any(piece["start"] < 12 for piece in found["pieces"])
+        assert found["duration"] == 1024
+        assert any(piece["start"] < 12 for piece in found["pieces"])
         frozen_s = sum(max(0, min(1012, piece["end"]) - max(14, piece["start"])) for piece in found["pieces"])
         assert frozen_s <= 2
 
@@ -213,9 +233,12 @@ def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
     found = load(tmp_path / "out")
     said = f"the file header states 4.0 s, but the frames end at {found['duration']:.1f} s"
     assert f"<dt>Decoder</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
-    assert found["stated"] == 4 and 1 < found["duration"] < 3
-    assert f"a.mp4: {said}" in capsys.readouterr().err and said in (tmp_path / "out/report.html").read_text()
-    assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0 and capsys.readouterr().err == ""
+    assert found["stated"] == 4
+    assert 1 < found["duration"] < 3
+    assert f"a.mp4: {said}" in capsys.readouterr().err
+    assert said in (tmp_path / "out/report.html").read_text()
+    assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("quick")
@@ -231,7 +254,8 @@ def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, caps
     monkeypatch.setattr("pipelines.export.writer.write_json", lambda path, value: os.kill(os.getpid(), signal.SIGTERM))
     (tmp_path / "out").mkdir()
     assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
-    assert list((tmp_path / "out").iterdir()) == [] and signal.getsignal(signal.SIGTERM) == before
+    assert list((tmp_path / "out").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
     assert capsys.readouterr().err.strip().endswith("Interrupted. No files were written.")
 
 
@@ -257,7 +281,8 @@ def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(sever
     monkeypatch.setattr("pipelines.export.writer.write_json", fail_once)
     assert main([several[0], several[2], "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err
-    assert "Traceback" in printed and "AssertionError: odd" in printed
+    assert "Traceback" in printed
+    assert "AssertionError: odd" in printed
     assert {path.split("/")[0] for path in names(tmp_path / "out")} == {"-b c"}
 
 
@@ -266,7 +291,9 @@ def test_help_shows_examples(capsys):
         main(["--help"])
     assert done.value.code == 0
     shown = capsys.readouterr().out
-    assert shown.count("python tools/summarize.py") >= 6 and "15%," in shown and "Exit status" in shown
+    assert shown.count("python tools/summarize.py") >= 6
+    assert "15%," in shown
+    assert "Exit status" in shown
 
 
 @pytest.mark.usefixtures("quick")
@@ -288,7 +315,8 @@ def test_key_frames_and_the_cache_are_passed_on(media, tmp_path, capsys):
     stamp = entry.stat().st_mtime_ns
     capsys.readouterr()
     assert main([*args, "--budget", "4s", "--out", str(tmp_path / "b")]) == 0
-    assert "already encoded" in capsys.readouterr().err and entry.stat().st_mtime_ns == stamp
+    assert "already encoded" in capsys.readouterr().err
+    assert entry.stat().st_mtime_ns == stamp
     assert load(tmp_path / "a")["clips"] == load(tmp_path / "b")["clips"]
     with pytest.raises(SystemExit) as done:
         main([*args, "--sampling", "some", "--out", str(tmp_path / "c")])

@@ -24,7 +24,8 @@ def write(path, *labels):
 @pytest.mark.skipif(not VAL.is_file(), reason="../shared is not at hand")
 def test_the_public_labels_pass():
     labels = read_labels(VAL)
-    assert len(labels) == 1550 and labels == [json.loads(line) for line in VAL.read_text().splitlines()]
+    assert len(labels) == 1550
+    assert labels == [json.loads(line) for line in VAL.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("change", [

@@ -70,4 +70,6 @@ def test_every_kind_of_number_is_read_as_numpy_reads_it(tmp_path, dtype):
     values = np.array([[0, -0.0, 1, -2.5, 65504], [6e-8, 1e-4, 3, 7, 0.1]]).astype(dtype)
     np.save(tmp_path / "v.npy", values)
     found = read_array(tmp_path / "v.npy")
-    assert found.dtype == np.float32 and np.array_equal(found, values.astype(np.float32)) and found.flags.writeable
+    assert found.dtype == np.float32
+    assert np.array_equal(found, values.astype(np.float32))
+    assert found.flags.writeable

@@ -23,12 +23,14 @@ def folder(tmp_path):
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_a_pack_reads_as_its_folder(folder, dtype):
     pack = pack_folder(folder, dtype=dtype)
-    assert pack == folder.with_name("clip.pack") and PackedFeatures(pack).data.dtype == dtype
+    assert pack == folder.with_name("clip.pack")
+    assert PackedFeatures(pack).data.dtype == dtype
     plain, packed = FeatureSource(folder, "{vid}.npz", "features"), FeatureSource(pack, "{vid}.npz", "features")
     for vid in ("b", "a.0_2.5", "c"):
         assert packed.read(vid=vid).dtype == dtype
         np.testing.assert_array_equal(packed.read(vid=vid), plain.read(vid=vid))
-    assert packed.differences() == [] and PackedFeatures(pack).differences(deep=True) == []
+    assert packed.differences() == []
+    assert PackedFeatures(pack).differences(deep=True) == []
     assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]
 
 
@@ -62,7 +64,9 @@ def test_changed_sources_are_noticed(folder):
     write_features(folder / "d.npz", 1, 5, "features")
     for deep in (False, True):
         faults = pack.differences(deep)
-        assert len(faults) == 2 and "lacks d" in str(faults[0]) and "b.npz has changed since" in str(faults[1])
+        assert len(faults) == 2
+        assert "lacks d" in str(faults[0])
+        assert "b.npz has changed since" in str(faults[1])
     (folder / "d.npz").unlink()
     pack_folder(folder)
     np.testing.assert_array_equal(PackedFeatures(pack.path).read("b"), values + 1)
@@ -71,7 +75,8 @@ def test_changed_sources_are_noticed(folder):
 def test_a_pack_without_its_folder_works(folder):
     pack = PackedFeatures(pack_folder(folder))
     folder.rename(folder.with_name("away"))
-    assert pack.differences() == [] and pack.read("c").shape == (4, 5)
+    assert pack.differences() == []
+    assert pack.read("c").shape == (4, 5)
 
 
 @pytest.mark.parametrize("spoil, message", [
@@ -126,27 +131,34 @@ def test_what_a_pack_lacks_is_named(folder):
 def test_the_command_packs_and_checks(folder, capsys):
     assert main([str(folder)]) == 0
     assert "3 files, 9 rows of 5, float16" in capsys.readouterr().out
-    assert main(["--check", str(folder)]) == 0 and "equals its folder" in capsys.readouterr().out
+    assert main(["--check", str(folder)]) == 0
+    assert "equals its folder" in capsys.readouterr().out
     np.savez(folder / "b.npz", features=np.zeros((3, 5)))
-    assert main(["--check", str(folder)]) == 1 and "b.npz has changed" in capsys.readouterr().err
-    assert main([str(folder / "none")]) == 2 and "no such folder of features" in capsys.readouterr().err
+    assert main(["--check", str(folder)]) == 1
+    assert "b.npz has changed" in capsys.readouterr().err
+    assert main([str(folder / "none")]) == 2
+    assert "no such folder of features" in capsys.readouterr().err
 
 
 def test_check_misses_nothing(folder, capsys):
     """A file that is gone, a folder that is gone, NaN in the pack: each is a fault with status 1."""
-    assert main([str(folder)]) == 0 and main(["--check", str(folder)]) == 0
+    assert main([str(folder)]) == 0
+    assert main(["--check", str(folder)]) == 0
     pack = folder.with_name("clip.pack")
     (folder / "c.npz").unlink()
     assert PackedFeatures(pack).differences() == []   # a training does not miss it
-    assert main(["--check", str(pack)]) == 1 and f"contains c, which is no longer in {folder}" in capsys.readouterr().err
+    assert main(["--check", str(pack)]) == 1
+    assert f"contains c, which is no longer in {folder}" in capsys.readouterr().err
     folder.rename(folder.with_name("away"))
     assert main(["--check", str(folder)]) == 1
     shown = capsys.readouterr()
-    assert "clip does not exist, so it cannot be compared" in shown.err and "equals" not in shown.out
+    assert "clip does not exist, so it cannot be compared" in shown.err
+    assert "equals" not in shown.out
     raw = bytearray((pack / "data.npy").read_bytes())
     raw[-2:] = np.float16(np.nan).tobytes()
     (pack / "data.npy").write_bytes(raw)
-    assert main(["--check", str(folder)]) == 1 and "clip.pack: contains NaN or infinity" in capsys.readouterr().err
+    assert main(["--check", str(folder)]) == 1
+    assert "clip.pack: contains NaN or infinity" in capsys.readouterr().err
 
 
 def test_a_pack_of_another_key_is_refused(tmp_path, capsys):
@@ -165,7 +177,8 @@ def test_numbers_stay_as_they_are_unless_asked(tmp_path, capsys):
     values = np.array([[1e-9, 0.1]], np.float32)
     (tmp_path / "v").mkdir()
     np.savez(tmp_path / "v/a.npz", features=values)
-    assert main([str(tmp_path / "v")]) == 0 and "rounded" not in capsys.readouterr().out
+    assert main([str(tmp_path / "v")]) == 0
+    assert "rounded" not in capsys.readouterr().out
     np.testing.assert_array_equal(PackedFeatures(tmp_path / "v.pack").read("a"), values)
     assert main([str(tmp_path / "v"), "--dtype", "float16"]) == 0
     assert "float16, 0.0 MB, rounded by at most 2.4e-05" in capsys.readouterr().out
@@ -199,7 +212,8 @@ def test_a_link_to_a_pack_stays_one(folder, tmp_path):
     (tmp_path / "clip.pack").symlink_to(tmp_path / "other/clip.pack")
     for _ in range(2):
         pack_folder(folder, out=tmp_path / "clip.pack")
-    assert (tmp_path / "clip.pack").is_symlink() and PackedFeatures(tmp_path / "clip.pack").read("c").shape == (4, 5)
+    assert (tmp_path / "clip.pack").is_symlink()
+    assert PackedFeatures(tmp_path / "clip.pack").read("c").shape == (4, 5)
 
 
 def test_a_full_disk_is_one_clear_error(folder, monkeypatch):

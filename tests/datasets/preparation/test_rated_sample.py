@@ -22,7 +22,8 @@ def made(tmp_path):
 def test_it_is_said_to_be_made_up_wherever_it_shows(made, capsys):
     with (made / "ratings.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 12 and {row["video"] for row in rows} == {"made_up_e00", "made_up_e01", "made_up_e02"}
+    assert len(rows) == 12
+    assert {row["video"] for row in rows} == {"made_up_e00", "made_up_e01", "made_up_e02"}
     assert all(row["clip"].startswith(row["video"] + "_") for row in rows)
     assert "These ratings do not come from people" in (made / "README.md").read_text()
 
@@ -31,14 +32,19 @@ def test_the_commands_that_it_prints_make_what_a_stock_config_reads(tmp_path, ca
     assert main(["--out", str(tmp_path), "--episodes", "3", "--clips", "4"]) == 0
     said = capsys.readouterr().out.splitlines()
     command = next(line for line in said if "process_feature_and_label.py" in line).split()
-    assert command[0] == "python" and process(command[2:]) == 0
+    assert command[0] == "python"
+    assert process(command[2:]) == 0
     c = json.loads(json.dumps(load_config(CONFIG).data.train).replace("data/hotstar_highlight_865", str(tmp_path)))
     dataset = HotstarHighlight865(**{key: value for key, value in c.items() if key not in ("type", "loader")})
-    assert dataset.check() == [] and dataset[0]["video"].data.shape == (75, 512) and dataset[0]["audio"].data.shape == (75, 2048)
-    assert dataset.labels[0]["video"].startswith("made_up_") and dataset.labels[0]["vid"].startswith("made_up_")
+    assert dataset.check() == []
+    assert dataset[0]["video"].data.shape == (75, 512)
+    assert dataset[0]["audio"].data.shape == (75, 2048)
+    assert dataset.labels[0]["video"].startswith("made_up_")
+    assert dataset.labels[0]["vid"].startswith("made_up_")
     for label in dataset.labels:   # a text of its own scene, which tools/extract_features.py finds whole
         with np.load(tmp_path / f"clip_text_b32/qid{label['qid']}.npz") as text:
-            assert str(text["text"]) == label["query"] and text["pooler_output"].shape == (512,)
+            assert str(text["text"]) == label["query"]
+            assert text["pooler_output"].shape == (512,)
 
 
 def test_a_folder_of_real_ratings_is_left_alone(made, tmp_path, capsys):

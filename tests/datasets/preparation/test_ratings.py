@@ -113,14 +113,18 @@ def test_what_cannot_be_split_is_named():
     with pytest.raises(InputError, match="validation share 1 is out of range"):
         split_by_video(rated(3), 1)
     train, val = split_by_video(rated(2), 0.01)
-    assert train and val
+    assert train
+    assert val
 
 
 @pytest.mark.parametrize("rating, grade", [(3.2, 1), (4, 2), (4.5, 3), (5, 4)])
 def test_positive_clips_are_one_window_as_salient_as_rated(rating, grade):
     label = make_label(RatedClip("c", "v", 300, 450, "", (rating,), 2), 7, "words")
-    assert label["relevant_windows"] == [[0, 150]] and label["relevant_clip_ids"] == list(range(75)) and label["positive"] is True
-    assert label["saliency_scores"] == [[grade] * 3] * 75 and (label["qid"], label["query"], label["vid"], label["rating"]) == (7, "words", "c", rating)
+    assert label["relevant_windows"] == [[0, 150]]
+    assert label["relevant_clip_ids"] == list(range(75))
+    assert label["positive"] is True
+    assert label["saliency_scores"] == [[grade] * 3] * 75
+    assert (label["qid"], label["query"], label["vid"], label["rating"]) == (7, "words", "c", rating)
 
 
 def test_negative_clips_have_nothing_to_find():
@@ -157,20 +161,26 @@ def test_a_dataset_is_made_that_trains(studio, capsys, way):
     assert (out / "clip_b32/v0_0.npz").is_symlink() == (not way)
     label = next(label for side in sides.values() for label in side if label["vid"] == "v2_1")
     np.testing.assert_array_equal(np.load(out / "panns/v2_1.npy"), np.load(studio / "f/panns/v2.npy")[10:20].astype(np.float16))
-    assert label["query"] == "e" and label["qid"] == 8
+    assert label["query"] == "e"
+    assert label["qid"] == 8
     assert next(label for side in sides.values() for label in side if label["vid"] == "v2_0")["query"] == "said early"
     report = json.loads((out / "report.json").read_text())
-    assert report["train"]["clips"] == 9 and report["dropped"] == 0 and "report.json" in capsys.readouterr().out
+    assert report["train"]["clips"] == 9
+    assert report["dropped"] == 0
+    assert "report.json" in capsys.readouterr().out
     for label in sides["val"]:
         write_features(out / f"text/qid{label['qid']}.npz", 3, 5, "last_hidden_state")
     dataset = HotstarHighlight865(str(out / "val.jsonl"), str(out / "clip_b32"), str(out / "text"), str(out / "panns"), video_dims=4)
     assert dataset.check() == []
     item = {key: value.data for key, value in dataset[0].items()}
-    assert item["video"].shape == (10, 4) and item["audio"].shape == (10, 3)
+    assert item["video"].shape == (10, 4)
+    assert item["audio"].shape == (10, 3)
     assert main(args(studio, *way)) == 0   # again, over itself
-    assert main(args(studio, "--copy")) == 0 and not any(p.is_symlink() for p in out.rglob("*"))
+    assert main(args(studio, "--copy")) == 0
+    assert not any(p.is_symlink() for p in out.rglob("*"))
     np.testing.assert_array_equal(np.load(out / "clip_b32/v0_0.npz")["features"], np.load(studio / "f/clip_b32/v0_0.npz")["features"])
-    assert (studio / "f/clip_b32/v0_0.npz").is_file() and not (studio / "f/clip_b32/v0_0.npz").is_symlink()
+    assert (studio / "f/clip_b32/v0_0.npz").is_file()
+    assert not (studio / "f/clip_b32/v0_0.npz").is_symlink()
 
 
 def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, capsys):
@@ -190,7 +200,8 @@ def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, cap
     assert not (studio / "out").exists()
     assert main(args(studio, "--drop")) == 0
     report = json.loads((studio / "out/report.json").read_text())
-    assert report["dropped"] == 6 and report["dropped_clips"]["v2_0"] == "no text"
+    assert report["dropped"] == 6
+    assert report["dropped_clips"]["v2_0"] == "no text"
     assert report["train"]["clips"] + report["val"]["clips"] == 6
 
 
@@ -207,9 +218,11 @@ def test_broken_feature_files_are_listed_and_dropped(studio, capsys):
     np.save(studio / "f/panns/v3.npy", np.full((30, 3), np.nan))
     assert main(args(studio)) == 2
     error = capsys.readouterr().err
-    assert "line 6: clip v1_1: " in error and "v1_1.npz: cannot be read as a feature file" in error
+    assert "line 6: clip v1_1: " in error
+    assert "v1_1.npz: cannot be read as a feature file" in error
     assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: contains NaN" in error for line in (11, 12, 13))
-    assert not (studio / "out").exists() and main(args(studio, "--drop")) == 0
+    assert not (studio / "out").exists()
+    assert main(args(studio, "--drop")) == 0
     report = json.loads((studio / "out/report.json").read_text())
     assert sorted(report["dropped_clips"]) == ["v1_1", "v3_0", "v3_1", "v3_2"]
 
@@ -227,8 +240,10 @@ def test_a_full_disk_leaves_labels_as_they_were(studio, capsys):
                 shutil.copy(path, studio / "out")
         assert main(args(studio, "--seed", "5", "--copy")) == 2
         error = capsys.readouterr().err.splitlines()[-1]
-        assert error.startswith("error: ") and "No space left on device" in error
-        assert labels() == before and not [p for p in (studio / "out").rglob(".*")]
+        assert error.startswith("error: ")
+        assert "No space left on device" in error
+        assert labels() == before
+        assert not [p for p in (studio / "out").rglob(".*")]
 
 
 @pytest.mark.parametrize("change, message", [
@@ -241,7 +256,9 @@ def test_wrong_options_are_named(studio, capsys, change, message):
         status = main([*args(studio), *change])
     except SystemExit as exit_:
         status = exit_.code
-    assert status == 2 and not (studio / "out").exists() and message in capsys.readouterr().err
+    assert status == 2
+    assert not (studio / "out").exists()
+    assert message in capsys.readouterr().err
 
 
 def test_865_clips_take_no_time(tmp_path, capsys):
@@ -256,7 +273,8 @@ def test_865_clips_take_no_time(tmp_path, capsys):
 
 def test_one_score_per_clip_is_evaluated_as_sklearn_does():
     assert eval_clips([0.9, 0.8, 0.1, 0.4], [1, 0, 0, 1]) == {"AP": 83.33, "ROC-AUC": 75.0}   # (1/1 + 2/3) / 2; 3 of 4 pairs
-    assert eval_clips([1, 2], [0, 0]) == dict(AP=0.0) and eval_clips([1, 2], [1, 1]) == dict(AP=100.0)
+    assert eval_clips([1, 2], [0, 0]) == dict(AP=0.0)
+    assert eval_clips([1, 2], [1, 1]) == dict(AP=100.0)
     with pytest.raises(InputError, match="must have one value per clip, at least one, and scores must be finite"):
         eval_clips([1, float("nan")], [0, 1])
 
@@ -308,4 +326,6 @@ def test_labels_of_rated_clips_name_their_source_video(tmp_path):
     write_features(tmp_path / f"{label['vid']}.npz", 75, 4, "features")
     write_features(tmp_path / "qid1.npz", 3, 5, "last_hidden_state")
     faults = HotstarHighlight865(str(tmp_path / "l.jsonl"), str(tmp_path), str(tmp_path)).check()
-    assert len(faults) == 1 and "line 1: no 'video'" in str(faults[0]) and "create the labels with tools/process_feature_and_label.py" in str(faults[0])
+    assert len(faults) == 1
+    assert "line 1: no 'video'" in str(faults[0])
+    assert "create the labels with tools/process_feature_and_label.py" in str(faults[0])

@@ -35,7 +35,8 @@ def model():
 @pytest.mark.parametrize("rows", [1, 2, 75, 3000])
 def test_any_length_is_scored_alike_in_every_call(model, rows):
     scores = run_clip_it(model, video(rows), ENCODERS)
-    assert scores.shape == (rows,) and ((scores > 0) & (scores < 1)).all()
+    assert scores.shape == (rows,)
+    assert ((scores > 0) & (scores < 1)).all()
     assert rows < 3 or scores.std() > 0.05
     assert np.array_equal(run_clip_it(model, video(rows), ENCODERS), scores)
 
@@ -60,11 +61,15 @@ def test_the_model_reads_what_the_encoders_made_in_their_order(model):
     spy, seen = Spy(), video(9)
     turned = SimpleNamespace(**{**vars(seen), "visual": dict(reversed(seen.visual.items())), "clip_len_s": 4})
     scores = run_clip_it(spy, turned, ENCODERS, ["a dog", "two bikes"])
-    assert np.array_equal(scores, (torch.arange(9.0) / 9).double().numpy()) and spy.mode == "test"
+    assert np.array_equal(scores, (torch.arange(9.0) / 9).double().numpy())
+    assert spy.mode == "test"
     assert torch.equal(spy.data["video"][0], torch.from_numpy(np.concatenate([seen.visual[part] for part in PARTS], axis=1)))
-    assert spy.data["row_s"] == 4 and spy.data["query"].shape == (1, 2, 384) and (spy.data["saliency"] >= 0).all()
+    assert spy.data["row_s"] == 4
+    assert spy.data["query"].shape == (1, 2, 384)
+    assert (spy.data["saliency"] >= 0).all()
     run_clip_it(spy, seen, ENCODERS)
-    assert spy.data["row_s"] == 2 and "query" not in spy.data
+    assert spy.data["row_s"] == 2
+    assert "query" not in spy.data
 
 
 def test_the_order_of_rows_matters_only_by_time(model):
@@ -89,7 +94,9 @@ def test_sentences_of_another_encoder_are_named(model):
 
 
 def test_the_weights_were_trained(model):
-    assert model.count > 0 and torch.isfinite(model.axes).all() and model.axes.abs().sum() > 0
+    assert model.count > 0
+    assert torch.isfinite(model.axes).all()
+    assert model.axes.abs().sum() > 0
 
 
 @pytest.mark.parametrize(("self_like", "expected"), [(0.5, 1), (0.79, 1), (0.81, 0.5), (0.83, 0), (0.95, 0)])

@@ -24,7 +24,8 @@ class Ramp(nn.Module):
         self.boundary, self.seen = boundary, []
 
     def forward(self, data: dict, mode: str) -> dict:
-        assert mode == "test" and (data["saliency"] == 1).all()
+        assert mode == "test"
+        assert (data["saliency"] == 1).all()
         video = data["video"]
         self.seen.append((int(video[0, 0, 2]), video.shape[1], {k: tuple(v.shape) for k, v in data.items()}))
         out = dict(saliency=video[..., 0])
@@ -86,7 +87,8 @@ def test_equals_the_whole_where_nothing_lies_at_a_border(seed):
     curve, moments = score_windows(Local(), features, None, None, window, 2.0)
     whole, all_moments = score_windows(Local(), features, None, None, n, 2.0)
     np.testing.assert_allclose(curve, whole, atol=1e-6)
-    assert moments == all_moments and len(moments) > 1
+    assert moments == all_moments
+    assert len(moments) > 1
 
 
 def test_a_moment_that_two_windows_see_a_little_differently_is_not_lost():
@@ -98,7 +100,8 @@ def test_a_moment_that_two_windows_see_a_little_differently_is_not_lost():
 
     features = clips(24, [12])            # windows from 0, 8; half way between their middles is clip 12
     best, other = score_windows(Early(), features, None, None, 16, 2.0)[1]
-    assert best[2] == pytest.approx(0.9) and other[2] == pytest.approx(0.9 * np.exp(-(4.8 / 7.2) ** 2 / 0.4))
+    assert best[2] == pytest.approx(0.9)
+    assert other[2] == pytest.approx(0.9 * np.exp(-(4.8 / 7.2) ** 2 / 0.4))
     assert {round(best[0], 1), round(other[0], 1)} == {16.8, 19.2}
 
 
@@ -107,7 +110,8 @@ def test_moments_found_twice_and_moments_that_are_nothing_are_left_out():
     kept = merge_moments(found)
     overlapping = pytest.approx(0.5 * np.exp(-(1 / 3) ** 2 / 0.4))
     assert kept == [(40, 60, 0.9), (0, 10, 0.8), (5, 15, overlapping), (80, 90, 0.095)]
-    assert merge_moments([]) == [] and merge_moments([(1, 2, 0.0)]) == [(1, 2, 0.0)]
+    assert merge_moments([]) == []
+    assert merge_moments([(1, 2, 0.0)]) == [(1, 2, 0.0)]
 
 
 def test_overlaps_are_averaged_by_triangles():
