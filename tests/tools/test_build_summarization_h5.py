@@ -295,7 +295,10 @@ def test_folders_without_an_annotated_video(root, tmp_path, capsys):
     assert "3 folds of 2 videos are not possible; use 2 to 2" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content, message", [(None, "no such h5 file"), (b"x", "is cannot be read as an h5 file")])
+@pytest.mark.parametrize("content, message", [
+    pytest.param(None, "v.h5: no such h5 file", id="missing"),
+    pytest.param(b"x", "v.h5: is not a readable h5 file (", id="not-h5"),
+])
 def test_invalid_h5_files(tmp_path, capsys, content, message):
     if content is not None:
         (tmp_path / "v.h5").write_bytes(content)
