@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Generic, TypeVar
@@ -71,7 +71,7 @@ def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
 
 def parallel_chain(producers: Sequence[Callable[[], Iterator[Item]]], n_threads: int, max_buffered: int,
                    size: Callable[[Item], int] = lambda _: 1,
-                   on_close: Callable[[], object] = lambda: None) -> Iterator[Item]:
+                   on_close: Callable[[], object] = lambda: None) -> Generator[Item, None, None]:
     """Chain iterators like `itertools.chain`, running up to `n_threads` of them in threads.
 
     All items of the first iterator come first, then all items of the second, and so on. Items of later iterators are

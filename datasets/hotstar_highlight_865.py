@@ -14,8 +14,8 @@ from datasets.eval.rated_clips import eval_by_video, eval_clips
 from .qvhighlights import QVHighlights
 
 NUM_RANDOM_SEEDS = 20
-RATING_KEYS = dict(positive=(bool, "true or false"), rating=((int, float), "a number"),
-                   video=(str, "the source video of the clip"))
+RATING_KEYS: dict[str, tuple[type | tuple[type, ...], str]] = dict(
+    positive=(bool, "true or false"), rating=((int, float), "a number"), video=(str, "the source video of the clip"))
 
 
 @DATASETS.register()

@@ -112,7 +112,7 @@ class CLIPIt(nn.Module):
             relevance = self._relevance(shared, queries, is_query)
             channels = torch.cat([channels, relevance.unsqueeze(-1)], dim=-1)
         scaled = self._scale(features, mask)
-        items, losses, total = len(video), [], 0
+        items, losses, total = len(video), [], video.new_zeros(())
         if mode != "test":
             has_rows = mask.any(dim=1)
             items = int(has_rows.sum())   # In distributed training, a process may have no items of a batch.

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from common.timecode import format_clock
 from pipelines.export.charts import (
     MAX_LABEL_CHARACTERS,
+    ChartRow,
     best_clip,
     chart_rows,
     query_colors,
@@ -116,7 +117,7 @@ def answer_section(response: SummaryResponse, request: SummaryRequest) -> str:
     rows = chart_rows(result)
     dashed = [None] * len(rows) if compared is None else [curve for curve, _, _ in chart_rows(compared)]
     if compared is not None and result.texts:   # Models with the same encoders differ in the combined score only.
-        rows, dashed = [(result.scores, COMBINED_LABEL, "var(--soft)"), *rows], [compared.scores, *dashed]
+        rows, dashed = [ChartRow(result.scores, COMBINED_LABEL, "var(--soft)"), *rows], [compared.scores, *dashed]
     charts = "".join(render_chart_row(result, curve, text, color, other)
                      for (curve, text, color), other in zip(rows, dashed, strict=True))
     alike = compared is not None and np.allclose(result.scores, compared.scores, atol=0.005)

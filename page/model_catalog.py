@@ -109,23 +109,23 @@ def standard_models(trained: Sequence[tuple[str, str]] = ()) -> list[CatalogEntr
         InputError: a config or checkpoint does not exist, or a config has no encoders.
     """
     offline = str(DEFAULT_CONFIG)
-    shared = dict(encoder_key=encoder_key(offline), make_encoders=partial(encoders_of, offline))
+    make_entry = partial(CatalogEntry, encoder_key=encoder_key(offline), make_encoders=partial(encoders_of, offline))
     return [
         *(trained_model(config, checkpoint) for config, checkpoint in trained),
-        CatalogEntry(
+        make_entry(
             "standard", "Standard: queries and importance",
             "Works for any video: it finds what matches your queries, or without queries what viewers would keep.",
             f"{zero_shot_metrics()} {importance_metrics()}",
-            make_summarizer=partial(build_summarizer, offline), **shared),
-        CatalogEntry(
+            make_summarizer=partial(build_summarizer, offline)),
+        make_entry(
             "zero-shot", "Zero-shot: queries only",
             "Finds what matches your queries, or without queries the clips that differ most from the rest.",
-            zero_shot_metrics(), make_summarizer=partial(build_summarizer, offline, importance="off"), **shared),
-        CatalogEntry(
+            zero_shot_metrics(), make_summarizer=partial(build_summarizer, offline, importance="off")),
+        make_entry(
             "importance", "CLIP-It: importance only",
             "Predicts which parts viewers would keep, and accepts no queries.",
             importance_metrics(), make_summarizer=partial(build_summarizer, offline, importance="only"),
-            accepts_text=False, **shared),
+            accepts_text=False),
         sample_model(), clip_model()]
 
 

@@ -86,7 +86,8 @@ def parse_request(catalog: ModelCatalog, limits: Limits, queries: str | list[str
         raise InputError(None, f"there is no mode {str(mode)[:40]!r}", f"choose {', '.join(MODES)}")
     chosen = catalog.find(model) if model else catalog.default
     compared = catalog.find(compare) if compare and compare != chosen.key else None
-    shorts, share = ShortsOptions(), 0.15
+    shorts = ShortsOptions()
+    share: float | timedelta = 0.15
     if mode == "shorts":
         if not isinstance(count, (int, float)) or not 1 <= count <= MAX_SHORTS or count != int(count):
             raise InputError(None, f"the number of shorts is {count}", f"choose a number from 1 to {MAX_SHORTS}")

@@ -18,7 +18,7 @@ RANGE = re.compile(rf"({NUMBER})(?:s)?\s*-\s*({NUMBER})s?", re.IGNORECASE)
 MIN_LENGTH_RANGE_S = 4   # Shorts end at shot boundaries and speech pauses, so their length cannot be exact.
 
 
-def check_budget(budget: float | timedelta | str) -> float | timedelta:
+def check_budget(budget: float | Fraction | timedelta | str) -> float | timedelta:
     """Return a budget as a share of the video or as a time.
 
     Args:

@@ -31,7 +31,7 @@ from common.paths import ROOT
 
 NOT_COMPARED = ("timings_s", "scored_by")
 MODES = {"summary": ["--export", "csv,edl,otio"], "moments": ["--mode", "moments"], "shorts": ["--mode", "shorts"]}
-NO_QUERY = {"no query": []}
+NO_QUERY: dict[str, list[str]] = {"no query": []}
 VARIANTS = {"copy": ["--copy", "--sampling", "keyframes"], "9:16": ["--aspect", "9:16"]}
 
 

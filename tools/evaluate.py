@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,7 +29,7 @@ BENCHMARKS = {   # Label files and further options by benchmark.
     "summary": ("h5 file in the schema of DSNet and PGL-SUM", ("split", "fold")),
 }
 PREDICTIONS = {"summary": " of vid and scores, one score per sampled frame; or one JSON object from videos to scores"}
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {   # Arguments of `add_argument` by option.
     "domain": dict(help="evaluate the validation videos of this domain (default: all labeled videos)"),
     "clip_len_s": dict(type=float, default=2, metavar="S", help="seconds per clip (default: 2)"),
     "split": dict(metavar="F", help="JSON list of train_keys and test_keys (default: evaluate all videos)"),
@@ -73,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
         from pipelines.selection.knapsack import key_frames
         options["select"] = key_frames
     evaluation = EVALUATORS[args.benchmark](args.pred, args.label, **options)
-    baselines = {}
+    baselines: dict[str, dict[str, float]] = {}
     if args.baselines:
         baselines.update(random=evaluation.random(), oracle=evaluation.oracle())
         if evaluation.human is not None:

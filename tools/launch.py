@@ -37,10 +37,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from training.launcher import launch
-    return run(lambda: launch(
-        args.config, checkpoint=args.checkpoint, resume=args.resume, evaluate=args.eval, dump=args.dump,
-        label=args.label, seed=args.seed, work_dir=args.work_dir, launcher=args.launcher, check=args.check) and None,
-        interrupted="Interrupted. Run the same command with --resume to continue after the last complete epoch.")
+
+    def command() -> None:
+        launch(args.config, checkpoint=args.checkpoint, resume=args.resume, evaluate=args.eval, dump=args.dump,
+               label=args.label, seed=args.seed, work_dir=args.work_dir, launcher=args.launcher, check=args.check)
+
+    return run(command,
+               interrupted="Interrupted. Run the same command with --resume to continue after the last complete epoch.")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from nncore import Config
 from nncore.engine import Engine
 from torch.utils.data import Dataset
 
@@ -52,7 +53,7 @@ def draw_other_videos(vids: Sequence[str], seed: int) -> list[int]:
     return [draw.choice([j for j, other in enumerate(vids) if other != vid] or [i]) for i, vid in enumerate(vids)]
 
 
-def compute_baselines(engine: Engine, cfg: dict, split: str) -> dict[str, dict[str, float]]:
+def compute_baselines(engine: Engine, cfg: Config, split: str) -> dict[str, dict[str, float]]:
     """Compute a split's metrics for every baseline that applies to its dataset.
 
     Args:

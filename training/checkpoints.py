@@ -55,7 +55,8 @@ def save_checkpoint(engine: TrainingEngine, name: str, epoch: int, iteration: in
         return
     meta = dict(epoch=epoch, iter=iteration, stages=to_builtins(engine.stages), history=engine.history,
                 config=engine.resume_config)
-    checkpoint = dict(meta=meta, state_dict={k: v.cpu() for k, v in engine.bare_model.state_dict().items()})
+    checkpoint: dict[str, object] = dict(
+        meta=meta, state_dict={k: v.cpu() for k, v in engine.bare_model.state_dict().items()})
     if resumable:
         checkpoint.update(optimizer=engine.optimizer.state_dict(), random=states,
                           scaler=engine.hooks["OptimizerHook"].scaler.state_dict())
@@ -65,7 +66,9 @@ def save_checkpoint(engine: TrainingEngine, name: str, epoch: int, iteration: in
 
 def get_random_state() -> dict:
     """Return the states of all random generators of this process as built-in types and tensors."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    numpy_state = np.random.get_state()
+    assert isinstance(numpy_state, tuple)   # It is a dict only if `legacy=False` is passed.
+    kind, keys, position, has_gauss, gauss = numpy_state
     return dict(torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
                 python=list(random.getstate()[1]), numpy=[kind, keys.tolist(), position, has_gauss, gauss])
 

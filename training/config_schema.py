@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 from nncore import CfgNode
@@ -21,7 +22,7 @@ POLICY_ARGUMENTS = ("base_lr", "progress", "max_progress", "kwargs")
 BOOLEAN_LOADER_KEYS = ("shuffle", "drop_last", "same_length", "pin_memory", "persistent_workers")
 
 
-def is_int(value: object, minimum: int) -> bool:
+def is_int(value: object, minimum: int) -> TypeGuard[int]:
     """Return True for an integer of at least `minimum`; a bool does not count as an integer."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 

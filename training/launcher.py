@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn as nn
+from nncore import Config
 from nncore.engine import comm, set_random_seed
 from nncore.parallel import NNDataParallel, NNDistributedDataParallel
 from torch.utils.data import DataLoader
@@ -94,7 +95,7 @@ def _check_options(checkpoint: str | None, resume: str | None, evaluate: bool, l
                          "leave one of them out")
 
 
-def _launch(cfg: dict, config: str, errors: Sequence[ConfigError], *, checkpoint: str | None, resume: str | None,
+def _launch(cfg: Config, config: str, errors: Sequence[ConfigError], *, checkpoint: str | None, resume: str | None,
             evaluate: bool, dump: str | None, seed: int | None, work_dir: str | None, check: bool) -> dict:
     """Run `launch` in a process that has joined its process group; `errors` are those of the config."""
     requested_seed = seed if seed is not None else cfg.get("seed")
@@ -142,7 +143,7 @@ def select_amp(value: str | None, logger: logging.Logger) -> str | None:
     return value
 
 
-def build_engine(cfg: dict, model: nn.Module, loaders: Mapping[str, DataLoader], run_dir: RunDir, seed: int,
+def build_engine(cfg: Config, model: nn.Module, loaders: Mapping[str, DataLoader], run_dir: RunDir, seed: int,
                  shared_config: dict) -> TrainingEngine:
     """Build the engine with all its hooks.
 
@@ -209,7 +210,7 @@ def _train(engine: TrainingEngine, config: str, run_dir: RunDir) -> None:
     load_checkpoint(engine.model, run_dir.best)
 
 
-def _evaluate(engine: TrainingEngine, cfg: dict, run_dir: RunDir, dump: str | None) -> dict:
+def _evaluate(engine: TrainingEngine, cfg: Config, run_dir: RunDir, dump: str | None) -> dict:
     """Evaluate the model and its baselines, and write the metrics."""
     split = evaluated_split(cfg)
     dataset = engine.data_loaders[split].dataset
@@ -229,7 +230,7 @@ def _evaluate(engine: TrainingEngine, cfg: dict, run_dir: RunDir, dump: str | No
     return metrics
 
 
-def evaluated_split(cfg: dict) -> str:
+def evaluated_split(cfg: Config) -> str:
     """Return `test` if the config has a test split, else `val`."""
     return "test" if "test" in cfg.data else "val"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -93,8 +92,8 @@ def caption_embeddings(features: np.ndarray, encoders: Encoders) -> np.ndarray |
     """
     parts = encoders.visual.parts
     columns = np.split(features, np.cumsum(list(parts.values()))[:-1], axis=1)
-    video = SimpleNamespace(visual=dict(zip(parts, columns, strict=True)),
-                            blank_clips=np.zeros(len(features), dtype=bool))
+    visual, blank = dict(zip(parts, columns, strict=True)), np.zeros(len(features), dtype=bool)
     shots = shots_from_change_points(change_points(normalize_rows(columns[0])), len(features))
-    captions = {text for text in VocabularyCaptioner(encoders).describe(video, shots) if text not in (UNNAMED, BLANK)}
+    sentences = VocabularyCaptioner(encoders).describe_features(visual, blank, shots)
+    captions = {text for text in sentences if text not in (UNNAMED, BLANK)}
     return embed_texts(encoders, list(captions)) if captions else None

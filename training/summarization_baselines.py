@@ -64,8 +64,9 @@ def compute_baselines(videos: Mapping[str, SummarizedVideo], folds: Sequence[dic
         columns[name] = _mean([
             measure(ridge_scores(videos, fold["train_keys"], fold["test_keys"], num_shared, similar_share), videos,
                     fold["test_keys"], reduce) for fold in folds])
-    if num_shared and all(video.text is not None for video in videos.values()):
-        mean = np.mean([video.text.mean(axis=0) for video in videos.values()], axis=0)
+    titles = [video.text for video in videos.values() if video.text is not None]
+    if num_shared and len(titles) == len(videos):
+        mean = np.mean([title.mean(axis=0) for title in titles], axis=0)
         columns["title"] = over_folds(lambda video: _title_scores(video, num_shared, mean))
     if all(video.user_scores is not None for video in videos.values()):
         columns["raters' mean"] = over_folds(lambda video: annotator_scores(video).mean(axis=0))
@@ -125,7 +126,8 @@ def _other_raters(videos: Sequence[SummarizedVideo]) -> dict[str, float]:
     """Predict each rater by the mean of the others; return the mean over raters, then over videos."""
     rows = []
     for video in videos:
-        users = video.user_scores[video.user_scores.min(axis=1) < video.user_scores.max(axis=1)]
+        scores = annotator_scores(video)
+        users = scores[scores.min(axis=1) < scores.max(axis=1)]
         rows.append(np.mean([rank_correlation(np.delete(users, i, axis=0).mean(axis=0), users[i:i + 1])
                              for i in range(len(users))], axis=0))
     return dict(zip(METRICS, map(float, np.mean(rows, axis=0)), strict=False))

@@ -145,7 +145,7 @@ def _read_tsv(path: Path) -> dict[str, TVSumVideo]:
 
 def _read_info(path: Path) -> dict[str, tuple[str, float]]:
     """Return the title and the duration in seconds by video."""
-    header, *rows = _rows(path, csv.QUOTE_NONE) or [[]]
+    header, *rows = _rows(path, is_quoted=False) or [[]]
     missing = [key for key in ("video_id", "length") if key not in header]
     if missing:
         raise InputError(path, f"no column {' and no column '.join(map(repr, missing))}")
@@ -164,12 +164,12 @@ def _read_info(path: Path) -> dict[str, tuple[str, float]]:
     return info
 
 
-def _rows(path: Path, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
-    """Return the rows of a tab-separated file."""
+def _rows(path: Path, is_quoted: bool = True) -> list[list[str]]:
+    """Return the rows of a tab-separated file; without quoting, quotation marks are ordinary characters."""
     limit = csv.field_size_limit(1 << 24)   # Ratings of all frames are one field.
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.reader(file, delimiter="\t", quoting=quoting))
+            return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise InputError(path, f"cannot be read as tab-separated text ({err})", "download it again") from err
     finally:

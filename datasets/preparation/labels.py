@@ -150,7 +150,8 @@ def _find_all(clips: Sequence[RatedClip], texts: Mapping[str, str], folders: Seq
     Returns:
         File and rows by clip and name of the folder; and the first error of each clip that cannot be used.
     """
-    sources, unusable = {}, {}
+    sources: dict[tuple[str, str], tuple[Path, slice]] = {}
+    unusable: dict[str, InputError] = {}
     for clip in progress(clips):
         for folder in folders:
             try:

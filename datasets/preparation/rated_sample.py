@@ -100,5 +100,6 @@ def _clip_rows(r: np.random.Generator, scene: np.ndarray, start: int, length: in
 def _write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write an `.npz` file atomically, with numbers as float16."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{key: array.astype(np.float16) if array.dtype.kind == "f" else array
-                          for key, array in arrays.items()})
+        converted = {key: array.astype(np.float16) if array.dtype.kind == "f" else array
+                     for key, array in arrays.items()}
+        np.savez(file, **converted)  # type: ignore[arg-type]  # No array is named like the option `allow_pickle`.

@@ -86,9 +86,8 @@ class BoundaryHead(nn.Module):
                     mask: Tensor) -> None:
         center_tgt, window_tgt, offset_tgt, weight, num_windows = self.targets(boundary.float(), mask.size(1))
         world = world_size()
-        if world > 1:
-            num_windows = world_mean(num_windows, mask.device)
-        count = max(num_windows, 1 / world)   # A batch may have no windows.
+        mean_windows = world_mean(num_windows, mask.device) if world > 1 else num_windows
+        count = max(mean_windows, 1 / world)   # A batch may have no windows.
         output[f"{name}.center_loss"] = self.center_loss(preds[0], center_tgt, weight=mask, avg_factor=count)
         output[f"{name}.window_loss"] = self.window_loss(preds[1], window_tgt, weight=weight, avg_factor=count)
         output[f"{name}.offset_loss"] = self.offset_loss(preds[2], offset_tgt, weight=weight, avg_factor=count)

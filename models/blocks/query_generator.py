@@ -43,7 +43,7 @@ class QueryGenerator(nn.Module):
         Returns:
             (B, T, C), one query per clip.
         """
-        if self.encoder is None:
+        if self.mapping is None or self.encoder is None:
             return x
         if query is None:
             query = x.new_zeros(x.size(0), NUM_EMPTY_TOKENS, self.in_dims)

@@ -168,8 +168,10 @@ def build_encoders(cfg: dict) -> Encoders:
         built[kind] = build(part, MODELS, location=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
             raise ConfigError(f"encoders.{kind}", f"{part['type']} is not a {kinds[kind].__name__}", "name one")
-    return Encoders(**{kind: None if encoder is None else encoder.eval().to(best_device())
-                       for kind, encoder in built.items()})
+    ready = {kind: None if encoder is None else encoder.eval().to(best_device()) for kind, encoder in built.items()}
+    visual, text = ready["visual"], ready["text"]
+    assert visual is not None and text is not None   # The config of both has been checked above.
+    return Encoders(visual, text, ready.get("audio"))
 
 
 def check_clip_options(clip_len_s: float, frames_per_clip: int = 1) -> tuple[float, int]:

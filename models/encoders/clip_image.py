@@ -59,7 +59,7 @@ class CLIPImage(VisualEncoder):
     def preprocess(self, frame: np.ndarray) -> Tensor:
         """See `VisualEncoder.preprocess`; `resize_and_crop`, then CLIP's mean and standard deviation per color."""
         pixels = resize_and_crop(frame, self.size_px).astype(np.float32) / 255
-        pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
+        pixels = (pixels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
         return torch.from_numpy(pixels).permute(2, 0, 1)   # (H, W, 3) -> (3, H, W)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

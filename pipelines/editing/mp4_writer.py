@@ -185,8 +185,9 @@ class EncodingMp4Writer(Mp4Writer):
         video_s: presentation time of the last frame added, in seconds of the result.
     """
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
+    def __init__(self, temporary: Path, out: Path, info: VideoInfo, chapters: Sequence[Chapter] = (),
+                 cues: Sequence[Cue] = ()):
+        super().__init__(temporary, out, info, chapters, cues)
         self.first_frame: Future[VideoFrame] = Future()
         self.threads = 0
         self.video_s = Fraction(0)
@@ -239,6 +240,7 @@ class EncodingMp4Writer(Mp4Writer):
             if self.video is None:
                 self._add_video_stream(item)
             return
+        assert self.video is not None   # The first frame comes before the packets.
         if not self._decoding_times:
             # Longer steps than a frame would be interpreted as a delay of the first frame.
             depth = self.video.codec_context.reorder_depth

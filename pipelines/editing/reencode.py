@@ -156,7 +156,7 @@ class _PieceEncoder:
 
     def _render(self, frames: Frames, interval: Interval) -> Frames:
         """Yield the frames of a piece ready for encoding, with their times from its start."""
-        camera = None if self.aspect is None else self._plan_camera(*interval)
+        camera = None if self.aspect is None else self._plan_camera(*interval, self.aspect)
         for time_s, decoded in deinterlace(_frames_of_piece(frames, *interval)):
             try:
                 frame = decoded if _is_ready(decoded, self.display) else to_yuv420p(decoded, self.display)
@@ -168,9 +168,9 @@ class _PieceEncoder:
             frame.color_range, frame.pict_type = ColorRange.MPEG, PictureType.NONE
             yield time_s, frame
 
-    def _plan_camera(self, start_s: Fraction, end_s: Fraction) -> Camera:
+    def _plan_camera(self, start_s: Fraction, end_s: Fraction, aspect: Fraction) -> Camera:
         frames = self._until_stopped(frames_from(self.info.path, self.info.start_s, start_s))
-        return plan_camera(frames, self.display, start_s, end_s, self.aspect)
+        return plan_camera(frames, self.display, start_s, end_s, aspect)
 
 
 def _is_ready(frame: VideoFrame, display: Display) -> bool:
@@ -200,7 +200,8 @@ def _open_readers(info: VideoInfo, number: int) -> Iterator[SimpleQueue[FrameRea
 
 def _sequential_reader(info: VideoInfo) -> FrameReader:
     """Return a reader that decodes the file once and ignores the requested time."""
-    frames, recent = frames_from(info.path, info.start_s, Fraction(0)), []
+    frames = frames_from(info.path, info.start_s, Fraction(0))
+    recent: list[tuple[Fraction, VideoFrame]] = []
 
     def read(_: Fraction) -> Frames:
         nonlocal recent

@@ -304,15 +304,18 @@ def _packets_from_key(container: InputContainer, stream: VideoStream, info: Vide
     """
     time = time_s // stream.time_base
     for earlier_s in (*SEEK_EARLIER_S, None):
-        from_start = earlier_s is None or time_s - info.start_s <= earlier_s
-        if not seek(container, stream, info.start_s - 1 if from_start else time_s - earlier_s) and not from_start:
+        if earlier_s is None or time_s - info.start_s <= earlier_s:
+            from_start, seek_s = True, info.start_s - 1
+        else:
+            from_start, seek_s = False, time_s - earlier_s
+        if not seek(container, stream, seek_s) and not from_start:
             continue
         key = _last_key(container, stream, time, info.start_s // stream.time_base, from_start)
         if key is not None:
             break
     else:
         raise InputError(info.path, "has no key frame to start at", HINT)
-    seek(container, stream, info.start_s - 1 if from_start else time_s - earlier_s)
+    seek(container, stream, seek_s)
     started = False
     for packet in read_packets(container, stream):
         if packet.size and packet.pts is not None:

@@ -67,8 +67,8 @@ def render_chart(summary: Summary, rows: Sequence[ChartRow] | None = None,
     rows = chart_rows(summary) if rows is None else rows
     comparisons = [None] * len(rows) if comparisons is None else comparisons
     shown = [_row_values(summary, row, other) for row, other in zip(rows, comparisons, strict=True)]
-    return Markup(_MACROS.chart(shown, _filmstrip_images(summary), _bars(summary),
-                                _ticks(float(summary.video.info.duration_s))))
+    return _render_macro("chart", shown, _filmstrip_images(summary), _bars(summary),
+                         _ticks(float(summary.video.info.duration_s)))
 
 
 def render_chart_row(summary: Summary, curve: np.ndarray, text: str, color: str,
@@ -82,22 +82,27 @@ def render_chart_row(summary: Summary, curve: np.ndarray, text: str, color: str,
         color: CSS color of the curve.
         comparison: a second curve (T,) in [0, 1], drawn dashed.
     """
-    return Markup(_MACROS.chart_row(_row_values(summary, ChartRow(curve, text, color), comparison)))
+    return _render_macro("chart_row", _row_values(summary, ChartRow(curve, text, color), comparison))
 
 
 def render_filmstrip(summary: Summary) -> Markup:
     """Return thumbnails at regular intervals over the complete video."""
-    return Markup(_MACROS.filmstrip(_filmstrip_images(summary)))
+    return _render_macro("filmstrip", _filmstrip_images(summary))
 
 
 def render_kept_bars(summary: Summary) -> Markup:
     """Return bars that show where in the video the kept pieces are."""
-    return Markup(_MACROS.kept_bars(_bars(summary)))
+    return _render_macro("kept_bars", _bars(summary))
 
 
 def render_time_axis(end_s: float) -> Markup:
     """Return the tick labels of a time axis from 0 to `end_s`."""
-    return Markup(_MACROS.time_axis(_ticks(end_s)))
+    return _render_macro("time_axis", _ticks(end_s))
+
+
+def _render_macro(name: str, *args: object) -> Markup:
+    """Render a macro of charts.html."""
+    return Markup(getattr(_MACROS, name)(*args))
 
 
 def format_duration(duration_s: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -68,7 +68,7 @@ def check_sampling(sampling: str) -> str:
 
 def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *, short_side_px: int | None = None,
               settings: DecodeSettings | None = None,
-              report: DecodeReport | None = None) -> Iterator[tuple[int, np.ndarray]]:
+              report: DecodeReport | None = None) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield the frames shown at given times, in one streaming pass.
 
     Of H.264 and HEVC, only the requested frames and the frames that they depend on are decoded. If a hardware device

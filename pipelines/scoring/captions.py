@@ -86,8 +86,17 @@ class VocabularyCaptioner(Captioner):
 
     def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
         """See `Captioner.describe`; the probabilities of a shot are averaged over its clips that are not blank."""
-        names, probabilities = self.encoders.visual.classify(video.visual, self.encoders.text)
-        blank = video.blank_clips
+        return self.describe_features(video.visual, video.blank_clips, shots)
+
+    def describe_features(self, visual: dict[str, np.ndarray], blank: np.ndarray, shots: np.ndarray) -> list[str]:
+        """Return one sentence per shot of a video of which only the features are known.
+
+        Args:
+            visual: part of the visual features -> (T, width).
+            blank: (T,) bool, True for clips without content.
+            shots: (S, 2) first and last clip of each shot, inclusive.
+        """
+        names, probabilities = self.encoders.visual.classify(visual, self.encoders.text)
         return [BLANK if blank[first:last + 1].all() else
                 class_sentence(names, probabilities[first:last + 1][~blank[first:last + 1]].mean(axis=0))
                 for first, last in shots]

@@ -31,8 +31,9 @@ def model_parts(model: nn.Module, cfg: Config, encoders: Encoders) -> list[str]:
 
 def _check_dimensions(model: nn.Module, cfg: Config, encoders: Encoders, visual_dims: int) -> None:
     """Compare the feature dimensions of the encoders with those that the model expects, where these are known."""
+    available: dict[str, int | None]
     if model.scores_whole_video:
-        available: dict[str, int | None] = dict(video_dims=visual_dims, text_dims=encoders.text.dims)
+        available = dict(video_dims=visual_dims, text_dims=encoders.text.dims)
         expected = {name: getattr(model, name) for name in available}
     else:
         available = dict(video_enc=visual_dims, audio_enc=None if encoders.audio is None else encoders.audio.dims,

@@ -107,6 +107,8 @@ def centrality(rows: np.ndarray, queries: Sequence[Query], edges_s: np.ndarray) 
     low, high = similarity.min(), similarity.max()
     if high - low < MIN_RANGE:
         return np.zeros(len(edges_s) - 1)
-    cues = [Cue(query.start_s, query.end_s, query.text) for query in queries
-            if query.start_s is not None and query.end_s is not None]
+    cues = []
+    for query in queries:
+        assert query.start_s is not None and query.end_s is not None   # Only users' queries have no time.
+        cues.append(Cue(query.start_s, query.end_s, query.text))
     return max_over_cues((similarity - low)[None] / (high - low), cues, edges_s)[0]

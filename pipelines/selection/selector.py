@@ -73,8 +73,8 @@ class Selector:
         """
         queried = [i for i, moment in enumerate(self.candidates) if moment.text]
         spans = [self._span(self.candidates[i]) for i in queried]
-        max_shot_s = min(self.max_shot_s, share * self.edges_s[-1] / MIN_SHOTS_IN_BUDGET)
-        shots = self._split_shots(spans, max(1, int(max_shot_s / self.video.clip_len_s)))
+        limits_s: list[float | Fraction] = [self.max_shot_s, share * self.edges_s[-1] / MIN_SHOTS_IN_BUDGET]
+        shots = self._split_shots(spans, max(1, int(min(limits_s) / self.video.clip_len_s)))
         weights = clip_weights(self.scores, shots, spans, [self.is_best[i] for i in queried])
         return Selection(shots, select_shots(shots, weights, self.edges_s, share))
 

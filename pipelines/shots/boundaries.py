@@ -70,8 +70,8 @@ def find_cuts(differences: np.ndarray) -> list[int]:
     """
     median = float(np.median(differences)) if len(differences) > 2 else 0.0
     cuts = []
-    for i in np.flatnonzero(differences >= max(MIN_CUT_DIFFERENCE, MIN_MEDIAN_RATIO * median)):
+    for i in map(int, np.flatnonzero(differences >= max(MIN_CUT_DIFFERENCE, MIN_MEDIAN_RATIO * median))):
         neighbors = np.delete(differences[max(0, i - 2):i + 3], min(i, 2))
         if len(neighbors) == 0 or differences[i] >= MIN_NEIGHBOR_RATIO * neighbors.max():
-            cuts.append(int(i))
+            cuts.append(i)
     return cuts

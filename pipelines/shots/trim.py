@@ -61,7 +61,8 @@ def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], reach_s: Fracti
 
 def _find_cuts_in_parallel(info: VideoInfo, ends: list[PieceEnds]) -> list[list[list[Fraction]]]:
     """Return the hard cuts inside each range of each piece; a range of None has none."""
-    n_threads, cuts = os.cpu_count() or 1, [[]] * len(ends)
+    n_threads = os.cpu_count() or 1
+    cuts: list[list[list[Fraction]]] = [[]] * len(ends)
     with ThreadPoolExecutor(n_threads) as pool:   # Most of the time is spent waiting for the first frame after a seek.
         for i, part in enumerate(pool.map(lambda i: _find_cuts(info, ends[i::n_threads]), range(n_threads))):
             cuts[i::n_threads] = part
@@ -72,11 +73,11 @@ def _find_cuts(info: VideoInfo, ends: list[PieceEnds]) -> list[list[list[Fractio
     def cuts_inside(interval: Interval | None) -> list[Fraction]:
         if interval is None:
             return []
-        decoded = _range_to_decode(*opened, info, interval)
-        cuts = [] if decoded is None else hard_cuts(info, *decoded, opened)
+        decoded = _range_to_decode(container, stream, info, interval)
+        cuts = [] if decoded is None else hard_cuts(info, *decoded, (container, stream))
         return [time_s for time_s in cuts if interval[0] < time_s < interval[1]]
 
-    with open_video(info.path) as opened:
+    with open_video(info.path) as (container, stream):
         return [[cuts_inside(interval) for interval in piece_ends] for piece_ends in ends]
 
 

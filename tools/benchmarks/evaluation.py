@@ -103,14 +103,14 @@ def reference_metrics(predictions: list[dict], labels: list[dict]) -> dict[str, 
             for i, iou in ((0, 0.5), (5, 0.75)):
                 metrics[f"MR-full-mAP@{iou}"] = round(100 * float(aps[:, i].mean()), 2)
     for name, min_rating in (("Fair", 2), ("Good", 3), ("VeryGood", 4)):
-        aps, hits = [], []
+        clip_aps, hits = [], []
         for label in labels:
             scores, ratings = by_qid[label["qid"]]["pred_saliency_scores"], np.zeros((NUM_CLIPS, 3))
             for clip, row in zip(label["relevant_clip_ids"], label["saliency_scores"], strict=True):
                 ratings[clip] = row
             hits.append(max(ratings[int(np.argmax(scores))] >= min_rating))
-            aps += [clip_ap(scores, ratings[:, annotator] >= min_rating) for annotator in range(3)]
-        metrics[f"HL-min-{name}-mAP"] = round(100 * float(np.mean(aps)), 2)
+            clip_aps += [clip_ap(scores, ratings[:, annotator] >= min_rating) for annotator in range(3)]
+        metrics[f"HL-min-{name}-mAP"] = round(100 * float(np.mean(clip_aps)), 2)
         metrics[f"HL-min-{name}-Hit1"] = round(100 * float(np.mean(hits)), 2)
     return metrics
 

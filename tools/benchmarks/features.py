@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -65,10 +66,10 @@ def measure_encoders(name: str, encoders, reference_encoders, video: Path, segme
               "network only": lambda: run_network(visual, len(times_s))}
     bounds_s = {part: timed(run)[1:] for part, run in bounds.items()}
     (decode_s, decode_cpu_s), (network_s, network_cpu_s) = bounds_s["decoding only"], bounds_s["network only"]
-    both_s = max(decode_s, network_s, (decode_cpu_s + network_cpu_s) / os.cpu_count())
+    both_s = max(decode_s, network_s, (decode_cpu_s + network_cpu_s) / (os.cpu_count() or 1))
     reference, reference_s, reference_cpu_s = timed(lambda: reference_features(video, reference_encoders, times_s))
     for sampling in ("exact", "keyframes"):
-        encoded, product_s, cpu_s = timed(lambda s=sampling: encode_video(video, encoders, progress=False, sampling=s))
+        encoded, product_s, cpu_s = timed(partial(encode_video, video, encoders, progress=False, sampling=sampling))
         note = (f"{duration_s / product_s:.0f}x real time, "
                 f"{product_s / max(decode_s, network_s):.2f} of the slower bound, "
                 f"{product_s / both_s:.2f} of the bound of both, {cpu_s:.1f} s CPU (reference {reference_cpu_s:.1f} s)")
@@ -96,7 +97,8 @@ def reference_features(path: Path, encoders, times_s: list[float]) -> dict[str, 
 
     from pipelines.media.audio_reader import audio_clips
 
-    visual, features, index = encoders.visual, {part: [] for part in encoders.visual.parts}, 0
+    visual, index = encoders.visual, 0
+    features: dict[str, list[np.ndarray]] = {part: [] for part in visual.parts}
     reader = cv2.VideoCapture(str(path))
     wanted = [int(t * reader.get(cv2.CAP_PROP_FPS)) for t in times_s]
     with torch.inference_mode():

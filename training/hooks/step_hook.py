@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from nncore.engine import HOOKS, OptimizerHook, comm
@@ -26,7 +27,7 @@ class StepHook(OptimizerHook):
         scaler_state: state of the gradient scaler of a resumed training; None for a new training.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._name = "OptimizerHook"
         self.scaler_state: dict | None = None
