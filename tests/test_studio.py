@@ -14,7 +14,7 @@ import torch
 
 from models.encoders import CLIPText
 from models.encoders.import_without_init import import_without_init
-from tests.audio.test_unify_audio_name import write_sound
+from tests.audio.fakes import write_audio
 from tests.models.conftest import random_clip
 from tests.paths import ROOT
 from tests.pipelines.fakes import write_video
@@ -64,7 +64,7 @@ def replace_features_by_raw_files(dataset, folder):
         for part in ("clips", "subtitles"):
             (folder / part).mkdir(exist_ok=True)
         write_video(folder / f"clips/{name}.mp4", ["red", "green", "blue"] * 50, fps=2, loud_s=[3])
-        write_sound(folder / "sounds" / audio, 150.0)
+        write_audio(folder / "sounds" / audio, 150.0)
         (folder / f"subtitles/{name}.srt").write_text(f"1\n00:00:01,000 --> 00:02:00,000\n{SUBTITLE}\n")
     with (dataset / "ratings.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

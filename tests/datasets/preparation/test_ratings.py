@@ -11,7 +11,7 @@ from datasets import HotstarHighlight865
 from datasets.annotations.qvhighlights import read_labels
 from datasets.eval.rated_clips import eval_by_video, eval_clips
 from datasets.preparation.ratings import RatedClip, make_label, read_ratings, split_by_video
-from tests.audio.test_unify_audio_name import small_disk
+from tests.audio.fakes import small_disk
 from tests.datasets.fakes import write_features
 from tools.process_feature_and_label import main
 
