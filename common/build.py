@@ -1,4 +1,7 @@
-"""Build registered types strictly; nncore's own `build` returns None for an unknown name."""
+"""Build registered components from configs, and reject invalid configs.
+
+nncore's own `build` returns None for an unknown type instead.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def check_component(cfg: dict, registry: Registry, location: str, *args: object)
     """Check that `cfg["type"]` is registered and that its class accepts all other keys.
 
     Args:
-        cfg: the config of one component.
-        registry: nncore's registry of the expected kind of component.
-        location: where the component is in the config, e.g. `model.video_enc`; named by the error.
-        args: positional arguments that `build` will pass.
+        cfg: config of the component.
+        registry: nncore registry that must contain the type.
+        location: path of the component within the config, e.g. `model.video_enc`, for the error message.
+        args: positional arguments that `build` will pass to the class.
 
     Raises:
         ConfigError: `type` is missing or unknown, a key is unknown, or an argument is missing.
@@ -50,14 +53,14 @@ def check_component(cfg: dict, registry: Registry, location: str, *args: object)
     try:
         signature.bind(*args, **keys)
     except TypeError as err:
-        raise ConfigError(location, f"{name}: {err}", "give every argument that has no default") from err
+        raise ConfigError(location, f"{name}: {err}", "set every argument that has no default") from err
 
 
 def build(cfg: dict | None, registry: Registry, *args: object, location: str = "config"):
     """Build the component `cfg["type"]` from the registry; return None if `cfg` is None.
 
     Raises:
-        ConfigError: see `check_component`.
+        ConfigError: the config is invalid, see `check_component`.
     """
     if cfg is None:
         return None

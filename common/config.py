@@ -1,4 +1,4 @@
-"""Load configs written as Python files, whose `_base_` files are merged by nncore's rules."""
+"""Load configs that are Python files, and merge their `_base_` files by nncore's rules."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .errors import InputError
 
 
 def load_config(path: str | os.PathLike) -> Config:
-    """Load a Python config and the files that its `_base_` names, relative to the file itself.
+    """Load a Python config and the files listed in its `_base_`, whose paths are relative to the config.
 
-    Merging (`_delete_`, `_repeat_`, `_update_`, `_insert_`) is nncore's, but reading is not: nncore imports each config
-    under one of 65,536 random module names, and two configs that get the same name silently become the same config.
-    Imported modules and names that begin with an underscore are omitted.
+    nncore merges the files and applies `_delete_`, `_repeat_`, `_update_` and `_insert_`. This function reads them,
+    because nncore imports each config under one of 65,536 random module names: if two configs get the same name, the
+    second silently becomes a copy of the first. Imported modules and names that begin with an underscore are omitted.
 
     Raises:
-        InputError: the file does not exist or has an error; the error names its file and line.
+        InputError: a file does not exist or raises an error, in which case `path` includes the line number.
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
-        raise InputError(path, "no such config", "name a .py file, e.g. one under configs/")
+        raise InputError(path, "no such config", "specify a .py file, e.g. one under configs/")
     return Config(_load(path.resolve(), ()), filename=str(path))
 
 
@@ -32,7 +32,7 @@ def _load(path: Path, included_by: tuple[Path, ...]) -> CfgNode:
     if path in included_by:
         raise InputError(path, "its _base_ includes the file itself", "remove the cycle")
     if not path.is_file():
-        raise InputError(included_by[-1], f"its _base_ names {path}, which does not exist", "correct the path")
+        raise InputError(included_by[-1], f"its _base_ lists {path}, which does not exist", "correct the path")
     try:
         variables = runpy.run_path(str(path))
     except SyntaxError as err:

@@ -1,4 +1,4 @@
-"""Parallel map and parallel chaining of iterators: results keep their order, and few items are held in memory."""
+"""Parallel map and parallel chaining of iterators, in order and with a bounded number of items in memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ Item = TypeVar("Item")
 
 @contextmanager
 def inference_pool() -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Provide a pool of threads that run networks, and the number of its threads.
+    """Provide a thread pool for running networks, and the number of its threads.
 
-    The pool divides torch's threads evenly among its own. Running one batch per thread is faster than running one
-    batch on all threads: when a decoder occupies a core, the threads inside one operation wait for each other,
-    whereas independent batches do not. Tasks that have not started when the block ends are cancelled.
+    Each thread of the pool runs torch operations on an equal share of the cores. Running one batch per thread is faster
+    than running one batch on all cores: while a video decoder occupies a core, the threads of a single operation wait
+    for the slowest of them, but independent batches do not wait for each other. Tasks that have not started when the
+    block ends are canceled.
     """
-    import torch  # Imported here because loading it takes a second, which users of `parallel_chain` need not wait for.
+    import torch  # Imported here because loading it takes a second, and `parallel_chain` does not need it.
 
     n_cores = torch.get_num_threads()
     n_threads = min(MAX_INFERENCE_THREADS, n_cores)
@@ -33,20 +34,20 @@ def inference_pool() -> Iterator[tuple[ThreadPoolExecutor, int]]:
             yield pool, n_threads
         finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(n_cores)   # Setting it in a new thread changes it for all threads created later.
+            torch.set_num_threads(n_cores)   # The pool has changed the default for new threads.
 
 
 def ordered_map(pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In],
                 max_pending: int) -> Iterator[Out]:
     """Yield `function(item)` for every item, in the order of the items.
 
-    Items are read in the calling thread while the pool processes earlier ones.
+    Items are read in the calling thread while the pool processes earlier items.
 
     Args:
-        pool: threads that call the function.
+        pool: the pool that calls the function.
         function: a thread-safe function.
-        items: read lazily.
-        max_pending: the maximum number of items that are submitted and not yet yielded.
+        items: the arguments, read lazily.
+        max_pending: maximum number of items that are submitted and whose results are not yet yielded.
     """
     pending: deque[Future[Out]] = deque()
     for item in items:
@@ -72,22 +73,23 @@ def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
 def parallel_chain(producers: Sequence[Callable[[], Iterator[Item]]], n_threads: int, max_buffered: int,
                    size: Callable[[Item], int] = lambda _: 1,
                    on_close: Callable[[], object] = lambda: None) -> Generator[Item, None, None]:
-    """Chain iterators like `itertools.chain`, running up to `n_threads` of them in threads.
+    """Chain iterators like `itertools.chain`, running up to `n_threads` of them in parallel threads.
 
     All items of the first iterator come first, then all items of the second, and so on. Items of later iterators are
-    buffered. Close the returned generator if you do not exhaust it; closing it waits for the threads.
+    buffered. If you do not exhaust the returned generator, close it; closing waits until all threads have ended.
 
     Args:
-        producers: functions that return a generator each; they are called in this order, in the threads.
-        n_threads: the number of iterators that run at the same time.
-        max_buffered: the maximum total size of the buffered items. An iterator that would exceed it waits, except the
-            one that is being consumed if it has no buffered item.
-        size: returns the size of an item.
-        on_close: called before the threads are joined, for whatever reason the chain ends; it must release anything
-            that the producers wait for.
+        producers: functions that each return a generator. They are called in this order, in the threads.
+        n_threads: maximum number of iterators that run at the same time.
+        max_buffered: maximum total size of the buffered items. An iterator waits while its next item would exceed this
+            limit. To avoid a deadlock, the iterator being consumed may always buffer one item.
+        size: function that returns the size of an item.
+        on_close: function that is called when the chain ends for any reason, before the threads are joined. It must
+            unblock producers that are waiting for anything else than the chain.
 
     Raises:
-        Exception: the exception of an iterator, after its items; the iterators after it are stopped.
+        Exception: an iterator raised this exception. The items that it yielded before come first, and later iterators
+            are stopped.
     """
     chain = _ParallelChain(len(producers), max_buffered, size)
     with ThreadPoolExecutor(n_threads, "parallel-chain") as pool:
@@ -102,32 +104,33 @@ def parallel_chain(producers: Sequence[Callable[[], Iterator[Item]]], n_threads:
 
 
 class _ParallelChain(Generic[Item]):
-    """The buffers that producer threads fill and one consumer empties, guarded by one condition variable."""
+    """One buffer per producer thread, and the single consumer of all buffers, synchronized by a condition variable."""
 
     def __init__(self, n_producers: int, max_buffered: int, size: Callable[[Item], int]):
         self.max_buffered, self.size = max_buffered, size
-        self.current, self.total_size, self.stopped = 0, 0, False   # `current` is the producer being consumed.
+        self.current = 0   # The index of the producer being consumed.
+        self.total_size, self.stopped = 0, False
         self.buffers: list[deque[Item]] = [deque() for _ in range(n_producers)]
         self.finished = [False] * n_producers
         self.errors: list[BaseException | None] = [None] * n_producers
         self.changed = threading.Condition()
 
     def run(self, index: int, producer: Callable[[], Iterator[Item]]) -> None:
-        """Move all items of a producer to its buffer; runs in a thread of the pool."""
+        """Move all items of a producer to its buffer, in a thread of the pool."""
         error: BaseException | None = None
         try:
             with closing(producer()) as items:   # type: ignore[type-var]  # Producers return generators.
                 for item in items:
                     if not self._put(index, item):
                         break
-        except BaseException as err:   # `consume` raises it after the producer's items.
+        except BaseException as err:   # `consume` raises the error after the producer's items.
             error = err
         with self.changed:
             self.finished[index], self.errors[index] = True, error
             self.changed.notify_all()
 
     def _put(self, index: int, item: Item) -> bool:
-        """Buffer an item when there is room for it; return False if the chain has been stopped."""
+        """Wait for room, and buffer an item; return False if the chain has been stopped."""
         with self.changed:
             self.changed.wait_for(lambda: self.stopped or self._has_room(index, item))
             self.buffers[index].append(item)
@@ -138,10 +141,10 @@ class _ParallelChain(Generic[Item]):
     def _has_room(self, index: int, item: Item) -> bool:
         if self.total_size + self.size(item) <= self.max_buffered:
             return True
-        return index == self.current and not self.buffers[index]   # Otherwise the consumer would wait forever.
+        return index == self.current and not self.buffers[index]   # Without this item, the consumer would wait forever.
 
     def consume(self) -> Iterator[Item]:
-        """Yield the items of all producers in order; runs in the caller's thread."""
+        """Yield the items of all producers in order, in the thread of the caller."""
         while self.current < len(self.buffers):
             with self.changed:
                 self.changed.wait_for(lambda: self.buffers[self.current] or self.finished[self.current])
@@ -158,7 +161,7 @@ class _ParallelChain(Generic[Item]):
                 yield item
 
     def stop(self) -> None:
-        """Let all producers end at their next item."""
+        """Make every producer stop at its next item."""
         with self.changed:
             self.stopped = True
             self.changed.notify_all()

@@ -1,4 +1,4 @@
-"""The CLIP-It network that ModelScope published, with the parameter names of its checkpoint."""
+"""The CLIP-It network published by ModelScope, with the parameter names of its checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.blocks.position_embedding import sinusoids
 
-EPS = 1e-6   # Of all layer norms.
+LAYER_NORM_EPS = 1e-6
 
 
 class _Attention(nn.Module):
@@ -21,10 +21,10 @@ class _Attention(nn.Module):
         self.heads = heads
         self.w_qs, self.w_ks, self.w_vs = (nn.Linear(dims, heads * head_dims, bias=False) for _ in range(3))
         self.fc = nn.Linear(heads * head_dims, dims, bias=False)
-        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+        self.layer_norm = nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
 
     def forward(self, q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend from q (B, Q, C) to k (B, K, C) with a mask (B, K), True at valid keys; return (B, Q, C)."""
+        """Attend from q (B, Q, C) to k (B, K, C), where `mask` (B, K) is True at valid keys; return (B, Q, C)."""
         allowed = None if mask is None else mask[:, None, None, :]   # (B, K) -> (B, 1, 1, K)
         out = F.scaled_dot_product_attention(
             self._split_heads(self.w_qs(q)), self._split_heads(self.w_ks(k)), self._split_heads(self.w_vs(k)),
@@ -41,14 +41,14 @@ class _FeedForward(nn.Module):
     def __init__(self, dims: int, hidden: int):
         super().__init__()
         self.w_1, self.w_2 = nn.Linear(dims, hidden), nn.Linear(hidden, dims)
-        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+        self.layer_norm = nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer_norm(self.w_2(F.relu(self.w_1(x))) + x)
 
 
 class _Layer(nn.Module):
-    """A layer of the encoder, or of the decoder, which has an additional attention."""
+    """A layer of the encoder or decoder; a decoder layer also has cross-attention."""
 
     def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, is_decoder: bool):
         super().__init__()
@@ -62,7 +62,7 @@ class _Layer(nn.Module):
 
 
 class _Positions(nn.Module):
-    """Sinusoidal position embeddings under the name of the checkpoint."""
+    """Sinusoidal position embeddings in a buffer with the name that the checkpoint uses."""
 
     def __init__(self, dims: int, rows: int):
         super().__init__()
@@ -70,13 +70,13 @@ class _Positions(nn.Module):
 
 
 class _Stack(nn.Module):
-    """Position embeddings and a stack of layers: the encoder or the decoder."""
+    """The encoder or the decoder: position embeddings and a stack of layers."""
 
     def __init__(self, dims: int, hidden: int, heads: int, head_dims: int, layers: int, rows: int, is_decoder: bool):
         super().__init__()
         self.position_enc = _Positions(dims, rows)
         self.layer_stack = nn.ModuleList(_Layer(dims, hidden, heads, head_dims, is_decoder) for _ in range(layers))
-        self.layer_norm = nn.LayerNorm(dims, eps=EPS)
+        self.layer_norm = nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = self.layer_norm(x + self.position_enc.pos_table[:, :x.size(1)])
@@ -89,19 +89,20 @@ class _Stack(nn.Module):
 class CLIPItModelScope(nn.Module):
     """CLIP-It (Narasimhan et al., NeurIPS 2021) as published by ModelScope (Apache-2.0).
 
-    The network concatenates seven queries to a single key, so its attention adds the same vector to all frames of a
-    video. The decoder only holds the weights of the checkpoint. It is never run, because nothing uses its output.
+    The network concatenates seven queries into a single key, so its language-guided attention adds the same vector to
+    all frames of a video. The decoder exists only to load the checkpoint; it never runs, because nothing uses its
+    output.
 
     Args:
-        dims: width of frames, queries and hidden layers.
-        sentences: number of queries that are concatenated to the key.
-        layers: number of layers of the encoder and the decoder.
+        dims: width of frame features, query embeddings and hidden layers.
+        sentences: number of queries that are concatenated into the key.
+        layers: number of layers in each of the encoder and the decoder.
         hidden: hidden width of the feed-forward networks.
         heads: number of attention heads in the encoder and the decoder.
         head_dims: width of an attention head.
         text_heads: number of heads of the language-guided attention.
-        positions: maximum number of rows in a window. Longer videos are scored in windows that overlap by half.
-        p: dropout rate before the score.
+        positions: maximum number of frames in a window. Longer videos are scored in windows that overlap by half.
+        p: dropout rate of the layers that compute the score.
 
     Attributes:
         accepts_text: True; queries guide the scores.
@@ -118,10 +119,10 @@ class CLIPItModelScope(nn.Module):
         super().__init__()
         self.sentences, self.positions = sentences, positions
         self.video_dims = self.text_dims = dims
-        # The checkpoint contains three layer norms that the published network does not apply.
-        self.layer_norm_img_src = nn.LayerNorm(dims, eps=EPS)
-        self.layer_norm_img_trg = nn.LayerNorm(dims, eps=EPS)
-        self.layer_norm_txt = nn.LayerNorm(sentences * dims, eps=EPS)
+        # The checkpoint contains these three layer norms, which the published network does not apply.
+        self.layer_norm_img_src = nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
+        self.layer_norm_img_trg = nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
+        self.layer_norm_txt = nn.LayerNorm(sentences * dims, eps=LAYER_NORM_EPS)
         self.linear_txt = nn.Linear(sentences * dims, dims)
         self.lg_attention = _Attention(dims, text_heads, head_dims)
         size = (dims, hidden, heads, head_dims, layers, positions)
@@ -129,7 +130,7 @@ class CLIPItModelScope(nn.Module):
         self.decoder = _Stack(*size, is_decoder=True)
         self.linear_1, self.linear_2 = nn.Linear(dims, dims), nn.Linear(dims, 1)
         self.drop = nn.Dropout(p)
-        self.norm_y, self.norm_linear = nn.LayerNorm(dims, eps=EPS), nn.LayerNorm(dims, eps=EPS)
+        self.norm_y, self.norm_linear = nn.LayerNorm(dims, eps=LAYER_NORM_EPS), nn.LayerNorm(dims, eps=LAYER_NORM_EPS)
         for unused in (self.layer_norm_img_src, self.layer_norm_img_trg, self.layer_norm_txt, self.decoder):
             unused.requires_grad_(False)
 
@@ -137,8 +138,8 @@ class CLIPItModelScope(nn.Module):
         """Score every frame.
 
         Args:
-            data: `video` (B, T, C), rows of unit norm; `query` (B, N, C), padded with inf, or an already concatenated
-                key (B, 1, sentences * C), or absent; `saliency` (B, T), -1 at padding.
+            data: `video` (B, T, C), rows of unit norm; `query` (B, N, C), padded with inf, or a concatenated key
+                (B, 1, sentences * C), or absent; `saliency` (B, T), -1 at padding.
             mode: `train`, `val`, or `test`, which computes no losses.
 
         Returns:
@@ -164,14 +165,14 @@ class CLIPItModelScope(nn.Module):
 
     def _score(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Score frames: (B, T, C) -> (B, T) in [0, 1]."""
-        # In a window that is all padding, every row is attended to, because a softmax over nothing would give NaN.
+        # If a window contains only padding, attend to all of its rows, because a softmax over no rows would be NaN.
         mask = mask | ~mask.any(dim=1, keepdim=True)
         y = self.norm_y(self.drop(self.encoder(frames, mask)))
         y = self.norm_linear(self.drop(F.relu(self.linear_1(y))))
         return self.linear_2(y).sigmoid().squeeze(-1)
 
     def concatenate_queries(self, query: Tensor | None, video: Tensor) -> Tensor:
-        """Return the key (B, 1, sentences * C) of the queries, which is zero without queries."""
+        """Concatenate queries into a key (B, 1, sentences * C), which is zero if there are no queries."""
         B, _, C = video.shape
         if query is None:
             return video.new_zeros(B, 1, self.sentences * C)
@@ -180,9 +181,10 @@ class CLIPItModelScope(nn.Module):
         return torch.stack([self._select_queries(rows[rows.isfinite().all(dim=-1)]) for rows in query])
 
     def _select_queries(self, rows: Tensor) -> Tensor:
-        """Return a key (1, sentences * C) of evenly spaced queries (N, C).
+        """Select `sentences` of N queries (N, C), and concatenate them into a key (1, sentences * C).
 
-        The queries are sorted by descending similarity to their mean, so their order does not change the key.
+        The queries are sorted by descending similarity to their mean and then selected at even spacing, so the key
+        does not depend on their original order.
         """
         N, C = rows.shape
         if N == 0:

@@ -1,4 +1,4 @@
-"""The service behind the page and its API: encode videos, answer requests, export summaries."""
+"""The service behind the page and its API, which encodes videos, answers requests and exports summaries."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Progress:
 
     Attributes:
         stage: `waiting`, `encoding` or `exporting`.
-        fraction: the part that is done, in [0, 1].
-        num_before: number of tasks that run first, while waiting.
+        fraction: completed fraction of the task, in [0, 1].
+        num_before: number of tasks that run before this one; 0 unless the stage is `waiting`.
     """
 
     stage: str
@@ -47,9 +47,9 @@ class ExportedFiles:
     """The files of an exported summary.
 
     Attributes:
-        folder: their folder.
-        names: their names, with those of the cut first.
-        response: the response with the exact pieces of the files.
+        folder: folder of the files.
+        names: file names, with the videos first.
+        response: the response, with the exact pieces that the files contain.
     """
 
     folder: Path
@@ -58,19 +58,19 @@ class ExportedFiles:
 
 
 class Service:
-    """One instance serves all users, who share its processes but see only their own sessions.
+    """A service for all users, who share its worker processes but see only their own sessions.
 
     Args:
-        catalog: the models.
+        catalog: models that a request may select.
         limits: limits for each user.
-        videos: folder of videos that every user may open; None for none.
-        example: the example video; None for none.
-        root: parent of the temporary folder; None for the system's.
+        videos: shared folder of videos that every user may open; None for no folder.
+        example: the example video; None for no example.
+        root: parent of the temporary folder; None for the system default.
 
     Attributes:
         sessions: the sessions of all users.
-        encoder: the process that encodes videos.
-        exporter: the process that exports summaries.
+        encoder: the worker process that encodes videos.
+        exporter: the worker process that exports summaries.
     """
 
     def __init__(self, catalog: ModelCatalog, limits: Limits | None = None, videos: Path | None = None,
@@ -84,7 +84,7 @@ class Service:
         threading.Thread(target=self._sweep_regularly, name="sweep", daemon=True).start()
 
     def prepare(self) -> None:
-        """Load the default model here and in the worker processes, and start to encode the example."""
+        """Load the default model in this process and in the workers, and start to encode the example."""
         entry = self.catalog.default
         self.encoder.submit(tasks.load_encoders, entry.make_encoders)
         self.exporter.submit(tasks.start_up)
@@ -115,7 +115,7 @@ class Service:
         """Create a session with a video of the shared folder.
 
         Raises:
-            InputError: there is no such video, or no shared folder.
+            InputError: there is no such video or no shared folder.
         """
         if self.videos is None:
             raise InputError(None, "this server has no folder of videos", "upload a video instead")
@@ -134,11 +134,14 @@ class Service:
         return session
 
     async def encode(self, session: Session, entry: CatalogEntry) -> AsyncIterator[Progress]:
-        """Encode a session's video for a model, unless that was done before.
+        """Encode the video of a session for a model, unless it is already encoded.
+
+        Yields:
+            The progress.
 
         Raises:
             InputError: the file is not a video, is too long or cannot be decoded, or the queue is full.
-            TaskCanceled: the user has chosen another video meanwhile.
+            TaskCanceled: the user has opened another video in the meantime.
         """
         shared_key = (session.path, entry.encoder_key)
         if session.shared and shared_key in self._shared:
@@ -159,7 +162,7 @@ class Service:
                 self._shared[shared_key] = (video, task.result)
 
     async def summarize(self, session: Session, request: SummaryRequest) -> SummaryResponse:
-        """Answer a request for a video that is encoded; an export of an earlier request is canceled.
+        """Answer a request for the encoded video of a session, and cancel the export of an earlier request.
 
         Raises:
             InputError: a model does not fit the queries.
@@ -177,11 +180,11 @@ class Service:
         """Write the files of a response.
 
         Yields:
-            The progress, and at the end the files.
+            The progress, and finally the files.
 
         Raises:
             InputError: the video cannot be cut.
-            TaskCanceled: the user has made another request meanwhile.
+            TaskCanceled: the user has made another request in the meantime.
         """
         folder = session.new_result_folder()
         task = self.exporter.submit(tasks.export, response.result, request.shorts, folder, request.options,
@@ -199,7 +202,7 @@ class Service:
 
     async def _wait_for(self, session: Session, worker: WorkerProcess, task: Task,
                         stage: str) -> AsyncIterator[Progress]:
-        """Yield the progress of a task until it ends. Waiting for a task that was not canceled counts as a use."""
+        """Yield the progress of a task until it ends; keep the session alive unless the task is canceled."""
         while not task.ended.is_set():
             if not task.cancel_requested.is_set():
                 self.sessions.find(session.token)

@@ -1,4 +1,4 @@
-"""Summarize one or many videos into folders; an error in one video does not stop the others."""
+"""Summarize one or more videos, each into its own folder, by the same request."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SummaryRequest:
-    """A request that applies to each video of a batch.
+    """The options of a summary, which apply to each video of a batch.
 
     Attributes:
         texts: the queries; may be empty.
-        budget: see `Summarizer.summarize`, as for `mode` and `shorts`.
-        mode: `summary`, `moments` or `shorts`.
+        budget: maximum duration of the summary, see `Summarizer.summarize`.
+        mode: `summary`, `moments` or `shorts`, see `Summarizer.summarize`.
         shorts: number and length of the shorts.
         export: options of the export.
-        subtitles: a subtitle file for a single video; None for the subtitle tracks in the videos.
-        config: see `build_summarizer`, as for `checkpoint` and `captioner`.
-        checkpoint: weights of the config's model.
-        captioner: name of the captioner, or None.
-        sampling: see `encode_video`.
-        cache: folder for encoded videos; None disables the cache.
-        quiet: show no progress.
+        subtitles: subtitle file, for a single video only; None for the subtitle tracks of the videos.
+        config: config of the summarizer, see `build_summarizer`.
+        checkpoint: weights of the config's model, see `build_summarizer`.
+        captioner: name of the captioner, see `build_summarizer`; None for no captions.
+        sampling: `exact` or `keyframes`, see `encode_video`.
+        cache: cache folder of encoded videos; None disables the cache.
+        quiet: True to show no progress.
     """
 
     texts: tuple[str, ...] = ()
@@ -57,12 +57,12 @@ class SummaryRequest:
 
 
 class BatchSummarizer:
-    """Summarizes videos by one request.
+    """A summarizer that applies one request to any number of videos.
 
-    The encoders are loaded for the first video that can be read, and serve all videos.
+    The encoders are loaded only once, for the first video that can be read.
 
     Args:
-        request: the request for each video.
+        request: the request that applies to each video.
     """
 
     def __init__(self, request: SummaryRequest):
@@ -70,14 +70,14 @@ class BatchSummarizer:
         self._summarizer: Summarizer | None = None
 
     def summarize(self, video: str | Path, out: Path) -> Export:
-        """Summarize a video into a folder; either all files appear there or none.
+        """Write the summary of a video to a folder, with all files or none.
 
         Args:
             video: the video file.
-            out: the folder, created if missing.
+            out: the folder, which is created if it is missing.
 
         Returns:
-            A record of the written files, with the summary.
+            The summary and a record of the written files.
 
         Raises:
             InputError: the video, the subtitles, the config, the checkpoint or the folder cannot be used.
@@ -88,13 +88,14 @@ class BatchSummarizer:
         if info.truncation_note and not request.quiet:
             print(f"{info.path.name}: {info.truncation_note}; the available part is summarized", file=sys.stderr)
         if request.export.copy:
-            from pipelines.editing.stream_copy import check_copy  # Imported late: loading SciPy takes time.
+            # Imported here because it loads SciPy, which takes time.
+            from pipelines.editing.stream_copy import check_copy
             check_copy(info)
         cues = embedded_subtitles(video) if request.subtitles is None else read_subtitles(request.subtitles)
         inputs = [path for path in (video, request.subtitles, request.config, request.checkpoint) if path is not None]
         names = possible_files(request.mode, request.shorts)
         with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:
-            # Imported late: loading PyTorch takes seconds, and invalid input is reported before.
+            # Imported here because PyTorch loads for seconds, and invalid inputs are reported before that.
             from .export.plan import plan_export
             from .export.writer import write_export
             summarizer = self._loaded_summarizer()
@@ -102,24 +103,24 @@ class BatchSummarizer:
                                         info=info)
             result = summarizer.summarize(encoded, request.texts, request.budget, cues, request.mode, request.shorts)
             del encoded
-            result = result.without_features()   # Frees 100 MB of a two-hour video before the export.
+            result = result.without_features()   # This frees 100 MB before the export of a two-hour video.
             plan = plan_export(result, request.export, shorts=request.shorts)
             return write_export(result, plan, folder, progress=not request.quiet)
 
     def _loaded_summarizer(self) -> Summarizer:
-        """Return the summarizer, which is built at the first call."""
+        """Return the summarizer; build it at the first call."""
         if self._summarizer is None:
-            from . import summarizer  # Imported late, see above.
+            from . import summarizer  # Imported here because it loads PyTorch.
             request = self.request
             self._summarizer = summarizer.build_summarizer(request.config, request.checkpoint, request.captioner)
         return self._summarizer
 
 
 def output_folders(videos: Sequence[str], out: Path) -> list[Path]:
-    """Return the output folder of each video: `out` for a single one, else a folder in it with the video's name.
+    """Return the output folder of each video: `out` for a single video, otherwise `out/<name of the video>`.
 
     Raises:
-        InputError: two videos have the same name.
+        InputError: two videos have the same name without suffix.
     """
     if len(videos) == 1:
         return [out]
@@ -128,6 +129,6 @@ def output_folders(videos: Sequence[str], out: Path) -> list[Path]:
         folder = out / Path(video).stem
         if folder in folders:
             raise InputError(None, f"{video} and {folders[folder]} have the same output folder {folder}",
-                             "rename one, or run two commands")
+                             "rename one of them, or run two commands")
         folders[folder] = video
     return list(folders)

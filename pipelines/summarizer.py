@@ -41,30 +41,30 @@ from pipelines.selection.selector import Selector, visual_shots
 from .options import ShortsOptions, budget_share, check_budget, check_mode
 from .result import Result
 
-MAX_SHOT_S = 10.0   # Longer shots are split, so that a summary can keep a part of one.
+MAX_SHOT_S = 10.0   # Longer shots are split, so that a summary can keep a part of a shot.
 
 
 class Summarizer:
-    """Scores videos by text queries, or without, and selects what a summary keeps.
+    """A summarizer that scores videos with or without text queries, and selects the parts that a summary keeps.
 
     Args:
-        encoders: the visual and the text encoder, and optionally an audio encoder.
-        scorer: scores the clips and finds the moments; None for zero-shot similarity with novelty as the fallback
-            without a query.
-        captioner: describes the shots if there is no query; None for no captions.
-        max_shot_s: maximum duration of a shot that is kept or dropped as one.
-        config: name of the config, recorded in results.
-        checkpoint: name of the checkpoint, recorded in results.
+        encoders: a visual encoder, a text encoder and optionally an audio encoder.
+        scorer: scorer of clips and moments; None for zero-shot similarity to queries, and novelty if there are none.
+        captioner: captioner of the shots, used if there is no query; None for no captions.
+        max_shot_s: maximum duration of a shot; longer shots are split.
+        config: name of the config, for the results.
+        checkpoint: name of the checkpoint, for the results.
 
     Raises:
-        InputError: the audio and the visual encoder have clips of different duration.
+        InputError: the audio encoder and the visual encoder have different clip durations.
     """
 
     def __init__(self, encoders: Encoders, scorer: Scorer | None = None, captioner: Captioner | None = None, *,
                  max_shot_s: float = MAX_SHOT_S, config: str | None = None, checkpoint: str | None = None):
         if encoders.audio is not None and encoders.audio.clip_len_s != encoders.visual.clip_len_s:
-            raise InputError("encoders", f"the audio encoder has clips of {encoders.audio.clip_len_s} s, the visual "
-                             f"encoder of {encoders.visual.clip_len_s} s", "make them equal")
+            raise InputError("encoders", f"the audio encoder has clips of {encoders.audio.clip_len_s} s, but the "
+                             f"visual encoder has clips of {encoders.visual.clip_len_s} s",
+                             "set both to the same duration")
         self.encoders, self.captioner, self.max_shot_s = encoders, captioner, max_shot_s
         self.scorer = zero_shot_scorer(encoders) if scorer is None else scorer
         self.config, self.checkpoint = config, checkpoint
@@ -83,13 +83,13 @@ class Summarizer:
         """Encode and summarize a video with the interface of ModelScope's pipeline.
 
         Args:
-            inputs: the path of a video, and its queries: a list, a string or None. A single empty string is no query.
+            inputs: (path, queries) of a video. The queries are a list, a string or None; "" also means no query.
 
         Returns:
-            `{"output": [{"frame": [first, last], "timestamps": [start, end]}]}`, as `summary` in summary.json.
+            `{"output": [{"frame": [first, last], "timestamps": [start, end]}]}`, like `summary` in summary.json.
 
         Raises:
-            InputError: `inputs` has another form, or as `encode` and `summarize`.
+            InputError: `inputs` is invalid, or `encode` or `summarize` fails.
         """
         path, texts = _parse_inputs(inputs)
         video = self.encode(path, progress=False)
@@ -97,17 +97,17 @@ class Summarizer:
 
     def encode(self, path: str | os.PathLike, progress: bool = True, *, sampling: str = "exact",
                cache_dir: str | os.PathLike | None = None, info: VideoInfo | None = None) -> EncodedVideo:
-        """Decode and encode a video; the result serves any number of calls of `summarize`.
+        """Decode and encode a video, which `summarize` can then summarize any number of times.
 
         Args:
             path: a video file.
             progress: show a progress bar on stderr.
             sampling: `exact` or `keyframes`, see `encode_video`.
-            cache_dir: folder for encoded videos, see `encode_cached`; None disables the cache.
-            info: the result of `probe`, if the video has been probed already.
+            cache_dir: cache folder of encoded videos, see `encode_cached`; None disables the cache.
+            info: result of `probe`; None to probe the video.
 
         Raises:
-            InputError: the video cannot be decoded, or the folder cannot be written.
+            InputError: the video cannot be decoded, or the cache folder cannot be written.
         """
         if cache_dir is None:
             return encode_video(path, self.encoders, progress, sampling=sampling, info=info)
@@ -116,29 +116,29 @@ class Summarizer:
     def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
                   subtitles: Sequence[Cue] = (), mode: str = "summary",
                   shorts: ShortsOptions | None = None) -> Result:
-        """Score the clips of a video, find its moments, and select what the summary keeps.
+        """Score the clips of a video, find its moments, and select the parts that the summary keeps.
 
         Args:
-            video: the video, encoded by the same encoders.
-            texts: the queries; without any, the video is scored by importance or novelty.
+            video: the video, encoded with the encoders of this summarizer.
+            texts: the queries; if there are none, the video is scored by importance or novelty.
             budget: maximum duration of the summary: a share of the video in (0, 1], or a time such as "60s". At
                 least one clip is kept.
-            subtitles: subtitles of the video. They support the queries, or replace them if there are none, and
-                cuts avoid them.
-            mode: `summary` selects shots within the budget, `moments` selects complete moments within it, `shorts`
-                selects the best pieces of a given length without a budget.
-            shorts: number and length of the shorts; None for three of 15 to 60 s.
+            subtitles: subtitles of the video. They are evidence for the queries; if there are no queries, they are
+                used as queries. The ends of shorts avoid them.
+            mode: `summary` selects shots within the budget, `moments` selects complete moments within the budget, and
+                `shorts` selects the best pieces of a given length without a budget.
+            shorts: number and length of the shorts; None for three shorts of 15 to 60 s.
 
         Raises:
-            InputError: a query is empty, the budget or the mode is invalid, other encoders encoded the video, the
-                scorer accepts no queries or requires one, or its scores are not finite.
+            InputError: a query is empty; the budget or the mode is invalid; the video was encoded with other encoders;
+                the scorer accepts no queries, or requires one; or its scores are not finite.
         """
         started_s = time.perf_counter()
-        queries_text, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
+        query_texts, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
         self._check_encoders(video)
-        self.scorer.check_queries(queries_text)
-        captions = [] if queries_text else self._captions(video)
-        queries = user_queries(queries_text) if queries_text else video_queries(subtitles, captions)
+        self.scorer.check_queries(query_texts)
+        captions = [] if query_texts else self._captions(video)
+        queries = user_queries(query_texts) if query_texts else video_queries(subtitles, captions)
         scores = self.scorer.score(video, queries, subtitles)
         self._check_finite(video, scores)
         share = budget_share(budget, video.info.duration_s)
@@ -149,7 +149,7 @@ class Summarizer:
             selection = selector.moments(share) if mode == "moments" else selector.summary(share)
         edges_s = video.float_edges_s.tolist()
         return Result(
-            video=video, texts=queries_text, budget=float(share), scores=scores.clips, moments=scores.moments,
+            video=video, texts=query_texts, budget=float(share), scores=scores.clips, moments=scores.moments,
             scores_by_text=scores.curves, mode=mode, pieces_s=selection.pieces_s, queries=scores.queries,
             shots=[(edges_s[first], edges_s[last + 1]) for first, last in selection.shots],
             selected=selection.selected.tolist(), provenance=self._provenance(scores.provenance),
@@ -157,13 +157,13 @@ class Summarizer:
             timings_s=dict(encode=video.encoding_s, score=time.perf_counter() - started_s))
 
     def _captions(self, video: EncodedVideo) -> list[Caption]:
-        """Caption the shots, which are detected by visual features alone."""
+        """Caption the shots, which are detected from visual features only."""
         if self.captioner is None:
             return []
         return self.captioner.captions(video, visual_shots(video, main_features(video, self.encoders)))
 
     def _provenance(self, provenance: Provenance) -> dict[str, str | None]:
-        """Return `scored_by` of summary.json."""
+        """Return the value of `scored_by` in summary.json."""
         audio = type(self.encoders.audio).__name__ if provenance.uses_audio else None
         blended = {} if provenance.blended_with is None else dict(beside=provenance.blended_with)
         return dict(config=self.config, checkpoint=self.checkpoint, kind=provenance.method, **blended,
@@ -174,7 +174,7 @@ class Summarizer:
         if self.encoders.audio is not None:
             expected["audio"] = type(self.encoders.audio).__name__
         if video.encoders != expected or video.clip_len_s != self.encoders.visual.clip_len_s:
-            raise InputError(video.info.path, f"it was encoded by {video.encoders}, but this summarizer uses "
+            raise InputError(video.info.path, f"was encoded with {video.encoders}, but this summarizer uses "
                              f"{expected}", "encode it with this summarizer")
 
     def _check_finite(self, video: EncodedVideo, scores: Scores) -> None:
@@ -190,20 +190,21 @@ def build_summarizer(config: str | os.PathLike | None = None, checkpoint: str | 
     """Build a summarizer from a config.
 
     Args:
-        config: a config with `encoders`, and with `model` for a trained model; None for the embedded encoders and
-            zero-shot scores.
-        checkpoint: the weights of the trained model; required if and only if the config has a `model`.
+        config: a config with `encoders`, and with `model` if a trained model scores the videos; None for the embedded
+            encoders and zero-shot scoring.
+        checkpoint: weights of the trained model; required if and only if the config has a `model`.
         captioner: `vocabulary` or `blip`, see `build_captioner`; None for no captions.
-        importance: use of the shipped importance model in zero-shot scoring, if it fits the encoders: `blend` for
-            20 % of the score with a query and all of it without; `only` to ignore queries; `off` for novelty instead.
+        importance: use of the shipped importance model in zero-shot scoring, if the model fits the encoders. With
+            `blend`, importance is 20 % of the score if there is a query, and the complete score if there is none.
+            `only` ignores queries. `off` uses novelty instead of importance.
 
     Raises:
-        InputError: the config is invalid, the checkpoint does not belong to it, one is given without the other, or
-            the encoders and the model have different feature dimensions.
+        InputError: the config is invalid, the checkpoint does not fit the config, a model is given without a checkpoint
+            or vice versa, or the encoders and the model have different feature dimensions.
     """
     cfg = load_scoring_config(config, checkpoint)
     _, options = summarizer_options(cfg)
-    model = load_model(cfg, checkpoint)   # Before the encoders, so that a wrong checkpoint is reported at once.
+    model = load_model(cfg, checkpoint)   # Load it before the encoders to report a wrong checkpoint at once.
     encoders = build_encoders(cfg.encoders)
     return Summarizer(encoders, build_scorer(cfg, encoders, model, importance),
                       None if captioner is None else build_captioner(captioner, encoders),
@@ -212,18 +213,18 @@ def build_summarizer(config: str | os.PathLike | None = None, checkpoint: str | 
 
 
 def _config_name(path: Path) -> str:
-    """Return the path of a config relative to this checkout, or unchanged outside of it."""
+    """Return the path of a config relative to this checkout, or unchanged if the config is outside of it."""
     return str(path.resolve().relative_to(ROOT)) if path.resolve().is_relative_to(ROOT) else str(path)
 
 
 def _parse_inputs(inputs: object) -> tuple[str | os.PathLike, list[str]]:
     """Return the path and the queries of `Summarizer.__call__`."""
     if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
-        raise InputError(None, f"{inputs!r} is not a pair", "give (path of the video, sentences)")
+        raise InputError(None, f"{inputs!r} is not a pair", "pass (path of the video, queries)")
     path, texts = inputs
     is_list = isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)
     if not isinstance(path, (str, os.PathLike)) or not (is_list or texts is None or isinstance(texts, str)):
         raise InputError(None, f"{inputs!r} is not a video with its queries",
-                         "give the path of a video, and a sentence, a list of sentences or None")
+                         "pass the path of a video, and a query, a list of queries or None")
     listed = [texts] if isinstance(texts, str) else list(texts or ())
     return path, [] if listed == [""] else listed

@@ -6,8 +6,8 @@
   python tools/extract_features.py list.txt --out features --shard 3/8     # one of eight jobs
   python tools/extract_features.py --labels train.jsonl val.jsonl --out features --encoders clip     # queries only
 
-Intact files are skipped, so the same command continues an interrupted extraction. A video that cannot be read does not
-stop the others; it is reported at the end, and the exit status is 1.
+Complete feature files are skipped, so you can run the same command again to continue an interrupted extraction. A video
+that cannot be read does not stop the others; it is reported at the end, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--labels", nargs="+", default=[], metavar="L",
                         help="JSON Lines files whose queries are encoded as well")
     parser.add_argument("--out", required=True, metavar="DIR",
-                        help="folder of the features; each part gets a subfolder")
+                        help="output folder; each kind of feature gets a subfolder")
     parser.add_argument("--encoders", default="offline", metavar="E",
                         help="offline, clip, or a config with encoders (default: offline)")
     parser.add_argument("--no-audio", action="store_true",
                         help="skip audio, e.g. if audio/extract_audio_feature.sh extracts its features")
     parser.add_argument("--no-sound", dest="no_audio", action="store_true", help=argparse.SUPPRESS)   # Deprecated.
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="(default: float16)")
+    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16",
+                        help="data type of the features (default: float16)")
     parser.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
                         help="keyframes: use the key frames nearest to the clips' centers, which is several times "
                         "faster (default: exact)")
@@ -48,12 +49,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     return run(lambda: extract(args),
-               interrupted="Interrupted; finished files are kept, run the command again for the rest.")
+               interrupted="Interrupted; finished files are kept. Run the command again to continue.")
 
 
 def extract(args: argparse.Namespace) -> int:
-    """Extract the features of a shard; return 1 if a video failed, else 0."""
-    # Heavy libraries are imported here so that --help and mistakes in the options respond at once.
+    """Extract the features of a shard; return the exit status, which is 1 if a video failed."""
+    # Heavy libraries are imported here so that --help and errors in the options are shown at once.
     from tqdm import tqdm
 
     from common.config import load_config
@@ -70,13 +71,13 @@ def extract(args: argparse.Namespace) -> int:
     )
 
     if not args.videos and not args.labels:
-        raise InputError(None, "nothing to extract", "name videos, --labels or both")
+        raise InputError(None, "nothing to extract", "specify videos, --labels or both")
     shard = parse_shard(args.shard)
     videos = take_shard(find_videos(args.videos), shard)
     config = CONFIGS / "_base_" / "encoders" / f"{args.encoders}.py"
     cfg = load_config(config if config.is_file() else args.encoders)
     if "encoders" not in cfg:
-        raise InputError(args.encoders, "has no 'encoders'", "name offline, clip, or a config with encoders")
+        raise InputError(args.encoders, "has no 'encoders'", "specify offline, clip, or a config with encoders")
     make_folder(args.out)
     encoders = build_encoders({**cfg.encoders, "audio": None} if args.no_audio else cfg.encoders)
     labels = [label for path in args.labels for label in read_labels(path, encoders.visual.clip_len_s)]

@@ -49,7 +49,7 @@ def shards_left(n_shards: int, argv: Sequence[str]) -> dict[int, str]:
 
     args = parse_args(list(argv))
     if not args.videos and not args.labels:
-        raise InputError(None, "nothing to extract", "name videos, --labels or both")
+        raise InputError(None, "nothing to extract", "specify videos, --labels or both")
     videos, labels = find_videos(args.videos), [Path(path) for path in args.labels]
     missing = [path for path in labels if not path.is_file()]
     if missing:

@@ -1,4 +1,4 @@
-"""Cross-validation: train a config on every fold of its split file with several seeds, and compare with baselines."""
+"""Cross-validation: train a config on each fold of its split file with several seeds, and compare it with baselines."""
 
 from __future__ import annotations
 
@@ -24,37 +24,38 @@ from .launcher import launch
 from .rescoring import OWN_SENTENCES, check_sentences, rescore_videos
 from .summarization_baselines import METRICS, compute_baselines, measure, named_metrics
 
-# A change in these files may change the weights, so earlier trainings are not reused.
-CODE = ("models/*.py", "models/blocks/*.py", "datasets/summarization_*.py", "training/launcher.py",
-        "training/engine.py", "training/loaders.py", "training/hooks/*.py")
-ROW_TITLES = {"ridge, alike": "ridge + similar"}   # The other rows are titled by their key.
+# Runs are reused only if these files are unchanged, because a change in them may change the weights.
+TRAINING_CODE = ("models/*.py", "models/blocks/*.py", "datasets/summarization_*.py", "training/launcher.py",
+                 "training/engine.py", "training/loaders.py", "training/hooks/*.py")
+ROW_TITLES = {"ridge, alike": "ridge + similar"}   # The title of every other row is its key.
 
 
 def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | None = None, *,
                    changes: Mapping[str, Any] | None = None, sentences: str = OWN_SENTENCES,
                    fresh: bool = False) -> dict:
-    """Train and test every fold with every seed, by `training.launcher.launch`.
+    """Train and test a config on each fold with each seed; each run is a call of `training.launcher.launch`.
 
-    Finished trainings in the work dir are reused, so an interrupted call continues where it stopped. A training is
-    repeated if the config, the content of the h5 file or of the split file, or the training code has changed.
+    Finished runs in the work dir are reused, so an interrupted cross-validation can be continued. A run is repeated if
+    the config, the h5 file, the split file or the training code has changed.
 
     Args:
-        config: config of a `SummarizationH5` dataset with a split file. It must validate its last epoch only, because
+        config: config of a `SummarizationH5` dataset with a split file. It must validate only the last epoch, because
             `best_keys` would otherwise select an epoch on the test fold.
-        seeds: random seeds; each fold is trained once with each.
-        work_dir: `work_dirs/<name of the config>_folds` by default, with the changes appended.
-        changes: changes to the config by dotted keys, e.g. `{"model.alike": 0}`.
-        sentences: sentences that the test videos are scored with, a key of `SENTENCE_SOURCES`.
-        fresh: repeat all trainings.
+        seeds: random seeds; each fold is trained once with each seed.
+        work_dir: folder of all runs; None for `work_dirs/<name of the config>_folds` with `changes` appended.
+        changes: new values for keys of the config, by dotted key, e.g. `{"model.alike": 0}`.
+        sentences: source of the sentences with which the test videos are scored, a key of `SENTENCE_SOURCES`.
+        fresh: True to repeat all runs.
 
     Returns:
-        `model`: mean, `spread_seeds` and `spread_folds` (standard deviations of the means) of Kendall's tau,
-        Spearman's rho and F1 in per cent, over users as the dataset's `f1` states; `folds` by seed; `baselines` by
-        name (`floors` is a deprecated name of the same); `trainings`, and `earlier`, the number of them that were
-        reused. The work dir's `folds.json` has the same content.
+        The content of `folds.json` in the work dir. `model` has the `mean` of Kendall's tau, Spearman's rho and F1
+        (in percent, aggregated over annotators by the dataset's `f1` option), with `spread_seeds` and `spread_folds`,
+        the standard deviations of the means per seed and per fold. `folds` has the metrics of each fold, by seed.
+        `baselines` has the metrics of each baseline, by name; `floors` is a deprecated alias of it. `trainings` is
+        the number of runs, and `earlier` the number of reused ones.
 
     Raises:
-        InputError: an error in config or data, or a config that selects its epoch on the test fold.
+        InputError: the config or the data is invalid, or the config would select its epoch on the test fold.
     """
     datasets.register()
     check_config(load_config(config), config)
@@ -92,44 +93,46 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
     return result
 
 
-def _checked_data(path: Path, shown: str) -> dict:
-    """Return the val split of a config for cross-validation.
+def _checked_data(path: Path, user_config: str) -> dict:
+    """Check that a config supports cross-validation, and return its val split.
 
     Args:
-        path: the config with all changes.
-        shown: the file that messages name, which is the config of the user.
+        path: derived config, with all changes.
+        user_config: config of the user, which error messages refer to.
 
     Raises:
-        InputError: the config is invalid, has no folds, or selects its epoch on the test fold.
+        InputError: the config is invalid, has no folds, or would select its epoch on the test fold.
     """
     cfg = load_config(path)
-    check_config(cfg, shown)
+    check_config(cfg, user_config)
     data = cfg.data["val"]
     stages = cfg.stages if isinstance(cfg.stages, list) else [cfg.stages]
     if data.get("split_path") is None or data.get("part") != "test":
-        raise ConfigError(f"{shown}: data.val", "no split_path, or its part is not 'test'",
-                          "name a config with folds")
+        raise ConfigError(f"{user_config}: data.val", "split_path is missing, or part is not 'test'",
+                          "use a config with folds")
     if stages[-1].validation.interval < sum(stage.epochs for stage in stages):
-        raise ConfigError(f"{shown}: stages", "validates more than its last epoch, so the best epoch would be selected "
-                          "on the test fold", f"set validation=dict(interval={stages[-1].epochs})")
+        raise ConfigError(f"{user_config}: stages", "validates more than the last epoch, so the best epoch would be "
+                          "selected on the test fold", f"set validation=dict(interval={stages[-1].epochs})")
     return data
 
 
 def _summarize_folds(by_seed: Mapping[int, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    table = np.array([[[fold[key] for key in METRICS] for fold in rows] for rows in by_seed.values()])   # seed, fold
+    """Return the mean of each metric and its spread over seeds and folds; `by_seed` has the metrics of each fold."""
+    # The table has the shape (seeds, folds, metrics).
+    table = np.array([[[fold[key] for key in METRICS] for fold in rows] for rows in by_seed.values()])
     return dict(mean=named_metrics(table.mean(axis=(0, 1))), spread_seeds=named_metrics(table.mean(axis=1).std(axis=0)),
                 spread_folds=named_metrics(table.mean(axis=0).std(axis=0)))
 
 
 def _write_derived_config(path: Path, base: str | Path, changes: Mapping[str, Any]) -> Path:
-    """Write a config that changes another one at dotted keys."""
+    """Write a config that inherits from `base` and sets the dotted keys in `changes`."""
     tree: dict[str, Any] = {}
     for dotted, value in changes.items():
         node, (*parents, key) = tree, dotted.split(".")
         for name in parents:
             node = node.setdefault(name, {})
             if not isinstance(node, dict):
-                raise InputError(None, f"--set {dotted}: another --set replaces {name!r} completely",
+                raise InputError(None, f"--set {dotted}: another --set sets all of {name!r}",
                                  "leave one of them out")
         node[key] = value
     invalid = [name for name in tree if not name.isidentifier()]
@@ -141,9 +144,9 @@ def _write_derived_config(path: Path, base: str | Path, changes: Mapping[str, An
 
 
 def _input_fingerprint(data: dict) -> dict[str, str]:
-    """Return checksums of the dataset, the split and the training code, by name."""
+    """Return the checksums of the h5 file, the split file and the training code."""
     return dict(h5=_sha256(data["h5_path"]), split=_sha256(data["split_path"]),
-                code=_sha256(*sorted(path for pattern in CODE for path in ROOT.glob(pattern))))
+                code=_sha256(*sorted(path for pattern in TRAINING_CODE for path in ROOT.glob(pattern))))
 
 
 def _sha256(*paths: str | Path) -> str:
@@ -155,21 +158,21 @@ def _sha256(*paths: str | Path) -> str:
 
 def _train_fold(base: Path, work_dir: Path, fold: int, seed: int, fingerprint: Mapping[str, str],
                 fresh: bool) -> tuple[Path, bool]:
-    """Train one fold, unless its folder holds a finished training with the same inputs.
+    """Train one fold with one seed, unless its folder contains a finished run with the same config and inputs.
 
     Returns:
-        The fold's folder, and True if it was trained now.
+        The folder of the run, and True if the fold was trained or False if a finished run is reused.
     """
     folder = make_folder(work_dir / f"fold{fold}_seed{seed}")
-    scores, identity = folder / "scores.jsonl", folder / "config.json"
+    scores, record = folder / "scores.jsonl", folder / "config.json"
     fold_config = _write_derived_config(folder / "config.py", base, {"data.train.fold": fold, "data.val.fold": fold})
     resolved = json.dumps(dict(config=to_builtins(load_config(fold_config)), **fingerprint), default=str,
                           sort_keys=True)
-    if not fresh and scores.is_file() and identity.is_file() and identity.read_text(encoding="utf-8") == resolved:
+    if not fresh and scores.is_file() and record.is_file() and record.read_text(encoding="utf-8") == resolved:
         return folder, False
-    identity.unlink(missing_ok=True)   # An interrupted training must not pass for a finished one.
+    record.unlink(missing_ok=True)   # The record exists only for finished runs, so an interrupted run is repeated.
     launch(str(fold_config), seed=seed, work_dir=str(folder), dump=str(scores))
-    identity.write_text(resolved, encoding="utf-8")
+    record.write_text(resolved, encoding="utf-8")
     return folder, True
 
 
@@ -179,7 +182,10 @@ def _read_scores(path: Path) -> dict[str, np.ndarray]:
 
 
 def _shared_width(data: dict, key: str) -> int:
-    """Return the number of a feature key's columns in the sentences' embedding space; the name identifies it."""
+    """Return the number of columns of a feature key that share the embedding space of the sentences.
+
+    These are all columns of `features_shared`, and no columns of any other key.
+    """
     if key != "features_shared":
         return 0
     first: SummarizedVideo = next(iter(read_summarization_h5(data["h5_path"], None, (key,)).values()))
@@ -187,9 +193,9 @@ def _shared_width(data: dict, key: str) -> int:
 
 
 def format_result(result: Mapping[str, Any]) -> str:
-    """Format what `cross_validate` returns as a table."""
+    """Format the result of `cross_validate` as a table."""
     model = result["model"]
-    reused = f"reused {result['earlier']} of {result['trainings']} trainings from an earlier run"
+    reused = f"reused {result['earlier']} of {result['trainings']} finished training runs"
     lines = [reused] if result["earlier"] else []
     lines.append(f"{'':16}" + "".join(f"{key:>20}" for key in METRICS))
     lines.append(f"{'model':16}" + "".join(
@@ -200,6 +206,6 @@ def format_result(result: Mapping[str, Any]) -> str:
               + "".join(f"{row[key]:>20.3f}" if key in row else f"{'-':>20}" for key in METRICS)
               for name, row in result["baselines"].items() if row]
     if not result["by_annotator"]:
-        lines.append("Kendall and spearman compare with the annotators' mean (gtscore), because the file has no "
-                     "user_scores. They are higher than with each annotator, and not comparable with those.")
+        lines.append("kendall and spearman compare with the annotators' mean (gtscore), because the h5 file has no "
+                     "user_scores. They are higher than, and not comparable to, correlations with single annotators.")
     return "\n".join(lines)

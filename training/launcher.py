@@ -1,4 +1,4 @@
-"""Training and evaluation of a config on nncore's Engine."""
+"""Train and evaluate a config with nncore's Engine."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
            launcher: str | None = None, check: bool = False) -> dict:
     """Train a config and evaluate its best checkpoint, or evaluate a given checkpoint.
 
-    The work dir receives `best.pth`, `last.pth`, `metrics.json`, `history.json` (metrics of every validated epoch),
-    `curves.png`, TensorBoard events and the log.
+    The outputs in the work dir are `best.pth`, `last.pth`, `metrics.json`, `history.json` (metrics of every validated
+    epoch), `curves.png`, TensorBoard events and a log.
 
     Args:
-        config: a Python config.
-        checkpoint: weights to start from, or to evaluate.
-        resume: `last.pth` of an interrupted training with the same config, or `run_dir.AUTO`.
-        evaluate: evaluate `checkpoint` without training.
-        dump: a file for the predictions, as JSON lines.
-        label: with `evaluate`, a label file to evaluate on instead of the config's, e.g. that of the test split.
-        seed: random seed, which replaces the config's.
-        work_dir: `work_dirs/<name of the config>` by default.
-        launcher: `torch` or `slurm`; None detects it.
-        check: check config, labels and features, and do nothing else.
+        config: path of a Python config.
+        checkpoint: weights to start the training from, or to evaluate.
+        resume: `last.pth` of an interrupted training with the same config; `run_dir.AUTO` for that of the work dir.
+        evaluate: True to evaluate `checkpoint` without training.
+        dump: JSON Lines file to write the predictions to.
+        label: label file that replaces that of the evaluated split, e.g. with test labels; only with `evaluate`.
+        seed: random seed; None for that of the config.
+        work_dir: output folder; None for `work_dirs/<name of the config>`.
+        launcher: `torch` or `slurm`; None to detect it.
+        check: True to only check the config, the labels and the features.
 
     Returns:
-        The metrics of the test split, or of val if there is no test split; they are also in `metrics.json`. Empty
-        outside the main process.
+        The metrics of the test split, or of the val split if there is no test split, as in `metrics.json`. Processes
+        other than the main process return an empty dict.
 
     Raises:
-        InputError: an error in the config, the data, a checkpoint or the work dir.
+        InputError: the config, the data, a checkpoint or the work dir is invalid.
     """
     retain_freed_memory()
     cfg = load_config(config)
@@ -70,7 +70,7 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
     errors = config_errors(cfg, EVALUATION_KEYS if evaluate else TRAINING_KEYS)
     if evaluate and isinstance(cfg.get("data"), dict) and not any(error.location == "data" for error in errors):
         split = evaluated_split(cfg)
-        cfg.data = {split: cfg.data[split]}   # An evaluation works without the training data.
+        cfg.data = {split: cfg.data[split]}   # An evaluation does not require the training data.
         if label:
             cfg.data[split].label_path = label
     if dump:
@@ -86,18 +86,18 @@ def launch(config: str, *, checkpoint: str | None = None, resume: str | None = N
 
 def _check_options(checkpoint: str | None, resume: str | None, evaluate: bool, label: str | None) -> None:
     if label and not evaluate:
-        raise InputError(None, "--label needs --eval, since it names other labels to evaluate on",
-                         "add --eval --checkpoint FILE, or leave it out")
+        raise InputError(None, "--label needs --eval, because it replaces the labels of an evaluation",
+                         "add --eval --checkpoint FILE, or leave out --label")
     if evaluate and not checkpoint:
-        raise InputError(None, "--eval needs --checkpoint", "name the .pth file to evaluate")
+        raise InputError(None, "--eval needs --checkpoint", "specify the .pth file to evaluate")
     if resume and checkpoint:
-        raise InputError(None, "--resume and --checkpoint exclude each other, since both load weights",
+        raise InputError(None, "--resume and --checkpoint are mutually exclusive, because both load weights",
                          "leave one of them out")
 
 
 def _launch(cfg: Config, config: str, errors: Sequence[ConfigError], *, checkpoint: str | None, resume: str | None,
             evaluate: bool, dump: str | None, seed: int | None, work_dir: str | None, check: bool) -> dict:
-    """Run `launch` in a process that has joined its process group; `errors` are those of the config."""
+    """Train or evaluate after the process group is initialized; `errors` are the errors of the config."""
     requested_seed = seed if seed is not None else cfg.get("seed")
     seed = set_random_seed(requested_seed if is_int(requested_seed, 0) else None, deterministic=True)
     loaders, model = build_checked(cfg, config, errors, seed, None if evaluate else cfg.get("best_keys", []))
@@ -128,18 +128,18 @@ def _launch(cfg: Config, config: str, errors: Sequence[ConfigError], *, checkpoi
 
 
 def select_amp(value: str | None, logger: logging.Logger) -> str | None:
-    """Return the precision for a config's `amp`; `auto` selects bf16 if the hardware computes in it.
+    """Return the precision of mixed-precision training; `auto` selects bf16 if the hardware supports it natively.
 
     Args:
-        value: `amp` of the config.
-        logger: receives a warning if the hardware must emulate bfloat16.
+        value: value of `amp` in the config.
+        logger: logger of a warning if the hardware emulates bfloat16.
     """
     has_bfloat16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu_has_bfloat16()
     if value == "auto":
         return "bf16" if has_bfloat16 else None
     if value in ("bf16", "bfloat16") and not has_bfloat16:
         logger.warning(f"amp={value!r}: this processor emulates bfloat16, which is many times slower than float32; "
-                       "use amp='auto' to select what is fast")
+                       "use amp='auto' to select the faster precision")
     return value
 
 
@@ -151,9 +151,9 @@ def build_engine(cfg: Config, model: nn.Module, loaders: Mapping[str, DataLoader
         cfg: the config.
         model: the model, on the CPU.
         loaders: one loader per split.
-        run_dir: the folder for all outputs.
+        run_dir: folder of all outputs.
         seed: random seed.
-        shared_config: what `checkpoints.resume_config` returned.
+        shared_config: the result of `checkpoints.resume_config`.
     """
     logger = run_dir.make_logger()
     logger.info(f"Config: {cfg.text}")
@@ -184,11 +184,11 @@ def build_engine(cfg: Config, model: nn.Module, loaders: Mapping[str, DataLoader
 
 
 def _train(engine: TrainingEngine, config: str, run_dir: RunDir) -> None:
-    """Train to the end and load the best epoch's weights."""
+    """Run the training to its end, write its history, and load the weights of the best epoch."""
     if engine.start_iter == 0 and comm.is_main_process():
         run_dir.log.unlink(missing_ok=True)   # nncore appends to an existing log.
     if engine.hooks["EvalHook"].should_stop(engine.history):
-        engine.logger.info("The resumed training had already stopped early, so no epoch is left to train")
+        engine.logger.info("The resumed training had already stopped early; no epochs are left to train")
     else:
         try:
             engine.launch()
@@ -243,7 +243,7 @@ def _wrap(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def _preserved_root_logger() -> Iterator[None]:
-    """Undo changes to the root logger, to which nncore's wrappers add a handler to warn of a missing GPU."""
+    """Restore the root logger, because nncore's wrappers add a handler to it to warn of a missing GPU."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The decoder of UMT, which relates the query of every clip to all fused clips."""
+"""The UMT decoder, in which the query of each clip attends to all fused clips."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class QueryDecoder(nn.Module):
     """A stack of decoder layers (UMT, Liu et al., CVPR 2022).
 
     Args:
-        dims: width of queries and clips.
-        pos_cfg: config of the position embedding, or None; queries and clips have separate embeddings.
-        dec_cfg: config of the only layer, or a list with one config per layer.
+        dims: feature dimension of queries and clips.
+        pos_cfg: config of the position embeddings, one for the queries and one for the clips; None for no embeddings.
+        dec_cfg: config of a single layer, or a list with one config per layer.
     """
 
     def __init__(self, dims: int, pos_cfg: dict | None = None, dec_cfg: dict | list[dict] | None = None):
@@ -38,7 +38,8 @@ class QueryDecoder(nn.Module):
             mask: (B, T), nonzero at valid clips.
 
         Returns:
-            The normalized output (B, T, C) of every layer; without layers, a list of the normalized queries.
+            A list with the normalized output (B, T, C) of each layer; without layers, a list of the normalized queries
+            only.
         """
         q_pe = None if self.q_pos_enc is None else self.q_pos_enc(x)
         k_pe = None if self.k_pos_enc is None else self.k_pos_enc(x)

@@ -1,4 +1,4 @@
-"""Decisions of an export: which pieces are kept exactly, and how they are written."""
+"""Plan an export: determine the exact pieces, and choose to re-encode or to copy them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ AnySummary = TypeVar("AnySummary", bound=Summary)
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """The decisions that an export follows. The default keeps the selected pieces and re-encodes them.
+    """The decisions made before an export. The default plan re-encodes the selected pieces without changing them.
 
     Attributes:
-        pieces_s: [start, end) of the exact pieces, ascending and disjoint; None keeps those of the summary.
-        runs: the packets to copy for each piece; None if the video is re-encoded.
-        aspect: width to height to which the video is cropped; None keeps the complete frame.
-        edit_lists: formats of edit lists to write.
+        pieces_s: [start, end) of the exact pieces, ascending and disjoint; None for the pieces of the summary.
+        packet_ranges: packets to copy for each piece; None if the video is re-encoded.
+        aspect: aspect ratio (width / height) to crop to; None for complete frames.
+        edit_lists: formats of the edit lists to write.
         display_name: name of the video in the written files; None for its path.
         shorts: number and lengths of the requested shorts, if known.
-        timings_s: seconds that planning took, by step.
+        timings_s: duration of each planning step in seconds.
     """
 
     pieces_s: tuple[Interval, ...] | None = None
-    runs: tuple[PacketRange, ...] | None = None
+    packet_ranges: tuple[PacketRange, ...] | None = None
     aspect: Fraction | None = None
     edit_lists: tuple[str, ...] = ()
     display_name: str | None = None
@@ -46,11 +46,11 @@ class ExportPlan:
 
     @property
     def copied(self) -> bool:
-        """True if the video stream is copied, so that pieces start at key frames."""
-        return self.runs is not None
+        """True if the video stream is copied, in which case pieces start at key frames."""
+        return self.packet_ranges is not None
 
     def apply(self, summary: AnySummary) -> AnySummary:
-        """Return the summary as the written files describe it: with the exact pieces, the name and the timings."""
+        """Return a copy of the summary with the exact pieces, the display name and the timings of this plan."""
         video = summary.video
         if self.display_name is not None:
             video = replace(video, info=replace(video.info, path=Path(self.display_name)))
@@ -58,12 +58,12 @@ class ExportPlan:
         return replace(summary, video=video, pieces_s=pieces_s, timings_s={**summary.timings_s, **self.timings_s})
 
     def shortage(self, summary: Summary) -> str:
-        """Return a message if there are fewer shorts than requested, else ""."""
+        """Return a message if there are fewer shorts than requested, otherwise ""."""
         found = len(summary.intervals_s if self.pieces_s is None else self.pieces_s)
         if self.shorts is None or found >= self.shorts.count:
             return ""
-        return (f"found {found} of {self.shorts.count} shorts; no further piece of {self.shorts.lengths} fits beside "
-                "them, but a shorter one may")
+        return (f"found {found} of {self.shorts.count} shorts; there is no room for another piece of "
+                f"{self.shorts.lengths}, but there may be for a shorter one")
 
 
 AS_SELECTED = ExportPlan()
@@ -71,40 +71,41 @@ AS_SELECTED = ExportPlan()
 
 def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, display_name: str | None = None,
                 shorts: ShortsOptions | None = None) -> ExportPlan:
-    """Decide how a summary is exported.
+    """Plan the export of a summary.
 
-    Selected shots are trimmed to hard cuts if the video is re-encoded; copied pieces are moved to key frames.
+    If the video is re-encoded, selected shots are trimmed to hard cuts. If it is copied, pieces start at key frames.
 
     Args:
-        summary: the scored video.
+        summary: the summary to export.
         options: options of the export.
         display_name: name of the video in the written files; None for its path.
-        shorts: number and lengths of the requested shorts, which copied shorts keep to; None if unknown.
+        shorts: number and lengths of the requested shorts, which limit the lengths of copied shorts; None if unknown.
 
     Raises:
         InputError: the video cannot be read or copied, or no short can start at a key frame.
     """
     started_s = time.perf_counter()
     shorts = shorts if summary.mode == "shorts" else None
-    runs, pieces_s, timings_s = None, summary.intervals_s, {}
+    packet_ranges, pieces_s, timings_s = None, summary.intervals_s, {}
     if options.copy:
-        runs = tuple(_copied_shorts(summary, shorts) if summary.mode == "shorts" else
-                     plan_copy(summary.video.info, pieces_s))
-        pieces_s = kept_intervals(summary.video.info, runs)
-        timings_s["cut"] = time.perf_counter() - started_s   # Part of the time that copying takes.
+        packet_ranges = tuple(_copied_shorts(summary, shorts) if summary.mode == "shorts" else
+                              plan_copy(summary.video.info, pieces_s))
+        pieces_s = kept_intervals(summary.video.info, packet_ranges)
+        timings_s["cut"] = time.perf_counter() - started_s   # Planning is part of copying.
     elif summary.pieces_s is None:
-        reach_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.max_frame_offset_s)
-        pieces_s = trim_to_shots(summary.video.info, pieces_s, reach_s)
+        max_trim_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.max_frame_offset_s)
+        pieces_s = trim_to_shots(summary.video.info, pieces_s, max_trim_s)
         timings_s["borders"] = time.perf_counter() - started_s
-    return ExportPlan(tuple(pieces_s), runs, options.aspect, options.edit_lists, display_name, shorts, timings_s)
+    return ExportPlan(tuple(pieces_s), packet_ranges, options.aspect, options.edit_lists, display_name, shorts,
+                      timings_s)
 
 
 def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummary:
-    """Return a summary whose shorts start and end at shot boundaries or speech pauses.
+    """Return a copy of a summary with the ends of its shorts moved to shot boundaries or speech pauses.
 
     Args:
-        summary: a summary in mode `shorts` whose pieces are exact to a clip, see `ShortsOptions`.
-        shorts: the lengths that the pieces keep to.
+        summary: a summary in mode `shorts` whose pieces end at clip boundaries, see `ShortsOptions.refine`.
+        shorts: minimum and maximum length of the refined pieces.
     """
     pieces_s = refine_shorts(summary.video.info, _best_first(summary), shorts, summary.cues,
                              summary.video.clip_len_s)
@@ -112,24 +113,26 @@ def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummar
 
 
 def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[PacketRange]:
-    """Return the packets of disjoint shorts, ascending. Better shorts are placed first, others give way."""
+    """Return the packets of disjoint shorts in ascending order; shorts with higher scores are placed first."""
     info = summary.video.info
     lengths_s = (Fraction(0), 2 * info.duration_s)
     if shorts is not None:
         lengths_s = (min(shorts.min_length_s, info.duration_s), shorts.max_length_s)
     placed: list[tuple[Interval, PacketRange]] = []
     for start_s, end_s in _best_first(summary):
+        # The room is the gap between the nearest shorts that are already placed.
         room_s = (max((kept[1] for kept, _ in placed if kept[0] < start_s), default=Fraction(0)),
                   min((kept[0] for kept, _ in placed if kept[0] >= start_s), default=2 * info.duration_s))
-        run = plan_short(info, (start_s, end_s), room_s, lengths_s)
-        if run is not None:
-            placed += zip(kept_intervals(info, [run]), [run], strict=True)
+        packets = plan_short(info, (start_s, end_s), room_s, lengths_s)
+        if packets is not None:
+            placed += zip(kept_intervals(info, [packets]), [packets], strict=True)
     if not placed:
         raise InputError(info.path, "its key frames are too far apart to copy shorts"
                          f"{'' if shorts is None else f' of {shorts.lengths}'}",
                          "leave out --copy, or request longer shorts with --length")
-    return [run for _, run in sorted(placed, key=lambda pair: pair[0])]
+    return [packets for _, packets in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _best_first(summary: Summary) -> Sequence[Interval]:
+    """Return the pieces of a summary by descending mean score."""
     return sorted(summary.intervals_s, key=lambda interval_s: -summary.mean_score(*interval_s))

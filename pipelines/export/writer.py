@@ -93,11 +93,11 @@ def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, int
     trim_heap()   # The encoder needs memory of its own beside what scoring has freed.
     info, titles = summary.video.info, summary.chapter_titles(intervals_s)
     with mmap_large_blocks():
-        if plan.runs is None:
+        if plan.packet_ranges is None:
             cut(info, intervals_s, path, aspect=plan.aspect, titles=titles, cues=summary.cues, progress=progress)
         else:
-            runs = dict(zip(plan.pieces_s or (), plan.runs, strict=True))
-            copy_cut(info, [runs[interval_s] for interval_s in intervals_s], path, titles=titles, cues=summary.cues,
+            packets = dict(zip(plan.pieces_s or (), plan.packet_ranges, strict=True))
+            copy_cut(info, [packets[interval_s] for interval_s in intervals_s], path, titles=titles, cues=summary.cues,
                      progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""Queries that a video is scored by: the user's, or else sentences from its subtitles or captions."""
+"""Queries for scoring a video: those of the user, or if there are none, sentences from its subtitles or captions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pipelines.media.subtitles import Cue
 from .captions import BLANK, UNNAMED, Caption
 
 USER, SUBTITLES, CAPTIONS = "asked", "subtitles", "captions"   # Values of `source` in summary.json.
-MAX_VIDEO_QUERIES = 48   # Subtitles are joined into at most this many passages; captions are subsampled.
+MAX_VIDEO_QUERIES = 48   # Additional subtitles are joined; additional captions are subsampled.
 
 
 @dataclass(frozen=True)
 class Query:
-    """A sentence that a video is scored by.
+    """A sentence by which a video is scored.
 
     Attributes:
         text: the sentence.
         source: `USER`, `SUBTITLES` or `CAPTIONS`.
-        start_s: start in seconds of the subtitle or captioned shot; None for a user's query, which has no time.
-        end_s: its end in seconds, exclusive, or None.
+        start_s: start of the subtitle or of the captioned shot, in seconds; None for a query of the user.
+        end_s: end of the subtitle or of the captioned shot, in seconds, exclusive; None for a query of the user.
     """
 
     text: str
@@ -33,38 +33,40 @@ class Query:
     end_s: float | None = None
 
     def to_json(self) -> dict[str, str | float | None]:
-        """Return the entry of `sentences` in summary.json; times are in seconds."""
+        """Return the entry of this query in `sentences` of summary.json, with times in seconds."""
         start, end = (None if t is None else round(t, 3) for t in (self.start_s, self.end_s))
         return dict(text=self.text, source=self.source, start=start, end=end)
 
 
 def user_queries(texts: Sequence[str]) -> tuple[Query, ...]:
-    """Return queries from a user's sentences."""
+    """Return the sentences of a user as queries."""
     return tuple(Query(text, USER) for text in texts)
 
 
 def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Query, ...]:
-    """Return queries that describe a video by itself: its subtitles, or without any its captions; at most 48.
+    """Return at most 48 queries that describe a video: its subtitles, or its captions if it has no subtitles.
 
-    Consecutive subtitles are joined into passages if there are more, so that no text is lost. Captions repeat
-    themselves, so they are subsampled evenly. Captions that name nothing are skipped.
+    If there are more than 48 subtitles, consecutive subtitles are joined, so that no text is lost. If there are more
+    than 48 captions, they are subsampled evenly, because captions of different shots often repeat each other. Captions
+    that describe nothing are skipped.
     """
-    lines = [cue for cue in cues if cue.text.strip()]
-    if lines:
-        per_passage = -(-len(lines) // MAX_VIDEO_QUERIES)
-        return tuple(_passage(lines[i:i + per_passage]) for i in range(0, len(lines), per_passage))
-    named = [caption for caption in captions if caption.text not in (UNNAMED, BLANK)]
-    if not named:
+    cues = [cue for cue in cues if cue.text.strip()]
+    if cues:
+        per_passage = -(-len(cues) // MAX_VIDEO_QUERIES)
+        return tuple(_join_cues(cues[i:i + per_passage]) for i in range(0, len(cues), per_passage))
+    captions = [caption for caption in captions if caption.text not in (UNNAMED, BLANK)]
+    if not captions:
         return ()
-    indices = np.unique(np.linspace(0, len(named) - 1, min(len(named), MAX_VIDEO_QUERIES)).round().astype(int))
-    return tuple(Query(named[i].text, CAPTIONS, float(named[i].start_s), float(named[i].end_s)) for i in indices)
+    indices = np.unique(np.linspace(0, len(captions) - 1, min(len(captions), MAX_VIDEO_QUERIES)).round().astype(int))
+    selected = [captions[i] for i in indices]
+    return tuple(Query(caption.text, CAPTIONS, float(caption.start_s), float(caption.end_s)) for caption in selected)
 
 
 def embed_texts(encoders: Encoders, texts: Sequence[str]) -> np.ndarray:
-    """Return the sentence embeddings (N, D) of texts in sorted order.
+    """Sort texts, and return their sentence embeddings (N, D).
 
-    A model sums over its queries, and sums round differently in another order. Sorting makes the result
-    independent of the order of the texts.
+    Models sum over the queries, and the rounding of a floating-point sum depends on the order of its terms. Sorting
+    makes the scores independent of the order in which the texts are given.
     """
     return np.stack([feature.pooler_output for feature in encoders.text.encode(sorted(texts))])
 
@@ -74,7 +76,7 @@ class EmbeddedQueries:
     """Queries with their sentence embeddings.
 
     Attributes:
-        queries: N queries.
+        queries: the N queries.
         distinct_rows: (M, D) embeddings of the distinct texts in sorted order; (0, 0) without queries.
         rows: (N, D) embeddings, one row per query; (0, 0) without queries.
     """
@@ -85,7 +87,7 @@ class EmbeddedQueries:
 
 
 def embed_queries(encoders: Encoders, queries: Sequence[Query]) -> EmbeddedQueries:
-    """Embed queries; each distinct text is encoded once."""
+    """Embed queries, encoding each distinct text only once."""
     if not queries:
         return EmbeddedQueries((), np.empty((0, 0)), np.empty((0, 0)))
     texts = sorted({query.text for query in queries})
@@ -93,7 +95,7 @@ def embed_queries(encoders: Encoders, queries: Sequence[Query]) -> EmbeddedQueri
     return EmbeddedQueries(tuple(queries), rows, rows[[texts.index(query.text) for query in queries]])
 
 
-def _passage(lines: Sequence[Cue]) -> Query:
-    """Join subtitles into one query, from the first start to the last end."""
-    return Query(" ".join(line.text.strip() for line in lines), SUBTITLES, min(line.start_s for line in lines),
-                 max(line.end_s for line in lines))
+def _join_cues(cues: Sequence[Cue]) -> Query:
+    """Join subtitles into one query, which lasts from the first start to the last end."""
+    return Query(" ".join(cue.text.strip() for cue in cues), SUBTITLES, min(cue.start_s for cue in cues),
+                 max(cue.end_s for cue in cues))

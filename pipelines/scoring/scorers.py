@@ -1,4 +1,4 @@
-"""The interface of scorers: objects that score the clips of a video and find its moments.
+"""The interface of scorers, which score the clips of a video and find its moments.
 
 A summarizer holds one scorer. `ZeroShotScorer`, `SlidingWindowScorer` and `CLIPItScorer` score by queries;
 `NoveltyScorer` and `ImportanceScorer` need no query; `BlendedScorer` combines one of each kind.
@@ -23,7 +23,8 @@ from .moments import MAX_IOU, MAX_MOMENTS, Moment, moments_in_curve, rank_moment
 from .queries import USER, Query
 from .subtitle_evidence import SubtitleEvidence
 
-ZERO_SHOT = "zero-shot similarity"       # Values of `Provenance.method` without a model of the user.
+# Values of `Provenance.method` if no trained model is given.
+ZERO_SHOT = "zero-shot similarity"
 NOVELTY = "visual novelty"
 IMPORTANCE = "CLIP-It trained on TVSum"
 
@@ -34,7 +35,7 @@ class ScoringOptions:
 
     Attributes:
         sigma_clips: standard deviation, in clips, of the smoothing of zero-shot scores and novelty.
-        max_iou: of two moments with a higher overlap, only the better one is kept.
+        max_iou: maximum overlap of two moments; if two moments overlap more, only the better one is kept.
         max_moments: maximum number of moments per query.
     """
 
@@ -51,9 +52,9 @@ class Provenance:
     """The origin of scores, for reports.
 
     Attributes:
-        method: the method or the type of the model.
-        uses_audio: True if the audio features influenced the scores.
-        blended_with: the query-independent method that contributed a part of the scores; None if none did.
+        method: name of the scoring method, or type of the trained model.
+        uses_audio: True if audio features influenced the scores.
+        blended_with: query-independent method that contributed to the scores; None if there is none.
     """
 
     method: str
@@ -66,8 +67,8 @@ class Scores:
     """Scores and moments of a video of T clips.
 
     Attributes:
-        clips: (T,) in [0, 1], the score of each clip.
-        curves: (Q, T) in [0, 1], the scores for each of the user's queries; (0, T) without any.
+        clips: (T,) scores of the clips in [0, 1].
+        curves: (Q, T) scores of the clips in [0, 1] for each query of the user; (0, T) if there is none.
         moments: moments by descending score.
         queries: the queries that influenced the scores.
         provenance: the origin of the scores.
@@ -81,12 +82,12 @@ class Scores:
 
 
 class Scorer(ABC):
-    """Scores the clips of a video, by queries or without.
+    """A scorer of the clips and moments of a video, with or without queries.
 
     Args:
         encoders: the encoders of the videos to score.
-        evidence: sources of text that support queries; None for subtitles.
-        options: smoothing, and limits on moments.
+        evidence: additional evidence for the queries; None for the subtitles.
+        options: options of smoothing and of moment selection.
 
     Attributes:
         accepts_text: True if the user may give queries.
@@ -105,12 +106,12 @@ class Scorer(ABC):
         """Score all clips and find the moments.
 
         Args:
-            video: a video that `encoders` encoded.
-            queries: the user's queries, or else sentences from the video itself; see `queries.video_queries`.
+            video: a video encoded with `encoders`.
+            queries: the user's queries, or if there are none, the result of `queries.video_queries`.
             cues: subtitles of the video.
 
         Raises:
-            InputError: the user gave queries and this scorer accepts none, or gave none and it requires one.
+            InputError: the user gave queries, but this scorer accepts none; or gave none, but it requires one.
         """
         texts = user_texts(queries)
         self.check_queries(texts)
@@ -119,13 +120,13 @@ class Scorer(ABC):
         return self.score_without_text(video, queries)
 
     def check_queries(self, texts: Sequence[str]) -> None:
-        """Check that this scorer accepts the user's queries, or their absence; see `score`."""
+        """Check that this scorer accepts queries if the user gave any, and requires none otherwise; see `score`."""
         if texts and not self.accepts_text:
             raise InputError(None, "this model was trained without text and accepts no queries",
-                             "leave the sentences out")
+                             "leave the queries out")
         if not texts and self.requires_text:
-            raise InputError(None, "this model scores a video by a query, and none is given",
-                             "give a sentence, or leave out config and checkpoint for a summary without a query")
+            raise InputError(None, "this model requires a query, but none is given",
+                             "give a query, or leave out config and checkpoint to summarize without a query")
 
     @abstractmethod
     def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
@@ -133,23 +134,23 @@ class Scorer(ABC):
 
     @abstractmethod
     def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
-        """Score a video by itself; called only unless `requires_text`.
+        """Score a video without queries of the user; not called if `requires_text`.
 
         Args:
             video: the encoded video.
-            queries: sentences from the video itself; may be empty.
+            queries: the result of `queries.video_queries`; may be empty.
         """
 
     def moments_in(self, video: EncodedVideo, curve: np.ndarray, text: str = "") -> list[Moment]:
-        """Return the moments of a curve (T,)."""
+        """Return the moments of a score curve (T,)."""
         return moments_in_curve(curve, video.float_edges_s, text, self.options.max_moments)
 
     def best_moments(self, moments: Sequence[Moment]) -> list[Moment]:
-        """Return the moments of one query without overlaps, by descending score."""
+        """Return the best moments of one query, without overlapping ones, by descending score."""
         return suppress_overlaps(moments, self.options.max_iou, self.options.max_moments)
 
     def ranked_moments(self, by_query: Sequence[Sequence[Moment]]) -> list[Moment]:
-        """Return the moments of all queries without overlaps, by descending score."""
+        """Return the best moments of all queries, without overlapping ones, by descending score."""
         return rank_moments(by_query, self.options.max_iou, self.options.max_moments)
 
 
@@ -164,5 +165,5 @@ def main_features(video: EncodedVideo, encoders: Encoders) -> np.ndarray:
 
 
 def no_curves(video: EncodedVideo) -> np.ndarray:
-    """Return an array (0, T): the curves of a video that is scored without a query."""
+    """Return the empty array of curves (0, T) of a video that is scored without a query."""
     return np.empty((0, video.n_clips))

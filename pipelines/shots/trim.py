@@ -20,7 +20,7 @@ from .boundaries import hard_cuts
 
 MIN_CONTEXT_BEFORE = 4, Fraction(1, 2)  # Frames and seconds decoded before a possible cut, to measure usual changes.
 MIN_CONTEXT_AFTER = 2, Fraction(1, 4)   # Frames and seconds decoded after it, to check that the cut is isolated.
-MAX_REACH_S = Fraction(2)               # Another shot is searched for at most this far inside a piece.
+MAX_TRIM_S = Fraction(2)               # Another shot is searched for at most this far inside a piece.
 MAX_DECODE_LEAD_S = Fraction(1)         # A packet is stored at most this long before its presentation time.
 MIN_KEY_FRAME_RATIO = 0.25              # A packet of at least this share of the preceding key frame's size is large.
 MIN_PERCENTILE_RATIO = 3.0              # So is a packet of this multiple of the 90th percentile of the sizes nearby.
@@ -28,11 +28,11 @@ MIN_PERCENTILE_RATIO = 3.0              # So is a packet of this multiple of the
 PieceEnds = tuple[Interval | None, Interval | None]   # Search ranges of one piece; None at the ends of the video.
 
 
-def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], reach_s: Fraction) -> list[Interval]:
+def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fraction) -> list[Interval]:
     """Remove the frames of neighboring shots from the ends of pieces.
 
     A clip's score describes the middle of the clip, so up to half of the first and last clip of a piece may belong to
-    another shot. If there is a hard cut within `reach_s` of an end, the piece is trimmed to it, exact to the frame.
+    another shot. If there is a hard cut within `max_trim_s` of an end, the piece is trimmed to it, exact to the frame.
     Pieces are never extended. They stay unchanged at gradual transitions, and in files without exact seeking.
 
     The first frame of a shot is usually stored in a large packet, so only the frames around large packets are
@@ -47,15 +47,15 @@ def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], reach_s: Fracti
     Returns:
         As many pieces as `pieces_s`.
     """
-    reach_s, ends, trimmed = min(reach_s, MAX_REACH_S), [], []
+    max_trim_s, ends, trimmed = min(max_trim_s, MAX_TRIM_S), [], []
     for start_s, end_s in pieces_s:
-        head, tail = (start_s, min(start_s + reach_s, end_s)), (max(end_s - reach_s, start_s), end_s)
+        head, tail = (start_s, min(start_s + max_trim_s, end_s)), (max(end_s - max_trim_s, start_s), end_s)
         ends.append((head if start_s > 0 else None, tail if end_s < info.duration_s else None))
     for (start_s, end_s), (head_cuts, tail_cuts) in zip(pieces_s, _find_cuts_in_parallel(info, ends), strict=True):
         first_s, last_s = max(head_cuts, default=start_s), min(tail_cuts, default=end_s)
         # In order of preference: both ends trimmed, the start, the end, neither.
         candidates = itertools.product((first_s, start_s), (last_s, end_s))
-        trimmed.append(next((c for c in candidates if c[1] - c[0] >= reach_s), (start_s, end_s)))
+        trimmed.append(next((c for c in candidates if c[1] - c[0] >= max_trim_s), (start_s, end_s)))
     return trimmed
 
 

@@ -37,7 +37,7 @@ def test_many_configs_in_one_process_are_not_confused(tmp_path):
     pytest.param("model = dict(\n", r"leaf.py, line 1: '\(' was never closed", id="syntax_error"),
     pytest.param("x = 1\ny = missing\n", r"leaf.py, line 2: NameError: name 'missing' is not defined",
                  id="exception"),
-    pytest.param("_base_ = 'nowhere.py'\n", r"leaf.py: its _base_ names .*nowhere.py, which does not exist",
+    pytest.param("_base_ = 'nowhere.py'\n", r"leaf.py: its _base_ lists .*nowhere.py, which does not exist",
                  id="missing_base"),
     pytest.param("_base_ = 'leaf.py'\n", r"leaf.py: its _base_ includes the file itself; remove the cycle",
                  id="cycle"),

@@ -52,7 +52,7 @@ def test_an_empty_string_is_no_query(video, texts):
 
 
 def test_an_input_that_is_not_a_pair_is_an_error():
-    with pytest.raises(InputError, match="give .path of the video, sentences."):
+    with pytest.raises(InputError, match="pass .path of the video, queries."):
         Summarizer(color_encoders())("v.mp4")
 
 
@@ -64,5 +64,5 @@ def test_an_input_that_is_not_a_pair_is_an_error():
     pytest.param(("v.mp4", {"blue": 1}), id="dict_as_queries"),
 ])
 def test_inputs_of_other_types_are_errors(inputs):
-    with pytest.raises(InputError, match="give the path of a video, and a sentence, a list of sentences or None"):
+    with pytest.raises(InputError, match="pass the path of a video, and a query, a list of queries or None"):
         Summarizer(color_encoders())(inputs)

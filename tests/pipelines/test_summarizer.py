@@ -194,9 +194,9 @@ def test_a_video_from_other_encoders_is_an_error(color_summarizer, video):
         pass
 
     other = Summarizer(Encoders(OtherEyes(), color_encoders().text))
-    with pytest.raises(InputError, match=r"encoded by .*ColorVisualEncoder.*OtherEyes"):
+    with pytest.raises(InputError, match=r"encoded with .*ColorVisualEncoder.*OtherEyes"):
         other.summarize(video, ["red"])
-    with pytest.raises(InputError, match="the audio encoder has clips of 2 s, the visual encoder of 4 s"):
+    with pytest.raises(InputError, match="the audio encoder has clips of 2 s, but the visual encoder has clips of 4 s"):
         eyes = ColorVisualEncoder()
         eyes.clip_len_s = 4
         Summarizer(Encoders(eyes, color_encoders().text, color_encoders(with_audio=True).audio))
@@ -242,7 +242,7 @@ def test_subtitles_support_a_trained_model(video):
 
 
 def test_a_model_gets_queries_only_if_it_accepts_them(video):
-    with pytest.raises(InputError, match="give a sentence"):
+    with pytest.raises(InputError, match="give a query"):
         sliding_window_summarizer(RedWatcher()).summarize(video)
 
     class Mute(RedWatcher):
@@ -253,7 +253,7 @@ def test_a_model_gets_queries_only_if_it_accepts_them(video):
             return dict(_out=dict(saliency=data["video"][..., 0]))
 
     mute = sliding_window_summarizer(Mute())
-    with pytest.raises(InputError, match="leave the sentences out"):
+    with pytest.raises(InputError, match="leave the queries out"):
         mute.summarize(video, ["red"])
     summary = mute.summarize(video)
     assert summary.scores.argmax() in range(10, 14)

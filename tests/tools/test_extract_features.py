@@ -76,7 +76,7 @@ def test_queries_without_videos(folder, capsys):
     assert main(["--labels", str(folder / "l.jsonl"), "--out", str(folder / "f")]) == 0
     assert names(folder) == ["qid7.npz"]
     assert main(["--out", str(folder / "g")]) == 2
-    assert "nothing to extract; name videos, --labels or both" in capsys.readouterr().err
+    assert "nothing to extract; specify videos, --labels or both" in capsys.readouterr().err
     assert not (folder / "g").exists()
 
 

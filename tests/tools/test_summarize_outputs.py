@@ -111,7 +111,7 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
     assert found["shorts"] == dict(asked=9, found=len(spans))
     assert 3 <= len(spans) < 9
-    said = f"found {len(spans)} of 9 shorts; no further piece of 6-12 s fits beside them"
+    said = f"found {len(spans)} of 9 shorts; there is no room for another piece of 6-12 s"
     page = (tmp_path / "out/report.html").read_text()
     assert said in capsys.readouterr().out
     assert said in page

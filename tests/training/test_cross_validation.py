@@ -117,7 +117,7 @@ def test_finished_trainings_are_reused(root, result, monkeypatch):
     monkeypatch.setattr("training.cross_validation.launch", lambda *a, **k: pytest.fail("was trained already"))
     again = cross_validate(config(root), [1, 2], root / "work")
     assert again["model"] == result["model"]
-    assert "reused 4 of 4 trainings from an earlier run" in format_result(again)
+    assert "reused 4 of 4 finished training runs" in format_result(again)
     with pytest.raises(pytest.fail.Exception, match="was trained already"):
         cross_validate(config(root), [1, 2], root / "work", fresh=True)
 
@@ -147,7 +147,7 @@ def test_a_training_is_repeated_only_if_its_inputs_have_changed(root, tmp_path, 
     assert (num_trained(), num_trained()) == (2, 0)
     (tmp_path / "code.py").write_text("1")
     monkeypatch.setattr("training.cross_validation.ROOT", tmp_path)
-    monkeypatch.setattr("training.cross_validation.CODE", ("code.py",))
+    monkeypatch.setattr("training.cross_validation.TRAINING_CODE", ("code.py",))
     assert (num_trained(), num_trained()) == (2, 0)
     (tmp_path / "code.py").write_text("2")
     assert (num_trained(), num_trained()) == (2, 0)
@@ -168,7 +168,7 @@ def test_options_change_the_config_and_the_sentences(root, no_baselines, capsys)
     found = {}
     for sentences in ("other", "none", "own"):
         assert main([config(root), *options, "--sentences", sentences]) == 0
-        assert "reused 2 of 2 trainings from an earlier run" in capsys.readouterr().out
+        assert "reused 2 of 2 finished training runs" in capsys.readouterr().out
         found[sentences] = json.loads((root / "set" / "folds.json").read_text())["folds"]["1"]
     assert found["own"] == first["folds"]["1"]
     check_rescoring(root, root / "set" / "fold0_seed1")
@@ -194,7 +194,7 @@ def check_rescoring(root, folder):
     pytest.param(["--set", "alike"], "--set alike: not an assignment; write KEY.KEY=VALUE", id="no value"),
     pytest.param(["--set", "a b=1"], "--set a b=1: not an assignment; write KEY.KEY=VALUE", id="invalid key"),
     pytest.param(["--set", "model=1", "--set", "model.alike=0"],
-                 "--set model.alike: another --set replaces 'model' completely", id="conflict"),
+                 "--set model.alike: another --set sets all of 'model'", id="conflict"),
     pytest.param(["--sentences", "captions"], "has no encoders", id="captions without encoders"),
 ])
 def test_invalid_options_are_one_error(root, tmp_path, capsys, monkeypatch, no_baselines, options, message):
@@ -231,7 +231,7 @@ def test_captions_describe_the_shots():
 
 
 def test_a_config_that_selects_its_epoch_on_the_test_fold_is_refused(root):
-    with pytest.raises(InputError, match="validates more than its last epoch"):
+    with pytest.raises(InputError, match="validates more than the last epoch"):
         cross_validate(config(root, interval=5), [1], root / "other")
 
 
@@ -359,7 +359,7 @@ def test_the_common_h5_file_of_the_literature_is_trained_on(tmp_path, capsys):
                for option in ("--set", change)]
     shipped = str(ROOT / "configs/tvsum/clip_it_pool5.py")
     assert main([shipped, "--seeds", "1", "--work-dir", str(tmp_path / "w"), *options]) == 0
-    assert "Kendall and spearman compare with the annotators' mean (gtscore)" in capsys.readouterr().out
+    assert "kendall and spearman compare with the annotators' mean (gtscore)" in capsys.readouterr().out
     found = json.loads((tmp_path / "w" / "folds.json").read_text())
     assert set(found["baselines"]["human"]) == {"f1"}
     assert found["model"]["mean"]["f1"] > 0

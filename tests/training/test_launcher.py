@@ -134,7 +134,7 @@ def test_errors_are_one_message_and_nothing_is_written(tiny, tmp_path, capsys, o
     pytest.param(["--eval", "--checkpoint", "gone.pth"], "gone.pth: no such checkpoint", id="missing checkpoint"),
     pytest.param(["--resume", "best.pth"], "best.pth: cannot be resumed, because it lacks optimizer, random, scaler",
                  id="resume from best.pth"),
-    pytest.param(["--resume", "last.pth", "--checkpoint", "best.pth"], "exclude each other", id="two checkpoints"),
+    pytest.param(["--resume", "last.pth", "--checkpoint", "best.pth"], "mutually exclusive", id="two checkpoints"),
 ])
 def test_invalid_options_are_reported(trained, tmp_path, capsys, options, message):
     cfg, work = trained

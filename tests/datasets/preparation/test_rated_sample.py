@@ -52,5 +52,5 @@ def test_a_folder_of_real_ratings_is_left_alone(made, tmp_path, capsys):
     (tmp_path / "real").mkdir()
     (tmp_path / "real/ratings.csv").write_text("clip,video,start,end,rating\n")
     assert main(["--out", str(tmp_path / "real")]) == 2
-    assert "real: contains files that are not a synthetic set; name an empty or a new folder" in capsys.readouterr().err
+    assert "real: contains files that are not a synthetic set; specify a new or empty folder" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["ratings.csv"]

@@ -211,7 +211,7 @@ def test_the_list_of_subtitles_is_limited(video):
 
 def test_describes_copied_and_cropped_exports(video):
     result = make_result(video)
-    assert "pieces start at key frames" in Page(report_html(result, plan=ExportPlan(runs=()))).text
+    assert "pieces start at key frames" in Page(report_html(result, plan=ExportPlan(packet_ranges=()))).text
     assert "cropped to 9:16" in Page(report_html(result, plan=ExportPlan(aspect=Fraction(9, 16)))).text
 
 

@@ -37,8 +37,8 @@ def shots(index: int, size: tuple[int, int]) -> np.ndarray:
     return np.roll(still(sum(index >= cut for cut in CUTS), size), index // 2, axis=1)
 
 
-def trimmed(path, pieces=PIECES, reach_s=Fraction(1)):
-    return trim_to_shots(probe(path), [(Fraction(a), Fraction(b)) for a, b in pieces], reach_s)
+def trimmed(path, pieces=PIECES, max_trim_s=Fraction(1)):
+    return trim_to_shots(probe(path), [(Fraction(a), Fraction(b)) for a, b in pieces], max_trim_s)
 
 
 @pytest.mark.parametrize("x264", ["keyint=250", "keyint=100:scenecut=0", "keyint=25:scenecut=0:open-gop=1",
