@@ -150,7 +150,7 @@ train() {   # train CONFIG [OPTIONS]
   local config="$1" name is_evaluation="" checkpoint="" launch_options=() start
   shift
   [ -z "$shards" ] || die "--shards is an option of an extraction; leave it out, or write 'extract' instead of $config"
-  [ -f "$config" ] || die "$config: no such config; name a .py file, e.g. one under configs/"
+  [ -f "$config" ] || die "$config: no such config; specify a .py file, e.g. one under configs/"
   [ -n "$dry_run" ] || in_environment python tools/launch.py "$config" "$@" --check || exit 2
   while [ $# -gt 0 ]; do
     case "$1" in

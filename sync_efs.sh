@@ -36,7 +36,7 @@ command -v rsync > /dev/null || die "rsync: not found; install it (Debian: apt-g
   || die "EFS_ROOT is not set; set it to the project's folder on the shared file system, e.g. EFS_ROOT=/mnt/efs/project"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 target="$(realpath -m "$EFS_ROOT")"
-case "$target/" in "$root"/*) die "$EFS_ROOT: is inside $root; name a folder outside" ;; esac
+case "$target/" in "$root"/*) die "$EFS_ROOT: is inside $root; specify a folder outside" ;; esac
 
 mount_point() {   # mount_point FOLDER: print where the file system of its nearest existing parent is mounted.
   local folder="$1"

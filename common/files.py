@@ -35,7 +35,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(path, "is a folder", "name a file")
+        raise InputError(path, "is a folder", "specify a file")
     make_folder(path.parent)
     handle, temporary = _create_locked_file(path)
     try:
@@ -96,7 +96,7 @@ def make_folder(path: str | os.PathLike) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as err:
-        raise InputError(path, f"cannot write to this folder ({err.strerror})", "name another one") from err
+        raise InputError(path, f"cannot write to this folder ({err.strerror})", "specify another one") from err
     return path
 
 

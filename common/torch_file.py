@@ -27,7 +27,7 @@ def read_torch_file(path: str | os.PathLike, kind: str) -> object:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, f"no such {kind}", "name a file that torch.save wrote")
+        raise InputError(path, f"no such {kind}", "specify a file that torch.save wrote")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as err:   # torch.load raises exceptions of many types for a damaged file.

@@ -154,7 +154,7 @@ def read_glove(path: str | os.PathLike, vocabulary: set[str]) -> dict[str, np.nd
     raise_errors(path, errors)
     if not vectors:
         raise InputError(path, f"contains none of the {len(vocabulary)} words of the labels",
-                         "name glove.6B.300d.txt")
+                         "specify glove.6B.300d.txt")
     return vectors
 
 

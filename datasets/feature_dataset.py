@@ -144,7 +144,7 @@ class FeatureDataset(Dataset):
         if not fits:
             found = " + ".join(f"{folder} ({width})" for folder, width in zip(self.video_path, widths, strict=True))
             raise InputError(f"{vid}", f"{found} have total width {sum(widths)}, but video_dims in the config is "
-                                       f"{expected}", "name the folders that the model expects, in its order")
+                                       f"{expected}", "specify the folders that the model expects, in its order")
         T, longest = min(map(len, parts)), max(map(len, parts))
         if longest - T > MAX_LENGTH_DIFFERENCE:
             found = ", ".join(f"{folder}: {len(part)}" for folder, part in zip(self.video_path, parts, strict=True))

@@ -35,7 +35,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     else:
         state, checkpoint = checkpoint, {}
     if not isinstance(state, dict) or not state or not all(torch.is_tensor(v) for v in state.values()):
-        raise InputError(path, "holds no state dict of tensors", "name a model checkpoint")
+        raise InputError(path, "holds no state dict of tensors", "specify a model checkpoint")
     return {**checkpoint, "state_dict": _remove_wrapper_prefixes(state)}
 
 
@@ -44,7 +44,7 @@ def _read_safetensors(path: Path) -> dict:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise InputError(path, "no such checkpoint", "name a .pth or .safetensors file")
+        raise InputError(path, "no such checkpoint", "specify a .pth or .safetensors file")
     try:
         return load_file(path)
     except Exception as err:   # safetensors raises its own exception as well as OSErrors.
@@ -91,7 +91,7 @@ def load_weights(model: nn.Module, state: dict, path: str | os.PathLike) -> None
     ]
     if any(mismatches):
         raise InputError(path, f"does not fit the {type(model).__name__} of the config: "
-                         f"{'; '.join(m for m in mismatches if m)}", "name the config that it was trained with")
+                         f"{'; '.join(m for m in mismatches if m)}", "specify the config that it was trained with")
     model.load_state_dict(state)
 
 

@@ -159,7 +159,7 @@ def trained_model(config: str, checkpoint: str) -> CatalogEntry:
         InputError: the checkpoint does not exist, or the config has no encoders.
     """
     if not Path(checkpoint).is_file():
-        raise InputError(checkpoint, "no such checkpoint", "name one that a training wrote, e.g. "
+        raise InputError(checkpoint, "no such checkpoint", "specify one that a training wrote, e.g. "
                                                            "work_dirs/NAME/best.pth")
     stem = Path(config).stem
     metrics = describe_metrics(Path(checkpoint).with_name("metrics.json"))

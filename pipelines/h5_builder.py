@@ -85,7 +85,7 @@ def build_h5(videos: Mapping[str, str | os.PathLike], annotations: Mapping[str, 
     import h5py  # Imported here because only this command needs it.
 
     if not videos:
-        raise InputError(None, "no video to encode", "name a folder with videos that are annotated")
+        raise InputError(None, "no video to encode", "specify a folder with videos that are annotated")
     missing = [name for name in videos if name not in annotations]
     if missing:
         raise InputError(videos[missing[0]], f"there are no annotations of {missing[0]!r}",

@@ -54,7 +54,7 @@ def compare(base: Path, folder: Path, text: str, sample: bool) -> int:
     """Compare two checkouts; print one line per case and return the exit status."""
     from pipelines.features.extract import find_videos
     if not (base / "tools/summarize.py").is_file():
-        raise InputError(base, "not a checkout of this project", "name a folder that holds tools/summarize.py")
+        raise InputError(base, "not a checkout of this project", "specify a folder that holds tools/summarize.py")
     different = 0
     with tempfile.TemporaryDirectory() as temporary:
         cases = _cases(base.resolve(), find_videos([str(folder)]), text, Path(temporary))

@@ -68,7 +68,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from datasets.eval.benchmarks import EVALUATORS
 
     if args.out and Path(args.out).is_dir():
-        raise InputError(f"--out {args.out}", "is a folder", f"name a file, e.g. {Path(args.out) / 'metrics.json'}")
+        raise InputError(f"--out {args.out}", "is a folder", f"specify a file, e.g. {Path(args.out) / 'metrics.json'}")
     options = {option: getattr(args, option) for option in BENCHMARKS[args.benchmark][1]}
     if args.benchmark == "summary":
         from pipelines.selection.knapsack import key_frames

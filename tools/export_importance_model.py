@@ -43,7 +43,7 @@ def export(config: str, out: str, work_dir: str | None = None) -> None:
     from training.run_dir import RunDir
 
     if Path(out).suffix != ".safetensors" or Path(out).is_dir():
-        raise InputError(None, f"--out {out}: not a .safetensors file", "name a .safetensors file")
+        raise InputError(None, f"--out {out}: not a .safetensors file", "specify a .safetensors file")
     make_folder(Path(out).resolve().parent)   # A problem must show before the training, which takes minutes.
     run_dir = RunDir.of_config(config, work_dir)
     launch(config, work_dir=str(run_dir.path))

@@ -127,13 +127,13 @@ def read_resumable_checkpoint(path: Path, model: nn.Module, config: dict) -> dic
     missing = [key for key in ("optimizer", "random", "scaler") if key not in checkpoint]
     if missing or "epoch" not in meta:
         raise InputError(path, f"cannot be resumed, because it lacks {', '.join(missing or ['epoch'])}",
-                         "name a last.pth, or start a new training from its weights with --checkpoint")
+                         "specify a last.pth, or start a new training from its weights with --checkpoint")
     load_weights(model, checkpoint["state_dict"], path)   # Its error names every key that does not fit.
     saved = meta.get("config", {})
     changed = sorted(config_differences(saved, {key: value for key, value in config.items() if key in saved}))
     if changed:
         raise InputError(path, f"was trained with another config, which differs in {', '.join(changed[:10])}",
-                         "name that config, or start a new training from its weights with --checkpoint")
+                         "specify that config, or start a new training from its weights with --checkpoint")
     world_size = comm.get_world_size()
     if len(checkpoint["random"]) != world_size:
         raise InputError(path, f"was trained by {len(checkpoint['random'])} processes, not {world_size}",

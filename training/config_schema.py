@@ -126,7 +126,7 @@ def _optimizer_errors(cfg: object, location: str) -> list[ConfigError]:
         return [] if cfg is None else [ConfigError(location, f"{cfg!r} is not a dict with a type")]
     optimizer = getattr(torch.optim, str(cfg.get("type")), None)
     if optimizer is None:   # `config_errors` reports an unknown type.
-        return [ConfigError(location, "no 'type'", "name an optimizer, e.g. Adam")] if "type" not in cfg else []
+        return [ConfigError(location, "no 'type'", "specify an optimizer, e.g. Adam")] if "type" not in cfg else []
     parameters = inspect.signature(optimizer).parameters
     accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if not accepts_any and any(key not in parameters for key in cfg if key != "type"):

@@ -98,7 +98,7 @@ def _width_errors(model: nn.Module, dataset: Any, location: str) -> list[ConfigE
             together = " together" if len(paths) > 1 else ""
             errors.append(ConfigError(
                 location, f"{found}: features of width {item[stream].data.shape[-1]}{together}, but model.{part} "
-                f"expects {expected}, its dims[0]", "name the features that the model was made for"))
+                f"expects {expected}, its dims[0]", "specify the features that the model was trained on"))
     return errors
 
 
@@ -133,7 +133,7 @@ def _label_errors(model: nn.Module, dataset: Any, output: dict, location: str) -
     missing = [key for key, is_learned in (("relevant_windows", "boundary" in output),
                                            ("saliency_scores", learns_saliency)) if is_learned and key in absent]
     return [ConfigError(location, f"{dataset.label_path}: no line has {' and '.join(missing)}, which the model learns",
-                        "name a label file that has them")] if missing else []
+                        "specify a label file that has them")] if missing else []
 
 
 def _metric_errors(model: nn.Module, dataset: Any, best_keys: list[str], location: str) -> list[ConfigError]:
@@ -149,4 +149,4 @@ def _metric_errors(model: nn.Module, dataset: Any, best_keys: list[str], locatio
             if num_items >= len(dataset):
                 break
     return [ConfigError(location, f"best_keys {best_keys}: none is among the metrics {', '.join(sorted(metrics))}",
-                        "name one of these")]
+                        "specify one of these")]

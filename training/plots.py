@@ -71,7 +71,7 @@ def compare_curves(work_dirs: Sequence[str | os.PathLike], out: str | os.PathLik
     runs, monitors = {}, set()
     for folder in map(Path, work_dirs):
         if not (folder / LOG).is_file():
-            raise InputError(folder, f"contains no {LOG}", "name a work dir of tools/launch.py")
+            raise InputError(folder, f"contains no {LOG}", "specify a work dir of tools/launch.py")
         path = folder / "history.json"
         history = read_json(path) if path.is_file() else {}
         monitors.add(history.get("monitor", history.get("watched")))   # `watched` is the deprecated name.

@@ -56,7 +56,7 @@ def rescore_videos(folder: Path, videos: Mapping[str, SummarizedVideo], sentence
     without_text = [name for name in names if videos[name].text is None]
     if sentences in (OWN_SENTENCES, "other") and without_text:
         raise InputError(None, f"--sentences {sentences}: {without_text[0]} has no sentences in the h5 file",
-                         "name their key as `text` in the config's data")
+                         "specify their key as `text` in the config's data")
     encoders = None
     if sentences == "captions":
         if "encoders" not in cfg:

@@ -27,7 +27,7 @@ def read_charades(path: str | os.PathLike) -> list[tuple[int, dict]]:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as err:
-        raise InputError(path, "no such file", "name charades_sta_train.txt or charades_sta_test.txt") from err
+        raise InputError(path, "no such file", "specify charades_sta_train.txt or charades_sta_test.txt") from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(path, f"cannot be read as text ({err})") from err
     labels, errors = [], []

@@ -191,7 +191,7 @@ def read_folds(path: str | os.PathLike) -> list[dict[str, list[str]]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(path, "no such split file", "name a JSON or YAML list of train_keys and test_keys")
+        raise InputError(path, "no such split file", "specify a JSON or YAML list of train_keys and test_keys")
     kind = "YAML" if path.suffix in YAML_SUFFIXES else "JSON"
     try:
         text = path.read_text(encoding="utf-8")

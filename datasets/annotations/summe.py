@@ -43,7 +43,7 @@ def read_summe(folder: str | os.PathLike) -> dict[str, SumMeVideo]:
     folder = Path(folder)
     paths = sorted(folder.glob("*.mat"))
     if not paths:
-        raise InputError(folder, "no .mat files", "name SumMe's GT folder")
+        raise InputError(folder, "no .mat files", "specify SumMe's GT folder")
     videos, errors = {}, []
     for path in paths:
         try:

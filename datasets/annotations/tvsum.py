@@ -55,7 +55,7 @@ def read_tvsum(path: str | os.PathLike, clip_len_s: float = 2) -> dict[str, np.n
     if path.suffix not in (".json", *RELEASE_SUFFIXES):
         raise InputError(path, "TVSum's ratings must be a .json, .mat or .tsv file")
     if not path.is_file():
-        raise InputError(path, "no such file", "name TVSum's ratings")
+        raise InputError(path, "no such file", "specify TVSum's ratings")
     ratings = _read_json(path) if path.suffix == ".json" else {
         vid: _at_clips(video.ratings, video.duration_s, clip_len_s) for vid, video in read_tvsum_release(path).items()}
     if not ratings:
@@ -76,7 +76,7 @@ def read_tvsum_release(path: str | os.PathLike) -> dict[str, TVSumVideo]:
     if path.suffix not in RELEASE_SUFFIXES:
         raise InputError(path, "TVSum's released ratings must be a .mat or .tsv file")
     if not path.is_file():
-        raise InputError(path, "no such file", "name TVSum's ratings")
+        raise InputError(path, "no such file", "specify TVSum's ratings")
     return _read_mat(path) if path.suffix == ".mat" else _read_tsv(path)
 
 

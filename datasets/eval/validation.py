@@ -36,7 +36,7 @@ def match_by_qid(predictions: list[dict], labels: list[dict]) -> dict:
         raise InputError(None, f"there are labels but no predictions of {_some(missing)}", "predict every query")
     if unknown:
         raise InputError(None, f"there are predictions but no labels of {_some(unknown)}",
-                         "name the labels of the same split")
+                         "specify the labels of the same split")
     if not labels:
         raise InputError(None, "there are no labels to compare with")
     return by_qid

@@ -184,7 +184,7 @@ def _check_arguments(folder: Path, dtype: str | None, out: Path) -> dict[str, Pa
     if not folder.is_dir():
         raise InputError(folder, "no such folder of features")
     if out.is_file() or (out.is_dir() and not {path.name for path in out.iterdir()} <= {DATA, INDEX}):
-        raise InputError(out, "not a feature pack, so it is not replaced", "name another path, or remove it")
+        raise InputError(out, "not a feature pack, so it is not replaced", "specify another path, or remove it")
     files = feature_files(folder)
     if not files:
         raise InputError(folder, "no .npz or .npy files in it")
@@ -210,7 +210,7 @@ def _find_key(path: Path) -> str | None:
     except Exception as err:   # numpy and zipfile raise a dozen types on damaged files.
         raise InputError(path, f"cannot be read as a feature file ({err})", "create it again") from err
     if not found:
-        raise InputError(path, f"none of {', '.join(KNOWN_KEYS)} in it", "name the key of its array with --key")
+        raise InputError(path, f"none of {', '.join(KNOWN_KEYS)} in it", "specify the key of its array with --key")
     return found[0]
 
 

@@ -83,7 +83,7 @@ def read_ratings(path: str | os.PathLike) -> list[RatedClip]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as err:
-        raise InputError(path, "no such file", "name a ratings table in CSV") from err
+        raise InputError(path, "no such file", "specify a ratings table in CSV") from err
     except (OSError, UnicodeDecodeError) as err:
         raise InputError(path, f"cannot be read as text ({err})", "save it as CSV in UTF-8") from err
     header = text.split("\n", 1)[0]

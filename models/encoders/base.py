@@ -167,7 +167,7 @@ def build_encoders(cfg: dict) -> Encoders:
     for kind, part in cfg.items():
         built[kind] = build(part, MODELS, location=f"encoders.{kind}")
         if built[kind] is not None and not isinstance(built[kind], kinds[kind]):
-            raise ConfigError(f"encoders.{kind}", f"{part['type']} is not a {kinds[kind].__name__}", "name one")
+            raise ConfigError(f"encoders.{kind}", f"{part['type']} is not a {kinds[kind].__name__}", "specify one")
     ready = {kind: None if encoder is None else encoder.eval().to(best_device()) for kind, encoder in built.items()}
     visual, text = ready["visual"], ready["text"]
     assert visual is not None and text is not None   # The config of both has been checked above.

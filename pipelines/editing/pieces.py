@@ -60,7 +60,7 @@ def check_output(path: Path, out: Path) -> None:
         InputError: `out` is a folder, not an .mp4, or the video itself.
     """
     if out.is_dir():
-        raise InputError(out, "is a folder", "name a file in it")
+        raise InputError(out, "is a folder", "specify a file in it")
     if out.suffix.lower() != ".mp4":
         raise InputError(out, "is not an .mp4 file", "choose a name that ends in .mp4")
     if out.exists() and out.samefile(path):

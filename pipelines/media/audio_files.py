@@ -32,7 +32,7 @@ def read_audio_file(path: str | os.PathLike, rate_hz: int = RATE_HZ) -> Iterator
     with open_container(path) as container:
         stream = audio_stream(container)
         if stream is None:
-            raise InputError(path, "contains no audio stream", "name an audio file")
+            raise InputError(path, "contains no audio stream", "specify an audio file")
         zero_s = (stream.start_time or 0) * stream.time_base
     for samples in read_samples(Path(path), zero_s, Fraction(0), rate_hz, "mono"):
         yield np.clip(samples[0], -1, 1)
@@ -65,7 +65,7 @@ def read_clips(path: str | os.PathLike, clip_len_s: float = 2, rate_hz: int = RA
             samples, n_clips = samples[size:], n_clips + 1
         held = [samples.copy()]
     if not n_read:
-        raise InputError(path, "its audio stream is empty", "name another audio file")
+        raise InputError(path, "its audio stream is empty", "specify another audio file")
     rest = np.concatenate(held)[:size]
     for _ in range(n_clips, num_clips(Fraction(n_read, rate_hz), clip_len_s)):
         yield np.pad(rest, (0, size - len(rest)))

@@ -50,7 +50,7 @@ def open_container(path: str | os.PathLike, device: str | None = None) -> Iterat
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             problem = "is a folder" if path.is_dir() else "is not a regular file"
-            raise InputError(path, problem, "name a video file")
+            raise InputError(path, problem, "specify a video file")
         if status.st_size == 0:
             raise InputError(path, "is empty (0 bytes)", "copy it again")
         # An absolute path cannot be mistaken for an option (-x) or a URL (a:b).
@@ -108,14 +108,14 @@ def open_video(path: str | os.PathLike,
     with open_container(path, device) as container:
         name = container.format.name
         if name.endswith(IMAGE_FORMATS) or container.metadata.get("major_brand", "").strip() in IMAGE_BRANDS:
-            raise InputError(path, "is an image, not a video", "name a video file")
+            raise InputError(path, "is an image, not a video", "specify a video file")
         if name in TEXT_FORMATS:
-            raise InputError(path, "is a text file, not a video", "name a video file")
+            raise InputError(path, "is a text file, not a video", "specify a video file")
         covers = Disposition.attached_pic | Disposition.timed_thumbnails
         streams = [stream for stream in container.streams.video if not stream.disposition & covers]
         if not streams:
             only_audio = ", only audio" if container.streams.audio else ""
-            raise InputError(path, f"contains no video stream{only_audio}", "name a video file")
+            raise InputError(path, f"contains no video stream{only_audio}", "specify a video file")
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
         if stream.codec_context is None:

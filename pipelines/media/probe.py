@@ -99,7 +99,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             raise no_frames_error(path)
         n_frames, end_s = times.count_from(first, _header_end(container, stream))
         if n_frames == 1 and container.format.name in ANIMATION_FORMATS:
-            raise InputError(path, "is an image, not a video", "name a video file")
+            raise InputError(path, "is an image, not a video", "specify a video file")
         fps = _average_rate(n_frames, end_s - first, times.rate, stream.time_base)
         return VideoInfo(
             path=Path(path).absolute(), duration_s=end_s - first, fps=fps, n_frames=n_frames, width=display.width,

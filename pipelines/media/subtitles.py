@@ -64,7 +64,7 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
                              "write times as 00:00:01,000 --> 00:00:02,500")
     if not headers:
         raise InputError(path, "contains no subtitles, no line such as 00:00:01,000 --> 00:00:02,500",
-                         "name an .srt or .vtt file")
+                         "specify an .srt or .vtt file")
     cues = []
     for header, following, (start_s, end_s) in zip(headers, [*headers[1:], None], times_s, strict=True):
         text = _cue_text(lines[header + 1:following], is_last=following is None)
@@ -74,7 +74,7 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
         if text:
             cues.append(Cue(start_s, end_s, text))
     if not cues:
-        raise InputError(path, "its subtitles have times but no text", "name another file")
+        raise InputError(path, "its subtitles have times but no text", "specify another file")
     return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
 
 
@@ -148,7 +148,7 @@ def _plain_text(rect: AssSubtitle) -> str:
 
 
 def _read_text(path: Path) -> str:
-    hint = "name an .srt or .vtt file"
+    hint = "specify an .srt or .vtt file"
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(path, f"is over {MAX_BYTES >> 20} MB, too large for subtitles", hint)

@@ -67,6 +67,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="is a folder; name a file"):
+    with pytest.raises(InputError, match="is a folder; specify a file"):
         write_json(tmp_path, {})
     assert not list(tmp_path.iterdir())

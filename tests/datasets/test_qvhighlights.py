@@ -232,7 +232,7 @@ def test_folders_in_another_order_or_width_are_named(files, dims, said):
     message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) have total width 5, but video_dims in the config "
                f"is {said}")
     assert message in str(data.check()[0])
-    assert data.check()[0].hint == "name the folders that the model expects, in its order"
+    assert data.check()[0].hint == "specify the folders that the model expects, in its order"
     assert len(data.check()) == 2
     with pytest.raises(InputError, match=re.escape(message)):
         data[0]

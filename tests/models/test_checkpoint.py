@@ -52,7 +52,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_and_the_model_stays_unc
         f"{tmp_path / 'c.pth'}: does not fit the Sequential of the config: "
         "1 missing (1.bias); 1 unexpected (2.weight); "
         "1 with a different shape (0.weight (2, 4), the model has (2, 3)); "
-        "name the config that it was trained with")
+        "specify the config that it was trained with")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 

@@ -269,7 +269,7 @@ def test_invalid_annotations(root, tmp_path, capsys, values, message):
 
 
 @pytest.mark.parametrize("given, content, message", [
-    ("none.mat", None, "none.mat: no such file; name TVSum's ratings"),
+    ("none.mat", None, "none.mat: no such file; specify TVSum's ratings"),
     ("x.mat", b"text", "x.mat: not TVSum's .mat file as released"),
     ("x.txt", b"text", "x.txt: TVSum's released ratings must be a .mat or .tsv file"),
     ("x.tsv", b"one\tVT\t1,2\n", "needs ydata-tvsum50-info.tsv in the same folder"),
@@ -290,7 +290,7 @@ def test_folders_without_an_annotated_video(root, tmp_path, capsys):
     assert "no file is named as one of the 2 videos of" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main([str(root / "videos"), "--ratings", str(tmp_path / "empty"), "--out", str(tmp_path / "o.h5")]) == 2
-    assert "empty: no .mat files; name SumMe's GT folder" in capsys.readouterr().err
+    assert "empty: no .mat files; specify SumMe's GT folder" in capsys.readouterr().err
     assert main([str(root / "videos"), *options, "--split", str(tmp_path / "s.json"), "--folds", "3"]) == 2
     assert "3 folds of 2 videos are not possible; use 2 to 2" in capsys.readouterr().err
 

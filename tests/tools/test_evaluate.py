@@ -64,7 +64,7 @@ def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
 
 def test_a_folder_is_no_place_for_the_metrics(files, capsys):
     assert run(files, "--out", str(files)) == 2
-    assert "is a folder; name a file, e.g." in capsys.readouterr().err
+    assert "is a folder; specify a file, e.g." in capsys.readouterr().err
     assert sorted(path.name for path in files.iterdir()) == ["l.jsonl", "p.jsonl"]
 
 

@@ -18,7 +18,7 @@ def launched(monkeypatch):
 
 @pytest.mark.parametrize("name, message", [
     pytest.param("file/h.safetensors", "cannot write to this folder", id="folder is a file"),
-    pytest.param("h.pth", "name a .safetensors file", id="other suffix")])
+    pytest.param("h.pth", "specify a .safetensors file", id="other suffix")])
 def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_path, launched, capsys, name, message):
     (tmp_path / "file").write_text("")
     assert main([CONFIG, "--out", str(tmp_path / name), "--work-dir", str(tmp_path / "w")]) == 2
@@ -39,4 +39,4 @@ def test_the_deprecated_name_works(tmp_path, capsys):
     assert ship_head.main([CONFIG, "--out", str(tmp_path / "h.pth")]) == 2
     printed = capsys.readouterr().err
     assert "tools/ship_head.py is deprecated; use tools/export_importance_model.py" in printed
-    assert "name a .safetensors file" in printed
+    assert "specify a .safetensors file" in printed

@@ -51,7 +51,7 @@ def test_tokens_and_arrays_are_found(tmp_path):
     expected = write_features(tmp_path / "t/qid7.npz", 6, 4, "last_hidden_state")
     np.testing.assert_array_equal(FeatureSource(pack_folder(tmp_path / "t"), "qid{qid}.npz").read(qid=7), expected)
     write_features(tmp_path / "u/qid7.npz", 6, 4, "other")
-    with pytest.raises(InputError, match="none of features, last_hidden_state, token in it; name the key of its array with --key"):
+    with pytest.raises(InputError, match="none of features, last_hidden_state, token in it; specify the key of its array with --key"):
         pack_folder(tmp_path / "u")
     assert len(PackedFeatures(pack_folder(tmp_path / "u", key="other")).data) == 6
 

@@ -78,7 +78,7 @@ def test_invalid_outputs(tmp_path, video):
     (tmp_path / "link.mp4").symlink_to(source)
     for out, message in [(source, "is the video itself; choose another output file"),
                          (tmp_path / "link.mp4", "is the video itself; choose another output file"),
-                         (tmp_path / "folder.mp4", "is a folder; name a file in it"),
+                         (tmp_path / "folder.mp4", "is a folder; specify a file in it"),
                          (tmp_path / "out.avi", "is not an .mp4 file; choose a name that ends in .mp4"),
                          (source / "below" / "out.mp4", "cannot write to this folder")]:
         with pytest.raises(InputError, match=message):

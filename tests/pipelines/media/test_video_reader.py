@@ -320,17 +320,17 @@ def bad_file(folder, kind):
 @pytest.mark.parametrize(("kind", "message"), [
     ("missing", "no such file; check the name"),
     ("text", "is not a readable video"),
-    ("typed", "is a text file, not a video; name a video file"),
+    ("typed", "is a text file, not a video; specify a video file"),
     ("playlist", "is not a readable video"),   # Its URL must not be opened.
     ("empty", r"is empty \(0 bytes\); copy it again"),
-    ("folder", "is a folder; name a video file"),
-    ("pipe", "is not a regular file; name a video file"),
-    ("audio", "contains no video stream, only audio; name a video file"),
-    ("png", "is an image, not a video; name a video file"),
-    ("jpeg", "is an image, not a video; name a video file"),
-    ("gif", "is an image, not a video; name a video file"),
-    ("webp", "is an image, not a video; name a video file"),
-    ("avif", "is an image, not a video; name a video file"),
+    ("folder", "is a folder; specify a video file"),
+    ("pipe", "is not a regular file; specify a video file"),
+    ("audio", "contains no video stream, only audio; specify a video file"),
+    ("png", "is an image, not a video; specify a video file"),
+    ("jpeg", "is an image, not a video; specify a video file"),
+    ("gif", "is an image, not a video; specify a video file"),
+    ("webp", "is an image, not a video; specify a video file"),
+    ("avif", "is an image, not a video; specify a video file"),
 ])
 def test_files_that_are_not_videos(tmp_path, kind, message):
     path = bad_file(tmp_path, kind)
