@@ -97,7 +97,7 @@ in_environment() {   # in_environment COMMAND...: run it here in the checkout's 
 }
 
 # Print the first part of every job script. A killed process (status 128 or more) is not an error of the config, so the
-# job is requeued unless it was cancelled. Any other error of the program ends the job.
+# job is requeued unless it was canceled. Any other error of the program ends the job.
 job_preamble() {
   cat << END
 #!/usr/bin/env bash

@@ -19,7 +19,7 @@ from .errors import InputError
 # Errors of the disk or file system, which affect every file equally.
 DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 TEMPORARY_MARKER = ".unfinished-"   # Part of the name of every temporary file that `atomic_path` creates.
-MAX_STEM_CHARACTERS = 40            # Of a temporary name, so that a long file name stays within the system's limit.
+MAX_STEM_CHARACTERS = 40            # Temporary names are cut to this length, so that they fit the system's limit.
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def num_clips(duration_s: float | Fraction, clip_len_s: float) -> int:
 
 
 def num_complete_clips(duration_s: float, clip_len_s: float) -> int:
-    """Return the number of complete clips in a labelled video, at least 1, as QVHighlights counts them."""
+    """Return the number of complete clips in a labeled video, at least 1, as QVHighlights counts them."""
     return max(int(duration_s / clip_len_s + 1e-9), 1)   # The epsilon makes 0.6 s / 0.2 s 3 clips, not 2.
 
 

@@ -44,9 +44,9 @@ def parse_duration(text: str) -> timedelta | None:
 
 
 def exact_s(time_s: float | Fraction) -> Fraction:
-    """Return a time in seconds as the fraction that a float stands for: 0.04 as 1/25, not as the float's exact value.
+    """Convert a time in seconds to the fraction that a float approximates, e.g. 0.04 to 1/25.
 
-    Floats are taken to be exact to a microsecond.
+    Floats are assumed to be accurate to a microsecond.
     """
     if isinstance(time_s, (int, Fraction)):
         return Fraction(time_s)

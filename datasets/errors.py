@@ -28,7 +28,7 @@ class InputErrors(InputError):
 
     Attributes:
         errors: the individual errors. The `path` of each is its location in `self.path`, such as `line 7` or
-            `video abc`, or a path of its own if `self.path` is None or a folder.
+            `video abc`, or the path of a file if `self.path` is None or a folder.
     """
 
     def __init__(self, path: str | os.PathLike | None, errors: Sequence[InputError], hint: str = ""):

@@ -21,7 +21,7 @@ class FeatureDataset(Dataset):
     """Labeled videos, or queries over them, with features that are read from disk.
 
     A feature path is a folder, a pack `FOLDER.pack` of `tools/pack_features.py`, or a pattern in which `{vid}`
-    (`{qid}` for queries) stands for the name, such as `video_features/{vid}_rgb.npy`. Subclasses convert a label:
+    (`{qid}` for queries) is replaced by the name, such as `video_features/{vid}_rgb.npy`. Subclasses convert a label:
     `_saliency`, `_boundary`, `_query` and `expected_clips`.
 
     Args:

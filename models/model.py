@@ -58,7 +58,7 @@ class UMT(nn.Module):
 
     @property
     def requires_text(self) -> bool:
-        """True if the model finds nothing without a query, which holds whenever it accepts one."""
+        """True if the model requires a query, as every model does that accepts one."""
         return self.accepts_text
 
     def forward(self, data: dict, mode: str) -> dict:

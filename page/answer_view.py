@@ -1,4 +1,4 @@
-"""Render the parts of the page as HTML. The templates escape all text, whoever wrote it."""
+"""Render the parts of the page as HTML. The templates escape all text."""
 
 from __future__ import annotations
 

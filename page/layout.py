@@ -21,7 +21,7 @@ HEAD = '<meta name="color-scheme" content="light dark"><link rel="icon" href="da
 TITLE = "Video Summary by Words"
 MODES = [("Best shots", "summary"), ("Complete moments", "moments"), ("Separate shorts", "shorts")]
 ASPECTS = [("Same as the video", ""), ("Portrait 9:16", "9:16"), ("Square 1:1", "1:1"), ("Landscape 16:9", "16:9")]
-# These handlers run in the browser: they need nothing from the server, or tell page.js that an event starts or ends.
+# These handlers run in the browser: they need no server, or notify page.js of the start or end of an event.
 SHOW_MODE_OPTIONS = """mode => [{ __type__: "update", visible: mode !== "shorts" },
                                { __type__: "update", visible: mode === "shorts" }]"""
 REQUEST_STARTS = ("(...values) => { document.dispatchEvent(new CustomEvent('event-start', { detail: 'request' })); "

@@ -134,7 +134,7 @@ def sample_model() -> CatalogEntry:
     metrics = describe_metrics(SAMPLE_METRICS) or describe_metrics(PUBLISHED_SAMPLE_METRICS)
     return CatalogEntry(
         "sample", "UMT, trained on the sample set",
-        "Made for the videos of the sample set, whose images and sounds it has learned.",
+        "For videos of the sample set only: it was trained on their scenes and audio events.",
         metrics, encoder_key(str(SAMPLE_CONFIG)), partial(encoders_of, str(SAMPLE_CONFIG)),
         partial(build_summarizer, str(SAMPLE_CONFIG), str(SAMPLE_CHECKPOINT)),
         problem="" if SAMPLE_CHECKPOINT.is_file() else "it is not trained yet; ./run.sh trains it in a few minutes")

@@ -22,7 +22,7 @@ from .worker import Task
 
 TOKEN_BYTES = 24
 FOLDER_PREFIX = "video-summary-page-"
-LOCK_GRACE_S = 60      # A new folder is not locked at once; younger ones are never taken for leftovers.
+LOCK_GRACE_S = 60      # A folder is locked shortly after its creation, so a younger one is no leftover.
 CLOSED_PAGE_S = 300    # A session outlives its page this long, since a reload looks like a closed page.
 MAX_RESULTS = 3        # The files of the last requests of a session stay available.
 
@@ -98,7 +98,7 @@ class Sessions:
         remove_stale_folders(Path(root or tempfile.gettempdir()))
         self._temporary = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=root, ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
-        self._lock_handle = lock_path(self.folder)   # Tells other servers that this one is alive.
+        self._lock_handle = lock_path(self.folder)   # The lock shows other servers that this one is running.
         self.idle_timeout_s, self.max_sessions, self.clock = idle_timeout_s, max_sessions, clock
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -196,7 +196,7 @@ class Sessions:
 
 
 def remove_stale_folders(root: Path) -> None:
-    """Remove the folders of servers that were killed; a living server holds a lock on its folder."""
+    """Remove the folders of servers that were killed; a running server holds a lock on its folder."""
     for folder in root.glob(f"{FOLDER_PREFIX}*"):
         try:
             if time.time() - folder.stat().st_mtime < LOCK_GRACE_S:

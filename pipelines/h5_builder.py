@@ -52,7 +52,7 @@ class VideoAnnotations:
 
     @property
     def per_frame(self) -> np.ndarray:
-        """(U, frames), the scores or else the summaries."""
+        """(U, frames) scores; the summaries if there are no scores."""
         rows = self.user_summary if self.user_scores is None else self.user_scores
         assert rows is not None   # One of both is always given.
         return rows

@@ -72,7 +72,7 @@ def _shot(scene: str, first: int, last: int, number: int) -> Shot:
 
 
 def _view(scene: str, near: float) -> View:
-    """Return the camera's view of a scene, centered on the subject as far as the edges of the region allow."""
+    """Return the camera's view of a scene, centered on the subject, but inside the region."""
     left, top, right, bottom = region_px(scene)
     closest, widest = width_range_px(scene, SETTING.aspect)
     width = widest * (closest / widest) ** near

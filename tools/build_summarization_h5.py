@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def build(args: argparse.Namespace) -> None:
     """Write the h5 file and, if requested, the split file."""
-    # Heavy libraries are imported here so that --help and mistakes in the options respond at once.
+    # Heavy libraries are imported here so that --help and errors in the options are shown at once.
     from tqdm import tqdm
 
     from common.config import load_config

@@ -222,7 +222,7 @@ def _check_fold(path: Path, number: int, fold: object) -> None:
 
 
 def fold_names(path: str | os.PathLike, fold: int, part: str) -> list[str] | None:
-    """Return the videos of one part of a fold; None, which stands for all videos, if the part is `all`.
+    """Return the names of the videos in one part of a fold, or None for all videos if the part is `all`.
 
     Raises:
         InputError: there is no such fold or part; see `read_folds` for errors in the file.

@@ -41,8 +41,8 @@ class Evaluation:
         full: all metrics, nested like the public evaluator's output.
         random: computes the mean of `metrics` over 20 seeds of random scores or windows.
         oracle: computes `metrics` of the labels as predictions.
-        human: computes `metrics` of each annotator against the others, as far as the labels support them; None if
-            there are no annotators.
+        human: computes those of `metrics` that the labels allow, of each annotator against the others; None if there
+            are no annotators.
         by_video: `metrics` of each video, if they are means over videos.
         note: a remark that is needed to interpret the metrics; "" for none.
     """

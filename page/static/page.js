@@ -66,8 +66,8 @@ new MutationObserver(() => {
 }).observe(document.body, { childList: true, subtree: true });
 
 const clock = (s) => {
-  const whole = Math.floor(s), two = (n) => String(n).padStart(2, "0"), m = Math.floor(whole / 60);
-  return m < 60 ? m + ":" + two(whole % 60) : Math.floor(m / 60) + ":" + two(m % 60) + ":" + two(whole % 60);
+  const total = Math.floor(s), two = (n) => String(n).padStart(2, "0"), m = Math.floor(total / 60);
+  return m < 60 ? m + ":" + two(total % 60) : Math.floor(m / 60) + ":" + two(m % 60) + ":" + two(total % 60);
 };
 const show = (selector, visible) => { const e = find(selector, element); if (e) e.hidden = !visible; };
 const showUploadError = (text) => {

@@ -42,7 +42,7 @@ class ChartRow(NamedTuple):
 
 
 def query_colors(summary: Summary) -> dict[str, str]:
-    """Return the CSS color of each query; "" stands for a summary without queries."""
+    """Return the CSS color of each query; the key is "" for a summary without queries."""
     return {text: f"var(--c{i % N_COLORS})" for i, text in enumerate(dict.fromkeys(summary.texts or ("",)))}
 
 
@@ -106,7 +106,7 @@ def _render_macro(name: str, *args: object) -> Markup:
 
 
 def format_duration(duration_s: float) -> str:
-    """Return a duration as M:SS from a minute on, else with decimals, e.g. 12.3 s."""
+    """Return a duration as M:SS if it is at least a minute, otherwise with decimals, e.g. 12.3 s."""
     if duration_s >= 60:
         return format_clock(duration_s)
     return f"{duration_s:.1f} s" if duration_s >= 1 else f"{duration_s:.2f} s"

@@ -53,7 +53,7 @@ def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str], inputs: I
     except BaseException:
         for path in missing:   # The innermost folder is first.
             with suppress(OSError):
-                path.rmdir()   # Fails for a folder that is not empty, which stays.
+                path.rmdir()   # This fails for a folder that is not empty, which is kept.
         raise
 
 

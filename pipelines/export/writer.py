@@ -90,7 +90,7 @@ def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, int
         intervals_s: pieces of the plan, ascending.
         progress: as in `write_export`.
     """
-    trim_heap()   # The encoder needs memory of its own beside what scoring has freed.
+    trim_heap()   # Return the memory that scoring has freed to the system, because the encoder allocates its own.
     info, titles = summary.video.info, summary.chapter_titles(intervals_s)
     with mmap_large_blocks():
         if plan.packet_ranges is None:

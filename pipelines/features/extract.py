@@ -196,7 +196,7 @@ def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.Path
     for path in paths:
         try:
             n_written += extract_video(path, encoders, out, dtype, sampling)
-        except Exception as err:   # A decoder may raise anything for a damaged file; the other videos must go on.
+        except Exception as err:   # A decoder may raise any error; the other videos must not be affected.
             raise_if_disk_full(err, out)
             failed[path] = str(err) if isinstance(err, InputError) else f"{path}: {type(err).__name__}: {err}"
         report(path)

@@ -18,7 +18,7 @@ from .frames import probe_first_frame
 
 JUMP_S = Fraction(3, 100)   # A time stamp that deviates more than this is a gap or an overlap, not a rounding error.
 SEEK_EARLIER_S = (1, 10, 60)   # Seconds before the requested time at which successive seeks aim.
-WARM_UP_S = Fraction(1, 10)   # Decoders need some packets before the first sample that counts.
+WARM_UP_S = Fraction(1, 10)   # Decoders need some packets before their output is correct.
 
 
 def read_audio(path: str | os.PathLike, *, rate_hz: int = 32000) -> Iterator[np.ndarray]:

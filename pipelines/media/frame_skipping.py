@@ -27,8 +27,8 @@ NO_OUTPUT_OF_PRIOR_PICS = 0x40   # Bit in the third byte of an HEVC slice: earli
 def skip_unneeded(packets: Iterable[Packet], stream: VideoStream, ticks: list[int]) -> Iterator[Packet]:
     """Yield the packets that requested frames need, and make the decoder skip unneeded frames among them.
 
-    A non-reference frame is skipped if no requested time falls on it, as far as the packets around it tell. Packets
-    are dropped if no requested time falls between them and the next IDR frame.
+    A non-reference frame is skipped if, according to the surrounding packets, no requested time falls into its display
+    time. Packets are dropped if no requested time falls between them and the next IDR frame.
 
     Args:
         packets: packets of an H.264 or HEVC stream in which every packet is a frame or a field.
@@ -133,7 +133,7 @@ class _Neighbors:
         self.passed: deque[int | None] = deque()
 
     def add(self, packet: Packet) -> None:
-        """Add a packet that lies ahead."""
+        """Add an upcoming packet."""
         if packet.size and not packet.is_discard:
             if packet.pts is None:
                 self.unknown += 1

@@ -15,7 +15,7 @@ RELEVANCE_WEIGHT = 0.8   # Share of query relevance in the score of a clip; the 
 
 
 class BlendedScorer(Scorer):
-    """Blends query relevance with a query-independent prior; without a query, the prior alone decides.
+    """A scorer that blends query relevance with a query-independent prior; without a query, it uses only the prior.
 
     Args:
         relevance: scores by queries.

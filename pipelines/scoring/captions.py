@@ -50,7 +50,7 @@ class Caption:
 
 
 class Captioner(ABC):
-    """Describes the shots of a video."""
+    """A captioner of the shots of a video."""
 
     @abstractmethod
     def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
@@ -75,7 +75,7 @@ class Captioner(ABC):
 
 
 class VocabularyCaptioner(Captioner):
-    """Names the one or two most probable classes of the visual encoder; it decodes and downloads nothing.
+    """A captioner that names the one or two most probable classes of the visual encoder, without decoding.
 
     Args:
         encoders: the encoders of the videos.
@@ -136,7 +136,7 @@ def to_sentence(text: str) -> str:
 
 
 class BlipCaptioner(Captioner):
-    """Captions the middle frame of each shot with BLIP (Li et al., ICML 2022), which `transformers` provides.
+    """A captioner of the middle frame of each shot, with BLIP (Li et al., ICML 2022) from `transformers`.
 
     Args:
         folder: the model in the format of `transformers` with `.safetensors` weights; None for

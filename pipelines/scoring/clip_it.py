@@ -21,7 +21,7 @@ from .scorers import DEFAULT_OPTIONS, Provenance, Scorer, Scores, ScoringOptions
 
 
 class CLIPItScorer(Scorer):
-    """Scores clips with a trained CLIP-It, or another model that reads a complete video and any number of queries.
+    """A scorer with a trained CLIP-It, or another model that scores a complete video for any number of queries.
 
     Without a query, the model is guided by the subtitles or the captions of the video.
 

@@ -65,7 +65,7 @@ class QueryFreeScorer(Scorer):
 
 
 class NoveltyScorer(QueryFreeScorer):
-    """Scores clips by the distance of their visual and audio features from the rest of the video."""
+    """A scorer by the distance of the visual and audio features of a clip from the rest of the video."""
 
     def base_curve(self, video: EncodedVideo, queries: EmbeddedQueries) -> tuple[np.ndarray, Provenance]:
         """See `QueryFreeScorer.base_curve`."""
@@ -73,18 +73,18 @@ class NoveltyScorer(QueryFreeScorer):
         return curve, Provenance(NOVELTY, uses_audio=video.audio is not None)
 
     def used_queries(self, video: EncodedVideo, queries: Sequence[Query]) -> Sequence[Query]:
-        """Skip captions: they describe the visual features, which novelty reads directly."""
+        """Skip captions, because they describe the visual features, which novelty uses directly."""
         return [query for query in queries if query.source != CAPTIONS]
 
 
 class ImportanceScorer(QueryFreeScorer):
-    """Scores clips by their importance to people, and by novelty as far as the video differs from the training set.
+    """A scorer by predicted importance, and by novelty the more a video differs from the training set.
 
     Args:
         model: an importance model, see `importance.load_importance_model`.
         encoders: the encoders that the model was trained with.
-        evidence: sources of text; None for subtitles.
-        options: smoothing, and limits on moments.
+        evidence: additional evidence for the queries; None for the subtitles.
+        options: options of smoothing and of moment selection.
     """
 
     def __init__(self, model: nn.Module, encoders: Encoders, evidence: Sequence[Evidence] | None = None,
@@ -108,7 +108,7 @@ class ImportanceScorer(QueryFreeScorer):
         return curve, provenance
 
     def used_queries(self, video: EncodedVideo, queries: Sequence[Query]) -> Sequence[Query]:
-        """Use the queries of the novelty scorer if only novelty counts."""
+        """Use the queries that novelty uses if importance has no weight."""
         return queries if self._model_weight(video) > 0 else self.novelty.used_queries(video, queries)
 
     def _model_weight(self, video: EncodedVideo) -> float:

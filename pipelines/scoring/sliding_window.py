@@ -27,7 +27,7 @@ MIN_MOMENT_EVIDENCE = 0.5    # Evidence from this value on forms moments in addi
 
 
 class SlidingWindowScorer(Scorer):
-    """Scores clips and finds moments with a trained model in windows that overlap by half.
+    """A scorer of clips and moments with a trained model, in windows that overlap by half.
 
     Args:
         model: UMT or a model with the same interface, in evaluation mode.

@@ -17,7 +17,7 @@ from .scorers import ZERO_SHOT, Provenance, Scorer, Scores
 
 
 class ZeroShotScorer(Scorer):
-    """Scores clips by cosine similarity in the shared space of the visual and the text encoder, plus evidence."""
+    """A scorer by cosine similarity in the shared space of the visual and the text encoder, plus evidence."""
 
     requires_text = True
 

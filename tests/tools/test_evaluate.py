@@ -132,7 +132,7 @@ def test_a_clip_has_a_length(files, capsys, length):
 
 
 def test_predictions_for_all_videos_serve_a_domain(tmp_path, capsys):
-    """BK is asked of predictions for BT's video, too; a video that nobody labelled is refused still."""
+    """Predictions may contain videos of other domains, but no unlabeled videos."""
     labels = {vid: dict(anno=[[1, 5], [5, 1], [3, 3]]) for vid in ("Se3oxnaPsz0", "byxOvuiIJV0")}
     (tmp_path / "l.json").write_text(json.dumps(labels))
     lines = [dict(vid=vid, pred_saliency_scores=[1, 2, 3]) for vid in labels]
