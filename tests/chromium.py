@@ -12,7 +12,7 @@ NEEDS_CHROMIUM = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=
 
 @contextmanager
 def launched() -> Iterator:
-    """Yield a headless browser that sends no requests of its own and plays audio without a user gesture."""
+    """Yield a headless browser without background requests, which plays audio without a user gesture."""
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[

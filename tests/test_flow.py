@@ -50,7 +50,7 @@ def test_the_model_finds_queried_moments_better_than_the_baselines(tree):
     assert metrics[hit1] >= 1.5 * max(metrics[f"{hit1}-random"], metrics[f"{hit1}-zeroshot"])
 
 
-def test_the_metrics_are_printed_beside_the_baselines(tree):
+def test_the_metrics_are_printed_with_the_baselines(tree):
     copy, printed = tree
     metrics = json.loads((copy / "work_dirs/sample/metrics.json").read_text())
     header = next(line for line in printed.splitlines() if line.startswith("test ") and "model" in line)

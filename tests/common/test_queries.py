@@ -1,4 +1,4 @@
-"""Queries are stripped, and invalid ones are refused."""
+"""Queries are stripped, and invalid ones are rejected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The dataset: trimming, scales, padding, predictions, and faults named before training."""
+"""Test items, predictions and metrics of the QVHighlights dataset, and the errors of its check before training."""
 
 import json
 import logging
@@ -21,16 +21,17 @@ def label(qid=1, vid="a", duration=10.5):
 
 @pytest.fixture
 def files(tmp_path):
-    """Two visual folders (6 rows of 3, 5 rows of 2), sound (7 rows of 4), two queries, two labels."""
+    """Write two folders of visual features (6 x 3 and 5 x 2), audio features (7 x 4), two queries, and two labels."""
     r = np.random.default_rng(0)
-    for folder in ("slow", "clip", "sound", "text"):
+    for folder in ("slow", "clip", "audio", "text"):
         (tmp_path / folder).mkdir()
     for vid in "ab":
         np.savez(tmp_path / "slow" / f"{vid}.npz", features=r.random((6, 3)).astype("f2"))
         np.savez(tmp_path / "clip" / f"{vid}.npz", features=r.random((5, 2)))
-        np.save(tmp_path / "sound" / f"{vid}.npy", r.random((7, 4)))
-    for qid, words in ((1, 2), (2, 4)):
-        np.savez(tmp_path / "text" / f"qid{qid}.npz", last_hidden_state=r.random((words, 5)), pooler_output=r.random(5))
+        np.save(tmp_path / "audio" / f"{vid}.npy", r.random((7, 4)))
+    for qid, num_tokens in ((1, 2), (2, 4)):
+        np.savez(tmp_path / "text" / f"qid{qid}.npz", last_hidden_state=r.random((num_tokens, 5)),
+                 pooler_output=r.random(5))
     write_labels(tmp_path, [label(), label(2, "b")])
     return tmp_path
 
@@ -42,21 +43,21 @@ def write_labels(folder, labels):
 def dataset(files, **more):
     return QVHighlights(**{**dict(label_path=str(files / "l.jsonl"), query_path=str(files / "text"),
                                   video_path=[str(files / "slow"), str(files / "clip")],
-                                  audio_path=str(files / "sound")), **more})
+                                  audio_path=str(files / "audio")), **more})
 
 
-def test_streams_are_joined_in_order_and_trimmed_to_the_shortest(files):
+def test_features_are_concatenated_in_order_and_trimmed_to_the_shortest(files):
     item = dataset(files)[0]
     slow, clip = (np.load(files / f / "a.npz")["features"] for f in ("slow", "clip"))
     np.testing.assert_array_equal(item["video"].data, np.concatenate([slow[:5], clip], axis=1).astype("f4"))
-    np.testing.assert_array_equal(item["audio"].data, np.load(files / "sound" / "a.npy")[:5].astype("f4"))
+    np.testing.assert_array_equal(item["audio"].data, np.load(files / "audio" / "a.npy")[:5].astype("f4"))
     assert item["saliency"].data.tolist() == [0, 1, 0.5, 0, 0]
     assert item["boundary"].data.tolist() == [[2, 6]]
 
 
 def test_collate_pads_as_the_model_expects(files):
     write_labels(files, [label(), label(2, "b", duration=6) | dict(relevant_windows=[[0, 2], [4, 6]])])
-    np.save(files / "sound/b.npy", np.ones((5, 4)))
+    np.save(files / "audio/b.npy", np.ones((5, 4)))
     batch = collate([dataset(files)[i] for i in range(2)])
     tensors = {k: v.data[0] for k, v in batch.items()}
     assert tensors["saliency"][1].tolist() == [0, 1, 0.5, -1, -1]
@@ -76,7 +77,7 @@ def test_a_split_without_labels_works(files):
     assert "audio" not in item
 
 
-def test_the_cache_gives_the_same_items(files):
+def test_the_cache_returns_the_same_items(files):
     plain, cached = dataset(files), dataset(files, cache=True)
     for _ in range(2):
         for key in ("video", "audio", "query"):
@@ -85,8 +86,8 @@ def test_the_cache_gives_the_same_items(files):
     assert cached[1]["video"].data.shape == (5, 5)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
-def test_the_public_files_load_as_they_are():
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is missing")
+def test_the_public_files_are_read():
     one = SHARED / "data" / "qvhighlights" / "one_sample"
     data = QVHighlights(str(one / "label.jsonl"), [str(one / f"{n}_video_features") for n in ("slowfast", "clip")],
                         str(one / "clip_text_features"), video_dims=[2304, 512])
@@ -99,7 +100,7 @@ def test_the_public_files_load_as_they_are():
 
 
 def outputs(data):
-    """What the engine collects: two batches as nncore nests them."""
+    """Return the outputs that the engine collects, two batches nested as in nncore."""
     blob = []
     for i in range(2):
         meta = collate([data[i]])["meta"].data
@@ -108,7 +109,7 @@ def outputs(data):
     return blob
 
 
-def test_predictions_are_cut_to_the_video_and_sorted(files):
+def test_predictions_are_clipped_to_the_video_and_sorted(files):
     data = dataset(files)
     lines = data.predictions(outputs(data))
     assert lines[1]["qid"] == 2
@@ -124,10 +125,10 @@ def test_queries_that_a_sampler_repeats_count_once(files):
     assert data.predictions([*blob, blob[0]]) == data.predictions(blob)
 
 
-def test_batches_of_several_videos_are_cut_to_each(files):
-    """Through nncore's collate and containers, as the engine hands them over."""
+def test_batches_are_trimmed_to_the_length_of_each_video(files):
+    """Pass a batch through nncore's collate and containers, as the engine does."""
     write_labels(files, [label(), label(2, "b", duration=6)])
-    np.save(files / "sound/b.npy", np.ones((5, 4)))
+    np.save(files / "audio/b.npy", np.ones((5, 4)))
     data = dataset(files)
     batch = collate([data[i] for i in range(2)])
     saliency = torch.arange(10.0).view(2, 5)
@@ -137,7 +138,7 @@ def test_batches_of_several_videos_are_cut_to_each(files):
     assert "pred_relevant_windows" not in line_a
 
 
-def test_a_split_without_answers_is_predicted_but_not_scored(files, caplog):
+def test_a_split_without_annotations_is_predicted_but_not_evaluated(files, caplog):
     write_labels(files, [{k: v for k, v in label(q, v).items() if k in ("qid", "query", "vid", "duration")}
                          for q, v in ((1, "a"), (2, "b"))])
     data = dataset(files)
@@ -146,7 +147,7 @@ def test_a_split_without_answers_is_predicted_but_not_scored(files, caplog):
     assert len(data.predictions(outputs(data))) == 2
 
 
-def test_a_query_with_nothing_to_find_trains_and_scores(files):
+def test_a_query_without_relevant_windows_is_trained_on_and_evaluated(files):
     write_labels(files, [label(), label(2, "b") | dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[])])
     data = dataset(files)
     assert data[1]["boundary"].data.tolist() == [[-1, -1]]
@@ -172,39 +173,44 @@ def spoil(path, **arrays):
         np.savez(path, **arrays)
 
 
-@pytest.mark.parametrize("fault, message", [
+@pytest.mark.parametrize("damage, message", [
     (lambda f: spoil(f / "slow" / "b.npz"), "slow/b.npz: no such feature file"),
     (lambda f: (f / "slow" / "b.npz").write_bytes(b"text"), "slow/b.npz: cannot be read as a feature file"),
     (lambda f: spoil(f / "clip" / "b.npz", other=np.ones((5, 2))), "clip/b.npz: no 'features' in it, only other"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.full((5, 2), np.nan)), "clip/b.npz: contains NaN"),
     (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((2, 2))), "slow: 6, .*clip: 2.*; extract all of them"),
-    (lambda f: np.save(f / "sound" / "b.npy", np.ones((2, 4))), "b: features have 2 clips, but the label's 10.5 s are 5 clips"),
-    (lambda f: long_files(f, 8), "b: features have 8 clips, but the label's 10.5 s are 5 clips.*; extract the features of this video again"),
-    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))), "clip/b.npz: width 9, but a.npz in its folder has width 2"),
-    (lambda f: np.save(f / "sound" / "b.npy", np.ones((5, 9))), "sound/b.npy: width 9, but a.npy in its folder has width 4"),
-    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones((3, 9))), "qid2.npz: width 9, but qid1.npz in its folder has width 5"),
+    (lambda f: np.save(f / "audio" / "b.npy", np.ones((2, 4))),
+     "b: features have 2 clips, but the label's 10.5 s are 5 clips"),
+    (lambda f: long_files(f, 8),
+     "b: features have 8 clips, but the label's 10.5 s are 5 clips.*; extract the features of this video again"),
+    (lambda f: spoil(f / "clip" / "b.npz", features=np.ones((5, 9))),
+     "clip/b.npz: width 9, but a.npz in its folder has width 2"),
+    (lambda f: np.save(f / "audio" / "b.npy", np.ones((5, 9))),
+     "audio/b.npy: width 9, but a.npy in its folder has width 4"),
+    (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones((3, 9))),
+     "qid2.npz: width 9, but qid1.npz in its folder has width 5"),
     (lambda f: spoil(f / "text" / "qid2.npz", last_hidden_state=np.ones(5)), r"qid2.npz: features have shape \(5,\)"),
 ])
-def test_every_fault_is_named_with_its_file_by_check_and_when_met(files, fault, message):
-    fault(files)
+def test_check_and_access_report_the_same_error(files, damage, message):
+    damage(files)
     data = dataset(files, video_dims=[3, 2])
-    faults = data.check()
-    assert len(faults) == 1
-    assert re.search(message, str(faults[0]))
-    assert faults[0].problem.endswith(f"(needed by {files / 'l.jsonl'}, line 2)")
+    errors = data.check()
+    assert len(errors) == 1
+    assert re.search(message, str(errors[0]))
+    assert errors[0].problem.endswith(f"(needed by {files / 'l.jsonl'}, line 2)")
     assert data[0]["video"].data.shape == (5, 5)
     with pytest.raises(InputError, match=message):
         data[1]
 
 
 def long_files(files, rows):
-    """Features of an earlier, longer video under the same name."""
+    """Write features with `rows` rows, as of another video under the same name."""
     for folder, width in (("slow", 3), ("clip", 2)):
         spoil(files / folder / "b.npz", features=np.ones((rows, width)))
-    np.save(files / "sound" / "b.npy", np.ones((rows, 4)))
+    np.save(files / "audio" / "b.npy", np.ones((rows, 4)))
 
 
-def test_rows_may_be_two_off(files):
+def test_the_number_of_rows_may_differ_by_two(files):
     long_files(files, 7)
     assert dataset(files).check() == []
     assert len(dataset(files)[1]["video"].data) == 5
@@ -213,8 +219,8 @@ def test_rows_may_be_two_off(files):
     assert len(dataset(files)[1]["saliency"].data) == 3
 
 
-def test_streams_of_other_clip_lengths_are_named(files):
-    np.save(files / "sound/a.npy", np.ones((10, 4)))
+def test_features_of_another_clip_length_are_named(files):
+    np.save(files / "audio/a.npy", np.ones((10, 4)))
     assert "a: features have 10 clips, but the label's 10.5 s are 5 clips" in str(dataset(files).check()[0])
     np.savez(files / "slow/b.npz", features=np.ones((10, 3)))
     assert (f"b: the number of clips differs between folders ({files / 'slow'}: 10, {files / 'clip'}: 5)"
@@ -222,15 +228,15 @@ def test_streams_of_other_clip_lengths_are_named(files):
 
 
 @pytest.mark.parametrize("dims", [5, [3, 2], (3, 2), None])
-def test_widths_that_fit_pass(files, dims):
+def test_matching_widths_pass(files, dims):
     assert dataset(files, video_dims=dims).check() == []
 
 
-@pytest.mark.parametrize("dims, said", [(7, "7"), ([2, 3], "[2, 3]"), ([5], "[5]"), ([3, 2, 2], "[3, 2, 2]")])
-def test_folders_in_another_order_or_width_are_named(files, dims, said):
+@pytest.mark.parametrize("dims, shown", [(7, "7"), ([2, 3], "[2, 3]"), ([5], "[5]"), ([3, 2, 2], "[3, 2, 2]")])
+def test_folders_in_another_order_or_width_are_named(files, dims, shown):
     data = dataset(files, video_dims=dims)
     message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) have total width 5, but video_dims in the config "
-               f"is {said}")
+               f"is {shown}")
     assert message in str(data.check()[0])
     assert data.check()[0].hint == "specify the folders that the model expects, in its order"
     assert len(data.check()) == 2
@@ -238,10 +244,10 @@ def test_folders_in_another_order_or_width_are_named(files, dims, said):
         data[0]
 
 
-def test_all_faults_are_listed_each_file_once(files):
+def test_check_lists_every_missing_file_once(files):
     write_labels(files, [label(), label(2, "b"), label(3, "b")])
-    faults = dataset(files, audio_path=str(files / "none")).check()
-    assert [(str(fault.path), fault.problem.rsplit(", ", 1)[1]) for fault in faults] == [
+    errors = dataset(files, audio_path=str(files / "none")).check()
+    assert [(str(error.path), error.problem.rsplit(", ", 1)[1]) for error in errors] == [
         (str(files / "none" / "a.npy"), "line 1)"), (str(files / "none" / "b.npy"), "line 2)"),
         (str(files / "text" / "qid3.npz"), "line 3)")]
 
@@ -250,7 +256,7 @@ def test_reordering_moves_clips_and_labels_together(files):
     r = np.random.default_rng(0)
     np.savez(files / "slow" / "a.npz", features=np.arange(40)[:, None] + np.zeros((40, 3)))
     np.savez(files / "clip" / "a.npz", features=r.random((40, 2)))
-    np.save(files / "sound" / "a.npy", np.arange(40)[:, None] + np.zeros((40, 4)))
+    np.save(files / "audio" / "a.npy", np.arange(40)[:, None] + np.zeros((40, 4)))
     inside = [*range(3, 8), *range(20, 30)]
     write_labels(files, [label(duration=80) | dict(relevant_windows=[[6, 16], [40, 60]], relevant_clip_ids=inside,
                                                    saliency_scores=[[1 + c % 4] for c in inside])])

@@ -46,6 +46,6 @@ def test_text_features_that_hold_no_sentence_are_named(made):
 def test_the_samples_config_fits_its_encoders():
     cfg = load_config(ROOT / "configs/sample/clip_it_sample.py")
     assert (cfg.data.train.type, cfg.encoders.visual.type, cfg.model.row_s) == ("SummarizationQueries", "EfficientNetConSE", 2)
-    # it is reordered at every reading
     assert sum(cfg.data.train.video_dims) == cfg.model.video_dims
+    # Every read reorders the clips, so features must not be cached.
     assert not cfg.model.cache

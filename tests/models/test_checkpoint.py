@@ -1,4 +1,4 @@
-"""Checkpoints are loaded completely or refused with an error that names the reason."""
+"""Checkpoints are loaded completely or rejected with an error that names the reason."""
 
 import os
 

@@ -34,20 +34,20 @@ def color_models(hold_file: Path) -> list[CatalogEntry]:
 
 @pytest.fixture(scope="session")
 def red_video(tmp_path_factory):
-    """A video of 40 s that is red from 20 s to 28 s and has a tone at 21 s."""
+    """Write a video of 40 s that is red from 20 s to 28 s and has a tone at 21 s."""
     return write_video(tmp_path_factory.mktemp("video") / "a video.mp4", COLOR_BY_SECOND, loud_s=[21])
 
 
 @pytest.fixture(scope="session")
 def offset_video(tmp_path_factory):
-    """A video that is red from 20.5 s to 28 s, so that red starts inside a clip of two seconds."""
+    """Write a video that is red from 20.5 s to 28 s, so that red starts inside a clip of two seconds."""
     return write_video(tmp_path_factory.mktemp("video") / "offset.mp4", ["grey"] * 41 + ["red"] * 15 + ["grey"] * 24,
                        per_s=2)
 
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory, red_video):
-    """A folder of videos that every user may open; the name of its one video contains HTML."""
+    """Create a folder of videos that every user may open; the name of its one video contains HTML."""
     folder = tmp_path_factory.mktemp("recordings")
     (folder / "a <i>tall one.mp4").write_bytes(red_video.read_bytes())
     return folder
@@ -55,7 +55,7 @@ def shared_folder(tmp_path_factory, red_video):
 
 @pytest.fixture(scope="module")
 def hold_file(tmp_path_factory):
-    """The path of a file whose existence makes the slow model wait."""
+    """Return the path of a file whose existence makes the slow model wait."""
     return tmp_path_factory.mktemp("hold") / "hold"
 
 

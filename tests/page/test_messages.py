@@ -7,7 +7,7 @@ def test_an_error_becomes_sentences():
     assert error_text(err) == "This file is empty (0 bytes). Copy it again."
 
 
-def test_an_error_with_a_question_keeps_its_punctuation():
+def test_the_final_punctuation_of_a_hint_is_kept():
     assert error_text(InputError(None, "there is no model 'x'", "did you mean 'y'?")) == (
         "There is no model 'x'. Did you mean 'y'?")
 

@@ -14,7 +14,7 @@ SAMPLE_CONFIG = str(ROOT / "configs/sample/umt_sample.py")
 
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
-    """A weights cache without any files."""
+    """Return an empty weights cache."""
     monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path))
     return tmp_path
 

@@ -11,7 +11,7 @@ from page.worker import Task
 
 @pytest.fixture
 def clock():
-    """The time in seconds, in a list so that a test can change it."""
+    """Return the time in seconds, in a list so that a test can change it."""
     return [0.0]
 
 

@@ -1,4 +1,4 @@
-"""Encoders that recognize colors only, and videos of known colors: every expected result can be computed by hand."""
+"""Encoders that recognize colors only, and videos of known colors: every expected result can be computed manually."""
 
 from collections.abc import Sequence
 from fractions import Fraction

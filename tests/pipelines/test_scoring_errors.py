@@ -1,4 +1,4 @@
-"""What befalls a run: killed at any moment, or a disk that takes no more."""
+"""Test killed processes, full disks, and files without read permission."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ from .fakes import color_encoders, write_video
 
 LABELS = [dict(qid=1, query="red"), dict(qid=2, query="blue")]
 NAMES = ("first", "second " + "x" * 45)
-WRITES = """
+KILLED_WRITERS = """
 import os, sys, time
 import numpy as np
 from pathlib import Path
@@ -34,51 +34,55 @@ from pipelines.features.cache import encode_cached
 from pipelines.features.extract import extract_queries, extract_videos
 from tests.pipelines.fakes import color_encoders
 
-folder, real, calls = Path(sys.argv[1]), np.savez_compressed, []
+folder, savez, files = Path(sys.argv[1]), np.savez_compressed, []
 
-def stops(file, **arrays):
-    calls.append(file)
-    if len(calls) == 1 and last != "kept":
-        return real(file, **arrays)
+def write_partially(file, **arrays):
+    # Complete the first of two files; the cache writes only one.
+    files.append(file)
+    if len(files) == 1 and target != "cache":
+        return savez(file, **arrays)
     file.write(b"PK")
     file.flush()
     print(os.getpid(), flush=True)
     time.sleep(600)
 
-np.savez_compressed = np.savez = stops
+np.savez_compressed = np.savez = write_partially
 videos = [folder / f"{name}.mp4" for name in sys.argv[2:]]
-for last in ("videos", "queries", "kept"):
+for target in ("videos", "queries", "cache"):
     if os.fork() == 0:
-        if last == "videos":
+        if target == "videos":
             extract_videos(videos, color_encoders(), folder / "f")
-        elif last == "queries":
+        elif target == "queries":
             extract_queries([dict(qid=1, query="red"), dict(qid=2, query="blue")], color_encoders(), folder / "f")
         else:
-            encode_cached(videos[0], color_encoders(), folder / "kept", progress=False)
+            encode_cached(videos[0], color_encoders(), folder / "cache", progress=False)
 """
 
 
-def made(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for part in ("f", "kept") for path in (folder / part).rglob("*")
+def written_files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for part in ("f", "cache") for path in (folder / part).rglob("*")
                   if path.is_file())
 
 
 @pytest.mark.slow
-def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
+def test_runs_that_were_killed_while_writing_are_resumed(tmp_path):
     videos = [write_video(tmp_path / f"{name}.mp4", ["red", "blue"]) for name in NAMES]
-    with subprocess.Popen([sys.executable, "-c", WRITES, tmp_path, *NAMES], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+    command = [sys.executable, "-c", KILLED_WRITERS, tmp_path, *NAMES]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         for _ in range(3):
             os.kill(int(run.stdout.readline()), signal.SIGKILL)
-    assert [TEMPORARY_MARKER in name for name in made(tmp_path)].count(True) == 3       # a video's, a query's and the cache's
-    whole = tmp_path / "f/color/first.npz"
-    before = whole.stat().st_mtime_ns
+    # Temporary files remain of a video, of a query, and of the cache.
+    assert [TEMPORARY_MARKER in name for name in written_files(tmp_path)].count(True) == 3
+    complete = tmp_path / "f/color/first.npz"
+    before = complete.stat().st_mtime_ns
 
     assert extract_videos(videos, color_encoders(), tmp_path / "f") == (1, {})
     assert extract_queries(LABELS, color_encoders(), tmp_path / "f") == (1, 0)
-    encode_cached(videos[0], color_encoders(), tmp_path / "kept", progress=False)
-    names = made(tmp_path)
-    assert whole.stat().st_mtime_ns == before
-    assert names[:4] == ["f/color/first.npz", f"f/color/{NAMES[1]}.npz", "f/color_text/qid1.npz", "f/color_text/qid2.npz"]
+    encode_cached(videos[0], color_encoders(), tmp_path / "cache", progress=False)
+    names = written_files(tmp_path)
+    assert complete.stat().st_mtime_ns == before
+    assert [name for name in names if name.startswith("f/")] == [
+        "f/color/first.npz", f"f/color/{NAMES[1]}.npz", "f/color_text/qid1.npz", "f/color_text/qid2.npz"]
     assert len(names) == 5
     assert not any(TEMPORARY_MARKER in name for name in names)
     for name in names:
@@ -88,24 +92,28 @@ def test_killed_while_writing_it_goes_on_and_nothing_is_left(tmp_path):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A file system with 8 kB left."""
-    place = tmp_path / "full"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let a process mount")
-    (place / "others").write_bytes(bytes(56 * 1024))
-    yield place
-    subprocess.run(["umount", place], check=True)
+    """Mount a file system with 8 kB left."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system is not permitted here")
+    (folder / "others").write_bytes(bytes(56 * 1024))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    return write_small_video(tmp_path_factory.mktemp("faults") / "large.mp4", 50, render=noisy_frame, audio=clicks([1], 2),
-                             options=dict(crf="1", preset="ultrafast", g="10"))
+    return write_small_video(tmp_path_factory.mktemp("large") / "large.mp4", 50, render=noisy_frame,
+                             audio=clicks([1], 2), options=dict(crf="1", preset="ultrafast", g="10"))
 
 
-def from_forbidden(use) -> str:
-    """What `use` says in a process that may read what everybody may, of a file that nobody may read."""
+def error_without_permission(use) -> str:
+    """Return the message of the error that `use` raises for a file that its process may not read.
+
+    A child process drops the privileges of the superuser, to whom permissions do not apply.
+    """
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o755)
         path = write_small_video(Path(name) / "a.mp4", 3)
@@ -122,18 +130,19 @@ def from_forbidden(use) -> str:
             finally:
                 os._exit(0)
         os.close(write)
-        with os.fdopen(read, encoding="utf-8") as told:
-            said = told.read()
+        with os.fdopen(read, encoding="utf-8") as pipe:
+            message = pipe.read()
         os.waitpid(child, 0)
-        return said.replace(name, "")
+        return message.replace(name, "")
 
 
 @pytest.mark.parametrize("use", [probe, lambda path: cut(path, [(0, 1)], "/dev/null/out.mp4"),
                                  lambda path: cache_key(path, color_encoders(), "exact")])
-def test_a_file_that_may_not_be_read(use):
-    said = from_forbidden(use)
-    assert said.startswith("/a.mp4: ")
-    assert "cannot be read (permission denied); change its permissions" in said or "check its name and permissions" in said
+def test_a_file_without_read_permission(use):
+    message = error_without_permission(use)
+    assert message.startswith("/a.mp4: ")
+    assert any(part in message for part in ("cannot be read (permission denied); change its permissions",
+                                            "check its name and permissions"))
 
 
 def test_a_cut_on_a_full_disk(full_disk, large):
@@ -146,12 +155,13 @@ def test_a_cut_on_a_full_disk(full_disk, large):
 
 def test_features_on_a_full_disk(full_disk, large):
     (full_disk / "others").write_bytes(bytes(64 * 1024))
-    with pytest.raises(InputError, match=r"full: cannot be written \(No space left on device\); free some space and run the command again"):
+    message = r"full: cannot be written \(No space left on device\); free some space and run the command again"
+    with pytest.raises(InputError, match=message):
         extract_videos([large], color_encoders(), full_disk)
     assert [path.name for path in full_disk.rglob("*") if path.is_file()] == ["others"]
 
 
-def test_a_cache_on_a_full_disk_is_done_without(full_disk, large, capsys):
+def test_a_cache_on_a_full_disk_is_not_used(full_disk, large, capsys):
     encoders = color_encoders()
     encoders.visual.clip_len_s = 0.02
     video = encode_cached(large, encoders, full_disk)

@@ -148,8 +148,8 @@ def test_shorts_are_complete_shots_that_match_the_queries(color_summarizer, vide
     summary = color_summarizer.summarize(video, ["red"], subtitles=cues, mode="shorts", shorts=ShortsOptions(1, 6, 18))
     assert summary.intervals_s == [(19, 28.25)]
     assert summary.frames == [[190, 282]]
-    (whole,) = color_summarizer.summarize(video, mode="shorts", shorts=ShortsOptions(1, 90, 99)).intervals_s
-    assert whole == (0, video.info.duration_s)
+    (interval_s,) = color_summarizer.summarize(video, mode="shorts", shorts=ShortsOptions(1, 90, 99)).intervals_s
+    assert interval_s == (0, video.info.duration_s)
 
 
 def test_an_unknown_mode_is_an_error(color_summarizer, video):
@@ -207,7 +207,7 @@ def sliding_window_summarizer(model):
 
 
 class RedWatcher(torch.nn.Module):
-    """A stand-in for a trained model: saliency is the redness of a clip; one of three moments overlaps a better one."""
+    """A fake of a trained model: saliency is the redness of a clip; one of three moments overlaps a better one."""
 
     accepts_text = requires_text = True
 
@@ -348,7 +348,7 @@ def importance_video(tmp_path):
 
 @pytest.fixture
 def with_importance(importance_video, monkeypatch):
-    """Return a function that summarizes the video with a stand-in for the importance model, which prefers blue."""
+    """Return a function that summarizes the video with a fake importance model, which prefers blue."""
     def predict(model, video, encoders, sentences):
         assert model == "importance model"
         assert not len(sentences)

@@ -103,7 +103,7 @@ def test_transitions():
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
-    """A script and its video of eight seconds: a cat, then coffee, and a siren from 2.5 to 5.5 s."""
+    """Render a video of eight seconds and return it with its script: a cat, coffee, and a siren from 2.5 to 5.5 s."""
     shots = (make_shot(last=32, grain=2), make_shot("coffee", 32, 64, begin=View(300, 200, 400),
                                                     end=View(300, 200, 380), grain=2))
     script = Script(0, "v", "train", 64, shots, (AudioEvent("siren", 2.5, 5.5, (0, 0), 4),), (), ())

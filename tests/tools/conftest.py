@@ -1,4 +1,4 @@
-"""Videos that tell by colour what they show, and encoders that see it."""
+"""Videos of known colors, invalid media files, and encoders that recognize colors only."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ SECONDS = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory) -> Path:
-    """A folder with a whole video and faulty ones."""
+    """Write a folder with a valid video, invalid and unusual videos, and subtitle files."""
     folder = tmp_path_factory.mktemp("media")
-    whole = write_video(folder / "whole.mp4", SECONDS, loud_s=[21, 22])
+    valid = write_video(folder / "valid.mp4", SECONDS, loud_s=[21, 22])
     (folder / "text.mp4").write_text("this is no video\n" * 100)
     (folder / "empty.mp4").touch()
-    (folder / "truncated.mp4").write_bytes(whole.read_bytes()[:2000])
+    (folder / "truncated.mp4").write_bytes(valid.read_bytes()[:2000])
     write_video(folder / "silent.mp4", SECONDS)
     write_video(folder / "frame.mp4", ["red"], n_frames=1)
-    with av.open(str(folder / "sound.mp4"), "w") as container:
+    with av.open(str(folder / "audio_only.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=32000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 32000), np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 32000, 0
@@ -37,7 +37,7 @@ def media(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """The real command with encoders that only know colours."""
-    colours = Summarizer(color_encoders(with_audio=True))
-    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint, captioner: colours)
+def fast_encoders(monkeypatch):
+    """Let the command use encoders that recognize colors only."""
+    summarizer = Summarizer(color_encoders(with_audio=True))
+    monkeypatch.setattr(module, "build_summarizer", lambda config, checkpoint, captioner: summarizer)

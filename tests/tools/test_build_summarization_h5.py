@@ -46,7 +46,7 @@ def ratings(name):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A folder of videos, with annotations in the formats in which TVSum and SumMe were released."""
+    """Write a folder of videos, with annotations in the formats in which TVSum and SumMe were released."""
     root = tmp_path_factory.mktemp("h5")
     for folder in ("videos", "GT"):
         (root / folder).mkdir()

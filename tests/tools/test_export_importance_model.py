@@ -1,4 +1,4 @@
-"""The command that exports an importance model: an invalid output is refused before the training."""
+"""The command that exports an importance model: an invalid output is rejected before the training."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""tools/extract_features.py: what it writes, skips and reports, and its exit status."""
+"""Test the files, messages and exit status of tools/extract_features.py."""
 
 import json
 
@@ -12,7 +12,7 @@ from tools.extract_features import main
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of three videos and a file that is not a video; encoders of colors, with clips of 4 s."""
+    """Write three videos and a file that is not a video, and use color encoders with clips of 4 s."""
     encoders = color_encoders()
     encoders.visual.clip_len_s = 4
     monkeypatch.setattr(package, "build_encoders", lambda cfg: encoders)

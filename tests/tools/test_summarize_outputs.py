@@ -1,4 +1,4 @@
-"""What the command writes and says: modes, copies, subtitles, edit lists, many videos, machine-readable lines."""
+"""Test the outputs of tools/summarize.py: modes, copies, subtitles, edit lists, several videos, and JSON lines."""
 
 import csv
 import json
@@ -19,7 +19,8 @@ from tests.media import write_video as write_small_video
 from tests.pipelines.fakes import write_video
 from tools.summarize import main
 
-TALK = "1\n00:00:19,000 --> 00:00:21,500\nHere it comes.\n\n2\n00:00:27,000 --> 00:00:28,500\nGone.\n\n3\n00:00:35,000 --> 00:00:36,000\nBye.\n"
+TALK = ("1\n00:00:19,000 --> 00:00:21,500\nHere it comes.\n\n2\n00:00:27,000 --> 00:00:28,500\nGone.\n\n"
+        "3\n00:00:35,000 --> 00:00:36,000\nBye.\n")
 
 
 def names(folder: Path) -> set[str]:
@@ -30,9 +31,9 @@ def load(folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("fast_encoders")
 def test_a_budget_in_seconds(media, tmp_path):
-    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
+    assert main([str(media / "valid.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
     assert probe(tmp_path / "summary.mp4").duration_s == 4
     assert load(tmp_path)["budget"] == 0.1
     assert load(tmp_path)["kept"] == 4
@@ -41,52 +42,58 @@ def test_a_budget_in_seconds(media, tmp_path):
     assert min(timings_s.values()) > 0
 
 
-@pytest.mark.usefixtures("quick")
-def test_moments_are_whole(media, tmp_path):
-    assert main([str(media / "whole.mp4"), "--text", "red", "--mode", "moments", "--budget", "25%", "--out", str(tmp_path)]) == 0
+@pytest.mark.usefixtures("fast_encoders")
+def test_moments_are_complete(media, tmp_path):
+    args = ["--text", "red", "--mode", "moments", "--budget", "25%", "--out", str(tmp_path)]
+    assert main([str(media / "valid.mp4"), *args]) == 0
     found = load(tmp_path)
     assert found["summary"] == [dict(frame=[200, 279], timestamps=["00:00:20.000", "00:00:28.000"])]
-    assert found["pieces"][0] == dict(file="summary.mp4", start=20, end=28, cut_start=0, score=found["pieces"][0]["score"], text="red")
+    assert found["pieces"][0] == dict(file="summary.mp4", start=20, end=28, cut_start=0,
+                                      score=found["pieces"][0]["score"], text="red")
     assert found["mode"] == "moments"
 
 
-@pytest.mark.usefixtures("quick")
-def test_shorts_are_files_of_their_own_and_the_best_is_first(media, tmp_path, capsys):
+@pytest.mark.usefixtures("fast_encoders")
+def test_every_short_is_a_file_and_the_best_is_first(media, tmp_path, capsys):
     (tmp_path / "talk.srt").write_text(TALK)
-    args = [str(media / "whole.mp4"), "--text", "red", "--mode", "shorts", "--count", "2", "--length", "6-16",
+    args = [str(media / "valid.mp4"), "--text", "red", "--mode", "shorts", "--count", "2", "--length", "6-16",
             "--subtitles", str(tmp_path / "talk.srt"), "--out", str(tmp_path / "out")]
     assert main(args) == 0
     found = load(tmp_path / "out")
     assert found["pieces"][0]["file"] == "short-1.mp4"
-    assert (found["pieces"][0]["start"], found["pieces"][0]["end"]) == (19, 28.5)     # whole shot, whole lines
+    # The best short contains the complete red shot and complete subtitle lines.
+    assert (found["pieces"][0]["start"], found["pieces"][0]["end"]) == (19, 28.5)
     assert found["pieces"][0]["score"] > found["pieces"][1]["score"]
     for piece in found["pieces"]:
-        assert 6 <= piece["end"] - piece["start"] <= 16
-        assert float(probe(tmp_path / "out" / piece["file"]).duration_s) == pytest.approx(piece["end"] - piece["start"], abs=0.01)
+        length_s = piece["end"] - piece["start"]
+        assert 6 <= length_s <= 16
+        assert float(probe(tmp_path / "out" / piece["file"]).duration_s) == pytest.approx(length_s, abs=0.01)
     assert read_subtitles(tmp_path / "out/short-1.srt") == [Cue(0, 2.5, "Here it comes."), Cue(8, 9.5, "Gone.")]
-    assert names(tmp_path / "out") == {*found["files"]} >= {"short-1.mp4", "short-2.mp4", "short-1.srt", "report.html", "summary.json"}
+    assert names(tmp_path / "out") == {*found["files"]}
+    assert {*found["files"]} >= {"short-1.mp4", "short-2.mp4", "short-1.srt", "report.html", "summary.json"}
     assert "short-2.mp4" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("quick")
-def test_an_earlier_runs_files_go_and_the_users_stay(media, tmp_path):
-    video, out = str(media / "whole.mp4"), ["--text", "red", "--out", str(tmp_path)]
+@pytest.mark.usefixtures("fast_encoders")
+def test_files_of_an_earlier_run_are_removed_and_those_of_the_user_are_kept(media, tmp_path):
+    video, out = str(media / "valid.mp4"), ["--text", "red", "--out", str(tmp_path)]
     assert main([video, *out, "--mode", "shorts", "--count", "2", "--length", "6-16"]) == 0
     (tmp_path / "short-9.mp4").write_text("my own")
     (tmp_path / "summary.txt").write_text("my own")
     assert main([video, *out, "--export", "csv"]) == 0
-    assert names(tmp_path) == {"summary.mp4", "summary.json", "report.html", "summary.csv", "short-9.mp4", "summary.txt"}
+    assert names(tmp_path) == {"summary.mp4", "summary.json", "report.html", "summary.csv", "short-9.mp4",
+                               "summary.txt"}
     (tmp_path / "summary.json").write_text('{"files": ["../x.mp4", "summary.txt", 3, "short-9.mp4/", "summary.csv"]}')
     assert main([video, *out]) == 0
     assert names(tmp_path) == {"summary.mp4", "summary.json", "report.html", "short-9.mp4"}
 
 
-@pytest.mark.usefixtures("quick")
-def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
-    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--copy", "--out", str(tmp_path)]) == 0
+@pytest.mark.usefixtures("fast_encoders")
+def test_copies_report_the_pieces_that_they_contain(media, tmp_path, capsys):
+    assert main([str(media / "valid.mp4"), "--text", "red", "--budget", "4s", "--copy", "--out", str(tmp_path)]) == 0
     found = load(tmp_path)
     (piece,) = found["pieces"]
-    # the one key frame is the first
+    # The video's only key frame is its first frame.
     assert found["copied"]
     assert piece["start"] == 0
     assert piece["end"] >= 24
@@ -96,12 +103,13 @@ def test_copies_say_what_they_really_kept(media, tmp_path, capsys):
     assert "pieces start at key frames" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.usefixtures("quick")
-def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
-    def colours(index, size):
-        return np.full((size[1], size[0], 3), (220, 30, 30) if index // 70 % 2 else (120, 120, 120 + index // 10), np.uint8)
+@pytest.mark.usefixtures("fast_encoders")
+def test_copied_shorts_have_valid_lengths_and_do_not_overlap(tmp_path, capsys):
+    def render(index, size):
+        color = (220, 30, 30) if index // 70 % 2 else (120, 120, 120 + index // 10)
+        return np.full((size[1], size[0], 3), color, np.uint8)
 
-    path = write_small_video(tmp_path / "a.mp4", 600, fps=10, render=colours,
+    path = write_small_video(tmp_path / "a.mp4", 600, fps=10, render=render,
                              options=dict(g="80", bf="2", sc_threshold="0", preset="ultrafast"))
     args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--out", str(tmp_path / "out")]
     assert main([str(path), *args, "--count", "9"]) == 0
@@ -111,35 +119,39 @@ def test_copied_shorts_keep_their_lengths_and_lie_apart(tmp_path, capsys):
     assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
     assert found["shorts"] == dict(asked=9, found=len(spans))
     assert 3 <= len(spans) < 9
-    said = f"found {len(spans)} of 9 shorts; there is no room for another piece of 6-12 s"
-    page = (tmp_path / "out/report.html").read_text()
-    assert said in capsys.readouterr().out
-    assert said in page
-    assert "from key frames; they may start or end inside a shot or a word" in page
-    assert "speech pauses" not in page
+    note = f"found {len(spans)} of 9 shorts; there is no room for another piece of 6-12 s"
+    report = (tmp_path / "out/report.html").read_text()
+    assert note in capsys.readouterr().out
+    assert note in report
+    assert "from key frames; they may start or end inside a shot or a word" in report
+    assert "speech pauses" not in report
 
 
-@pytest.mark.usefixtures("quick")
-def test_shorts_that_no_key_frame_allows_are_refused(media, tmp_path, capsys):
-    args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--count", "1", "--out", str(tmp_path / "out")]
-    assert main([str(media / "whole.mp4"), *args]) == 2                        # its one key frame is the first
-    assert "whole.mp4: its key frames are too far apart to copy shorts of 6-12 s; leave out --copy" in capsys.readouterr().err
+@pytest.mark.usefixtures("fast_encoders")
+def test_copied_shorts_without_suitable_key_frames_are_an_error(media, tmp_path, capsys):
+    args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--count", "1",
+            "--out", str(tmp_path / "out")]
+    # The video's only key frame is its first frame.
+    assert main([str(media / "valid.mp4"), *args]) == 2
+    message = "valid.mp4: its key frames are too far apart to copy shorts of 6-12 s; leave out --copy"
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("fast_encoders")
 def test_edit_lists(media, tmp_path):
-    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--export", "csv, EDL,otio", "--out", str(tmp_path)]) == 0
+    args = ["--text", "red", "--budget", "4s", "--export", "csv, EDL,otio", "--out", str(tmp_path)]
+    assert main([str(media / "valid.mp4"), *args]) == 0
     (piece,), (row,) = load(tmp_path)["pieces"], csv.DictReader((tmp_path / "summary.csv").open(newline=""))
     assert float(row["start_s"]) == piece["start"]
     assert row["text"] == "red"
     assert row["file"] == "summary.mp4"
-    assert "FROM CLIP NAME: whole.mp4" in (tmp_path / "summary.edl").read_text()
+    assert "FROM CLIP NAME: valid.mp4" in (tmp_path / "summary.edl").read_text()
     assert json.loads((tmp_path / "summary.otio").read_text())["OTIO_SCHEMA"].startswith("Timeline")
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_videos_own_subtitles_are_cut_along(tmp_path):
+@pytest.mark.usefixtures("fast_encoders")
+def test_embedded_subtitles_are_cut_with_the_video(tmp_path):
     path = write_subtitled_video(tmp_path / "a.mkv", [(0, 400, "one"), (500, 1500, "two")], n_frames=100)
     assert main([str(path), "--budget", "1", "--out", str(tmp_path / "out")]) == 0
     assert embedded_subtitles(tmp_path / "out/summary.mp4") == [Cue(0, 0.4, "one"), Cue(0.5, 1.5, "two")]
@@ -147,28 +159,30 @@ def test_the_videos_own_subtitles_are_cut_along(tmp_path):
     assert load(tmp_path / "out")["subtitles"] == 2
 
 
-@pytest.mark.usefixtures("quick")
-def test_chapters_name_what_is_asked(media, tmp_path):
-    assert main([str(media / "whole.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
+@pytest.mark.usefixtures("fast_encoders")
+def test_chapters_have_the_query_as_their_title(media, tmp_path):
+    assert main([str(media / "valid.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path)]) == 0
     with av.open(str(tmp_path / "summary.mp4")) as container:
         (chapter,) = container.chapters()
     assert chapter["metadata"]["title"].startswith("red (0:2")
 
 
 @pytest.fixture
-def several(media, tmp_path):
+def several_videos(media, tmp_path):
+    """Return the paths of two valid videos and, between them, an invalid one."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.mp4", "-b c.mp4", "bad.mp4"):
-        shutil.copy(media / ("text.mp4" if name == "bad.mp4" else "whole.mp4"), folder / name)
+        shutil.copy(media / ("text.mp4" if name == "bad.mp4" else "valid.mp4"), folder / name)
     return [str(folder / name) for name in ("a.mp4", "bad.mp4", "-b c.mp4")]
 
 
-@pytest.mark.usefixtures("quick")
-def test_one_bad_video_does_not_stop_the_rest(several, tmp_path, capsys):
+@pytest.mark.usefixtures("fast_encoders")
+def test_an_invalid_video_does_not_stop_the_others(several_videos, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main([*several, "--text", "red", "--out", str(out)]) == 1
-    assert names(out) == {f"{name}/{file}" for name in ("a", "-b c") for file in ("summary.mp4", "summary.json", "report.html")}
+    assert main([*several_videos, "--text", "red", "--out", str(out)]) == 1
+    assert names(out) == {f"{name}/{file}" for name in ("a", "-b c")
+                          for file in ("summary.mp4", "summary.json", "report.html")}
     printed = capsys.readouterr()
     assert "[3/3]" in printed.err
     assert "error: " in printed.err
@@ -178,9 +192,9 @@ def test_one_bad_video_does_not_stop_the_rest(several, tmp_path, capsys):
     assert printed.out.count("summary.mp4") == 2
 
 
-@pytest.mark.usefixtures("quick")
-def test_lines_for_machines(several, tmp_path, capsys):
-    assert main([*several, "--text", "red", "--json", "--quiet", "--out", str(tmp_path / "out")]) == 1
+@pytest.mark.usefixtures("fast_encoders")
+def test_json_lines(several_videos, tmp_path, capsys):
+    assert main([*several_videos, "--text", "red", "--json", "--quiet", "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     first, second, third = map(json.loads, printed.out.splitlines())
     assert first["ok"]
@@ -199,24 +213,26 @@ def test_lines_for_machines(several, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["video"] is None
 
 
-@pytest.mark.usefixtures("quick")
-def test_quiet_says_nothing(media, tmp_path, capfd):
-    assert main([str(media / "whole.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
+@pytest.mark.usefixtures("fast_encoders")
+def test_quiet_prints_nothing(media, tmp_path, capfd):
+    assert main([str(media / "valid.mp4"), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("fast_encoders")
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
-def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
-    """24 s of pictures, a thousand seconds apart in the middle, where the red picture before it stands."""
-    def colours(index, size):
-        return np.full((size[1], size[0], 3), (220, 30, 30) if 100 <= index < 120 else (120, 120, 120 + index // 10), np.uint8)
+def test_a_gap_in_the_timestamps_is_not_kept(tmp_path, mode):
+    """Summarize 24 s of frames with a gap of 1000 s in the middle, during which the last red frame is shown."""
+    def render(index, size):
+        color = (220, 30, 30) if 100 <= index < 120 else (120, 120, 120 + index // 10)
+        return np.full((size[1], size[0], 3), color, np.uint8)
 
-    path = write_small_video(tmp_path / "a.mp4", 240, fps=10, render=colours, pts=[*range(120), *range(10120, 10240)],
+    path = write_small_video(tmp_path / "a.mp4", 240, fps=10, render=render, pts=[*range(120), *range(10120, 10240)],
                              time_base=Fraction(1, 10))
     args = ["--text", "red", "--mode", mode, "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "kept")]
     args += ["--length", "4-10"] if mode == "shorts" else ["--budget", "8s"]
-    for _ in range(2):                                                         # watched, and from the cache
+    # The second run reads the features from the cache.
+    for _ in range(2):
         assert main([str(path), *args]) == 0
         found = load(tmp_path / "out")
         assert found["duration"] == 1024
@@ -225,61 +241,66 @@ def test_a_hole_in_the_time_stamps_is_not_kept(tmp_path, mode):
         assert frozen_s <= 2
 
 
-@pytest.mark.usefixtures("quick")
-def test_what_is_missing_of_a_file_is_told(tmp_path, capsys):
+@pytest.mark.usefixtures("fast_encoders")
+def test_a_truncated_file_is_reported(tmp_path, capsys):
     path = write_small_video(tmp_path / "a.mp4", 100, container_options=dict(movflags="+faststart"), render=noisy_frame)
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     found = load(tmp_path / "out")
-    said = f"the file header states 4.0 s, but the frames end at {found['duration']:.1f} s"
+    note = f"the file header states 4.0 s, but the frames end at {found['duration']:.1f} s"
     assert f"<dt>Decoder</dt><dd>{found['decoder']}</dd>" in (tmp_path / "out/report.html").read_text()
     assert found["stated"] == 4
     assert 1 < found["duration"] < 3
-    assert f"a.mp4: {said}" in capsys.readouterr().err
-    assert said in (tmp_path / "out/report.html").read_text()
+    assert f"a.mp4: {note}" in capsys.readouterr().err
+    assert note in (tmp_path / "out/report.html").read_text()
     assert main([str(path), "--quiet", "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.usefixtures("quick")
-def test_names_that_begin_with_a_dash(several, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("fast_encoders")
+def test_names_that_begin_with_a_dash(several_videos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "in")
-    (tmp_path / "in/-b c.mp4").rename("-dash.mp4")                             # argparse takes one with a space for a file
+    # argparse accepts an argument with a dash and a space as a file name, so the name must not contain a space.
+    (tmp_path / "in/-b c.mp4").rename("-dash.mp4")
     assert main(["-dash.mp4", "a.mp4", "--text", "red", "--out", "out"]) == 0
     assert {path.split("/")[0] for path in names(tmp_path / "in/out")} == {"a", "-dash"}
 
 
-def test_a_word_to_stop_leaves_nothing(media, tmp_path, quick, monkeypatch, capsys):
+def test_sigterm_leaves_no_files(media, tmp_path, fast_encoders, monkeypatch, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("pipelines.export.writer.write_json", lambda path, value: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("pipelines.export.writer.write_json",
+                        lambda path, value: os.kill(os.getpid(), signal.SIGTERM))
     (tmp_path / "out").mkdir()
-    assert main([str(media / "whole.mp4"), "--out", str(tmp_path / "out")]) == 130
+    assert main([str(media / "valid.mp4"), "--out", str(tmp_path / "out")]) == 130
     assert list((tmp_path / "out").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == before
     assert capsys.readouterr().err.strip().endswith("Interrupted. No files were written.")
 
 
-def test_all_bad_is_status_2_and_so_is_what_cannot_be_meant(several, tmp_path, capsys):
-    assert main([several[1], str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
-    assert main([several[0], several[0], "--out", str(tmp_path / "out")]) == 2
+def test_exit_status_2_if_every_video_fails_or_the_options_contradict_each_other(several_videos, tmp_path, capsys):
+    valid, invalid, _ = several_videos
+    assert main([invalid, str(tmp_path / "none.mp4"), "--out", str(tmp_path / "out")]) == 2
+    assert main([valid, valid, "--out", str(tmp_path / "out")]) == 2
     assert "have the same output folder" in capsys.readouterr().err
-    assert main([*several, "--subtitles", "a.srt", "--out", str(tmp_path / "out")]) == 2
+    assert main([*several_videos, "--subtitles", "a.srt", "--out", str(tmp_path / "out")]) == 2
     assert "belongs to one video, but 3 are given" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_fault_of_the_program_is_no_bad_input_and_does_not_stop_the_rest(several, tmp_path, capsys, quick, monkeypatch):
+def test_an_internal_error_has_a_traceback_and_does_not_stop_the_others(several_videos, tmp_path, capsys,
+                                                                        fast_encoders, monkeypatch):
     from common.files import write_json
-    seen = []
+    written = []
 
     def fail_once(path, value):
-        seen.append(path)
-        if len(seen) == 1:
+        written.append(path)
+        if len(written) == 1:
             raise AssertionError("odd")
         write_json(path, value)
 
     monkeypatch.setattr("pipelines.export.writer.write_json", fail_once)
-    assert main([several[0], several[2], "--out", str(tmp_path / "out")]) == 1
+    first, _, third = several_videos
+    assert main([first, third, "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "AssertionError: odd" in printed
@@ -296,18 +317,17 @@ def test_help_shows_examples(capsys):
     assert "Exit status" in shown
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_quickest_colours(tmp_path):
-    """A video of one second, in every mode."""
+@pytest.mark.usefixtures("fast_encoders")
+def test_a_video_of_one_second_in_every_mode(tmp_path):
     path = write_video(tmp_path / "a.mp4", ["red"])
     for number, mode in enumerate(("summary", "moments", "shorts")):
         assert main([str(path), "--mode", mode, "--out", str(tmp_path / str(number))]) == 0
         assert load(tmp_path / str(number))["kept"] == 1
 
 
-@pytest.mark.usefixtures("quick")
-def test_key_frames_and_the_cache_are_passed_on(media, tmp_path, capsys):
-    args = [str(media / "whole.mp4"), "--text", "red", "--sampling", "keyframes", "--cache", str(tmp_path / "kept")]
+@pytest.mark.usefixtures("fast_encoders")
+def test_sampling_of_key_frames_and_the_cache_are_used(media, tmp_path, capsys):
+    args = [str(media / "valid.mp4"), "--text", "red", "--sampling", "keyframes", "--cache", str(tmp_path / "kept")]
     assert main([*args, "--out", str(tmp_path / "a")]) == 0
     assert load(tmp_path / "a")["sampling"] == "keyframes"
     assert "key frame nearest" in (tmp_path / "a/report.html").read_text()

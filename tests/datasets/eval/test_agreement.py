@@ -17,7 +17,7 @@ def frames(chosen, shots, n_frames):
     return kept
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
 def test_f_score_equals_the_published_one():
     cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     assert len(cases) == 6
@@ -41,7 +41,7 @@ def test_f_score_equals_a_slow_twin(seed):
     r = np.random.default_rng(seed)
     machine, users = r.random(20) < r.random(), r.random((4, 20)) < r.random((4, 1))
     if seed == 0:
-        machine[:], users[1] = False, False   # nobody kept anything
+        machine[:], users[1] = False, False   # Neither the machine nor user 1 keeps a frame.
     each = [slow_f(set(np.flatnonzero(machine)), set(np.flatnonzero(user))) for user in users]
     assert f_score(machine, users, "avg") == pytest.approx(np.mean(each))
     assert f_score(machine.astype(float), users.astype(int), "max") == pytest.approx(max(each))

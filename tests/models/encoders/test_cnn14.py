@@ -10,7 +10,7 @@ from models.encoders.import_without_init import import_without_init
 
 @pytest.fixture(scope="module")
 def network():
-    """A random network whose batch norms have statistics as after training."""
+    """Return a random network whose batch norms have statistics as after training."""
     torch.manual_seed(11)
     network = import_without_init("panns_inference", "models", "panns-inference").Cnn14(
         sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000,

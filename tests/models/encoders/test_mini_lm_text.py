@@ -111,8 +111,8 @@ def test_libraries_that_take_seconds_to_import_are_not_imported():
     assert done.stdout.split("\n")[:2] == ["384", "[]"], done.stderr
 
 
-def test_transformers_works_beside_our_datasets_package():
-    """transformers looks for a library with the same name as our package `datasets`."""
+def test_transformers_works_with_our_datasets_package():
+    """Import a class of transformers, which looks for a library of the same name as our package `datasets`."""
     script = "import datasets; from transformers import BlipProcessor; print(datasets.__path__[0])"
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=clean, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Weight files are downloaded (here from a local server), placed by hand, or part of packages."""
+"""Weight files are downloaded (here from a local server), placed manually, or part of packages."""
 
 import functools
 import hashlib

@@ -97,7 +97,7 @@ def large_video(tmp_path_factory):
 
 @pytest.mark.parametrize("share", [0, 0.02, 0.3, 0.9, 0.999])
 def test_full_disk(tmp_path, large_video, share):
-    """A limit of the file size, at a share of the size that is needed, stands in for a full disk."""
+    """Simulate a full disk by a limit of the file size, which is a share of the required size."""
     intervals_s = [(0, 1), (1.2, 2)]
     cut(large_video, intervals_s, tmp_path / "complete.mp4")
     limit = int(share * (tmp_path / "complete.mp4").stat().st_size)

@@ -105,18 +105,18 @@ def test_an_input_is_never_replaced(tmp_path, link):
     source.write_text("video")
     if link is not None:
         link(source, tmp_path / "summary.mp4")
-    refused = pytest.raises(InputError, match="would replace the input")
-    with refused, atomic_output_dir(tmp_path, ["summary.mp4"], [source]):
-        pytest.fail("must be refused before the block")
+    rejected = pytest.raises(InputError, match="would replace the input")
+    with rejected, atomic_output_dir(tmp_path, ["summary.mp4"], [source]):
+        pytest.fail("must be rejected before the block")
     assert source.read_text() == "video"
 
 
 def test_an_input_is_never_removed_as_outdated(tmp_path):
     source = tmp_path / "mine"
     source.write_text("video")
-    refused = pytest.raises(InputError, match="would replace the input")
-    with refused, atomic_output_dir(tmp_path, ["one"], [source], outdated=["mine"]):
-        pytest.fail("must be refused before the block")
+    rejected = pytest.raises(InputError, match="would replace the input")
+    with rejected, atomic_output_dir(tmp_path, ["one"], [source], outdated=["mine"]):
+        pytest.fail("must be rejected before the block")
     assert source.read_text() == "video"
 
 
@@ -126,15 +126,15 @@ def test_an_input_is_never_removed_as_outdated(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused_before_the_block(tmp_path, out):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot write"), atomic_output_dir(tmp_path / out, ["one"]):
-        pytest.fail("must be refused before the block")
+        pytest.fail("must be rejected before the block")
     assert (tmp_path / "file").read_text() == "x"
 
 
 def test_a_folder_with_the_name_of_a_file_is_refused_before_the_block(tmp_path):
     (tmp_path / "folder/one").mkdir(parents=True)
-    refused = pytest.raises(InputError, match="is a folder, but a file is written there")
-    with refused, atomic_output_dir(tmp_path / "folder", ["one"]):
-        pytest.fail("must be refused before the block")
+    rejected = pytest.raises(InputError, match="is a folder, but a file is written there")
+    with rejected, atomic_output_dir(tmp_path / "folder", ["one"]):
+        pytest.fail("must be rejected before the block")
 
 
 def test_errors_name_the_final_path_of_a_temporary_file(tmp_path):
@@ -152,7 +152,7 @@ def test_errors_about_other_files_are_unchanged(tmp_path):
 
 
 def test_a_leftover_that_cannot_be_opened_is_ignored(tmp_path):
-    # A dangling link stands for a folder that its process removes at this moment.
+    # A dangling link simulates a folder that its process removes concurrently.
     (tmp_path / ".unfinished-gone").symlink_to(tmp_path / "gone")
     with atomic_output_dir(tmp_path, ["one"]) as folder:
         (folder / "one").write_text("1")

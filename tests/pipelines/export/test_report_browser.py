@@ -21,7 +21,7 @@ CUES = [Cue(3, 5, "not in the summary"), Cue(11, 13, "it is <red> & hot"), Cue(3
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A folder with an export in mode `moments` and one in mode `shorts`."""
+    """Write a folder with an export in mode `moments` and one in mode `shorts`."""
     folder = tmp_path_factory.mktemp("pages #1")
     summarizer = Summarizer(color_encoders())
     video = encode_video(write_video(folder / "a film.mp4", SECONDS), color_encoders(), progress=False)
@@ -58,12 +58,12 @@ def file_of(page) -> str:
 def test_clicks_play_the_place(visit):
     page = visit("moments")
     assert page.evaluate("document.getElementById('player').duration") == pytest.approx(12, abs=0.1)   # 10-18, 30-34 s
-    page.click(".moments button >> nth=1")          # of two moments, each whole in the cut
+    page.click(".moments button >> nth=1")          # The cut contains both moments completely.
     second = 8.0 if "0:30" in page.inner_text(".moments button >> nth=1") else 0.0
     assert second <= time_of(page) < second + 1
     page.click(".kept-list button >> nth=1")
     assert 8 <= time_of(page) < 9
-    page.click(".lines .in button >> nth=1")        # said at 31 s, which is 9 s in the cut
+    page.click(".lines .in button >> nth=1")        # This line starts at 31 s, which is 9 s in the cut.
     assert 9 <= time_of(page) < 10
     page.click(".lines .in button >> nth=0")
     assert 1 <= time_of(page) < 2

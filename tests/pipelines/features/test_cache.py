@@ -24,7 +24,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """The names of the files that were encoded and not read from the cache."""
+    """Record the names of the files that are encoded and not read from the cache."""
     names, encode = [], cache.encode_video
     monkeypatch.setattr(cache, "encode_video", lambda path, *rest, **more: (
         names.append(path.name), encode(path, *rest, **more))[1])

@@ -51,7 +51,7 @@ def test_clicks_keep_their_times(tmp_path, suffix, codec):
     assert found == pytest.approx(CLICKS_S, abs=0.002)   # lossy coding smears a click's onset
 
 
-def test_lossless_sound_is_exact(tmp_path):
+def test_lossless_audio_is_exact(tmp_path):
     samples = np.random.default_rng(0).uniform(-1, 1, 3 * RATE_HZ).astype(np.float32)
     path = write_pcm(tmp_path / "a.mov", [(i, samples[i:i + 1000]) for i in range(0, len(samples), 1000)])
     assert np.array_equal(read_complete(path, RATE_HZ), samples)

@@ -30,7 +30,7 @@ def check_cuts(path, numbers_of):
         numbers_of: function that returns the numbers of the frames in [start, end) seconds.
 
     Returns:
-        False if stream copy is refused for this file.
+        False if this file cannot be stream-copied.
     """
     info, out = probe(path), path.with_name("cut.mp4")
     cut(info, [(0.4, 0.8), (1.2, 1.6)], out)

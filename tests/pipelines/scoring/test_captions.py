@@ -126,7 +126,7 @@ def test_the_embedded_encoder_classifies_a_cat_and_a_cup():
 
 @pytest.fixture(scope="module")
 def blip(tmp_path_factory):
-    """A small BLIP with random weights in the format of transformers."""
+    """Write a small BLIP with random weights in the format of transformers."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
         BertTokenizerFast,

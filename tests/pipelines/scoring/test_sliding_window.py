@@ -17,7 +17,7 @@ QUERY_DECODER = dict(type="QueryDecoder", dims=8, dec_cfg=dict(type="DecoderLaye
 
 
 class Ramp(nn.Module):
-    """Answers with the first feature of every clip, and a moment at each clip whose second one is 1."""
+    """A model that returns the first feature of every clip, and a moment at each clip whose second feature is 1."""
 
     def __init__(self, boundary: bool = True):
         super().__init__()
@@ -54,7 +54,7 @@ def test_windows_overlap_by_half_and_reach_the_end(n, window, starts):
 
 
 @pytest.mark.parametrize("n", [1, 5, 20, 33])
-def test_the_whole_curve_and_every_moment_come_back_once(n):
+def test_the_complete_curve_and_every_moment_are_returned_once(n):
     every = list(range(n))
     curve, moments = score_windows(Ramp(), clips(n, every), None, None, 8, 2.0)
     np.testing.assert_allclose(curve, np.linspace(0, 1, n), atol=1e-6)
@@ -62,7 +62,10 @@ def test_the_whole_curve_and_every_moment_come_back_once(n):
 
 
 class Local(nn.Module):
-    """Looks two clips around: saliency is a mean of the first feature; each run of ones in the second is a moment."""
+    """A model with a receptive field of two clips on either side.
+
+    Saliency is a weighted mean of the first feature; each run of ones in the second feature is a moment.
+    """
 
     def forward(self, data: dict, mode: str) -> dict:
         video = data["video"]
@@ -75,37 +78,38 @@ class Local(nn.Module):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_equals_the_whole_where_nothing_lies_at_a_border(seed):
+def test_windows_equal_one_pass_if_no_feature_is_near_a_window_edge(seed):
     rng, window = np.random.default_rng(seed), 16
     n = int(rng.integers(17, 90))
-    borders = {b for start in window_starts(n, window) for b in (start, start + window)} - {0, n}
-    free = np.array([all(abs(i + 0.5 - b) > 2 for b in borders) for i in range(n)])
+    edges = {edge for start in window_starts(n, window) for edge in (start, start + window)} - {0, n}
+    free = np.array([all(abs(i + 0.5 - edge) > 2 for edge in edges) for i in range(n)])
     features = np.zeros((n, 3))
     features[:, 0] = rng.random(n) * free
     features[:, 1] = (rng.random(n) < 0.8) & free
     features[:, 2] = rng.uniform(0.2, 1, n)
     curve, moments = score_windows(Local(), features, None, None, window, 2.0)
-    whole, all_moments = score_windows(Local(), features, None, None, n, 2.0)
-    np.testing.assert_allclose(curve, whole, atol=1e-6)
-    assert moments == all_moments
+    expected_curve, expected_moments = score_windows(Local(), features, None, None, n, 2.0)
+    np.testing.assert_allclose(curve, expected_curve, atol=1e-6)
+    assert moments == expected_moments
     assert len(moments) > 1
 
 
-def test_a_moment_that_two_windows_see_a_little_differently_is_not_lost():
+def test_a_moment_with_different_bounds_in_two_windows_is_kept():
     class Early(nn.Module):
         def forward(self, data, mode):
             at = float(torch.argmax(data["video"][0, :, 1])) + (0.6 if data["video"][0, 0, 2] == 0 else -0.6)
             boundary = torch.tensor([[[2 * at - 6, 2 * at + 6, 0.9]]])
             return dict(_out=dict(saliency=data["video"][..., 0], boundary=boundary))
 
-    features = clips(24, [12])            # windows from 0, 8; half way between their middles is clip 12
+    # Clip 12 is equally far from the centers of both windows, which start at clips 0 and 8.
+    features = clips(24, [12])
     best, other = score_windows(Early(), features, None, None, 16, 2.0)[1]
     assert best[2] == pytest.approx(0.9)
     assert other[2] == pytest.approx(0.9 * np.exp(-(4.8 / 7.2) ** 2 / 0.4))
     assert {round(best[0], 1), round(other[0], 1)} == {16.8, 19.2}
 
 
-def test_moments_found_twice_and_moments_that_are_nothing_are_left_out():
+def test_duplicate_moments_and_moments_of_low_score_are_removed():
     found = [(0, 10, 0.8), (40, 60, 0.9), (0, 10, 0.7), (70, 80, 0.02), (5, 15, 0.5), (80, 90, 0.095)]
     kept = merge_moments(found)
     overlapping = pytest.approx(0.5 * np.exp(-(1 / 3) ** 2 / 0.4))
@@ -114,17 +118,18 @@ def test_moments_found_twice_and_moments_that_are_nothing_are_left_out():
     assert merge_moments([(1, 2, 0.0)]) == [(1, 2, 0.0)]
 
 
-def test_overlaps_are_averaged_by_triangles():
-    class Start(Ramp):
+def test_overlapping_windows_are_averaged_with_triangular_weights():
+    class WindowStart(Ramp):
         def forward(self, data, mode):
             return dict(_out=dict(saliency=torch.full((1, 4), float(data["video"][0, 0, 2]))))
 
-    curve, moments = score_windows(Start(), clips(6), None, None, 4, 2.0)   # windows at 0 and 2
+    # The windows start at clips 0 and 2.
+    curve, moments = score_windows(WindowStart(), clips(6), None, None, 4, 2.0)
     np.testing.assert_allclose(curve, [0, 0, (2 * 0 + 1 * 2) / 3, (1 * 0 + 2 * 2) / 3, 2, 2], atol=1e-6)
     assert moments == []
 
 
-def test_the_model_gets_windows_of_all_streams():
+def test_the_model_receives_windows_of_all_features():
     model = Ramp(boundary=False)
     score_windows(model, clips(10), np.zeros((10, 7)), np.zeros((5, 4)), 8, 2.0)
     shapes = dict(video=(1, 8, 3), saliency=(1, 8), audio=(1, 8, 7), query=(1, 5, 4))

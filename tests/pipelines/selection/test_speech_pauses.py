@@ -41,7 +41,7 @@ def test_pauses_in_the_speech_band():
     assert pauses[0] == pytest.approx((60, 90), abs=2)
 
 
-def test_no_pause_in_continuous_sound_or_too_few_samples():
+def test_no_pause_in_a_continuous_tone_or_too_few_samples():
     assert quiet_runs(tone(800, 0.6, 0.3)) == []
     assert quiet_runs(np.zeros(3)) == []
 
