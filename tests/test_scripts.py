@@ -1,4 +1,4 @@
-"""The shell scripts: the commands that they run, and the arguments that they refuse."""
+"""The shell scripts: the commands that they run, and the arguments that they reject."""
 
 import json
 import os

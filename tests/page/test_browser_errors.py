@@ -27,7 +27,7 @@ def test_no_answer_is_lost_when_its_request_starts_as_another_event_ends(open_pa
     page = wait_for_cut(submit_queries(upload_and_wait(open_page(LATE_CLOSE), red_video), "red"))
     page.fill("#queries textarea", "grey")
     page.wait_for_timeout(600)
-    page.click("#mode label:has-text('moments')")   # An event that ends at once.
+    page.click("#mode label:has-text('moments')")   # An event that ends immediately.
     page.wait_for_timeout(200)
     page.click("#submit")
     page.wait_for_selector(".moments .query:has-text('grey')")

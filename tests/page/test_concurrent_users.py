@@ -1,4 +1,4 @@
-"""Eight users make requests at once, with the real models.
+"""Eight users make requests concurrently, with the real models.
 
 Print the response times with: python -m pytest -m slow -s tests/page/test_concurrent_users.py
 """

@@ -1,4 +1,4 @@
-"""The dry run: data that do not fit the model, and errors of all kinds at once, are reported before a training."""
+"""The dry run reports data that do not match the model, and all other errors together, before a training starts."""
 
 import json
 

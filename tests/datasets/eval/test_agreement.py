@@ -1,4 +1,4 @@
-"""Summary metrics: the goldens, slow twins, and what has no order."""
+"""Test F scores and rank correlations against published values and slow implementations."""
 
 import json
 
@@ -10,15 +10,16 @@ from datasets.eval import f_score, rank_correlation
 from tests.paths import EVALUATOR_GOLDENS
 
 
-def frames(chosen, shots, n_frames):
+def frames(selected, shots, n_frames):
+    """Return 1 for every frame of the selected shots, else 0."""
     kept = np.zeros(n_frames, dtype=int)
-    for i in chosen:
+    for i in selected:
         kept[shots[i][0]:shots[i][1] + 1] = 1
     return kept
 
 
 @pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
-def test_f_score_equals_the_published_one():
+def test_f_score_equals_published_values():
     cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     assert len(cases) == 6
     for case in cases:
@@ -37,7 +38,7 @@ def slow_f(machine, user):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_f_score_equals_a_slow_twin(seed):
+def test_f_score_equals_a_slow_implementation(seed):
     r = np.random.default_rng(seed)
     machine, users = r.random(20) < r.random(), r.random((4, 20)) < r.random((4, 1))
     if seed == 0:
@@ -53,13 +54,13 @@ def test_f_score_equals_a_slow_twin(seed):
     ([0, 0.5], [[1, 0]], "avg", "0 or 1 for every frame"),
     ([0, 1], [[1, 0]], "mean", "reduce='mean'; use 'avg'"),
 ])
-def test_bad_summaries_are_named(machine, users, reduce, message):
+def test_invalid_summaries_are_named(machine, users, reduce, message):
     with pytest.raises(InputError, match=message):
         f_score(machine, users, reduce)
 
 
 def slow_tau(x, y):
-    """Tau-b over all pairs."""
+    """Return Kendall's tau-b by a loop over all pairs."""
     n, agree, untied_x, untied_y = len(x), 0, 0, 0
     for i in range(n):
         for j in range(i):
@@ -69,13 +70,13 @@ def slow_tau(x, y):
 
 
 def slow_rho(x, y):
-    """Pearson's correlation of the ranks, equals sharing theirs."""
+    """Return Spearman's rho, Pearson's correlation of the ranks; equal values share their mean rank."""
     ranks = [[np.mean([sum(b < a for b in z), sum(b <= a for b in z) - 1]) for a in z] for z in (x, y)]
     return np.corrcoef(*ranks)[0, 1]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_rank_correlation_equals_slow_twins(seed):
+def test_rank_correlation_equals_slow_implementations(seed):
     r = np.random.default_rng(seed)
     scores, users = r.integers(0, 9, 15), r.integers(1, 6, (4, 15))
     tau, rho = rank_correlation(scores, users)
@@ -83,13 +84,13 @@ def test_rank_correlation_equals_slow_twins(seed):
     assert rho == pytest.approx(np.mean([slow_rho(scores, u) for u in users]))
 
 
-def test_each_annotator_counts_by_himself():
-    """The mean of two opposite annotators has another order than either."""
+def test_the_correlation_is_the_mean_over_annotators():
+    """Do not average the annotators' scores first, since the mean of opposite annotators has another order."""
     scores = np.array([1, 2, 3, 4])
     assert rank_correlation(scores, np.array([scores, -scores, -scores])) == pytest.approx((-1 / 3, -1 / 3))
 
 
-def test_who_has_no_order_is_left_out_and_scores_without_one_give_zero():
+def test_annotators_with_equal_scores_are_ignored_and_equal_predictions_have_correlation_0():
     scores = np.array([1, 2, 3])
     assert rank_correlation(scores, np.array([[1, 2, 3], [5, 5, 5]])) == pytest.approx((1, 1))
     assert rank_correlation(np.ones(3), np.array([[1, 2, 3]])) == (0, 0)
@@ -102,6 +103,6 @@ def test_who_has_no_order_is_left_out_and_scores_without_one_give_zero():
     ([1], [[1]], "N at least 2"),
     ([1, float("inf")], [[1, 2]], "NaN or infinity"),
 ])
-def test_bad_scores_are_named(scores, users, message):
+def test_invalid_scores_are_named(scores, users, message):
     with pytest.raises(InputError, match=message):
         rank_correlation(scores, users)
