@@ -16,9 +16,7 @@ class InputError(ValueError):
         hint: what to do about it; "" if the problem says it all.
     """
 
-    def __init__(self, path: str | os.PathLike | None, problem: str | None = None, hint: str = ""):
-        if problem is None:   # A single argument is the complete message.
-            path, problem = None, str(path)
+    def __init__(self, path: str | os.PathLike | None, problem: str, hint: str = ""):
         super().__init__(path, problem, hint)
         self.path, self.problem, self.hint = path, problem, hint
 

@@ -140,7 +140,7 @@ def test_an_error_before_the_first_frame_does_not_block_the_other_pieces(tmp_pat
         if start_s == 0:
             assert second_piece_decoded.wait(30)
             time.sleep(0.2)
-            raise InputError("the first piece")
+            raise InputError(None, "the first piece")
         for time_s, frame in frames_from(path, zero_s, start_s, opened):
             if time_s >= start_s:
                 second_piece_decoded.set()

@@ -27,7 +27,7 @@ def test_files_appear_together_at_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("error", [
-    pytest.param(InputError("x"), id="bad-input"), pytest.param(KeyboardInterrupt(), id="interrupt"),
+    pytest.param(InputError(None, "x"), id="bad-input"), pytest.param(KeyboardInterrupt(), id="interrupt"),
     pytest.param(OSError("disk full"), id="disk-full")])
 def test_a_failure_changes_nothing(tmp_path, error):
     old = tmp_path / "old"
@@ -45,7 +45,7 @@ def test_a_failure_changes_nothing(tmp_path, error):
 def test_a_failure_keeps_files_that_others_wrote_into_the_new_folder(tmp_path):
     with pytest.raises(InputError), atomic_output_dir(tmp_path / "new", ["one"]):
         (tmp_path / "new/mine").write_text("mine")
-        raise InputError("x")
+        raise InputError(None, "x")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["mine"]
 
 

@@ -119,7 +119,7 @@ def test_a_failing_device_is_reported(path, monkeypatch, capsys):
 
 def test_an_error_in_the_audio_thread_is_raised(path, monkeypatch):
     def broken(*_args, **_keys):
-        raise InputError("the audio is broken")
+        raise InputError(None, "the audio is broken")
         yield
 
     monkeypatch.setattr(encode, "audio_clips", broken)

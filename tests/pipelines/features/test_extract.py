@@ -145,7 +145,7 @@ def test_a_full_disk_stops_the_extraction(video, tmp_path, monkeypatch, wrapped)
         try:
             full()
         except OSError as err:
-            raise InputError("cannot write") from err
+            raise InputError(None, "cannot write") from err
 
     monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
     message = r"cannot be written \(No space left on device\); free some space and run the command again"
