@@ -31,9 +31,9 @@ def read_torch_file(path: str | os.PathLike, kind: str) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as err:   # torch.load raises exceptions of many types for a damaged file.
-        # The restricted unpickler refuses valid pickles with the same exception that it raises for damaged ones.
+        # The restricted unpickler rejects valid pickles with the same exception that it raises for damaged ones.
         if isinstance(err, pickle.UnpicklingError) and _is_valid_pickle(path):
-            raise InputError(path, "refused, because it contains Python objects besides tensors, which could run code "
+            raise InputError(path, "rejected, because it contains Python objects besides tensors, which could run code "
                              "when loaded", "ask its author for a plain state dict or a .safetensors file") from err
         raise InputError(path, f"not a readable {kind} ({type(err).__name__})", "download or save it again") from err
 

@@ -43,7 +43,7 @@ def build_app(service: Service, host: str = "127.0.0.1") -> FastAPI:
     Args:
         service: answers the requests.
         host: the address that the server listens on. On a loopback address, requests for any other host name are
-            refused, so that no web site can reach the server through a name that resolves to this machine.
+            rejected, so that no web site can reach the server through a name that resolves to this machine.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_uploads(app, service)
@@ -76,7 +76,7 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             if session is not None:
                 service.sessions.remove(session.token)
             if isinstance(err, (InputError, ClientDisconnect)):
-                return _refuse(err)
+                return _reject(err)
             raise
         return JSONResponse(dict(video=session.token, name=session.name, bytes=size))
 
@@ -91,7 +91,7 @@ def _add_uploads(app: FastAPI, service: Service) -> None:
             finally:
                 path.unlink(missing_ok=True)
         except (InputError, ClientDisconnect) as err:
-            return _refuse(err)
+            return _reject(err)
         return JSONResponse(dict(lines=len(session.cues), name=session.cues_name))
 
 
@@ -114,7 +114,7 @@ async def _receive(request: Request, session: Session, path: Path, max_bytes: in
 
     Raises:
         FileTooLargeError: as soon as the file exceeds `max_bytes`.
-        SessionNotFoundError: the session was removed meanwhile.
+        SessionNotFoundError: the session was removed in the meantime.
     """
     size = 0
     with path.open("wb") as file:
@@ -126,7 +126,7 @@ async def _receive(request: Request, session: Session, path: Path, max_bytes: in
     return size
 
 
-def _refuse(err: InputError | ClientDisconnect) -> JSONResponse:
+def _reject(err: InputError | ClientDisconnect) -> JSONResponse:
     message = error_text(err) if isinstance(err, InputError) else "The connection was interrupted."
     status = 413 if isinstance(err, FileTooLargeError) else 404 if isinstance(err, SessionNotFoundError) else 400
     # The client may still be sending its body, which is not read.
@@ -139,7 +139,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         try:
             session = service.sessions.find(token)
         except InputError as err:
-            return _refuse(err)
+            return _reject(err)
         return _file_response(session.path) if session.encoded else _not_found()
 
     @app.api_route("/files/{token}/{result}/{name}", methods=["GET", "HEAD"])
@@ -147,7 +147,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         try:
             path = _find_result(service.sessions.find(token), result, name)
         except InputError as err:
-            return _refuse(err)
+            return _reject(err)
         return _not_found() if path is None else _file_response(path)
 
 
@@ -171,7 +171,7 @@ def _file_response(path: Path) -> FileResponse:
 
 
 class RequestFilter:
-    """Middleware that refuses requests that the page never makes, and adds security headers to responses.
+    """Middleware that rejects requests that the page never makes, and adds security headers to responses.
 
     Args:
         app: the application behind it.

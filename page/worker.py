@@ -58,7 +58,7 @@ class Task:
 class WorkerProcess:
     """A child process that runs tasks in the order in which they were submitted.
 
-    A task is `function(*arguments, report_progress)`, and calls `report_progress(fraction)` now and then. A child
+    A task is `function(*arguments, report_progress)`, and calls `report_progress(fraction)` regularly. A child
     that dies, or that reports nothing for `silence_timeout_s`, is replaced. Its task fails; the others continue.
 
     Args:

@@ -106,9 +106,9 @@ class ShortsOptions:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise InputError(None, f"{self.count} shorts are too few", "ask for at least 1")
+            raise InputError(None, f"{self.count} shorts are too few", "request at least 1")
         if self.min_length_s <= 0 or self.max_length_s - self.min_length_s < MIN_LENGTH_RANGE_S:
-            raise InputError(None, f"{self.lengths} is no usable length of shorts", "give a minimum above 0 s and a "
+            raise InputError(None, f"{self.lengths} is not a valid range of lengths", "give a minimum above 0 s and a "
                              f"maximum at least {MIN_LENGTH_RANGE_S} s above it, e.g. 15-60")
 
     @property

@@ -150,7 +150,7 @@ def _open_partial(out: Path, setting: Setting) -> Path:
 
 
 def render_one(script: Script, setting: Setting, folder: Path) -> None:
-    """Write the video and the subtitles of a script into a folder, each completely or not at all."""
+    """Write the video and the subtitles of a script to a folder, each file atomically."""
     video = folder / "videos" / f"{script.vid}.mp4"
     write_srt(folder / "subtitles" / f"{script.vid}.srt",
               [Cue(remark.start_s, remark.end_s, remark.text) for remark in script.remarks])

@@ -3,7 +3,7 @@
   python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 2 3
   python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 --set model.alike=0 --sentences other
 
-Finished trainings in the work dir are reused unless config, data or code have changed; --fresh repeats all of them.
+Finished training runs in the work dir are reused unless config, data or code have changed; --fresh repeats all of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sentences", choices=("own", "other", "none", "captions"), default="own",
                         help="sentences to score the test videos with: their own, those of another video, none, or "
                         "captions of their shots (default: own)")
-    parser.add_argument("--fresh", action="store_true", help="repeat all trainings")
+    parser.add_argument("--fresh", action="store_true", help="repeat all training runs")
     return parser.parse_args(argv)
 
 
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
                                 sentences=args.sentences, fresh=args.fresh)
         print(format_result(result))
 
-    return run(command, interrupted="Interrupted. Run the same command again to continue with the remaining trainings.")
+    return run(command, interrupted="Interrupted. Run the same command again to continue with the remaining runs.")
 
 
 if __name__ == "__main__":

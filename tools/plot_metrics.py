@@ -1,4 +1,4 @@
-"""Plot the losses and metrics of one or several trainings.
+"""Plot the losses and metrics of one or more training runs.
 
 Examples:
     python tools/plot_metrics.py work_dirs/mine

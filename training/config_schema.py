@@ -1,4 +1,4 @@
-"""Validation of config values that nncore and torch would refuse in the middle of a training, or not at all."""
+"""Validation of config values that nncore and torch would reject in the middle of a training, or not at all."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
     """Build the model of a config.
 
     Raises:
-        InputError: the model's classes refuse the config, e.g. heads that do not divide a width.
+        InputError: the model's classes reject the config, e.g. heads that do not divide a width.
     """
     try:
         return build(cfg, MODELS, location="model")

@@ -20,7 +20,7 @@ from common.build import build
 from datasets.batches import PLACEHOLDER_LABEL
 
 EXTRA_LOADER_KEYS = ("same_length",)   # Keys of a config's `loader` that DataLoader does not have.
-# DataLoader refuses these options if it has no worker processes.
+# DataLoader rejects these options if it has no worker processes.
 WORKER_OPTIONS = ("persistent_workers", "prefetch_factor", "multiprocessing_context")
 MAX_WORKERS = 4        # The published configs use this number.
 CORES_PER_WORKER = 4   # Without a GPU, more workers take more time from the training step than they save.

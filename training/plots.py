@@ -57,10 +57,10 @@ def draw_curves(log: str | os.PathLike, out: str | os.PathLike, best_epoch: int 
 
 def compare_curves(work_dirs: Sequence[str | os.PathLike], out: str | os.PathLike,
                    metrics: Sequence[str] = ()) -> None:
-    """Draw the curves of several trainings into one figure, with one color each.
+    """Draw the curves of several training runs in one figure, with one color per run.
 
     Args:
-        work_dirs: work dirs of trainings, finished or not.
+        work_dirs: work dirs of training runs, finished or not.
         out: a PNG file.
         metrics: validation metrics to draw. By default, the monitored metric if all runs have the same one, else the
             first main metric; for a single run, all main metrics.

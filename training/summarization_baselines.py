@@ -53,7 +53,7 @@ def compute_baselines(videos: Mapping[str, SummarizedVideo], folds: Sequence[dic
         Metrics by baseline: `random`; `ridge`, and `ridge, alike`, whose scores also spread to similar frames;
         `title`, the similarity to the title; `raters' mean`, the mean of all raters against each of them, which
         includes that rater; `other raters`, the mean of the other raters against each; `human`, each annotator
-        against each other one. A baseline for which the file lacks the annotations is left out.
+        against each other one. A baseline is omitted if the file lacks the annotations that it needs.
     """
     def over_folds(score: Callable[[SummarizedVideo], np.ndarray]) -> dict[str, float]:
         return _mean([measure({name: score(videos[name]) for name in fold["test_keys"]}, videos, fold["test_keys"],

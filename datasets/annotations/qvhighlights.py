@@ -29,7 +29,7 @@ def read_valid(read: Callable, *args: object) -> tuple[Any, LabelErrors | None]:
 
 
 def check_clip_len(clip_len_s: object) -> None:
-    """Refuse a clip length that is not a positive number of seconds.
+    """Check that a clip length is a positive number of seconds.
 
     Raises:
         InputError: not a number, below 0.001 s, or above 1e6 s.

@@ -130,7 +130,7 @@ def _checked(value: object, length: int) -> tuple[str, np.ndarray]:
     """Return the reason why scores are invalid, "" if they are valid; and the scores."""
     try:
         scores = np.asarray(value)
-    except ValueError:   # numpy refuses lists of unequal lengths.
+    except ValueError:   # numpy rejects lists of unequal lengths.
         scores = np.array("")
     if scores.ndim != 1 or scores.dtype.kind not in "iuf":
         return "scores must be a list of numbers", scores

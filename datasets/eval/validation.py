@@ -81,7 +81,7 @@ def _array(value: object, width: int | None) -> np.ndarray | None:
     """Return the value as an array of the shape that `finite_arrays` documents; None if it has another shape."""
     try:
         array = np.asarray(value)
-    except ValueError:   # numpy refuses lists of unequal lengths.
+    except ValueError:   # numpy rejects lists of unequal lengths.
         return None
     if array.size == 0 and isinstance(value, (list, tuple, np.ndarray)):
         return np.zeros(0 if width is None else (0, max(width, 0)))

@@ -37,7 +37,7 @@ class PackedFeatures:
     """A pack that `pack_folder` wrote: `data.npy` (all rows, width) and `index.json`.
 
     Rows are read through a memory map. A process therefore holds only the rows that it reads, and all processes of a
-    machine share them. `pack_folder` has already refused NaN and differing widths.
+    machine share them. `pack_folder` has already rejected NaN and differing widths.
 
     Attributes:
         path: folder of the pack.
@@ -142,7 +142,7 @@ def pack_folder(folder: str | os.PathLike, key: str | None = None, dtype: str | 
         folder: folder of `.npz` or `.npy` files, (rows, width) each.
         key: key of the array in `.npz` files; None uses the first of `features`, `last_hidden_state` and `token` that
             the first file has.
-        dtype: float16 or float32; values too large for float16 are refused. None uses the dtype of the files, or
+        dtype: float16 or float32; values too large for float16 are rejected. None uses the dtype of the files, or
             float32 if they differ or have another dtype.
         out: path of the pack, which must end in `.pack`; None writes `{folder}.pack`.
         progress: wrapper of the loops over files, e.g. tqdm.

@@ -64,7 +64,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
         path: of a video, or the result of `probe`.
         intervals_s: [start, end) in seconds from the first frame, ascending and disjoint; clipped to the end of the
             video.
-        out: the mp4, which appears completely or not at all.
+        out: path of the mp4 file, which is written atomically.
         progress: True shows a progress bar on stderr; a function is called with the finished share, from 0 to 1.
         titles: one per piece, which become chapters; empty for no chapters.
         cues: subtitles of the video, in its time; those within the pieces become a subtitle stream.

@@ -148,7 +148,7 @@ def copy_cut(path: str | os.PathLike | VideoInfo, ranges: Sequence[PacketRange],
     Args:
         path: of a video, or the result of `probe`.
         ranges: from `plan_copy`.
-        out: the mp4, which appears completely or not at all.
+        out: path of the mp4 file, which is written atomically.
         progress: as for `pipelines.editing.reencode.cut`.
         titles: likewise.
         cues: likewise.

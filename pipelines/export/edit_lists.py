@@ -26,7 +26,7 @@ COLUMNS = ("piece", "file", "start_s", "end_s", "first_frame", "last_frame", "cu
 
 
 def write_list(path: Path, info: VideoInfo, pieces: Sequence[Piece]) -> None:
-    """Write an edit list, completely or not at all.
+    """Write an edit list atomically.
 
     Args:
         path: the file; its suffix `.csv`, `.edl` or `.otio` selects the format.

@@ -86,7 +86,7 @@ def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, int
     Args:
         summary: the scored video.
         plan: from `plan_export` for this summary.
-        path: path of the mp4 file, which appears completely or not at all.
+        path: path of the mp4 file, which is written atomically.
         intervals_s: pieces of the plan, ascending.
         progress: as in `write_export`.
     """
@@ -102,7 +102,7 @@ def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, int
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a UTF-8 text file, completely or not at all."""
+    """Write a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

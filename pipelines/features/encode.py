@@ -161,7 +161,7 @@ def _audio_in_background(audio: AudioEncoder | None, info: VideoInfo,
 
 
 def _encode_audio(info: VideoInfo, audio: AudioEncoder, n_clips: int, stopped: threading.Event) -> np.ndarray | None:
-    """Return (n_clips, dims) float32; None for a file without audio, or if `stopped` is set meanwhile."""
+    """Return (n_clips, dims) float32; None for a file without audio, or if `stopped` is set in the meantime."""
     rows, done = np.empty((n_clips, audio.dims), dtype=np.float32), 0
     clips = audio_clips(info.path, n_clips, audio.clip_len_s, rate_hz=audio.rate_hz, zero_s=info.start_s)
     for batch in batched(clips, AUDIO_BATCH_CLIPS):

@@ -68,7 +68,7 @@ class CreatesFolder:
 
 def test_a_checkpoint_that_would_run_code_is_refused(model, tmp_path):
     torch.save(dict(state_dict=CreatesFolder(str(tmp_path / "created"))), tmp_path / "c.pth")
-    with pytest.raises(InputError, match=r"c.pth: refused, because it contains Python objects besides tensors"):
+    with pytest.raises(InputError, match=r"c.pth: rejected, because it contains Python objects besides tensors"):
         load_checkpoint(model, tmp_path / "c.pth")
     assert not (tmp_path / "created").exists()
 

@@ -101,7 +101,7 @@ def test_a_failed_download_leaves_no_file(server, cache, name, content, message)
 
 def test_an_error_without_network_says_how_to_place_the_file(cache):
     file = published("http://127.0.0.1:9")   # No server listens on this port.
-    with pytest.raises(InputError, match="refused") as err:
+    with pytest.raises(InputError, match="rejected") as err:
         fetch(file)
     for part in ("net.pt", file.url, file.sha256, str(cache), "by other means", "VIDEO_SUMMARY_CACHE"):
         assert part in str(err.value)
@@ -183,7 +183,7 @@ def save_pickle(value, path):
 @pytest.mark.parametrize("save", [torch.save, save_legacy, save_pickle])
 def test_a_file_that_would_run_code_is_refused(tmp_path, save):
     save({"weight": _Touch(tmp_path / "touched")}, tmp_path / "malicious.pth")
-    with pytest.raises(InputError, match=r"malicious\.pth: refused, .* could run code"):
+    with pytest.raises(InputError, match=r"malicious\.pth: rejected, .* could run code"):
         read_weights(tmp_path / "malicious.pth")
     assert not (tmp_path / "touched").exists()
     if save is torch.save:   # Without the check, the file runs its code.
