@@ -20,7 +20,7 @@ def load_config(path: str | os.PathLike) -> Config:
     second silently becomes a copy of the first. Imported modules and names that begin with an underscore are omitted.
 
     Raises:
-        InputError: a file does not exist or raises an error, in which case `path` includes the line number.
+        InputError: a file does not exist, or an error occurs in it; then `InputError.path` includes the line number.
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():

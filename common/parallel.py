@@ -85,11 +85,11 @@ def parallel_chain(producers: Sequence[Callable[[], Iterator[Item]]], n_threads:
             limit. To avoid a deadlock, the iterator being consumed may always buffer one item.
         size: function that returns the size of an item.
         on_close: function that is called when the chain ends for any reason, before the threads are joined. It must
-            unblock producers that are waiting for anything else than the chain.
+            unblock producers that are waiting for something other than the chain.
 
     Raises:
-        Exception: an iterator raised this exception. The items that it yielded before come first, and later iterators
-            are stopped.
+        Exception: the exception of an iterator, raised after the items that it has yielded. Later iterators are
+            stopped.
     """
     chain = _ParallelChain(len(producers), max_buffered, size)
     with ThreadPoolExecutor(n_threads, "parallel-chain") as pool:

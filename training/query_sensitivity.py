@@ -21,15 +21,15 @@ NUM_RANDOM_SEEDS = 20
 
 def measure_query_sensitivity(summarizer: Summarizer, labels: Sequence[dict], encode: Callable[[str], EncodedVideo],
                               cues: Mapping[str, Sequence[Cue]] | None = None) -> dict:
-    """Compare moments found with each label's own query and with the query of another video to the label's windows.
+    """Measure how well moments match the windows of a label, if found by its own query or by that of another video.
 
-    A summarizer that ignores the queries scores the same with both.
+    A summarizer that ignores its queries gets the same metrics with both.
 
     Args:
         summarizer: the summarizer to measure.
         labels: dicts with `qid`, `query`, `vid`, `duration` and `relevant_windows`, as `read_labels` returns them.
-        encode: returns the encoded video for a video's name.
-        cues: subtitles by video, which are searched too; None for no subtitles.
+        encode: function that returns the encoded video of a name.
+        cues: subtitles by name of the video; None for no subtitles.
 
     Returns:
         R1@0.5, R1@0.7 and mAP in per cent with `own` queries, with `other` queries (mean of 5 random assignments) and
@@ -67,7 +67,7 @@ def _without_saliency(label: dict) -> dict:
 
 
 def _check_determinism(summarize: Callable, labels: Sequence[dict]) -> tuple[bool, bool]:
-    """Return True for repeated and for reordered queries if scores, moments and cut of every video stay identical."""
+    """Return two flags: True if repeated queries, and if reordered queries, give identical results for all videos."""
     repeated = permuted = True
     for vid in dict.fromkeys(label["vid"] for label in labels):
         queries = tuple(dict.fromkeys(label["query"] for label in labels if label["vid"] == vid))

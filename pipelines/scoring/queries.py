@@ -13,7 +13,7 @@ from pipelines.media.subtitles import Cue
 from .captions import BLANK, UNNAMED, Caption
 
 USER, SUBTITLES, CAPTIONS = "asked", "subtitles", "captions"   # Values of `source` in summary.json.
-MAX_VIDEO_QUERIES = 48   # Additional subtitles are joined; additional captions are subsampled.
+MAX_VIDEO_QUERIES = 48   # More subtitles are joined, and more captions are subsampled.
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def user_queries(texts: Sequence[str]) -> tuple[Query, ...]:
 def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Query, ...]:
     """Return at most 48 queries that describe a video: its subtitles, or its captions if it has no subtitles.
 
-    If there are more than 48 subtitles, consecutive subtitles are joined, so that no text is lost. If there are more
-    than 48 captions, they are subsampled evenly, because captions of different shots often repeat each other. Captions
-    that describe nothing are skipped.
+    Additional subtitles are joined with their neighbors, so that no text is lost. Additional captions are dropped at
+    even spacing, because captions often repeat each other. Captions that describe nothing are skipped.
     """
     cues = [cue for cue in cues if cue.text.strip()]
     if cues:
