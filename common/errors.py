@@ -11,9 +11,9 @@ class InputError(ValueError):
     Commands print `error: PATH: PROBLEM; HINT` and exit with status 2.
 
     Attributes:
-        path: the file, folder or option that is wrong; None if the problem names it.
-        problem: what is wrong, with the offending value.
-        hint: what to do about it; "" if the problem says it all.
+        path: the file, folder or option in error; None if `problem` names it.
+        problem: description of the error, with the invalid value.
+        hint: remedy; "" if the problem makes it obvious.
     """
 
     def __init__(self, path: str | os.PathLike | None, problem: str, hint: str = ""):
@@ -38,7 +38,7 @@ class ConfigError(InputError):
     """An error in a config.
 
     Attributes:
-        location: where in the config, e.g. `model.video_enc`; stored as `path`.
+        location: path of the error within the config, e.g. `model.video_enc`; stored as `path`.
     """
 
     @property

@@ -30,7 +30,7 @@ def temporal_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Args:
         a: (..., 2 or more), [start, end) in the first two columns.
-        b: likewise; the leading axes of `a` and `b` broadcast.
+        b: intervals in the same format; the leading axes of `a` and `b` broadcast.
 
     Returns:
         The broadcast leading shape; 0 where the union is empty.

@@ -62,7 +62,7 @@ def raise_errors(path: str | os.PathLike | None, errors: Sequence[InputError], v
         path: file or folder that contains the errors; None if each error names its own file.
         errors: may be empty.
         valid: return value of the parser, without the invalid labels; empty or None if nothing is valid.
-        hint: what to do about all of the errors.
+        hint: remedy for all of the errors.
 
     Raises:
         LabelErrors: there are errors, and some labels are valid.

@@ -24,8 +24,8 @@ class Example:
     Attributes:
         path: the video file.
         name: name that users see.
-        cues: its subtitles.
-        queries: queries for which it has a clear answer.
+        cues: subtitles of the video.
+        queries: queries for which the video has a clear answer.
         poster: a frame, as JPEG.
         duration_s: duration in seconds.
     """
@@ -43,8 +43,8 @@ def load_example(video: Path, subtitles: Path | None, queries: Sequence[str], po
 
     Args:
         video: the video file.
-        subtitles: its subtitle file; None for none.
-        queries: queries for which it has a clear answer.
+        subtitles: subtitle file of the video; None for no subtitles.
+        queries: queries for which the video has a clear answer.
         poster_s: time of the frame that represents it.
 
     Raises:

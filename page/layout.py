@@ -51,7 +51,7 @@ class Layout:
     """The components of the page; create it inside its `blocks`.
 
     Args:
-        service: its models, limits and example are shown.
+        service: service whose models, limits and example are shown.
         blocks: the Gradio page.
     """
 

@@ -59,7 +59,7 @@ class Limits:
         """Check the size of a file.
 
         Args:
-            size: in bytes.
+            size: size in bytes.
             max_bytes: the maximum; None for that of a video file.
 
         Raises:

@@ -24,7 +24,7 @@ class SummaryRequest:
     """A request for a summary of a video.
 
     Attributes:
-        queries: what to look for; empty for the most important moments.
+        queries: text queries; empty for the most important moments.
         model: the model that scores the video.
         compared: a second model, whose curve is drawn too; None for no comparison.
         budget: fraction of the video or duration, as in `Summarizer.summarize`.

@@ -61,7 +61,7 @@ def budget_share(budget: float | timedelta | str, duration_s: Fraction) -> Fract
     """Convert a budget to a share in (0, 1] of a video.
 
     Args:
-        budget: as in `check_budget`; a time above the duration is the complete video.
+        budget: see `check_budget`; a time above the duration selects the complete video.
         duration_s: duration of the video in seconds.
 
     Raises:

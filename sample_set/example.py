@@ -30,7 +30,7 @@ class ExampleFiles:
 
     Attributes:
         video: the mp4 file.
-        subtitles: its SRT file.
+        subtitles: SRT file of the video.
         queries: queries for which the video has a clear answer.
         poster_s: time of a frame that represents the video.
     """

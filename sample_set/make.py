@@ -58,7 +58,7 @@ def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, worke
 
     Args:
         out: folder of the set.
-        setting: what to generate; None for the default set.
+        setting: size and properties of the set; None for the default set.
         workers: number of processes; None for one per core.
         force: replace an existing set; everything in its folder is deleted.
         progress: show a progress bar on stderr.

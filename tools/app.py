@@ -48,7 +48,7 @@ def parse_time(option: str, text: str) -> float:
 
     Args:
         option: the command-line option, for the error message.
-        text: its value.
+        text: value of the option.
 
     Returns:
         The time in seconds.

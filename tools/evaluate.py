@@ -97,7 +97,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _number(value: float | None, row: list[float]) -> str:
-    """Format a metric: two decimals if its row is in per cent, four if it is a share; a dash for no value."""
+    """Format a metric: two decimals if its row is in percent, four if it is a share; a dash for no value."""
     return f"{'-':>6}" if value is None else f"{value:6.{2 if max(map(abs, row)) > 1 else 4}f}"
 
 

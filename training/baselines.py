@@ -58,7 +58,7 @@ def compute_baselines(engine: Engine, cfg: Config, split: str) -> dict[str, dict
 
     Args:
         engine: the engine that holds the trained model.
-        cfg: its config.
+        cfg: config of the model.
         split: name of the split.
 
     Returns:

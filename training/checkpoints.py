@@ -117,7 +117,7 @@ def read_resumable_checkpoint(path: Path, model: nn.Module, config: dict) -> dic
     Args:
         path: a `last.pth` or `epoch_N.pth`.
         model: the model that the config builds.
-        config: what `resume_config` returns for the config.
+        config: result of `resume_config` for the config.
 
     Raises:
         InputError: the file cannot be resumed from, or its training had another config or number of processes.
@@ -147,7 +147,7 @@ def resume_training(engine: TrainingEngine, path: Path, checkpoint: dict) -> Non
     Args:
         engine: an engine that holds the checkpoint's weights.
         path: the checkpoint's file, for the log.
-        checkpoint: its content.
+        checkpoint: content of the file.
     """
     engine.restore(checkpoint)
     engine.logger.info(f"Resumed from {path} after epoch {engine.epoch}")

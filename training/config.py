@@ -50,7 +50,7 @@ def check_config(cfg: dict, path: str, required: tuple[str, ...] = TRAINING_KEYS
 
     Args:
         cfg: the config that `common.config.load_config` returned.
-        path: its file, for the message.
+        path: file of the config, for the error message.
         required: top-level keys that must be present; with `stages`, the config must be able to train.
 
     Raises:

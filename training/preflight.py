@@ -25,7 +25,7 @@ def build_checked(cfg: dict, config: str, config_errors: Sequence[ConfigError], 
 
     Args:
         cfg: the config.
-        config: its file, for the message.
+        config: file of the config, for the error message.
         config_errors: errors that are already known; the parts of the config that they concern are not built.
         seed: random seed of the loaders.
         best_keys: see `dry_run_errors`.

@@ -32,7 +32,7 @@ def measure_query_sensitivity(summarizer: Summarizer, labels: Sequence[dict], en
         cues: subtitles by name of the video; None for no subtitles.
 
     Returns:
-        R1@0.5, R1@0.7 and mAP in per cent with `own` queries, with `other` queries (mean of 5 random assignments) and
+        R1@0.5, R1@0.7 and mAP in percent with `own` queries, with `other` queries (mean of 5 random assignments) and
         for `random` windows (mean of 20 seeds); the number of `queries`; `repeated` and `permuted`, True if a second
         call, and a call with each video's queries in reverse order, return exactly the same numbers.
     """

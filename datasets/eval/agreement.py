@@ -19,7 +19,7 @@ class RankCorrelation(NamedTuple):
 
 
 def f_score(machine: np.ndarray, users: np.ndarray, reduce: str) -> float:
-    """Compute the F-score of a summary's frames against each user's, in per cent.
+    """Compute the F-score of a summary's frames against each user's, in percent.
 
     Args:
         machine: (N,) of 0 and 1, or bool: 1 for the frames of the summary.

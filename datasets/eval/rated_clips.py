@@ -17,7 +17,7 @@ def eval_clips(scores: np.ndarray, positive: np.ndarray) -> dict[str, float]:
         positive: (N,) of 0 and 1, or bool.
 
     Returns:
-        `AP` and `ROC-AUC` in per cent, two decimals. If all clips are positive or all negative, there is no AUC, and
+        `AP` and `ROC-AUC` in percent, two decimals. If all clips are positive or all negative, there is no AUC, and
         AP is 100 or 0.
 
     Raises:
@@ -43,7 +43,7 @@ def eval_by_video(scores: np.ndarray, positive: np.ndarray, videos: Sequence[str
 
     Returns:
         `HD-mAP-by-video`, the mean of the videos' average precisions, and `HD-HIT@1-by-video`, the share of videos
-        whose best-scored clip is positive (or the positive share of equally scored ones), in per cent, two decimals;
+        whose best-scored clip is positive (or the positive share of equally scored ones), in percent, two decimals;
         both are absent if all videos are excluded. `HD-videos` and `HD-videos-left-out`, the numbers of included and
         excluded videos.
 

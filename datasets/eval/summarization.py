@@ -40,7 +40,7 @@ def video_metrics(scores: np.ndarray, video: SummarizedVideo, select: SelectFram
 
     Returns:
         `kendall`, `spearman` in [-1, 1], computed per annotator and then averaged, see `rank_correlation`; and, if the
-        labels have summaries, `f1_avg` (as on TVSum) and `f1_max` (as on SumMe) of the key-shots, in per cent.
+        labels have summaries, `f1_avg` (as on TVSum) and `f1_max` (as on SumMe) of the key-shots, in percent.
     """
     tau, rho = rank_correlation(scores, annotator_scores(video))
     metrics = dict(kendall=tau, spearman=rho)

@@ -60,12 +60,12 @@ class Mp4Writer:
     Args:
         temporary: the file to write.
         out: the final path of the file, for messages.
-        info: of the video that video and audio come from.
+        info: properties of the source video.
         chapters: ascending and disjoint.
         cues: subtitles in the time of the result, in ascending order of start; they become a subtitle stream.
 
     Attributes:
-        hint: what to do about a video that cannot be written.
+        hint: remedy if the video cannot be written.
         rate_hz: sampling rate of the audio stream; 0 for none.
         layout: channel layout of the audio stream, "mono" or "stereo".
         time_base: seconds per tick of the video stream.
@@ -199,7 +199,7 @@ class EncodingMp4Writer(Mp4Writer):
         If no first frame is set yet, the first frame of the piece comes before the packets. May run in any thread.
 
         Args:
-            frames: with their times in the result.
+            frames: frames of the piece, with their times in the result.
             end_s: end of the piece in the result. Each frame is shown until the next one, the last one until `end_s`.
             last: True for the last piece.
         """

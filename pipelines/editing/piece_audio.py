@@ -23,7 +23,7 @@ def read_piece_audio(info: VideoInfo, intervals: Sequence[Interval], rate_hz: in
     accumulate.
 
     Args:
-        info: of a video with audio; without, nothing is yielded.
+        info: properties of the video; nothing is yielded if it has no audio.
         intervals: the pieces.
         rate_hz: sampling rate of the result.
         layout: "mono" or "stereo".

@@ -61,7 +61,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
     for more than a fifth of a second, is included. A piece without any frame shows the frame on display.
 
     Args:
-        path: of a video, or the result of `probe`.
+        path: path of a video, or the result of `probe`.
         intervals_s: [start, end) in seconds from the first frame, ascending and disjoint; clipped to the end of the
             video.
         out: path of the mp4 file, which is written atomically.
@@ -119,9 +119,9 @@ class _PieceEncoder:
 
     Args:
         mp4: encodes the frames.
-        info: of the video file.
+        info: properties of the video.
         readers: one per thread.
-        aspect: as for `cut`.
+        aspect: see `cut`.
     """
 
     def __init__(self, mp4: EncodingMp4Writer, info: VideoInfo, readers: SimpleQueue[FrameReader],

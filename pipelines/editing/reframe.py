@@ -90,7 +90,7 @@ def plan_camera(frames: Frames, display: Display, start_s: Fraction, end_s: Frac
     """Analyze a piece of a video and return the camera for it.
 
     Args:
-        frames: with their times in seconds from the first frame, starting at `start_s` or earlier.
+        frames: frames with their times in seconds from the first frame, starting at `start_s` or earlier.
         display: the geometry in which the frames are displayed.
         start_s: start of the piece in seconds from the first frame.
         end_s: end of the piece, exclusive.

@@ -39,13 +39,13 @@ class PacketRange:
     All time stamps are presentation time stamps (PTS) of the source's video stream, in ticks.
 
     Attributes:
-        start: of the first frame shown.
-        end: of the first frame after the range, or the end of the last frame of the video.
-        count: number of packets from the key frame on; packets of frames before the key frame count, too, but are not
-            copied.
-        key: of the key frame that the range starts with. It is before `start` if an edit list hides the frames that
+        start: time stamp of the first frame shown.
+        end: time stamp of the first frame after the range, or the end of the last frame of the video.
+        count: number of packets from the key frame onwards, including packets of frames before the key frame, which
+            are not copied.
+        key: time stamp of the first key frame of the range. It is before `start` if an edit list hides the frames that
             lead to the video's first frame; they stay hidden.
-        times: of the packets that are copied, in stored order.
+        times: time stamps of the copied packets, in stored order.
     """
 
     start: int
@@ -77,7 +77,7 @@ def plan_copy(path: str | os.PathLike | VideoInfo,
     that may be a few frames later than the end of the piece. Ranges that overlap or touch are merged.
 
     Args:
-        path: of a video, or the result of `probe`.
+        path: path of a video, or the result of `probe`.
         intervals_s: [start, end) in seconds from the first frame, ascending and disjoint.
 
     Raises:
@@ -104,7 +104,7 @@ def plan_short(info: VideoInfo, piece_s: Interval, room_s: Interval, lengths_s: 
     earlier, whichever contains most of the piece. It contains at least half of what the limits permit.
 
     Args:
-        info: of a video that can be copied, see `check_copy`.
+        info: properties of a video that can be copied, see `check_copy`.
         piece_s: [start, end) in seconds from the first frame.
         room_s: [start, end) that the range must stay within.
         lengths_s: the minimum and maximum length of the range, both included.
@@ -146,12 +146,12 @@ def copy_cut(path: str | os.PathLike | VideoInfo, ranges: Sequence[PacketRange],
     """Join pieces of a video into an mp4; the video is copied, the audio is re-encoded, exact to the sample.
 
     Args:
-        path: of a video, or the result of `probe`.
-        ranges: from `plan_copy`.
+        path: path of a video, or the result of `probe`.
+        ranges: packet ranges from `plan_copy`.
         out: path of the mp4 file, which is written atomically.
-        progress: as for `pipelines.editing.reencode.cut`.
-        titles: likewise.
-        cues: likewise.
+        progress: see `pipelines.editing.reencode.cut`.
+        titles: see `pipelines.editing.reencode.cut`.
+        cues: see `pipelines.editing.reencode.cut`.
 
     Raises:
         InputError: as `pipelines.editing.reencode.cut` and `check_copy`.
@@ -181,8 +181,8 @@ class CopyingMp4Writer(Mp4Writer):
         """Mux a packet.
 
         Args:
-            packet: of the source.
-            pts: its presentation time in the result, in ticks; negative for a frame that is only decoded.
+            packet: packet of the source.
+            pts: presentation time of the packet in the result, in ticks; negative for a frame that is only decoded.
             template: the stream that the packet comes from.
         """
         with self.translating_errors():
@@ -202,7 +202,7 @@ def decoding_times(presentation_times: Sequence[int], step: int) -> Iterator[int
     they would step back at the joins; see `pipelines.editing.mp4_writer.initial_decoding_times`.
 
     Args:
-        presentation_times: in ticks, in stored order; all differ.
+        presentation_times: distinct presentation times in ticks, in stored order.
         step: ticks between the decoding times before the first frame.
     """
     rank = {time: i for i, time in enumerate(sorted(presentation_times))}
@@ -295,8 +295,8 @@ def _packets_from_key(container: InputContainer, stream: VideoStream, info: Vide
 
     Args:
         container: an open file.
-        stream: its video stream.
-        info: of the file.
+        stream: video stream of the file.
+        info: properties of the video.
         time_s: a presentation time of the stream, in seconds.
 
     Raises:
@@ -329,7 +329,7 @@ def _last_key(container: InputContainer, stream: VideoStream, time: int, first: 
 
     Args:
         container: an open file, positioned by a seek.
-        stream: its video stream.
+        stream: video stream of the file.
         time: a presentation time in ticks.
         first: time stamp of the video's first frame; from it on, frames hidden by an edit list are ignored.
         from_start: True if the position is the start of the file; the first key frame is then accepted even if it is

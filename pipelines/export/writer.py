@@ -54,7 +54,7 @@ def write_export(summary: Summary, plan: ExportPlan, folder: Path, progress: Pro
 
     Args:
         summary: the scored video.
-        plan: from `plan_export` for this summary.
+        plan: result of `plan_export` for this summary.
         folder: an existing folder.
         progress: True shows a progress bar on stderr; a function is called with the finished share of the current
             file.
@@ -85,10 +85,10 @@ def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, int
 
     Args:
         summary: the scored video.
-        plan: from `plan_export` for this summary.
+        plan: result of `plan_export` for this summary.
         path: path of the mp4 file, which is written atomically.
         intervals_s: pieces of the plan, ascending.
-        progress: as in `write_export`.
+        progress: see `write_export`.
     """
     trim_heap()   # Return the memory that scoring has freed to the system, because the encoder allocates its own.
     info, titles = summary.video.info, summary.chapter_titles(intervals_s)

@@ -38,12 +38,12 @@ def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | 
     cannot be written, for example because the disk is full, is skipped.
 
     Args:
-        path: as for `encode_video`.
-        encoders: as for `encode_video`.
+        path: see `encode_video`.
+        encoders: see `encode_video`.
         cache_dir: folder, created with its parents if missing.
         progress: True to show a progress bar, and a line about the cache, on stderr.
-        sampling: as for `encode_video`.
-        info: as for `encode_video`.
+        sampling: see `encode_video`.
+        info: see `encode_video`.
 
     Raises:
         InputError: as `encode_video`, or the folder cannot be created or written.

@@ -140,7 +140,7 @@ def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype:
         encoders: visual encoder and, if not None, audio encoder.
         out: folder of the features; each part gets a subfolder.
         dtype: data type of the stored features.
-        sampling: as for `encode_video`.
+        sampling: see `encode_video`.
 
     Returns:
         False if all files already existed and were intact.
@@ -180,10 +180,10 @@ def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.Path
 
     Args:
         paths: video files.
-        encoders: as for `extract_video`.
-        out: as for `extract_video`.
-        dtype: as for `extract_video`.
-        sampling: as for `encode_video`.
+        encoders: see `extract_video`.
+        out: see `extract_video`.
+        dtype: see `extract_video`.
+        sampling: see `encode_video`.
         report: called with each video when it is done or has failed.
 
     Returns:

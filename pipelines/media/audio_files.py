@@ -42,7 +42,7 @@ def read_clips(path: str | os.PathLike, clip_len_s: float = 2, rate_hz: int = RA
     """Stream a file's audio in clips; memory does not grow with the file's length.
 
     Args:
-        path: as for `read_audio_file`.
+        path: see `read_audio_file`.
         clip_len_s: length of a clip in seconds; a remainder of a quarter clip or less is joined to the last one.
         rate_hz: sampling rate to convert to.
 

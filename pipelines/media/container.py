@@ -98,7 +98,7 @@ def open_video(path: str | os.PathLike,
 
     Args:
         path: file to open.
-        device: as for `open_container`.
+        device: see `open_container`.
 
     Raises:
         InputError: as `open_container`; or the file is an image or a text file, or has no video stream that can be

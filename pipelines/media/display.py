@@ -77,7 +77,7 @@ def to_rgb(frame: VideoFrame, display: Display, short_side_px: int | None = None
 
     Args:
         frame: a decoded frame.
-        display: how the stream is displayed.
+        display: geometry in which the stream is displayed.
         short_side_px: length to which the shorter side is scaled; None keeps the size.
     """
     width, height = display.stored_width, display.stored_height

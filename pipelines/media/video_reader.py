@@ -79,7 +79,7 @@ def frames_at(path: str | os.PathLike, times_s: Iterable[float | Fraction], *, s
         times_s: ascending times in seconds since the first frame. The frame shown at a time is the last one that
             begins at or before it; the first frame for times before the video, the last one for times after it.
         short_side_px: length to which the shorter side is scaled; None keeps the displayed size.
-        settings: how to read; None for exact frames decoded by the CPU.
+        settings: decode settings; None for exact frames decoded by the CPU.
         report: filled in with what happened; None to discard it.
 
     Yields:

@@ -49,7 +49,7 @@ class Selector:
         video: the scored video.
         rows: (T, C) visual features of its clips, which determine the shots.
         scores: (T,) in [0, 1].
-        moments: in descending order of score.
+        moments: moments in descending order of score.
         max_shot_s: the maximum duration of a shot, which is selected as a unit.
     """
 

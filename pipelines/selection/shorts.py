@@ -91,7 +91,7 @@ def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: Shorts
     """Move the ends of pieces to hard cuts, exact to the frame, and out of speech.
 
     Args:
-        info: of the video file.
+        info: properties of the video.
         pieces_s: [start, end), exact to a clip and disjoint, in descending order of priority: later pieces make room
             for earlier ones.
         options: the lengths that the pieces keep.

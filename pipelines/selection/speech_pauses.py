@@ -25,7 +25,7 @@ def find_speech_pauses(info: VideoInfo, from_s: Fraction, until_s: Fraction,
     """Return the intervals within [from_s, until_s] without speech: between subtitles if there are any, else by audio.
 
     Args:
-        info: of the video file; unused if there are subtitles.
+        info: properties of the video; unused if there are subtitles.
         from_s: start of the range, in seconds from the first frame.
         until_s: end of the range.
         cues: the video's subtitles, if any.

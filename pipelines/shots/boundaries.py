@@ -26,7 +26,7 @@ def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
     content detectors do; `find_cuts` decides which differences are cuts.
 
     Args:
-        info: of the video file.
+        info: properties of the video.
         from_s: start of the range, in seconds from the first frame.
         until_s: end of the range.
         opened: see `pipelines.media.frames.frames_from`.

@@ -139,8 +139,8 @@ class _Search:
         """Keep a segmentation if it is the best known one with its number of change points.
 
         Args:
-            points: its change points.
-            cost: its scatter; None computes it.
+            points: change points of the segmentation.
+            cost: scatter of the segmentation; None to compute it.
         """
         if cost is None:
             starts, ends = np.concatenate([[0], points]), np.concatenate([points, [self.T]])

@@ -46,9 +46,9 @@ def measure_encoders(name: str, encoders, reference_encoders, video: Path, segme
     The bound of both running at the same time is the slower one, or their total CPU time divided by the cores.
 
     Args:
-        name: of the encoders.
-        encoders: those of the product.
-        reference_encoders: those of the reference.
+        name: name of the encoders.
+        encoders: encoders of the product.
+        reference_encoders: encoders of the reference.
         video: path of the video to encode.
         segment: path of a short video, for warming up.
     """

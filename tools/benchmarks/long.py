@@ -184,7 +184,7 @@ def plot_memory(rows: Sequence[dict], path: Path) -> None:
     """Plot the memory of each row over time as a PNG.
 
     Args:
-        rows: with the keys `name` and `memory` of `Row`; rows without samples are skipped.
+        rows: dicts with the keys `name` and `memory` of `Row`; rows without samples are skipped.
         path: the file to write.
     """
     import matplotlib
