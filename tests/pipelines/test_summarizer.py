@@ -16,7 +16,7 @@ from pipelines.options import ShortsOptions
 from pipelines.scoring.builder import zero_shot_scorer
 from pipelines.scoring.scorers import ScoringOptions
 from pipelines.scoring.sliding_window import SlidingWindowScorer
-from pipelines.selection import selector as choose
+from pipelines.selection import selector
 from pipelines.summarizer import Summarizer, build_summarizer
 
 from .fakes import ColorVisualEncoder, color_encoders, write_video
@@ -393,10 +393,11 @@ def test_importance_is_20_percent_of_the_score_with_a_query(color_summarizer, wi
 
 
 def test_query_independent_values_are_computed_once(tmp_path, monkeypatch):
-    calls, real = [], choose.change_points
-    monkeypatch.setattr(choose, "change_points", lambda *args, **keys: (calls.append(1), real(*args, **keys))[1])
+    calls, real = [], selector.change_points
+    monkeypatch.setattr(selector, "change_points", lambda *args, **keys: (calls.append(1), real(*args, **keys))[1])
     summarizer = Summarizer(color_encoders())
-    video = summarizer.encode(write_video(tmp_path / "a.mp4", ["red"] * 6 + ["black"] * 6 + ["blue"] * 6), progress=False)
+    path = write_video(tmp_path / "a.mp4", ["red"] * 6 + ["black"] * 6 + ["blue"] * 6)
+    video = summarizer.encode(path, progress=False)
     fresh = dataclasses.replace(video, visual={part: rows.copy() for part, rows in video.visual.items()})
     for texts in (["red"], ["blue"], []):
         again, alone = summarizer.summarize(video, texts), summarizer.summarize(fresh, texts)

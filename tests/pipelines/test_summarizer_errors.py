@@ -75,7 +75,8 @@ def test_overlapping_subtitles_count_independently(summarizer, video, tmp_path):
         assert summary.moments[0].start_s <= 20
         assert summary.moments[0].end_s >= 24
     alone = summarizer.summarize(video, ["green"], subtitles=[cues[1]])
-    np.testing.assert_array_equal(alone.scores, summarizer.summarize(video, ["green"], subtitles=[cues[1], cues[1]]).scores)
+    twice = summarizer.summarize(video, ["green"], subtitles=[cues[1], cues[1]])
+    np.testing.assert_array_equal(alone.scores, twice.scores)
     text = "1\n00:00:20,000 --> 00:00:24,000\ngreen\n\n2\n00:00:18,000 --> 00:00:30,000\nover it\n"
     (tmp_path / "a.srt").write_text(text)
     assert read_subtitles(tmp_path / "a.srt") == [Cue(18, 30, "over it"), Cue(20, 24, "green")]
@@ -112,7 +113,8 @@ def test_invalid_subtitles_are_reported_before_encoding(tmp_path, capsys, monkey
     write_video(tmp_path / "v.mp4", ["red"])
     (tmp_path / "a.srt").write_bytes(content)
     monkeypatch.setattr("pipelines.summarizer.encode_video", lambda *a, **k: pytest.fail("encoding started"))
-    assert summarize([str(tmp_path / "v.mp4"), "--text", "x", "--subtitles", str(tmp_path / "a.srt"), "--out", str(tmp_path / "out")]) == 2
+    args = ["--text", "x", "--subtitles", str(tmp_path / "a.srt"), "--out", str(tmp_path / "out")]
+    assert summarize([str(tmp_path / "v.mp4"), *args]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert "a.srt" in err
@@ -133,15 +135,20 @@ class ConstantScores(torch.nn.Module):
         return dict(_out=dict(saliency=torch.full(data["video"].shape[:2], self.value)))
 
 
+def constant_scorer(value):
+    return SlidingWindowScorer(ConstantScores(value), color_encoders(), ["color"])
+
+
 def test_nan_scores_are_an_error_that_names_the_checkpoint(video):
-    summarizer = Summarizer(color_encoders(), SlidingWindowScorer(ConstantScores(float("nan")), color_encoders(), ["color"]),
-                            checkpoint="work/best.pth")
-    with pytest.raises(InputError, match=r"v.mp4: 20 of 20 scores are NaN or infinite; check that work/best.pth is not damaged and was trained on these features"):
+    summarizer = Summarizer(color_encoders(), constant_scorer(float("nan")), checkpoint="work/best.pth")
+    message = (r"v.mp4: 20 of 20 scores are NaN or infinite; "
+               r"check that work/best.pth is not damaged and was trained on these features")
+    with pytest.raises(InputError, match=message):
         summarizer.summarize(video)
 
 
 def test_constant_scores_give_a_summary_within_the_budget(video):
-    summary = Summarizer(color_encoders(), SlidingWindowScorer(ConstantScores(0.5), color_encoders(), ["color"])).summarize(video, budget=0.3)
+    summary = Summarizer(color_encoders(), constant_scorer(0.5)).summarize(video, budget=0.3)
     assert len(set(summary.scores)) == 1
     assert 0 < summary.duration_s <= 0.3 * 40
     assert summary.moments == []
@@ -158,7 +165,8 @@ def test_key_shots_reject_nan_and_infinite_scores(bad):
 @pytest.mark.parametrize("mode", ["summary", "moments", "shorts"])
 @pytest.mark.parametrize("n_frames", [1, 7, 19])
 def test_a_video_shorter_than_a_shot_is_kept_completely(summarizer, tmp_path, n_frames, mode):
-    short = encode_video(write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames), color_encoders(), progress=False)
+    path = write_video(tmp_path / "s.mp4", ["red", "blue"], n_frames=n_frames)
+    short = encode_video(path, color_encoders(), progress=False)
     for texts in ([], ["red"]):
         summary = summarizer.summarize(short, texts, mode=mode)
         assert summary.frames == [[0, n_frames - 1]]

@@ -206,7 +206,8 @@ def test_json_lines(several_videos, tmp_path, capsys):
     assert first["moments"][0]["start"] == 20
     assert first["duration"] == 40
     assert 0 < first["kept"] <= 6
-    assert len(printed.err.strip().splitlines()) == 2                       # the error and the count
+    # The lines are the error and the number of failed videos.
+    assert len(printed.err.strip().splitlines()) == 2
     assert main(["none.mp4", "--json", "--out", str(tmp_path / "x")]) == 2
     assert not json.loads(capsys.readouterr().out)["ok"]
     assert main(["none.mp4", "--json", "--budget", "x", "--out", str(tmp_path / "x")]) == 2

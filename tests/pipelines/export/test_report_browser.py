@@ -27,7 +27,8 @@ def pages(tmp_path_factory):
     video = encode_video(write_video(folder / "a film.mp4", SECONDS), color_encoders(), progress=False)
     for mode in ("moments", "shorts"):
         (folder / mode).mkdir()
-        summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, ShortsOptions(2, Fraction(6), Fraction(12)))
+        shorts = ShortsOptions(2, Fraction(6), Fraction(12))
+        summary = summarizer.summarize(video, ["red", "blue"], 0.5, CUES, mode, shorts)
         plan = plan_export(summary, ExportOptions(edit_lists=("csv",)))
         write_export(summary, plan, folder / mode)
     return folder
@@ -78,7 +79,8 @@ def test_the_chart_reacts_to_pointer_clicks_and_keys(visit):
     assert "in the summary" in page.inner_text("#peek-text")
     page.mouse.click(box["x"] + box["width"] * 12.5 / 50, box["y"] + 40)
     assert 2.4 <= time_of(page) < 3.5
-    page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)          # This time is not kept, so nothing happens.
+    # This time is not kept, so nothing happens.
+    page.mouse.click(box["x"] + box["width"] * 5 / 50, box["y"] + 40)
     assert 2.4 <= time_of(page) < 3.5
     page.focus("#time")
     page.keyboard.press("Home")
@@ -106,7 +108,8 @@ def test_shorts_switch_the_file(visit):
     page.wait_for_function("document.getElementById('player').currentSrc.endsWith('short-2.mp4')")
     page.wait_for_function("document.getElementById('player').readyState >= 2")
     assert time_of(page) < 1.5
-    page.wait_for_function("parseFloat(document.getElementById('playhead').style.left) > 0")   # The playhead follows the player.
+    # The playhead follows the player.
+    page.wait_for_function("parseFloat(document.getElementById('playhead').style.left) > 0")
     needle = page.evaluate("parseFloat(document.getElementById('playhead').style.left)")
     start = 50 * needle / 100
     assert 9.9 <= start < 19 or 29.9 <= start < 37
@@ -120,8 +123,8 @@ def test_shorts_switch_the_file(visit):
 def test_fits_every_width_in_light_and_dark(visit, width, scheme):
     page = visit("moments", viewport=dict(width=width, height=800), color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page_colour, ink = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
-    brightness = [sum(map(int, colour[4:-1].split(","))) for colour in (page_colour, ink)]
+    colors = [page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color")]
+    brightness = [sum(map(int, color[4:-1].split(","))) for color in colors]
     assert (brightness[0] > 600 > 200 > brightness[1]) == (scheme == "light")
     assert (brightness[0] < 200 < 600 < brightness[1]) == (scheme == "dark")
 
@@ -142,5 +145,6 @@ def test_sends_no_network_requests(visit, pages):
     page.click(".moments button >> nth=0")
     page.wait_for_timeout(300)
     others = {url for url in page.requested_urls if not url.startswith("data:")}
-    assert {url.split("#t=")[0] for url in others} == {(pages / "moments" / name).as_uri() for name in ("report.html", "summary.mp4")}
+    expected = {(pages / "moments" / name).as_uri() for name in ("report.html", "summary.mp4")}
+    assert {url.split("#t=")[0] for url in others} == expected
     assert page.page_errors == []

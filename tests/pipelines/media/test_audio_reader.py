@@ -48,7 +48,8 @@ def test_clicks_keep_their_times(tmp_path, suffix, codec):
     video_options = {".webm": dict(codec="libvpx", options={}), ".avi": dict(codec="ffv1", options={})}.get(suffix, {})
     path = write_video(tmp_path / f"a{suffix}", 75, audio=clicks(CLICKS_S, 3), audio_codec=codec, **video_options)
     found = click_times(read_complete(path), 32000)
-    assert found == pytest.approx(CLICKS_S, abs=0.002)   # lossy coding smears a click's onset
+    # Lossy coding smears the onset of a click.
+    assert found == pytest.approx(CLICKS_S, abs=0.002)
 
 
 def test_lossless_audio_is_exact(tmp_path):

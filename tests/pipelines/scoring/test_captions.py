@@ -145,12 +145,13 @@ def blip(tmp_path_factory):
     torch.manual_seed(0)
     small = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     config = BlipConfig(
-        text_config=dict(**small, encoder_hidden_size=16, vocab_size=len(vocabulary), bos_token_id=5, eos_token_id=3, pad_token_id=0,
-                         sep_token_id=3, max_position_embeddings=32, is_decoder=True),
+        text_config=dict(**small, encoder_hidden_size=16, vocab_size=len(vocabulary), bos_token_id=5, eos_token_id=3,
+                         pad_token_id=0, sep_token_id=3, max_position_embeddings=32, is_decoder=True),
         vision_config=dict(**small, image_size=32, patch_size=16), projection_dim=16, image_text_hidden_size=16)
     BlipForConditionalGeneration(config).save_pretrained(folder)
     BlipProcessor(BlipImageProcessor(size=dict(height=32, width=32)), tokenizer).save_pretrained(folder)
-    if not (folder / "preprocessor_config.json").is_file():   # Some versions of transformers save all processors in one file.
+    # Some versions of transformers save all processors in one file.
+    if not (folder / "preprocessor_config.json").is_file():
         BlipImageProcessor(size=dict(height=32, width=32)).save_pretrained(folder)
     return folder
 
@@ -174,9 +175,12 @@ def remove_weights_of_a_layer(path):
 
 
 @pytest.mark.parametrize("spoil, message", [
-    pytest.param(lambda f: (f / "config.json").unlink(), "no BLIP model .config.json is missing.; download all files of https://huggingface.co", id="no_config"),
-    pytest.param(lambda f: (f / "model.safetensors").unlink(), r"no BLIP model .\*.safetensors is missing", id="no_weights"),
-    pytest.param(lambda f: (f / "model.safetensors").write_bytes(b"no"), "not a BLIP captioning model", id="damaged_weights"),
+    pytest.param(lambda f: (f / "config.json").unlink(),
+                 "no BLIP model .config.json is missing.; download all files of https://huggingface.co", id="no_config"),
+    pytest.param(lambda f: (f / "model.safetensors").unlink(), r"no BLIP model .\*.safetensors is missing",
+                 id="no_weights"),
+    pytest.param(lambda f: (f / "model.safetensors").write_bytes(b"no"), "not a BLIP captioning model",
+                 id="damaged_weights"),
     pytest.param(lambda f: remove_weights_of_a_layer(f / "model.safetensors"),
                  r": . weights of a BLIP captioning model are missing, e.g.", id="missing_weights")])
 def test_a_missing_or_damaged_blip_is_an_error(blip, tmp_path, spoil, message):

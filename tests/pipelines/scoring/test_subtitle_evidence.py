@@ -7,7 +7,7 @@ from pipelines.scoring.subtitle_evidence import centrality, cue_similarity, max_
 
 def test_similarity_starts_at_the_closest_unrelated_sentence():
     query = np.array([[2.0, 0, 0]])
-    unrelated = np.array([[1, 0, 3**0.5], [0, 0, 1.0]])       # cosine similarities 0.5 and 0
+    unrelated = np.array([[1, 0, 3**0.5], [0, 0, 1.0]])       # The cosine similarities are 0.5 and 0.
     lines = np.array([[1, 0, 0], [0, 1, 0], [0.75, 0, (1 - 0.75**2) ** 0.5], [0.5, 0.5 * 3**0.5, 0]])
     np.testing.assert_allclose(cue_similarity(query, lines, unrelated), [[1, 0, 0.5, 0]], atol=1e-12)
 
