@@ -117,7 +117,7 @@ def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
     from pipelines.media.audio_files import read_clips
 
     clips, rows = read_clips(path, encoder.clip_len_s, encoder.rate_hz), []
-    while part := list(islice(clips, max(batch, 1))):   # Only one batch of a long file is in memory.
+    while part := list(islice(clips, max(batch, 1))):   # Only one batch of a long file is held in memory.
         rows.append(encoder.encode(torch.from_numpy(np.stack(part))))
     write_npy(target, np.concatenate(rows).astype(dtype))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .errors import InputError
 
-SHOWN_CHARACTERS = 40   # Of an invalid query, in the error message.
+SHOWN_CHARACTERS = 40   # An error message quotes this much of an invalid query.
 
 
 def check_queries(queries: str | Sequence[str]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def build_h5(videos: Mapping[str, str | os.PathLike], annotations: Mapping[str, 
     if missing:
         raise InputError(videos[missing[0]], f"there are no annotations of {missing[0]!r}",
                          "name files as the annotations name the videos")
-    infos = {name: _checked_info(videos[name], annotations[name]) for name in videos}   # Before anything is encoded.
+    infos = {name: _checked_info(videos[name], annotations[name]) for name in videos}   # Check before encoding.
     with atomic_path(out) as temporary, h5py.File(temporary, "w", locking=False) as file:   # atomic_path locks it.
         for name in progress(sorted(videos)):
             _write_group(file.create_group(name), name, infos[name], annotations[name], encoders)

@@ -121,7 +121,7 @@ STYLES = {
 }
 
 _ANY = ("dark", "mono", "blurred", "upside_down", "zoom_in", "zoom_out")
-_GREY = ("dark", "blurred", "upside_down", "zoom_in", "zoom_out")   # For photographs without color.
+_GREY = ("dark", "blurred", "upside_down", "zoom_in", "zoom_out")   # Styles for photographs without color.
 _TEXTURE = ("dark", "zoom_in", "zoom_out")                          # Textures have no orientation, and vanish when blurred.
 _ON_BLACK = ("zoom_in", "zoom_out")
 

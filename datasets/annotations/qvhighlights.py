@@ -65,7 +65,7 @@ def read_numbered_labels(path: str | os.PathLike, clip_len_s: float = 2) -> list
     first_lines: dict[str, int] = {}
     for number, label in numbered:
         errors += [LineError(number, problem) for problem in _problems(label, clip_len_s)]
-        qid = str(label.get("qid"))   # As text, because 7 and "7" share a feature file.
+        qid = str(label.get("qid"))   # Compare as text, because 7 and "7" share a feature file.
         if first_lines.setdefault(qid, number) != number and "qid" in label:
             errors.append(LineError(number, f"duplicate qid {qid}, first used in line {first_lines[qid]}"))
     invalid = {error.line for error in errors}

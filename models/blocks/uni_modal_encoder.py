@@ -45,7 +45,7 @@ class UniModalEncoder(nn.Module):
         if self.standardize is not None:
             x = self.standardize(x, mask)
         device_type = x.device.type
-        if torch.is_autocast_enabled(device_type):   # Before the dropout, which processes the model's widest tensor.
+        if torch.is_autocast_enabled(device_type):   # Cast first: the dropout reads the widest tensor.
             x = x.to(torch.get_autocast_dtype(device_type))
         x = self.mapping(self.dropout(x))
         if self.encoder is not None:

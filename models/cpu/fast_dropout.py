@@ -44,7 +44,7 @@ def _random_mask(like: Tensor, threshold: int) -> Tensor:
     seed = int(torch.empty((), dtype=torch.int64).random_())   # torch.manual_seed therefore determines the mask.
     draws = SFC64(seed).random_raw(-(-like.numel() // ELEMENTS_PER_DRAW)).view(np.int16)[:like.numel()]
     uniform = torch.from_numpy(draws).view(like.shape)   # Integers in [-LEVELS / 2, LEVELS / 2).
-    return uniform.ge_(threshold - LEVELS // 2).to(like.dtype)   # In place, because converting bools is slow.
+    return uniform.ge_(threshold - LEVELS // 2).to(like.dtype)   # In-place, because converting bools is slow.
 
 
 class _ReluDropoutFunction(torch.autograd.Function):

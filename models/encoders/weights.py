@@ -112,7 +112,7 @@ def checksum(path: Path) -> str:
 
 @lru_cache(maxsize=32)
 def _sha256(path: Path, changed_ns: int, size: int) -> str:
-    del changed_ns, size   # Only part of the cache key.
+    del changed_ns, size   # These are only parts of the cache key.
     digest = hashlib.sha256()
     with path.open("rb") as f:
         while chunk := f.read(CHUNK):

@@ -36,7 +36,7 @@ def check_intervals(info: VideoInfo,
     """
     intervals, last_end_s = [], Fraction(0)
     for start, end in intervals_s:
-        if not 0 <= start < end:   # Also true if either is NaN.
+        if not 0 <= start < end:   # This is also true if either is NaN.
             raise InputError(info.path, f"cannot cut from {start} to {end} s",
                              "start a piece at 0 s or later, and end it after its start")
         start, end = exact_s(start), exact_s(min(end, info.duration_s))

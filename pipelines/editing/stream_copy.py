@@ -187,7 +187,7 @@ class CopyingMp4Writer(Mp4Writer):
         """
         with self.translating_errors():
             if self.video is None:
-                # Opaque: copy the codec parameters as stored, because some codecs have no encoder of the same name.
+                # An opaque template copies the codec parameters, because some codecs have no encoder of the same name.
                 self.video = self.container.add_stream_from_template(template, opaque=True)
                 self.add_other_streams()
             packet.pts, packet.dts = pts, next(self.decoding_times)
@@ -246,7 +246,7 @@ def _find_range(container: InputContainer, stream: VideoStream, info: VideoInfo,
                 end_s: Fraction) -> PacketRange:
     """Return the packets of a piece, from a key frame to a frame that no earlier frame depends on."""
     start, end = (int((info.start_s + time_s) // stream.time_base) for time_s in (start_s, end_s))
-    end += (info.start_s + end_s) % stream.time_base > 0   # Rounded up, because frames before the end are included.
+    end += (info.start_s + end_s) % stream.time_base > 0   # Round up to include frames before the end.
     times, frame_ends = [], []
     packets = _packets_from_key(container, stream, info, info.start_s + start_s)
     for packet in _without_discarded(packets, stream, info):

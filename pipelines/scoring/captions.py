@@ -148,7 +148,7 @@ class BlipCaptioner(Captioner):
     """
 
     def __init__(self, folder: str | Path | None = None, max_words: int = 20):
-        # Imported late: `transformers` takes seconds to load.
+        # Imported here because `transformers` takes seconds to load.
         from safetensors import SafetensorError
         from transformers import BlipForConditionalGeneration, BlipProcessor
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.temporal import temporal_iou
 
-MAX_IOU = 0.5      # Of two moments with a higher overlap, only the better one is kept.
+MAX_IOU = 0.5      # If two moments overlap more, only the better one is kept.
 MAX_MOMENTS = 10   # Moments per query.
 MIN_RANGE = 1e-6   # A curve with a smaller range counts as constant and has no moments.
 

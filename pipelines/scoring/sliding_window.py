@@ -67,7 +67,7 @@ class SlidingWindowScorer(Scorer):
     def _run(self, video: EncodedVideo, query: np.ndarray | None, text: str) -> tuple[np.ndarray, list[Moment]]:
         """Return the curve (T,) and the moments of one query (L, D), or without a query."""
         audio = video.audio
-        if audio is None and self.encoders.audio is not None:   # As in the training on videos without audio.
+        if audio is None and self.encoders.audio is not None:   # Training does the same for videos without audio.
             audio = np.zeros((video.n_clips, self.encoders.audio.dims), dtype=np.float32)
         visual = np.concatenate([video.visual[part] for part in self.parts], axis=1)
         curve, found = score_windows(self.model, visual, audio, query, self.window_clips, video.clip_len_s)

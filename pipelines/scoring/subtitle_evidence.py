@@ -15,7 +15,7 @@ from .queries import SUBTITLES, EmbeddedQueries, Query
 from .relevance import map_rows
 
 MIN_RANGE = 1e-6   # Smaller differences in centrality are rounding errors.
-MAX_BASELINE = 0.9            # Keeps a scale for queries that are almost equal to an unrelated sentence.
+MAX_BASELINE = 0.9            # This keeps a scale for queries that almost equal an unrelated sentence.
 UNRELATED_SENTENCES = (       # Everyday sentences whose similarity to a query is its zero point.
     "Good morning, how are you?", "It will cost about twenty dollars.", "Yes, of course.",
     "I think we should wait until Tuesday.", "She wrote a long letter to the bank.",

@@ -17,7 +17,7 @@ from pipelines.shots.boundaries import hard_cuts
 from .speech_pauses import find_speech_pauses
 
 MAX_SHIFT_S = Fraction(5)            # An end moves by at most this much.
-MID_SHOT_PENALTY_S = Fraction(5)     # Added to the cost of an end inside a shot, in seconds of shift.
+MID_SHOT_PENALTY_S = Fraction(5)     # Additional cost of an end inside a shot, in seconds of shift.
 GRID_S = Fraction(1, 2)              # Ends inside a shot are tried in steps of this length.
 GRID_STEPS = int(MAX_SHIFT_S / GRID_S)
 PAUSE_MARGIN_S = Fraction(8, 100)    # Silence that is kept between a word and an end.

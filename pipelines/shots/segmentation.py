@@ -73,6 +73,6 @@ def refine_shots(shots: np.ndarray, edges: Iterable[int], max_len: int) -> np.nd
     starts = edges | {int(s) for s in shots[1:, 0] if not edges & {int(s) - 1, int(s) + 1}}
     points = []
     for first, last in shots_from_change_points(starts, n):
-        n_parts = -(-(last - first + 1) // max_len)   # Rounded up.
+        n_parts = -(-(last - first + 1) // max_len)   # Round up.
         points += [int(p) for p in np.linspace(first, last + 1, n_parts + 1).round()[:-1]]
     return shots_from_change_points(points, n)

@@ -31,7 +31,7 @@ def measure() -> list[Row]:
     from datasets.eval import eval_qvhighlights
 
     datasets.register()
-    retain_freed_memory()   # Also for the reference.
+    retain_freed_memory()   # This also affects the reference.
     labels, predictions = synthetic_labels(NUM_QUERIES), synthetic_predictions(NUM_QUERIES)
     start = time.perf_counter()
     reference = reference_metrics(predictions, labels)

@@ -79,7 +79,7 @@ def textbook_kts(features: np.ndarray, limit: int) -> np.ndarray:
     """
     X = features.astype(np.float64)
     T = len(X)
-    sums = np.cumsum(np.cumsum(np.pad(X @ X.T, ((1, 0), (1, 0))), axis=0), axis=1)   # Of the Gram matrix.
+    sums = np.cumsum(np.cumsum(np.pad(X @ X.T, ((1, 0), (1, 0))), axis=0), axis=1)   # Sums of the Gram matrix.
     squares = np.concatenate([[0], np.cumsum((X**2).sum(axis=1))])
     block_sums = np.diagonal(sums)[None, :] + np.diagonal(sums)[:, None] - sums - sums.T
     length = np.maximum(np.arange(T + 1)[None, :] - np.arange(T + 1)[:, None], 1)

@@ -61,7 +61,7 @@ def measure() -> list[Row]:
     import models  # noqa: F401  Registers the models.
 
     datasets.register()
-    retain_freed_memory()   # Also for the reference.
+    retain_freed_memory()   # This also affects the reference.
 
     with tempfile.TemporaryDirectory() as folder:
         unpacked = write_data_set(Path(folder), NUM_VIDEOS)
