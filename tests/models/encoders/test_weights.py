@@ -101,7 +101,7 @@ def test_a_failed_download_leaves_no_file(server, cache, name, content, message)
 
 def test_an_error_without_network_says_how_to_place_the_file(cache):
     file = published("http://127.0.0.1:9")   # No server listens on this port.
-    with pytest.raises(InputError, match="rejected") as err:
+    with pytest.raises(InputError, match="refused") as err:
         fetch(file)
     for part in ("net.pt", file.url, file.sha256, str(cache), "by other means", "VIDEO_SUMMARY_CACHE"):
         assert part in str(err.value)
