@@ -108,7 +108,8 @@ def test_charades_with_floors(tmp_path, capsys):
     ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1] * 9)], "video w: 9 scores for 3 clips"),
     ([dict(vid=["v"], pred_saliency_scores=[1])], "entry 1: vid ['v'] is not the name of a video"),
     ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])], "video v: pred_saliency_scores must be"),
-    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w: predicted 2 times")])
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w: predicted 2 times"),
+])
 def test_faulty_highlight_predictions_are_named(tmp_path, capsys, lines, message):
     (tmp_path / "l.json").write_text(json.dumps(dict(v=dict(match=[1, 0, 1]), w=dict(match=[1, 0, 1]))))
     assert main(["youtube", "--pred", write_lines(tmp_path / "p.jsonl", lines), "--label", str(tmp_path / "l.json")]) == 2

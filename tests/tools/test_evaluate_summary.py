@@ -167,8 +167,11 @@ def test_faulty_files_are_named(folder, capsys, text, message):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--fold", "1"], "--fold 1 needs --split"), (["--split", "s.json"], "needs --fold, from 0 to 1"),
-    (["--split", "s.json", "--fold", "2"], "no fold 2, only 0..1"), (["--split", "none.json", "--fold", "0"], "no such split file")])
+    (["--fold", "1"], "--fold 1 needs --split"),
+    (["--split", "s.json"], "needs --fold, from 0 to 1"),
+    (["--split", "s.json", "--fold", "2"], "no fold 2, only 0..1"),
+    (["--split", "none.json", "--fold", "0"], "no such split file"),
+])
 def test_splits_and_folds_go_together(folder, capsys, monkeypatch, options, message):
     monkeypatch.chdir(folder)
     assert run(folder, *options) == 2

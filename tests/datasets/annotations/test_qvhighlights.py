@@ -1,11 +1,10 @@
-"""Reading JSON lines: every fault comes with its line, and odd but sound text is read."""
+"""Parsing of QVHighlights' labels: unusual but valid labels are read, and errors are reported with their line."""
 
 import json
 
 import pytest
 
 from common.errors import InputError
-from common.temporal import num_complete_clips
 from datasets.annotations.json_files import read_jsonl
 from datasets.annotations.qvhighlights import read_labels, read_numbered_labels
 from datasets.errors import LabelErrors
@@ -21,26 +20,28 @@ def write(path, *labels):
     return path
 
 
-@pytest.mark.skipif(not VAL.is_file(), reason="../shared is not at hand")
-def test_the_public_labels_pass():
+@pytest.mark.skipif(not VAL.is_file(), reason="../shared is missing")
+def test_public_labels_are_valid():
     labels = read_labels(VAL)
     assert len(labels) == 1550
     assert labels == [json.loads(line) for line in VAL.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("change", [
-    dict(relevant_windows=[[0, 10.5]], relevant_clip_ids=[0, 4]),   # from the first second to the last
-    dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[]),
-    dict(duration=1.5, relevant_windows=[[0, 1.5]], relevant_clip_ids=[0], saliency_scores=[[4]]),   # less than a clip
-    dict(qid="q-1", vid=7, query=""),
-    dict(query="two\u2028lines, \x85 or 三"),   # which str.splitlines() would cut
+    pytest.param(dict(relevant_windows=[[0, 10.5]], relevant_clip_ids=[0, 4]), id="complete-video"),
+    pytest.param(dict(relevant_windows=[], relevant_clip_ids=[], saliency_scores=[]), id="nothing-relevant"),
+    pytest.param(dict(duration=1.5, relevant_windows=[[0, 1.5]], relevant_clip_ids=[0], saliency_scores=[[4]]),
+                 id="shorter-than-a-clip"),
+    pytest.param(dict(qid="q-1", vid=7, query=""), id="other-types"),
+    # str.splitlines() would split this query.
+    pytest.param(dict(query="two\u2028lines, \x85 or 三"), id="unicode-line-separators"),
 ])
-def test_what_is_sound_is_read_as_it_is(tmp_path, change):
+def test_valid_labels_are_returned_unchanged(tmp_path, change):
     label = LABEL | change
     assert read_labels(write(tmp_path / "l.jsonl", label)) == [label]
 
 
-def test_labels_may_lack_their_answers(tmp_path):
+def test_labels_may_lack_annotations(tmp_path):
     bare = {k: LABEL[k] for k in ("qid", "query", "vid", "duration")}
     assert read_labels(write(tmp_path / "l.jsonl", bare)) == [bare]
 
@@ -74,29 +75,33 @@ def test_labels_may_lack_their_answers(tmp_path):
     (dict(vid="../a"), "vid '../a' is neither an integer nor a valid file name"),
     (dict(query=None), "query None is not text"),
 ])
-def test_a_fault_is_named_with_its_line(tmp_path, change, message):
+def test_invalid_label_is_reported_with_its_line(tmp_path, change, message):
     path = write(tmp_path / "l.jsonl", LABEL, LABEL | dict(qid=2) | change)
     with pytest.raises(InputError, match=f"l.jsonl: line 2: {message}"):
         read_labels(path)
 
 
-def test_one_key_of_two_that_belong_together(tmp_path):
+def test_clip_ids_without_scores_are_an_error(tmp_path):
     label = {k: v for k, v in LABEL.items() if k != "saliency_scores"}
     with pytest.raises(InputError, match="line 1: relevant_clip_ids and saliency_scores require each other"):
         read_labels(write(tmp_path / "l.jsonl", label))
 
 
-@pytest.mark.parametrize("keys", [("relevant_windows",), ("relevant_clip_ids", "saliency_scores"),
-                                  ("relevant_windows", "relevant_clip_ids", "saliency_scores")])
-def test_answers_that_others_have_may_not_lack(tmp_path, keys):
+@pytest.mark.parametrize("keys", [
+    ("relevant_windows",),
+    ("relevant_clip_ids", "saliency_scores"),
+    ("relevant_windows", "relevant_clip_ids", "saliency_scores"),
+])
+def test_annotations_must_be_in_all_lines_or_in_none(tmp_path, keys):
     bare = {k: v for k, v in LABEL.items() if k not in keys} | dict(qid=2)
-    with pytest.raises(LabelErrors, match=f"l.jsonl: line 2: no {keys[0] if len(keys) != 2 else keys[1]}, which other lines") as err:
+    missing = keys[0] if len(keys) != 2 else keys[1]
+    with pytest.raises(LabelErrors, match=f"l.jsonl: line 2: no {missing}, which other lines") as err:
         read_labels(write(tmp_path / "l.jsonl", LABEL, bare))
     assert err.value.valid == [(1, LABEL)]
     assert read_labels(write(tmp_path / "l.jsonl", bare, bare | dict(qid=3))) == [bare, bare | dict(qid=3)]
 
 
-def test_all_faults_come_at_once_up_to_twenty(tmp_path):
+def test_up_to_twenty_errors_are_listed(tmp_path):
     path = tmp_path / "l.jsonl"
     path.write_text('{"qid": 1}\n\n' + json.dumps(LABEL | dict(qid=2, duration=-1)) + "\n")
     with pytest.raises(InputError) as err:
@@ -108,7 +113,7 @@ def test_all_faults_come_at_once_up_to_twenty(tmp_path):
         read_labels(path)
 
 
-def test_empty_lines_do_not_shift_the_numbers(tmp_path):
+def test_empty_lines_count_as_lines(tmp_path):
     path = tmp_path / "l.jsonl"
     path.write_text("\n" + json.dumps(LABEL) + "\r\n\n  \n" + json.dumps(LABEL | dict(qid=2)), encoding="utf-8-sig")
     assert [number for number, _ in read_numbered_labels(path)] == [2, 5]
@@ -121,23 +126,16 @@ def test_empty_lines_do_not_shift_the_numbers(tmp_path):
     (b'{"qid": ' + b"9" * 5000 + b"}", "line 1: cannot be parsed"),
     (b"\xff\xfe\x00", "cannot be read as text"),
 ])
-def test_what_is_not_json_lines(tmp_path, content, message):
+def test_invalid_json_lines_are_an_error(tmp_path, content, message):
     (tmp_path / "l.jsonl").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_jsonl(tmp_path / "l.jsonl")
 
 
-def test_no_file_and_no_label(tmp_path):
+def test_missing_file_and_missing_labels_are_errors(tmp_path):
     with pytest.raises(InputError, match=r"gone.jsonl: no such file"):
         read_labels(tmp_path / "gone.jsonl")
     (tmp_path / "l.jsonl").write_text("\n")
     assert read_jsonl(tmp_path / "l.jsonl") == []
     with pytest.raises(InputError, match="contains no labels"):
         read_labels(tmp_path / "l.jsonl")
-
-
-@pytest.mark.parametrize("duration_s, clip_len_s, clips", [
-    (150, 2, 75), (151.9, 2, 75), (1.2, 2, 1), (0.6, 0.2, 3), (10, 2.5, 4), (9.99, 2.5, 3),
-])
-def test_a_last_piece_shorter_than_a_clip_does_not_count(duration_s, clip_len_s, clips):
-    assert num_complete_clips(duration_s, clip_len_s) == clips

@@ -1,4 +1,4 @@
-"""The QVHighlights metrics: goldens, a slow twin, and what the public evaluator crashes on."""
+"""The QVHighlights metrics against goldens and a slow reference, and input on which the public evaluator crashes."""
 
 import json
 import subprocess
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
-from datasets.eval.baselines import oracle_baseline, random_baseline
 from tests.paths import ROOT, SHARED
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
@@ -22,13 +21,13 @@ def read_jsonl(path):
 
 
 @needs_shared
-def test_equals_the_public_evaluator_on_seeded_input():
+def test_metrics_equal_the_public_evaluator_on_random_input():
     golden = json.loads((SHARED / "golden" / "evaluators.json").read_text())["qvhighlights"]
     assert eval_qvhighlights(golden["pred"], golden["gt"]) == golden["expected"]
 
 
 @needs_shared
-def test_equals_the_authors_metrics_on_real_predictions():
+def test_metrics_equal_the_published_ones_of_moment_detr():
     data = SHARED / "data" / "qvhighlights"
     result = eval_qvhighlights(read_jsonl(data / "moment_detr_val_preds.jsonl"),
                                read_jsonl(data / "highlight_val_release.jsonl"))
@@ -36,23 +35,27 @@ def test_equals_the_authors_metrics_on_real_predictions():
 
 
 def slow_iou(a, b):
+    """Compute the IoU of two windows."""
     overlap = max(0, min(a[1], b[1]) - max(a[0], b[0]))
     return overlap / (a[1] - a[0] + b[1] - b[0] - overlap)
 
 
 def slow_detection_ap(pred, gt, threshold):
-    pred, free, hits = sorted(pred[:10], key=lambda w: -w[2]), list(gt)[::-1], []
+    """Compute the interpolated average precision of the ten best windows of one query."""
+    pred, unmatched, hits = sorted(pred[:10], key=lambda w: -w[2]), list(gt)[::-1], []
     for p in pred:
-        best = max(free, key=lambda g: slow_iou(p, g), default=None)   # of equals the last label
+        # Of labels with the same IoU, the last one is matched.
+        best = max(unmatched, key=lambda g: slow_iou(p, g), default=None)
         hits.append(best is not None and slow_iou(p, best) >= threshold)
         if hits[-1]:
-            free.remove(best)
+            unmatched.remove(best)
     precision = [sum(hits[: i + 1]) / (i + 1) for i in range(len(hits))]
     return sum(max(precision[i:]) for i, hit in enumerate(hits) if hit) / len(gt)
 
 
 def slow_clip_ap(scores, positive):
-    points = []   # (precision, found) at every distinct score, from the lowest
+    """Compute the interpolated average precision of the clips of one query, for one annotator."""
+    points = []   # (Precision, number of hits) at every distinct score, from the lowest.
     for s in sorted(set(scores)):
         kept = [p for x, p in zip(scores, positive, strict=True) if x >= s]
         points.append((sum(kept) / len(kept), sum(kept)))
@@ -63,10 +66,12 @@ def slow_clip_ap(scores, positive):
 
 
 def percent(values):
+    """Return the mean in per cent, to be compared with a rounded one."""
     return pytest.approx(100 * float(np.mean(values or [0])), abs=0.0051)
 
 
 def slow_moment_retrieval(predictions, labels):
+    """Compute the metrics of moment retrieval, one query and threshold at a time."""
     thresholds, result = np.linspace(0.5, 0.95, 10), {}
     for name, over, up_to in [("short", 0, 10), ("middle", 10, 30), ("long", 30, 150), ("full", 0, 1e9)]:
         aps, r1 = [], []
@@ -85,6 +90,7 @@ def slow_moment_retrieval(predictions, labels):
 
 
 def slow_highlight_detection(predictions, labels):
+    """Compute the metrics of highlight detection, one query and annotator at a time."""
     result = {}
     for level, least in dict(Fair=2, Good=3, VeryGood=4).items():
         aps, hits = [], []
@@ -100,8 +106,8 @@ def slow_highlight_detection(predictions, labels):
     return result
 
 
-def made_up(seed, n=30):
-    """Labels with ties and several windows, predictions with equal scores and of other lengths."""
+def synthetic_pairs(seed, n=30):
+    """Return predictions with equal scores and various lengths, and labels with equal ratings and several windows."""
     r = np.random.default_rng(seed)
     labels, predictions = [], []
     for qid in range(n):
@@ -119,21 +125,21 @@ def made_up(seed, n=30):
 
 @st.composite
 def queries(draw):
-    """A label and a prediction on a coarse grid, so that much ties: few clips, few scores, any number of windows."""
+    """Draw a label and a prediction from few clips and few scores, so that many of them are equal."""
     clips = draw(st.integers(1, 25))
     times = st.lists(st.integers(0, clips), min_size=2, max_size=2, unique=True).map(lambda t: sorted(2 * x for x in t))
     windows = draw(st.lists(times, max_size=4))
     ids = draw(st.lists(st.integers(0, clips - 1), unique=True))
     label = dict(duration=2 * clips + draw(st.sampled_from([0, 1.5])), relevant_windows=windows, relevant_clip_ids=ids,
                  saliency_scores=[draw(st.lists(st.integers(0, 4), min_size=3, max_size=3)) for _ in ids])
-    scores = draw(st.lists(st.integers(0, 3), max_size=clips + 2))   # shorter and longer ones too
+    scores = draw(st.lists(st.integers(0, 3), max_size=clips + 2))   # May be shorter or longer than the video.
     found = [[*window, draw(st.integers(-2, 2))] for window in draw(st.lists(times, max_size=12))]
     return label, dict(pred_saliency_scores=scores, pred_relevant_windows=found)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(queries(), min_size=1, max_size=6))
-def test_equals_a_slow_twin(pairs):
+def test_metrics_equal_the_slow_reference(pairs):
     labels = [dict(qid=i, **label) for i, (label, _) in enumerate(pairs)]
     predictions = [dict(qid=i, **prediction) for i, (_, prediction) in enumerate(pairs)]
     result = eval_qvhighlights(predictions[::-1], labels)
@@ -142,40 +148,41 @@ def test_equals_a_slow_twin(pairs):
 
 
 @needs_shared
-def test_the_slow_twin_is_the_public_evaluator_too():
+def test_slow_reference_equals_the_public_evaluator():
     golden = json.loads((SHARED / "golden" / "evaluators.json").read_text())["qvhighlights"]
     slow = slow_moment_retrieval(golden["pred"], golden["gt"]) | slow_highlight_detection(golden["pred"], golden["gt"])
     assert {k: v for k, v in golden["expected"].items() if k != "brief"} == slow
 
 
-def test_of_two_labels_that_a_prediction_meets_equally_it_takes_the_last():
-    """So does the public evaluator: here the second prediction then finds nothing."""
+def test_of_labels_with_equal_iou_the_last_is_matched():
+    """The public evaluator does the same; here it leaves no label for the second prediction."""
     label = dict(qid=1, duration=8, relevant_windows=[[0, 4], [4, 8]])
-    guess = dict(qid=1, pred_relevant_windows=[[0, 8, 0.9], [4, 8, 0.8]])
-    assert eval_qvhighlights([guess], [label])["brief"]["MR-full-mAP@0.5"] == 50
+    prediction = dict(qid=1, pred_relevant_windows=[[0, 8, 0.9], [4, 8, 0.8]])
+    assert eval_qvhighlights([prediction], [label])["brief"]["MR-full-mAP@0.5"] == 50
 
 
-def test_order_changes_nothing():
-    predictions, labels = made_up(7)
+def test_order_of_entries_does_not_matter():
+    predictions, labels = synthetic_pairs(7)
     assert eval_qvhighlights(predictions[::-1], labels) == eval_qvhighlights(predictions, labels[::-1])
 
 
-def test_a_query_without_windows_is_left_out_of_mr_and_counts_zero_in_hl():
-    predictions, labels = made_up(3)
+def test_query_without_windows_is_excluded_from_mr_and_counts_as_zero_in_hl():
+    predictions, labels = synthetic_pairs(3)
     empty = dict(qid="none", duration=20, relevant_windows=[], relevant_clip_ids=[], saliency_scores=[])
-    guess = dict(qid="none", pred_saliency_scores=[1] * 10, pred_relevant_windows=[[0, 10, 1]])
-    without, with_it = eval_qvhighlights(predictions, labels), eval_qvhighlights([*predictions, guess], [*labels, empty])
+    prediction = dict(qid="none", pred_saliency_scores=[1] * 10, pred_relevant_windows=[[0, 10, 1]])
+    without = eval_qvhighlights(predictions, labels)
+    with_it = eval_qvhighlights([*predictions, prediction], [*labels, empty])
     assert with_it["full"] == without["full"]
     assert with_it["HL-min-Fair"]["HL-mAP"] == pytest.approx(without["HL-min-Fair"]["HL-mAP"] * 30 / 31, abs=0.01)
 
 
-def test_only_empty_windows_do_not_crash():
+def test_labels_without_any_window_are_evaluated():
     label = dict(qid=1, duration=20, relevant_windows=[], relevant_clip_ids=[], saliency_scores=[])
-    guess = dict(qid=1, pred_saliency_scores=[1] * 10, pred_relevant_windows=[])
-    assert set(eval_qvhighlights([guess], [label])["brief"].values()) == {0.0}
+    prediction = dict(qid=1, pred_saliency_scores=[1] * 10, pred_relevant_windows=[])
+    assert set(eval_qvhighlights([prediction], [label])["brief"].values()) == {0.0}
 
 
-def test_missing_clips_count_as_worst_and_surplus_ones_not_at_all():
+def test_missing_clips_have_the_lowest_score_and_surplus_clips_are_ignored():
     label = dict(qid=1, duration=8, relevant_clip_ids=[3], saliency_scores=[[4, 4, 4]])
     assert eval_qvhighlights([dict(qid=1, pred_saliency_scores=[1, 2, 3])], [label])["brief"] == {
         f"HL-min-{level}-{m}": v for level in ("Fair", "Good", "VeryGood") for m, v in (("mAP", 25.0), ("Hit1", 0.0))}
@@ -188,14 +195,15 @@ def test_missing_clips_count_as_worst_and_surplus_ones_not_at_all():
     ([0, 1, 2, 2], "the predictions have duplicates of qid 2"),
     ([0, 1, 2, 7], "there are predictions but no labels of qid 7"),
 ])
-def test_qids_that_do_not_match_are_named(qids, message):
-    predictions, labels = made_up(0, n=3)
+def test_qids_that_do_not_match_are_an_error(qids, message):
+    predictions, labels = synthetic_pairs(0, n=3)
     with pytest.raises(InputError, match=message):
         eval_qvhighlights([{**predictions[0], "qid": q} for q in qids], labels)
 
 
 @pytest.mark.parametrize("key, value, message", [
-    ("pred_relevant_windows", [[2, 6]], "pred_relevant_windows must be a list of lists of 3 finite numbers, not .*2, 6"),
+    ("pred_relevant_windows", [[2, 6]],
+     "pred_relevant_windows must be a list of lists of 3 finite numbers, not .*2, 6"),
     ("pred_relevant_windows", [[2, float("nan"), 1]], "finite numbers, not .*nan"),
     ("pred_relevant_windows", [2, 6, 1], "list of lists of 3"),
     ("pred_relevant_windows", None, "finite numbers, not None"),
@@ -207,16 +215,16 @@ def test_qids_that_do_not_match_are_named(qids, message):
     ("duration", "8", "duration must be a number above 0, not '8'"),
     ("duration", float("inf"), "duration must be a number above 0, not inf"),
 ])
-def test_values_of_another_kind_are_named_with_their_qid(key, value, message):
+def test_invalid_values_are_reported_with_their_qid(key, value, message):
     label = dict(qid=7, duration=8, relevant_windows=[[2, 6]], relevant_clip_ids=[1, 2], saliency_scores=[[4] * 3] * 2)
-    guess = dict(qid=7, pred_relevant_windows=[[2, 6, 1]], pred_saliency_scores=[0, 1, 1, 0])
-    (guess if key.startswith("pred") else label)[key] = value
+    prediction = dict(qid=7, pred_relevant_windows=[[2, 6, 1]], pred_saliency_scores=[0, 1, 1, 0])
+    (prediction if key.startswith("pred") else label)[key] = value
     with pytest.raises(InputError, match=f"of qid 7: .*{message}"):
-        eval_qvhighlights([guess], [label])
+        eval_qvhighlights([prediction], [label])
 
 
-def test_what_only_some_entries_hold_is_refused():
-    predictions, labels = made_up(0, n=3)
+def test_keys_that_only_some_entries_have_are_an_error():
+    predictions, labels = synthetic_pairs(0, n=3)
     del predictions[1]["pred_saliency_scores"]
     with pytest.raises(InputError, match="predictions of qid 1 have no pred_saliency_scores, but others have it"):
         eval_qvhighlights(predictions, labels)
@@ -224,48 +232,23 @@ def test_what_only_some_entries_hold_is_refused():
         eval_qvhighlights([{}], labels)
     one = dict(qid=5, duration=80, relevant_windows=[[0, 2]], relevant_clip_ids=[0], saliency_scores=[[4]])
     with pytest.raises(InputError, match=r"have \[1, 3\] annotators"):
-        eval_qvhighlights([*made_up(0, n=3)[0], predictions[0] | dict(qid=5)], [*labels, one])
+        eval_qvhighlights([*synthetic_pairs(0, n=3)[0], predictions[0] | dict(qid=5)], [*labels, one])
 
 
 @pytest.mark.parametrize("kept, lost", [("pred_relevant_windows", "HL"), ("pred_saliency_scores", "MR")])
-def test_half_a_prediction_gives_half_the_metrics(kept, lost):
-    predictions, labels = made_up(2)
-    whole = eval_qvhighlights(predictions, labels)["brief"]
-    half = eval_qvhighlights([{k: p[k] for k in ("qid", kept)} for p in predictions], labels)["brief"]
-    assert half == {k: v for k, v in whole.items() if not k.startswith(lost)} != {}
+def test_predictions_of_one_task_yield_the_metrics_of_that_task(kept, lost):
+    predictions, labels = synthetic_pairs(2)
+    both = eval_qvhighlights(predictions, labels)["brief"]
+    one_task = eval_qvhighlights([{k: p[k] for k in ("qid", kept)} for p in predictions], labels)["brief"]
+    assert one_task == {k: v for k, v in both.items() if not k.startswith(lost)} != {}
 
 
-def test_nothing_to_score_is_refused():
+def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(InputError, match="nothing to evaluate"):
         eval_qvhighlights([dict(qid=1)], [dict(qid=1, duration=8)])
 
 
-def test_floors_and_oracle_on_known_labels():
-    labels = [dict(qid=q, duration=20, relevant_windows=[[4, 12]], relevant_clip_ids=[2, 3, 4, 5],
-                   saliency_scores=[[4, 4, 4]] * 4) for q in range(400)]
-    top = oracle_baseline(labels)
-    assert top["MR-full-mAP"] == top["MR-full-R1@0.7"] == top["HL-min-VeryGood-mAP"] == 100
-    chance = random_baseline(labels, seeds=5)
-    assert chance["HL-min-VeryGood-Hit1"] == pytest.approx(40, abs=4)   # four of ten clips
-    assert random_baseline(labels, seeds=5) == chance
-    bare = [{k: d[k] for k in ("qid", "duration", "relevant_windows")} for d in labels]
-    assert oracle_baseline(bare) == {k: v for k, v in top.items() if k.startswith("MR")}
-    assert set(random_baseline(bare, seeds=1)) == set(oracle_baseline(bare))
-
-
-@needs_shared
-def test_floors_and_oracle_on_the_validation_split_are_what_the_labels_imply():
-    labels = read_jsonl(SHARED / "data" / "qvhighlights" / "highlight_val_release.jsonl")
-    top, chance = oracle_baseline(labels), random_baseline(labels, seeds=4)
-    ten_at_most = np.mean([min(len(d["relevant_windows"]), 10) / len(d["relevant_windows"]) for d in labels])
-    assert top["MR-full-mAP"] == pytest.approx(100 * ten_at_most, abs=0.0051)
-    assert (top["HL-min-VeryGood-mAP"], top["HL-min-VeryGood-Hit1"]) == pytest.approx((60.6, 96.4), abs=1)   # as published
-    for level, least in dict(Fair=2, Good=3, VeryGood=4).items():
-        share = np.mean([sum(max(row) >= least for row in d["saliency_scores"]) / (d["duration"] // 2) for d in labels])
-        assert chance[f"HL-min-{level}-Hit1"] == pytest.approx(100 * share, abs=1.2)
-    assert chance["HL-min-VeryGood-mAP"] == pytest.approx(15.3, abs=0.3)
-
-
-def test_metrics_need_no_torch():
-    code = "import sys; sys.modules['torch'] = sys.modules['nncore'] = None; import datasets.eval, datasets.annotations.qvhighlights"
+def test_metrics_do_not_import_torch():
+    code = ("import sys; sys.modules['torch'] = sys.modules['nncore'] = None; "
+            "import datasets.eval, datasets.annotations.qvhighlights")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0

@@ -1,4 +1,4 @@
-"""TVSum's top-5 mAP: the golden, a slow twin, and its odd corners by hand."""
+"""TVSum's top-5 mAP against a golden, a slow reference and results that were computed by hand."""
 
 import json
 
@@ -7,16 +7,18 @@ import pytest
 
 from common.errors import InputError
 from datasets.eval import tvsum_top5_map
+from datasets.eval.tvsum import pad_scores
 from tests.paths import EVALUATOR_GOLDENS
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
-def test_equals_the_published_metric():
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
+def test_top5_map_equals_the_published_metric():
     golden = json.loads(EVALUATOR_GOLDENS.read_text())["tvsum_top5"]
     assert round(tvsum_top5_map(golden["scores"], golden["anno"]), 5) == golden["expected"]["mAP"]
 
 
 def slow_ap(scores, ratings):
+    """Compute the average precision of the five best clips, for one annotator."""
     best = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:5]
     middle = sorted(ratings)[(len(ratings) - 1) // 2]
     hits = [ratings[i] > middle for i in best]
@@ -27,24 +29,26 @@ def slow_ap(scores, ratings):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_equals_a_slow_twin(seed):
+def test_top5_map_equals_the_slow_reference(seed):
     r = np.random.default_rng(seed)
     lengths = r.integers(1, 30, 4)
-    scores = {i: r.integers(0, 8, n).tolist() for i, n in enumerate(lengths)}   # with ties, and fewer than five clips
+    # Some scores are equal, and some videos have fewer than five clips.
+    scores = {i: r.integers(0, 8, n).tolist() for i, n in enumerate(lengths)}
     ratings = {i: r.integers(1, 6, (n, 3)) for i, n in enumerate(lengths)}
     expected = np.mean([np.mean([slow_ap(scores[i], column.tolist()) for column in ratings[i].T]) for i in scores])
     assert tvsum_top5_map(scores, ratings) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("ratings, expected", [
-    ([1, 2, 2, 2], 0),   # nothing is strictly above the median 2
-    ([4, 3, 2, 1], 1),   # of 3 and 2 the lower is the median: the two best clips are positive
-    ([1, 2, 3, 4], ((0 + 1 / 3) / 2 + (1 / 3 + 2 / 4) / 2) / 2),
-    ([1, 4, 1, 1, 1, 9, 9, 1, 1], (0 + 1 / 2) / 2),   # positives beyond the fifth clip do not count
+    pytest.param([1, 2, 2, 2], 0, id="no-rating-above-the-median"),
+    # The median of an even number of ratings is the lower of the two in the middle, so two clips are positive.
+    pytest.param([4, 3, 2, 1], 1, id="best-order"),
+    pytest.param([1, 2, 3, 4], ((0 + 1 / 3) / 2 + (1 / 3 + 2 / 4) / 2) / 2, id="worst-order"),
+    pytest.param([1, 4, 1, 1, 1, 9, 9, 1, 1], (0 + 1 / 2) / 2, id="positive-clips-after-the-fifth"),
 ])
-def test_worked_by_hand(ratings, expected):
-    falling = list(range(len(ratings), 0, -1))
-    assert tvsum_top5_map({"v": falling}, {"v": np.array(ratings)[:, None]}) == pytest.approx(expected)
+def test_top5_map_equals_results_by_hand(ratings, expected):
+    descending = list(range(len(ratings), 0, -1))
+    assert tvsum_top5_map({"v": descending}, {"v": np.array(ratings)[:, None]}) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("scores, ratings, message", [
@@ -54,6 +58,11 @@ def test_worked_by_hand(ratings, expected):
     ({"a": [1, float("nan")]}, {"a": [[1], [2]]}, "a: .* NaN"),
     ({"a": ["x"]}, {"a": [[1]]}, "a: .* must be numbers"),
 ])
-def test_bad_input_is_named(scores, ratings, message):
+def test_invalid_input_is_an_error(scores, ratings, message):
     with pytest.raises(InputError, match=message):
         tvsum_top5_map(scores, ratings)
+
+
+def test_padding_has_the_lowest_scores():
+    assert pad_scores([0.5, 0.2], 4) == [0.5, 0.2, -0.8, -0.8]
+    assert pad_scores([3, 2, 1], 2) == [3, 2]

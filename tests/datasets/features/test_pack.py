@@ -40,22 +40,6 @@ def test_what_is_done_to_rows_stays_out_of_the_pack(folder):
     assert not (PackedFeatures(pack).read("b") == 7).any()
 
 
-def test_patterns_work_inside_a_pack(tmp_path):
-    expected = write_features(tmp_path / "v/x_rgb.npy", 3, 5)
-    write_features(tmp_path / "v/x_opt.npy", 3, 5)
-    pack = pack_folder(tmp_path / "v")
-    np.testing.assert_array_equal(FeatureSource(f"{pack}/{{vid}}_rgb.npy", "").read(vid="x"), expected)
-
-
-def test_tokens_and_arrays_are_found(tmp_path):
-    expected = write_features(tmp_path / "t/qid7.npz", 6, 4, "last_hidden_state")
-    np.testing.assert_array_equal(FeatureSource(pack_folder(tmp_path / "t"), "qid{qid}.npz").read(qid=7), expected)
-    write_features(tmp_path / "u/qid7.npz", 6, 4, "other")
-    with pytest.raises(InputError, match="none of features, last_hidden_state, token in it; specify the key of its array with --key"):
-        pack_folder(tmp_path / "u")
-    assert len(PackedFeatures(pack_folder(tmp_path / "u", key="other")).data) == 6
-
-
 def test_changed_sources_are_noticed(folder):
     pack = PackedFeatures(pack_folder(folder))
     values = np.load(folder / "b.npz")["features"]
@@ -103,12 +87,14 @@ def test_a_failed_packing_leaves_the_old_pack(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda p: (p / "index.json").write_text("{"), lambda p: (p / "index.json").write_text("[]"),
+    lambda p: (p / "index.json").write_text("{"),
+    lambda p: (p / "index.json").write_text("[]"),
     lambda p: (p / "index.json").write_text((p / "index.json").read_text().replace('"b": [2, 3', '"b": [2, 30')),
     lambda p: (p / "index.json").unlink(),
     lambda p: (p / "data.npy").write_bytes((p / "data.npy").read_bytes()[:100]),
     lambda p: (p / "index.json").write_text((p / "index.json").read_text().replace('"rows": 9', '"rows": 8')),
-    lambda p: (p / "index.json").write_text(json.dumps({**json.loads((p / "index.json").read_text()), "version": 2}))])
+    lambda p: (p / "index.json").write_text(json.dumps({**json.loads((p / "index.json").read_text()), "version": 2})),
+])
 def test_damaged_packs_are_refused(folder, damage):
     pack = pack_folder(folder)
     damage(pack)
@@ -159,18 +145,6 @@ def test_check_misses_nothing(folder, capsys):
     (pack / "data.npy").write_bytes(raw)
     assert main(["--check", str(folder)]) == 1
     assert "clip.pack: contains NaN or infinity" in capsys.readouterr().err
-
-
-def test_a_pack_of_another_key_is_refused(tmp_path, capsys):
-    (tmp_path / "t").mkdir()
-    np.savez(tmp_path / "t/qid1.npz", features=np.zeros((2, 3)), last_hidden_state=np.ones((2, 3)))
-    assert main([str(tmp_path / "t")]) == 0
-    with pytest.raises(InputError, match="t.pack: contains 'features' of its files, not 'last_hidden_state'"):
-        FeatureSource(tmp_path / "t.pack", "qid{qid}.npz", "last_hidden_state")
-    assert main(["--check", str(tmp_path / "t"), "--key", "last_hidden_state"]) == 1
-    assert "contains 'features', not 'last_hidden_state'" in capsys.readouterr().err
-    assert main([str(tmp_path / "t"), "--key", "last_hidden_state"]) == 0
-    assert FeatureSource(tmp_path / "t.pack", "qid{qid}.npz", "last_hidden_state").read(qid=1).mean() == 1
 
 
 def test_numbers_stay_as_they_are_unless_asked(tmp_path, capsys):
@@ -228,9 +202,3 @@ def test_a_full_disk_is_one_clear_error(folder, monkeypatch):
     assert PackedFeatures(pack).read("b").shape == (3, 5)
     with pytest.raises(InputError, match="x.pack: cannot be written .No such file or directory"):
         pack_folder(folder, out=folder.parent / "none/x.pack")
-
-
-def test_other_braces_are_named(folder):
-    for pattern in ("{video}.npz", "{1}.npz", "{.npz"):
-        with pytest.raises(InputError, match="the only field of the pattern is .vid."):
-            FeatureSource(folder / pattern, "").read(vid="b")
