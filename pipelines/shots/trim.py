@@ -41,7 +41,7 @@ def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fra
     Args:
         info: properties of the video.
         pieces_s: [start, end) in seconds from the first frame, ascending and disjoint.
-        reach_s: the maximum length that is trimmed from an end, capped at 2 s; it is also the minimum length of a
+        max_trim_s: the maximum length that is trimmed from an end, capped at 2 s; it is also the minimum length of a
             trimmed piece.
 
     Returns:
