@@ -1,4 +1,4 @@
-"""The evaluator's command: numbers, file, and errors that name what is wrong."""
+"""Test tools/evaluate.py: printed metrics, the written file, and errors."""
 
 import json
 
@@ -24,21 +24,23 @@ def run(files, *more):
     return main(["qvhighlights", "--pred", str(files / "p.jsonl"), "--label", str(files / "l.jsonl"), *more])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is not at hand")
-def test_the_public_metrics_come_out_of_the_command(tmp_path):
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is missing")
+def test_the_metrics_equal_those_of_the_public_evaluator(tmp_path):
     assert main(["qvhighlights", "--pred", str(DATA / "moment_detr_val_preds.jsonl"), "--label",
                  str(DATA / "highlight_val_release.jsonl"), "--out", str(tmp_path / "m.json")]) == 0
-    assert json.loads((tmp_path / "m.json").read_text()) == json.loads((DATA / "moment_detr_val_metrics.json").read_text())
+    expected = json.loads((DATA / "moment_detr_val_metrics.json").read_text())
+    assert json.loads((tmp_path / "m.json").read_text()) == expected
 
 
-def test_perfect_predictions_print_full_marks(files, capsys):
+def test_perfect_predictions_have_metrics_of_100(files, capsys):
     assert run(files) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["MR-full-mAP"] == printed["HL-min-VeryGood-Hit1"] == 100
 
 
-def test_floors_stand_beside(files, capsys):
-    assert run(files, "--floors") == 0
+@pytest.mark.parametrize("option", ["--baselines", pytest.param("--floors", id="deprecated alias")])
+def test_baselines_are_printed_with_the_metrics(files, capsys, option):
+    assert run(files, option) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("MR-full-mAP "))
     values = dict(zip(line.split()[1::2], map(float, line.split()[2::2]), strict=True))
     assert values["predictions"] == values["oracle"] == 100
@@ -48,11 +50,12 @@ def test_floors_stand_beside(files, capsys):
 @pytest.mark.parametrize("name, text, message", [
     ("p.jsonl", "", "there are labels but no predictions of qid 1"),
     ("p.jsonl", "{", "p.jsonl: line 1: not JSON"),
-    ("p.jsonl", json.dumps(PRED | dict(pred_relevant_windows=[[2, 6]])), "prediction of qid 1: pred_relevant_windows must"),
-    ("p.jsonl", json.dumps(LABEL), "nothing to evaluate"),   # the label file twice
+    ("p.jsonl", json.dumps(PRED | dict(pred_relevant_windows=[[2, 6]])),
+     "prediction of qid 1: pred_relevant_windows must"),
+    pytest.param("p.jsonl", json.dumps(LABEL), "nothing to evaluate", id="labels as predictions"),
     ("l.jsonl", json.dumps(LABEL | dict(duration=4)), "l.jsonl: line 1: window"),
 ])
-def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
+def test_invalid_files_are_one_error_and_no_metrics_are_written(files, capsys, name, text, message):
     (files / name).write_text(text)
     assert run(files, "--out", str(files / "m.json")) == 2
     captured = capsys.readouterr()
@@ -62,7 +65,7 @@ def test_faults_are_one_error_and_no_file(files, capsys, name, text, message):
     assert not (files / "m.json").exists()
 
 
-def test_a_folder_is_no_place_for_the_metrics(files, capsys):
+def test_the_output_must_not_be_a_folder(files, capsys):
     assert run(files, "--out", str(files)) == 2
     assert "is a folder; specify a file, e.g." in capsys.readouterr().err
     assert sorted(path.name for path in files.iterdir()) == ["l.jsonl", "p.jsonl"]
@@ -73,31 +76,35 @@ def write_lines(path, lines):
     return str(path)
 
 
-def test_tvsum_by_its_golden(tmp_path, capsys):
+def test_tvsum_equals_published_values(tmp_path, capsys):
     golden = EVALUATOR_GOLDENS
     if not golden.is_file():
-        pytest.skip("../shared is not at hand")
+        pytest.skip("../shared is missing")
     golden = json.loads(golden.read_text())["tvsum_top5"]
     (tmp_path / "l.json").write_text(json.dumps({vid: dict(anno=a) for vid, a in golden["anno"].items()}))
-    pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=s) for vid, s in golden["scores"].items()])
+    pred = write_lines(tmp_path / "p.jsonl",
+                       [dict(vid=vid, pred_saliency_scores=s) for vid, s in golden["scores"].items()])
     assert main(["tvsum", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 0
     assert json.loads(capsys.readouterr().out)["mAP"] == golden["expected"]["mAP"]
 
 
-def test_youtube_of_a_domain_with_floors(tmp_path, capsys):
+def test_youtube_of_a_domain_with_baselines(tmp_path, capsys):
     vids = ["a2nj7XCo2Rk", "9rP5yF9EC3Y"]
     (tmp_path / "l.json").write_text(json.dumps({vid: dict(match=[1, -1, -1, 1]) for vid in [*vids, "BsjTtq337mM"]}))
     pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=[3, 1, 0, 2]) for vid in vids])
-    assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json"), "--domain", "dog", "--floors"]) == 0
+    assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json"), "--domain", "dog",
+                 "--baselines"]) == 0
     _, _, model, _, random, _, oracle = capsys.readouterr().out.split()
     assert (model, oracle) == ("1.0000", "1.0000")
     assert 0.4 < float(random) < 0.9
 
 
-def test_charades_with_floors(tmp_path, capsys):
+def test_charades_with_baselines(tmp_path, capsys):
     (tmp_path / "l.txt").write_text("A 0 10##one\nB 20 30##two\n")
-    pred = write_lines(tmp_path / "p.jsonl", [dict(qid=1, pred_relevant_windows=[[0, 6, 1]]), dict(qid=2, pred_relevant_windows=[])])
-    assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt"), "--out", str(tmp_path / "m.json"), "--floors"]) == 0
+    pred = write_lines(tmp_path / "p.jsonl",
+                       [dict(qid=1, pred_relevant_windows=[[0, 6, 1]]), dict(qid=2, pred_relevant_windows=[])])
+    assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt"), "--out", str(tmp_path / "m.json"),
+                 "--baselines"]) == 0
     assert json.loads((tmp_path / "m.json").read_text())["Rank1@0.5"] == 0.5
     assert "oracle 1.0000" in capsys.readouterr().out
 
@@ -110,14 +117,15 @@ def test_charades_with_floors(tmp_path, capsys):
     ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])], "video v: pred_saliency_scores must be"),
     ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w: predicted 2 times"),
 ])
-def test_faulty_highlight_predictions_are_named(tmp_path, capsys, lines, message):
+def test_invalid_highlight_predictions_are_named(tmp_path, capsys, lines, message):
     (tmp_path / "l.json").write_text(json.dumps(dict(v=dict(match=[1, 0, 1]), w=dict(match=[1, 0, 1]))))
-    assert main(["youtube", "--pred", write_lines(tmp_path / "p.jsonl", lines), "--label", str(tmp_path / "l.json")]) == 2
+    pred = write_lines(tmp_path / "p.jsonl", lines)
+    assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("qid", [[1], None, dict(a=1)])
-def test_qids_that_are_none_are_named(tmp_path, capsys, qid):
+def test_invalid_qids_are_named(tmp_path, capsys, qid):
     (tmp_path / "l.txt").write_text("A 0 10##one\n")
     pred = write_lines(tmp_path / "p.jsonl", [dict(qid=qid, pred_relevant_windows=[[0, 6, 1]])])
     assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt")]) == 2
@@ -125,11 +133,12 @@ def test_qids_that_are_none_are_named(tmp_path, capsys, qid):
 
 
 @pytest.mark.parametrize("length", ["0", "nan", "1e-300", "inf", "-2"])
-def test_a_clip_has_a_length(files, capsys, length):
+def test_invalid_clip_lengths_are_named(files, capsys, length):
     assert run(files, f"--clip-len-s={length}") == 2
     assert "is not a clip length in seconds" in capsys.readouterr().err
     (files / "l.json").write_text(json.dumps(dict(v=dict(anno=[[1, 2]]))))
-    assert main(["tvsum", "--pred", str(files / "p.jsonl"), "--label", str(files / "l.json"), f"--clip-len-s={length}"]) == 2
+    assert main(["tvsum", "--pred", str(files / "p.jsonl"), "--label", str(files / "l.json"),
+                 f"--clip-len-s={length}"]) == 2
 
 
 def test_predictions_for_all_videos_serve_a_domain(tmp_path, capsys):
@@ -146,27 +155,29 @@ def test_predictions_for_all_videos_serve_a_domain(tmp_path, capsys):
     assert "video x: not among" in capsys.readouterr().err
 
 
-def test_the_file_holds_the_floors_that_were_asked_for(files):
-    assert run(files, "--floors", "--out", str(files / "m.json")) == 0
-    floors = json.loads((files / "m.json").read_text())["floors"]
-    assert floors["oracle"]["MR-full-mAP"] == 100 > floors["random"]["MR-full-mAP"] > 0
+@pytest.mark.parametrize("option", ["--baselines", pytest.param("--floors", id="deprecated alias")])
+def test_the_file_contains_the_baselines(files, option):
+    assert run(files, option, "--out", str(files / "m.json")) == 0
+    baselines = json.loads((files / "m.json").read_text())["floors"]
+    assert baselines["oracle"]["MR-full-mAP"] == 100
+    assert 100 > baselines["random"]["MR-full-mAP"] > 0
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is not at hand")
-def test_labels_of_the_test_split_are_evaluated_too(tmp_path, capsys):
-    """Since they are public: the keys of validation labels, in a file of other queries; without answers an error says so."""
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is missing")
+def test_labels_of_the_test_split(tmp_path, capsys):
+    """Evaluate on the public labels of the test split; labels without annotations are an error."""
     labels = [json.loads(line) for line in (DATA / "highlight_val_release.jsonl").read_text().splitlines()[:200]]
     for label in labels:
         label["qid"] += 100_000
-    truth = [dict(qid=e["qid"], query=e["query"], vid=e["vid"], pred_relevant_windows=[[*w, 1] for w in e["relevant_windows"]])
-             for e in labels]
+    truth = [dict(qid=label["qid"], query=label["query"], vid=label["vid"],
+                  pred_relevant_windows=[[*window, 1] for window in label["relevant_windows"]]) for label in labels]
     args = ["qvhighlights", "--label", write_lines(tmp_path / "highlight_test_with_gt.jsonl", labels),
             "--pred", write_lines(tmp_path / "p.jsonl", truth)]
-    assert main([*args, "--floors", "--out", str(tmp_path / "m.json")]) == 0
+    assert main([*args, "--baselines", "--out", str(tmp_path / "m.json")]) == 0
     metrics = json.loads((tmp_path / "m.json").read_text())
     assert metrics["brief"]["MR-full-R1@0.7"] == 100
     assert metrics["floors"]["random"]["MR-full-R1@0.7"] < 20
-    bare = [{k: e[k] for k in ("qid", "query", "vid", "duration")} for e in labels]
+    bare = [{key: label[key] for key in ("qid", "query", "vid", "duration")} for label in labels]
     args[2] = write_lines(tmp_path / "highlight_test_release.jsonl", bare)
     assert main(args) == 2
     assert "nothing to evaluate" in capsys.readouterr().err

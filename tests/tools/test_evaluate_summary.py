@@ -1,4 +1,4 @@
-"""`evaluate.py summary`: numbers from files in each of the formats, and one error with all faults."""
+"""Test `evaluate.py summary`: metrics of files in every format, and one error that lists all problems."""
 
 import json
 
@@ -34,8 +34,9 @@ def folder(tmp_path):
     with h5py.File(tmp_path / "l.h5", "w") as file:
         for i in range(4):
             group = file.create_group(f"video_{i}")
-            for key, value in dict(gtscore=users_of(i).mean(axis=0), user_scores=users_of(i), change_points=SHOTS, n_frames=FRAMES,
-                                   picks=np.arange(0, FRAMES, 10), user_summary=summaries_of(i)).items():
+            for key, value in dict(gtscore=users_of(i).mean(axis=0), user_scores=users_of(i), change_points=SHOTS,
+                                   n_frames=FRAMES, picks=np.arange(0, FRAMES, 10),
+                                   user_summary=summaries_of(i)).items():
                 group.create_dataset(key, data=value)
     folds = [dict(train_keys=["video_0", "video_1"], test_keys=["video_2", "video_3"]),
              dict(train_keys=["video_2"], test_keys=["a/b/video_0"])]
@@ -53,12 +54,13 @@ def run(folder, *more, pred="p.jsonl"):
 
 
 def expected(i):
-    kept = np.repeat(np.arange(T) == scores_of(i).argmax(), 10).astype(int)   # one shot of ten fits into 15 %
+    # Only one of the ten shots fits into 15 %.
+    kept = np.repeat(np.arange(T) == scores_of(i).argmax(), 10).astype(int)
     return dict(f1_avg=f_score(kept, summaries_of(i), "avg"), f1_max=f_score(kept, summaries_of(i), "max"),
                 kendall=np.mean([kendalltau(scores_of(i), u).statistic for u in users_of(i)]))
 
 
-def test_every_video_and_the_mean(folder, capsys):
+def test_metrics_of_every_video_and_their_mean(folder, capsys):
     assert run(folder, "--out", str(folder / "m.json")) == 0
     full, printed = json.loads((folder / "m.json").read_text()), json.loads(capsys.readouterr().out)
     assert list(full["videos"]) == [f"video_{i}" for i in range(4)]
@@ -70,8 +72,8 @@ def test_every_video_and_the_mean(folder, capsys):
         assert printed[key] == pytest.approx(np.mean([expected(i)[key] for i in range(4)]), abs=1e-5)
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is not at hand")
-def test_the_golden_comes_out_of_the_command(tmp_path, capsys):
+@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
+def test_f1_equals_published_values(tmp_path, capsys):
     cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
     with h5py.File(tmp_path / "l.h5", "w") as file:
         for i, case in enumerate(cases):
@@ -79,8 +81,8 @@ def test_the_golden_comes_out_of_the_command(tmp_path, capsys):
             for row, shots in zip(users, case["user_shots"], strict=True):
                 for shot in shots:
                     row[case["shots"][shot][0]:case["shots"][shot][1] + 1] = 1
-            for key, value in dict(gtscore=np.arange(len(case["picks"])), change_points=case["shots"], picks=case["picks"],
-                                   n_frames=case["n_frames"], user_summary=users).items():
+            for key, value in dict(gtscore=np.arange(len(case["picks"])), change_points=case["shots"],
+                                   picks=case["picks"], n_frames=case["n_frames"], user_summary=users).items():
                 file.create_dataset(f"video_{i}/{key}", data=value)
     (tmp_path / "p.json").write_text(json.dumps({f"video_{i}": case["scores"] for i, case in enumerate(cases)}))
     assert run(tmp_path, "--out", str(tmp_path / "m.json"), pred="p.json") == 0
@@ -94,7 +96,7 @@ def test_the_golden_comes_out_of_the_command(tmp_path, capsys):
 @pytest.mark.parametrize("lines", [
     lambda i: dict(video=f"video_{i}", scores=scores_of(i).tolist()),
     lambda i: dict(vid=f"video_{i}", pred_saliency_scores=scores_of(i).tolist(), qid=i)])
-def test_lines_by_other_names_say_the_same(folder, capsys, lines):
+def test_alternative_keys_and_formats_give_the_same_metrics(folder, capsys, lines):
     assert run(folder) == 0
     first = capsys.readouterr().out
     write(folder, [lines(i) for i in (2, 0, 3, 1)])
@@ -105,22 +107,25 @@ def test_lines_by_other_names_say_the_same(folder, capsys, lines):
     assert capsys.readouterr().out == first
 
 
-def test_a_fold_counts_its_tested_videos_alone(folder, capsys):
+def test_a_fold_is_evaluated_on_its_test_videos(folder, capsys):
     assert run(folder, "--split", str(folder / "s.json"), "--fold", "0", "--per-video") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows] == ["video_2", "video_3", "mean"]
     assert float(rows[0][rows[0].index("f1_avg") + 1]) == pytest.approx(expected(2)["f1_avg"], abs=0.006)
-    write(folder, [dict(vid="video_0", scores=scores_of(0).tolist())])   # the others' are not needed then
+    # Fold 1 needs scores of video_0 only.
+    write(folder, [dict(vid="video_0", scores=scores_of(0).tolist())])
     assert run(folder, "--split", str(folder / "s.json"), "--fold", "1", "--out", str(folder / "m.json")) == 0
     assert list(json.loads((folder / "m.json").read_text())["videos"]) == ["video_0"]
 
 
-def test_floors_stand_beside(folder, capsys):
+@pytest.mark.parametrize("option", ["--baselines", pytest.param("--floors", id="deprecated alias")])
+def test_baselines_are_printed_with_the_metrics(folder, capsys, option):
     write(folder, [dict(vid=f"video_{i}", scores=users_of(i).mean(axis=0).tolist()) for i in range(4)])
-    assert run(folder, "--floors") == 0
+    assert run(folder, option) == 0
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert rows["kendall"][::2] == ["predictions", "random", "oracle", "human"]
-    assert all(len(value.partition(".")[2]) == 4 for value in rows["kendall"][1::2])   # shares, and per cent
+    # Correlations have four decimals, percentages two.
+    assert all(len(value.partition(".")[2]) == 4 for value in rows["kendall"][1::2])
     assert all(len(value.partition(".")[2]) == 2 for value in rows["f1_avg"][1::2])
     prediction, random, oracle, human = map(float, rows["kendall"][1::2])
     assert prediction == oracle > 0.3
@@ -131,18 +136,19 @@ def test_floors_stand_beside(folder, capsys):
     assert float(rows["f1_max"][7]) == 0
 
 
-FINE = [dict(vid=f"video_{i}", scores=scores_of(i).tolist()) for i in range(4)]
+VALID_LINES = [dict(vid=f"video_{i}", scores=scores_of(i).tolist()) for i in range(4)]
 
 
-def test_all_faults_stand_in_one_error(folder, capsys):
-    write(folder, [FINE[0], FINE[0], dict(vid="video_1", scores=[1, 2]), dict(vid="video_9", scores=[1]), dict(scores=[1]),
-                   dict(vid="video_2", scores=[0.5] * T)])
+def test_one_error_lists_all_problems(folder, capsys):
+    write(folder, [VALID_LINES[0], VALID_LINES[0], dict(vid="video_1", scores=[1, 2]), dict(vid="video_9", scores=[1]),
+                   dict(scores=[1]), dict(vid="video_2", scores=[0.5] * T)])
     assert run(folder, "--out", str(folder / "m.json")) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("error:") == 1
     assert not captured.out
-    for message in ("p.jsonl: ", "video video_3: no scores", "video video_0: given 2 times", "video video_1: 2 scores for 10 sampled frames",
+    for message in ("p.jsonl: ", "video video_3: no scores", "video video_0: given 2 times",
+                    "video video_1: 2 scores for 10 sampled frames",
                     "video video_9: not among the labels; did you mean 'video_", "entry 5: needs vid or video",
                     "video video_2: scores are all 0.5, so there is no ranking"):
         assert message in captured.err
@@ -160,7 +166,7 @@ def test_all_faults_stand_in_one_error(folder, capsys):
     ("", "video video_0: no scores"),
     ("[1, 2]", "not a JSON object"),
     ("{", "line 1: not JSON")])
-def test_faulty_files_are_named(folder, capsys, text, message):
+def test_invalid_files_are_named(folder, capsys, text, message):
     (folder / "p.jsonl").write_text(text)
     assert run(folder) == 2
     assert message in capsys.readouterr().err
@@ -178,7 +184,7 @@ def test_splits_and_folds_go_together(folder, capsys, monkeypatch, options, mess
     assert message in capsys.readouterr().err
 
 
-def test_a_split_that_names_an_absent_video(folder, capsys):
+def test_a_split_that_names_a_missing_video(folder, capsys):
     (folder / "s.json").write_text(json.dumps([dict(train_keys=["video_0"], test_keys=["video_8"])]))
     assert run(folder, "--split", str(folder / "s.json"), "--fold", "0") == 2
     assert "l.h5: no video 'video_8', which" in capsys.readouterr().err

@@ -34,23 +34,23 @@ def test_a_pack_reads_as_its_folder(folder, dtype):
     assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]
 
 
-def test_what_is_done_to_rows_stays_out_of_the_pack(folder):
+def test_changing_rows_in_memory_does_not_change_the_pack(folder):
     pack = pack_folder(folder)
     PackedFeatures(pack).read("b")[:] = 7
     assert not (PackedFeatures(pack).read("b") == 7).any()
 
 
-def test_changed_sources_are_noticed(folder):
+def test_changed_sources_are_detected(folder):
     pack = PackedFeatures(pack_folder(folder))
     values = np.load(folder / "b.npz")["features"]
     np.savez(folder / "b.npz", features=values + 1)
     os.utime(folder / "b.npz", ns=(1, 1))
     write_features(folder / "d.npz", 1, 5, "features")
     for deep in (False, True):
-        faults = pack.differences(deep)
-        assert len(faults) == 2
-        assert "lacks d" in str(faults[0])
-        assert "b.npz has changed since" in str(faults[1])
+        errors = pack.differences(deep)
+        assert len(errors) == 2
+        assert "lacks d" in str(errors[0])
+        assert "b.npz has changed since" in str(errors[1])
     (folder / "d.npz").unlink()
     pack_folder(folder)
     np.testing.assert_array_equal(PackedFeatures(pack.path).read("b"), values + 1)
@@ -66,19 +66,20 @@ def test_a_pack_without_its_folder_works(folder):
 @pytest.mark.parametrize("spoil, message", [
     (lambda d: np.savez(d / "x.npz", features=np.zeros((2, 6))), "x.npz: width 6, but a.0_2.5 in its folder has width 5"),
     (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), np.nan)), "x.npz: contains NaN"),
-    (lambda d: np.savez(d / "a.0_2.5.npz", features=np.full((2, 6), 1e6)),   # the first, by which the width is known
+    # The width of the first file is the expected width of all files.
+    (lambda d: np.savez(d / "a.0_2.5.npz", features=np.full((2, 6), 1e6)),
      r"a.0_2.5.npz: contains 1e\+06(.|\n)*b.npz: width 5, but a.0_2.5 in its folder has width 6"),
     (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), 1e6)), "x.npz: contains 1e\\+06, too large for float16"),
     (lambda d: (d / "x.npz").write_bytes(b"no"), "x.npz: cannot be read"),
     (lambda d: np.save(d / "b.npy", np.zeros((2, 5))), "has the same name as b.npy|has the same name as b.npz")])
-def test_faulty_files_are_named_and_nothing_is_left(folder, spoil, message):
+def test_invalid_files_are_named_and_no_pack_is_left(folder, spoil, message):
     spoil(folder)
     with pytest.raises(InputError, match=message):
         pack_folder(folder, dtype="float16")
     assert [p.name for p in folder.parent.iterdir()] == ["clip"]
 
 
-def test_a_failed_packing_leaves_the_old_pack(folder, monkeypatch):
+def test_a_failed_run_keeps_the_old_pack(folder, monkeypatch):
     pack = pack_folder(folder)
     (folder / "b.npz").write_bytes(b"no")
     with pytest.raises(InputError):
@@ -98,18 +99,19 @@ def test_a_failed_packing_leaves_the_old_pack(folder, monkeypatch):
 def test_damaged_packs_are_refused(folder, damage):
     pack = pack_folder(folder)
     damage(pack)
-    with pytest.raises(InputError, match="clip.pack: (not a feature pack|damaged feature pack|feature pack of another version)"):
+    message = "clip.pack: (not a feature pack|damaged feature pack|feature pack of another version)"
+    with pytest.raises(InputError, match=message):
         PackedFeatures(pack)
 
 
-def test_workers_get_the_path_and_no_copy(folder):
+def test_a_pack_is_pickled_as_its_path(folder):
     pack = PackedFeatures(pack_folder(folder))
     sent = pickle.dumps(pack)
     assert len(sent) < 500
     np.testing.assert_array_equal(pickle.loads(sent).read("b"), pack.read("b"))
 
 
-def test_what_a_pack_lacks_is_named(folder):
+def test_a_missing_entry_is_named(folder):
     with pytest.raises(InputError, match="clip.pack: no 'z' in it"):
         PackedFeatures(pack_folder(folder)).read("z")
 
@@ -126,13 +128,14 @@ def test_the_command_packs_and_checks(folder, capsys):
     assert "no such folder of features" in capsys.readouterr().err
 
 
-def test_check_misses_nothing(folder, capsys):
-    """A file that is gone, a folder that is gone, NaN in the pack: each is a fault with status 1."""
+def test_check_reports_every_difference(folder, capsys):
+    """Report a removed file, a removed folder, and NaN in the pack with exit status 1."""
     assert main([str(folder)]) == 0
     assert main(["--check", str(folder)]) == 0
     pack = folder.with_name("clip.pack")
     (folder / "c.npz").unlink()
-    assert PackedFeatures(pack).differences() == []   # a training does not miss it
+    # A training does not need the removed file, so only the complete check reports it.
+    assert PackedFeatures(pack).differences() == []
     assert main(["--check", str(pack)]) == 1
     assert f"contains c, which is no longer in {folder}" in capsys.readouterr().err
     folder.rename(folder.with_name("away"))
@@ -147,7 +150,7 @@ def test_check_misses_nothing(folder, capsys):
     assert "clip.pack: contains NaN or infinity" in capsys.readouterr().err
 
 
-def test_numbers_stay_as_they_are_unless_asked(tmp_path, capsys):
+def test_the_dtype_of_the_files_is_kept_by_default(tmp_path, capsys):
     values = np.array([[1e-9, 0.1]], np.float32)
     (tmp_path / "v").mkdir()
     np.savez(tmp_path / "v/a.npz", features=values)
@@ -158,7 +161,7 @@ def test_numbers_stay_as_they_are_unless_asked(tmp_path, capsys):
     assert "float16, 0.0 MB, rounded by at most 2.4e-05" in capsys.readouterr().out
 
 
-def test_what_is_larger_than_memory_is_read_all_the_same(folder, monkeypatch):
+def test_a_pack_larger_than_memory_is_read(folder, monkeypatch):
     pack, load = pack_folder(folder, dtype="float32"), np.load
 
     def full(path, mmap_mode=None, **more):
@@ -170,18 +173,20 @@ def test_what_is_larger_than_memory_is_read_all_the_same(folder, monkeypatch):
     monkeypatch.setattr(np, "load", full)
     found = PackedFeatures(pack).read("b")
     np.testing.assert_array_equal(found, expected)
-    assert found.flags.writeable   # else torch warns
+    # torch warns about arrays that are not writable.
+    assert found.flags.writeable
 
 
-def test_what_is_no_pack_is_not_replaced(folder):
-    named_so = folder.rename(folder.with_name("mine.pack"))
-    for out in (named_so, named_so / "b.npz"):
-        with pytest.raises(InputError, match="not a feature pack, so it is not replaced|the name of a pack must end in .pack"):
-            pack_folder(named_so, out=out)
-    assert len(list(named_so.iterdir())) == 3
+def test_a_folder_that_is_not_a_pack_is_not_replaced(folder):
+    not_a_pack = folder.rename(folder.with_name("mine.pack"))
+    message = "not a feature pack, so it is not replaced|the name of a pack must end in .pack"
+    for out in (not_a_pack, not_a_pack / "b.npz"):
+        with pytest.raises(InputError, match=message):
+            pack_folder(not_a_pack, out=out)
+    assert len(list(not_a_pack.iterdir())) == 3
 
 
-def test_a_link_to_a_pack_stays_one(folder, tmp_path):
+def test_a_link_to_a_pack_is_kept(folder, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "clip.pack").symlink_to(tmp_path / "other/clip.pack")
     for _ in range(2):
@@ -190,12 +195,12 @@ def test_a_link_to_a_pack_stays_one(folder, tmp_path):
     assert PackedFeatures(tmp_path / "clip.pack").read("c").shape == (4, 5)
 
 
-def test_a_full_disk_is_one_clear_error(folder, monkeypatch):
-    def no_room(*_):
+def test_a_full_disk_is_one_error_and_keeps_the_old_pack(folder, monkeypatch):
+    def raise_disk_full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     pack = pack_folder(folder)
-    monkeypatch.setattr("datasets.features.pack.write_array_header_1_0", no_room)
+    monkeypatch.setattr("datasets.features.pack.write_array_header_1_0", raise_disk_full)
     with pytest.raises(InputError, match="clip.pack: cannot be written .No space left on device"):
         pack_folder(folder)
     assert sorted(p.name for p in folder.parent.iterdir()) == ["clip", "clip.pack"]

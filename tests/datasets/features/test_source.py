@@ -24,7 +24,7 @@ def test_patterns_work_inside_a_pack(tmp_path):
     np.testing.assert_array_equal(FeatureSource(f"{pack}/{{vid}}_rgb.npy", "").read(vid="x"), expected)
 
 
-def test_tokens_and_arrays_are_found(tmp_path):
+def test_the_key_of_the_array_is_found(tmp_path):
     expected = write_features(tmp_path / "t/qid7.npz", 6, 4, "last_hidden_state")
     np.testing.assert_array_equal(FeatureSource(pack_folder(tmp_path / "t"), "qid{qid}.npz").read(qid=7), expected)
     write_features(tmp_path / "u/qid7.npz", 6, 4, "other")
@@ -46,7 +46,7 @@ def test_a_pack_of_another_key_is_refused(tmp_path, capsys):
     assert FeatureSource(tmp_path / "t.pack", "qid{qid}.npz", "last_hidden_state").read(qid=1).mean() == 1
 
 
-def test_other_braces_are_named(folder):
+def test_unknown_fields_of_a_pattern_are_named(folder):
     for pattern in ("{video}.npz", "{1}.npz", "{.npz"):
         with pytest.raises(InputError, match="the only field of the pattern is .vid."):
             FeatureSource(folder / pattern, "").read(vid="b")

@@ -17,7 +17,7 @@ HEADER = "clip,video,start,end,text,rating\n"
 
 @pytest.fixture
 def studio(tmp_path):
-    """Four videos of three clips; pictures by clip, sound by video."""
+    """Write four videos of three clips, with visual features per clip and audio features per video."""
     lines, text = [], iter("abcdefghijkl")
     for v in range(4):
         for i in range(3):
@@ -31,34 +31,37 @@ def studio(tmp_path):
 
 
 def args(studio, *more):
-    return [str(studio / "r.csv"), "--visual", str(studio / "f/clip_b32"), "--audio", str(studio / "f/panns"), "--subtitles", str(studio / "s"),
-            "--out", str(studio / "out"), "--val-share", "0.25", *more]
+    return [str(studio / "r.csv"), "--visual", str(studio / "f/clip_b32"), "--audio", str(studio / "f/panns"),
+            "--subtitles", str(studio / "s"), "--out", str(studio / "out"), "--val-share", "0.25", *more]
 
 
-@pytest.mark.parametrize("way", [[], ["--copy"]])
-def test_a_dataset_is_made_that_trains(studio, capsys, way):
-    assert main(args(studio, *way)) == 0
+@pytest.mark.parametrize("options", [pytest.param([], id="symlinks"), pytest.param(["--copy"], id="copies")])
+def test_the_created_dataset_can_be_trained_on(studio, capsys, options):
+    assert main(args(studio, *options)) == 0
     out = studio / "out"
-    sides = {name: read_labels(out / f"{name}.jsonl") for name in ("train", "val")}
-    assert (len(sides["train"]), len(sides["val"])) == (9, 3)
-    assert (out / "clip_b32/v0_0.npz").is_symlink() == (not way)
-    label = next(label for side in sides.values() for label in side if label["vid"] == "v2_1")
-    np.testing.assert_array_equal(np.load(out / "panns/v2_1.npy"), np.load(studio / "f/panns/v2.npy")[10:20].astype(np.float16))
-    assert label["query"] == "e"
-    assert label["qid"] == 8
-    assert next(label for side in sides.values() for label in side if label["vid"] == "v2_0")["query"] == "said early"
+    splits = {name: read_labels(out / f"{name}.jsonl") for name in ("train", "val")}
+    assert (len(splits["train"]), len(splits["val"])) == (9, 3)
+    assert (out / "clip_b32/v0_0.npz").is_symlink() == (not options)
+    labels = {label["vid"]: label for split in splits.values() for label in split}
+    np.testing.assert_array_equal(np.load(out / "panns/v2_1.npy"),
+                                  np.load(studio / "f/panns/v2.npy")[10:20].astype(np.float16))
+    assert labels["v2_1"]["query"] == "e"
+    assert labels["v2_1"]["qid"] == 8
+    assert labels["v2_0"]["query"] == "said early"
     report = json.loads((out / "report.json").read_text())
     assert report["train"]["clips"] == 9
     assert report["dropped"] == 0
     assert "report.json" in capsys.readouterr().out
-    for label in sides["val"]:
+    for label in splits["val"]:
         write_features(out / f"text/qid{label['qid']}.npz", 3, 5, "last_hidden_state")
-    dataset = HotstarHighlight865(str(out / "val.jsonl"), str(out / "clip_b32"), str(out / "text"), str(out / "panns"), video_dims=4)
+    dataset = HotstarHighlight865(str(out / "val.jsonl"), str(out / "clip_b32"), str(out / "text"), str(out / "panns"),
+                                  video_dims=4)
     assert dataset.check() == []
     item = {key: value.data for key, value in dataset[0].items()}
     assert item["video"].shape == (10, 4)
     assert item["audio"].shape == (10, 3)
-    assert main(args(studio, *way)) == 0   # again, over itself
+    # Further runs replace the dataset.
+    assert main(args(studio, *options)) == 0
     assert main(args(studio, "--copy")) == 0
     assert not any(p.is_symlink() for p in out.rglob("*"))
     np.testing.assert_array_equal(np.load(out / "clip_b32/v0_0.npz")["features"], np.load(studio / "f/clip_b32/v0_0.npz")["features"])
@@ -66,18 +69,19 @@ def test_a_dataset_is_made_that_trains(studio, capsys, way):
     assert not (studio / "f/clip_b32/v0_0.npz").is_symlink()
 
 
-def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, capsys):
+def test_unusable_clips_are_listed_and_nothing_is_written(studio, capsys):
     (studio / "f/clip_b32/v1_1.npz").unlink()
     write_features(studio / "f/panns/v3.npy", 15, 3)
     write_features(studio / "f/clip_b32/v0_0.npz", 5, 4, "features")
     (studio / "s/v2.srt").unlink()
-    write_features(studio / "f/panns/v1_2.npy", 10, 3)   # of the clip itself, so it needs none of the video's
+    # Clip v1_2 has audio features under its own name and does not need those of its video.
+    write_features(studio / "f/panns/v1_2.npy", 10, 3)
     (studio / "f/panns/v1.npy").unlink()
     assert main(args(studio)) == 2
     error = capsys.readouterr().err
-    for line in ("line 6: clip v1_1: no features in", "line 12: clip v3_1: past the end of its video", "line 2: clip v0_0: features in",
-                 "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end", f"line 5: clip v1_0: no features in {studio}/f/panns",
-                 "or exclude them with --drop"):
+    for line in ("line 6: clip v1_1: no features in", "line 12: clip v3_1: past the end of its video",
+                 "line 2: clip v0_0: features in", "line 8: clip v2_0: no text", "line 13: clip v3_2: past the end",
+                 f"line 5: clip v1_0: no features in {studio}/f/panns", "or exclude them with --drop"):
         assert line in error
     assert "v1_2" not in error
     assert not (studio / "out").exists()
@@ -88,8 +92,9 @@ def test_clips_that_cannot_be_used_are_listed_and_nothing_is_written(studio, cap
     assert report["train"]["clips"] + report["val"]["clips"] == 6
 
 
-def test_a_clip_just_behind_its_videos_end_is_not_an_empty_file(studio, capsys):
-    write_features(studio / "f/panns/v3.npy", 20, 3)   # v3_2 begins at row 20 and has 10
+def test_a_clip_after_the_end_of_its_video_is_not_an_empty_file(studio, capsys):
+    # The audio features of v3 end at row 20, where v3_2 begins.
+    write_features(studio / "f/panns/v3.npy", 20, 3)
     (studio / "r.csv").write_text((studio / "r.csv").read_text().replace("v3_2,v3,40,60", "v3_2,v3,40,44"))
     write_features(studio / "f/clip_b32/v3_2.npz", 2, 4, "features", "float16")
     assert main(args(studio)) == 2
@@ -110,15 +115,15 @@ def test_broken_feature_files_are_listed_and_dropped(studio, capsys):
     assert sorted(report["dropped_clips"]) == ["v1_1", "v3_0", "v3_1", "v3_2"]
 
 
-def test_a_full_disk_leaves_labels_as_they_were(studio, capsys):
+def test_a_full_disk_keeps_the_old_labels(studio, capsys):
     def labels():
         return {name: (studio / "out" / name).read_text() for name in ("train.jsonl", "val.jsonl", "report.json")}
 
     assert main(args(studio)) == 0
     before = labels()
-    shutil.move(studio / "out", studio / "made")
+    shutil.move(studio / "out", studio / "old")
     with small_disk(studio / "out", 64):
-        for path in (studio / "made").iterdir():
+        for path in (studio / "old").iterdir():
             if path.is_file():
                 shutil.copy(path, studio / "out")
         assert main(args(studio, "--seed", "5", "--copy")) == 2

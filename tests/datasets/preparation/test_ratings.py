@@ -20,7 +20,7 @@ def table(tmp_path, text, encoding="utf-8"):
     ("Clip ID;Source Video;Start;End;Description;Rating A;Rating B\ne1_0;e1;0;150;a six, at last;3;4\n\ne1_1;e1;150;300,0;;2;\n", "utf-8-sig"),
     ("id\tepisode\tstart_s\tend_s\tsubtitle\trating\ne1_0\te1\t0\t150\ta six, at last\t3,5\ne1_1\te1\t150\t300\t\t2\n", "utf-8"),
 ])
-def test_tables_as_people_save_them(tmp_path, text, encoding):
+def test_dialects_of_csv_files(tmp_path, text, encoding):
     clips = read_ratings(table(tmp_path, text, encoding))
     assert [(c.clip, c.video, c.start_s, c.end_s, c.text, c.rating) for c in clips] == [
         ("e1_0", "e1", 0, 150, "a six, at last", 3.5), ("e1_1", "e1", 150, 300, "", 2)]
@@ -45,16 +45,18 @@ def test_tables_as_people_save_them(tmp_path, text, encoding):
 ])
 def test_faulty_lines_are_listed_together(tmp_path, line, message):
     path = table(tmp_path, HEADER + "ok,v,0,150,t,3\n" + line + "\nd,v,0,x,t,3\n")
-    with pytest.raises(InputError, match=rf"(?s)r\.csv: .*{message}.*line {4 + line.count(chr(10))}: end 'x' is not a number"):
+    last_line = 4 + line.count("\n")
+    with pytest.raises(InputError, match=rf"(?s)r\.csv: .*{message}.*line {last_line}: end 'x' is not a number"):
         read_ratings(path)
 
 
-def test_lines_are_counted_as_an_editor_shows_them(tmp_path):
+def test_line_numbers_are_those_of_the_file(tmp_path):
     text = HEADER + 'a,v,0,1,"two\nlines, at ""last""",3\n\nb,v,1,2,t,9\nc,v,2,3,"x\ny\nz",zero\n'
     with pytest.raises(InputError, match=r"(?s)line 5: clip b is rated.*line 6: rating 'zero'"):
         read_ratings(table(tmp_path, text))
     clips = read_ratings(table(tmp_path, text.replace(",9", ",2").replace("zero", "1")))
-    assert [(c.clip, c.line, c.text) for c in clips] == [("a", 2, 'two\nlines, at "last"'), ("b", 5, "t"), ("c", 6, "x\ny\nz")]
+    assert [(c.clip, c.line, c.text) for c in clips] == [
+        ("a", 2, 'two\nlines, at "last"'), ("b", 5, "t"), ("c", 6, "x\ny\nz")]
 
 
 @pytest.mark.parametrize("text, message", [
@@ -101,26 +103,26 @@ def test_columns_that_tell_of_ratings_are_refused(tmp_path, name):
     ("clip,id,video,start,end,rating\n", "two columns of clip"),
     ("\x00", "has no clip"),
 ])
-def test_tables_that_are_none_are_refused(tmp_path, text, message):
+def test_files_that_are_not_rating_tables_are_rejected(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_ratings(table(tmp_path, text))
     with pytest.raises(InputError, match="no such file"):
         read_ratings(tmp_path / "none.csv")
 
 
-def test_no_video_is_on_both_sides_and_the_split_is_even():
+def test_train_and_val_share_no_video_and_are_balanced():
     clips = rated_clips()
     train, val = split_by_video(clips, 0.2, seed=3)
     assert not {c.video for c in train} & {c.video for c in val}
     assert Counter(train) + Counter(val) == Counter(clips)
     assert abs(len(val) / len(clips) - 0.2) < 0.02
-    share = [sum(c.positive() for c in side) / len(side) for side in (train, val)]
-    assert abs(share[0] - share[1]) < 0.03
+    train_positive, val_positive = (sum(c.positive() for c in part) / len(part) for part in (train, val))
+    assert abs(train_positive - val_positive) < 0.03
     assert split_by_video(clips, 0.2, seed=3) == (train, val) != split_by_video(clips, 0.2, seed=4)
     assert {c.video for c in split_by_video(clips[::-1], 0.2, seed=3)[1]} == {c.video for c in val}
 
 
-def test_what_cannot_be_split_is_named():
+def test_impossible_splits_are_named():
     with pytest.raises(InputError, match="all .* clips are from one video .v0."):
         split_by_video(rated_clips(1))
     with pytest.raises(InputError, match="validation share 1 is out of range"):
@@ -131,15 +133,16 @@ def test_what_cannot_be_split_is_named():
 
 
 @pytest.mark.parametrize("rating, grade", [(3.2, 1), (4, 2), (4.5, 3), (5, 4)])
-def test_positive_clips_are_one_window_as_salient_as_rated(rating, grade):
-    label = make_label(RatedClip("c", "v", 300, 450, "", (rating,), 2), 7, "words")
+def test_a_positive_clip_is_one_window_with_the_saliency_of_its_rating(rating, grade):
+    label = make_label(RatedClip("c", "v", 300, 450, "", (rating,), 2), 7, "query")
     assert label["relevant_windows"] == [[0, 150]]
     assert label["relevant_clip_ids"] == list(range(75))
     assert label["positive"] is True
     assert label["saliency_scores"] == [[grade] * 3] * 75
-    assert (label["qid"], label["query"], label["vid"], label["rating"]) == (7, "words", "c", rating)
+    assert (label["qid"], label["query"], label["vid"], label["rating"]) == (7, "query", "c", rating)
 
 
-def test_negative_clips_have_nothing_to_find():
-    label = make_label(RatedClip("c", "v", 0, 150, "", (3.0,), 2), 7, "words")
-    assert (label["relevant_windows"], label["relevant_clip_ids"], label["saliency_scores"], label["positive"]) == ([], [], [], False)
+def test_a_negative_clip_has_no_relevant_window():
+    label = make_label(RatedClip("c", "v", 0, 150, "", (3.0,), 2), 7, "query")
+    assert (label["relevant_windows"], label["relevant_clip_ids"], label["saliency_scores"]) == ([], [], [])
+    assert label["positive"] is False
