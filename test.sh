@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# ./test.sh [PYTEST OPTIONS]   set up the environment, run the linter and the quick tests
+# ./test.sh                    set up the environment, run the linters and the quick tests
+# ./test.sh PYTEST_OPTIONS     run ruff and the quick tests that the options select
 # ./test.sh slow               run the slow tests, which cover complete workflows
 set -euo pipefail
 
 case "${1:-}" in
-  -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
 esac
 
 VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
@@ -21,4 +22,9 @@ if [ "${1:-}" = slow ]; then
   exit "$status"
 fi
 ruff check .
+if [ $# -eq 0 ]; then
+  codespell
+  lint-imports
+  mypy
+fi
 exec python -m pytest -m "not slow" -n auto --dist loadfile "$@"

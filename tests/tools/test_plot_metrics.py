@@ -56,7 +56,7 @@ def test_a_history_that_is_not_json_is_reported(tmp_path, capsys):
     work = run(tmp_path / "a")
     (tmp_path / "a/history.json").write_text("{")
     assert main([work, "--out", str(tmp_path / "x.png")]) == 2
-    assert "history.json: not readable as JSON" in capsys.readouterr().err
+    assert "history.json: cannot be read as JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("args, message", [
