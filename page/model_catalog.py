@@ -148,7 +148,7 @@ def clip_model() -> CatalogEntry:
         "Finds what matches your queries with OpenAI's CLIP, which knows more subjects than the other models.",
         CLIP_NOT_EVALUATED, encoder_key(str(CLIP_CONFIG)), partial(encoders_of, str(CLIP_CONFIG)),
         partial(build_summarizer, str(CLIP_CONFIG), None, None),
-        problem=f"its weights are not on this machine ({', '.join(missing)}); README.md says where to put them"
+        problem=f"its weights are not on this machine ({', '.join(missing)}); docs/python_api.md says where to put them"
         if missing else "")
 
 

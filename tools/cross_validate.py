@@ -1,7 +1,7 @@
 """Train a summarization config on every fold with several seeds; print mean, spread and baselines.
 
   python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 2 3
-  python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 --set model.alike=0 --sentences other
+  python tools/cross_validate.py configs/tvsum/clip_it_offline.py --seeds 1 --set model.propagation=0 --sentences other
 
 Finished training runs in the work dir are reused unless config, data or code have changed; --fresh repeats all of them.
 """
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
                         help="random seeds; each fold is trained once with each (default: 1 2 3)")
     parser.add_argument("--work-dir", help="folder for all outputs (default: work_dirs/<name of the config>_folds)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-                        help="change the config, e.g. model.alike=0; may be repeated")
+                        help="change the config, e.g. model.propagation=0; may be repeated")
     parser.add_argument("--sentences", choices=("own", "other", "none", "captions"), default="own",
                         help="sentences to score the test videos with: their own, those of another video, none, or "
                         "captions of their shots (default: own)")
@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def read_changes(assignments: list[str]) -> dict[str, object]:
-    """Parse `model.alike=0` to {"model.alike": 0}; a value that is not a Python literal is a string.
+    """Parse `model.propagation=0` to {"model.propagation": 0}; a value that is not a Python literal is a string.
 
     Raises:
         InputError: not of the form KEY.KEY=VALUE.
@@ -44,7 +44,7 @@ def read_changes(assignments: list[str]) -> dict[str, object]:
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not all(part.isidentifier() for part in key.split(".")):
-            raise InputError(None, f"--set {text}: not an assignment", "write KEY.KEY=VALUE, e.g. model.alike=0")
+            raise InputError(None, f"--set {text}: not an assignment", "write KEY.KEY=VALUE, e.g. model.propagation=0")
         try:
             changes[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -43,7 +43,7 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
             `best_keys` would otherwise select an epoch on the test fold.
         seeds: random seeds; each fold is trained once with each seed.
         work_dir: folder of all runs; None for `work_dirs/<name of the config>_folds` with `changes` appended.
-        changes: new values for keys of the config, by dotted key, e.g. `{"model.alike": 0}`.
+        changes: new values for keys of the config, by dotted key, e.g. `{"model.propagation": 0}`.
         sentences: source of the sentences with which the test videos are scored, a key of `SENTENCE_SOURCES`.
         fresh: True to repeat all runs.
 
@@ -137,7 +137,7 @@ def _write_derived_config(path: Path, base: str | Path, changes: Mapping[str, An
         node[key] = value
     invalid = [name for name in tree if not name.isidentifier()]
     if invalid:
-        raise InputError(None, f"--set {invalid[0]}: not a config key", "write KEY.KEY=VALUE, e.g. model.alike=0")
+        raise InputError(None, f"--set {invalid[0]}: not a config key", "write KEY.KEY=VALUE, e.g. model.propagation=0")
     lines = [f"_base_ = {str(Path(base).resolve())!r}", *(f"{name} = {value!r}" for name, value in tree.items())]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
