@@ -21,7 +21,7 @@ RETIRED = {   # word: the term to use
     "chooser": "selector", "choice": "selection", "desk": "session", "desks": "sessions", "workshop": "worker process",
     "asking": "request", "catalogue": "catalog", "places": "locations", "lacking": "missing", "beside": "baselines",
 }
-QUESTION_OPENING = re.compile(r"(What|Whether|Where|How|Who)\b")
+INTERROGATIVE = re.compile(r"(What|Whether|Where|How|Who)\b")
 STANDARD_NAMES = {"floor", "CONSONANT_SOUNDS"}   # math.floor, and sounds of speech.
 
 
@@ -49,10 +49,10 @@ def retired_names(tree: ast.AST) -> set[str]:
     return {name for name in definitions(tree) if name not in STANDARD_NAMES and RETIRED.keys() & set(words(name))}
 
 
-def question_docstrings(tree: ast.AST) -> list[str]:
+def interrogative_docstrings(tree: ast.AST) -> list[str]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented))
-    return [text.splitlines()[0] for text in texts if text and QUESTION_OPENING.match(text)]
+    return [text.splitlines()[0] for text in texts if text and INTERROGATIVE.match(text)]
 
 
 def test_the_code_is_found():
@@ -67,8 +67,8 @@ def test_no_retired_words_in_names(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_docstrings_do_not_open_with_a_question_word(package):
-    found = {str(path.relative_to(ROOT)): question_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+def test_docstrings_do_not_open_with_an_interrogative(package):
+    found = {str(path.relative_to(ROOT)): interrogative_docstrings(ast.parse(path.read_text(encoding="utf-8")))
              for path in FILES if path.relative_to(ROOT).parts[0] == package}
     assert {path: texts for path, texts in found.items() if texts} == {}
 
@@ -89,5 +89,5 @@ def test_retired_words_are_recognized(code, names):
     assert retired_names(ast.parse(code)) == names
 
 
-def test_question_words_are_recognized():
-    assert question_docstrings(ast.parse('def f():\n    """How often it runs."""')) == ["How often it runs."]
+def test_interrogatives_are_recognized():
+    assert interrogative_docstrings(ast.parse('def f():\n    """How often it runs."""')) == ["How often it runs."]
