@@ -29,7 +29,8 @@ PICKS = np.arange(0, 100, 10)
 
 def synthetic_video(user_scores=None, user_summary=None, shots=SHOTS, picks=PICKS, n_frames=100, gtscore=None):
     gtscore = np.arange(len(picks)) / 10 if gtscore is None else np.asarray(gtscore)
-    return SummarizedVideo("v", np.zeros((len(picks), 0)), None, gtscore, user_scores, user_summary, shots, np.asarray(picks), n_frames, "")
+    return SummarizedVideo("v", np.zeros((len(picks), 0)), None, gtscore, user_scores, user_summary, shots,
+                           np.asarray(picks), n_frames, "")
 
 
 def kept_frames(*ranges, n_frames=100):
@@ -59,7 +60,7 @@ def test_a_summary_never_exceeds_the_budget(n_frames, cuts):
 
 
 def test_metrics_of_a_manually_computed_video():
-    """Compare with three annotators: shot 1, the best that fits 15 frames, is kept with shot 3, alone, and not at all."""
+    """Compare with three annotators: shot 1, the best that fits 15 frames, is kept with shot 3, alone, or not."""
     users = np.array([[0, 9, 1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], [1] * 10])
     summaries = np.stack([kept_frames((10, 19), (40, 49)), kept_frames((10, 19)), kept_frames((50, 99))])
     scores = np.array([0, 9, 1, 1, 2, 1, 1, 1, 1, 1.5])
@@ -104,7 +105,8 @@ def test_human_agreement_leaves_one_annotator_out():
     a, b, c = np.arange(10.0), np.arange(10.0)[::-1], np.array([1.0, 0, 2, 3, 4, 5, 6, 7, 8, 9])
     summaries = np.stack([kept_frames((0, 9)), kept_frames((0, 19)), kept_frames((40, 49))])
     found = leave_one_out_metrics(synthetic_video(np.stack([a, b, c, np.ones(10)]), summaries))
-    tau = np.mean([np.mean([kendalltau(x, y).statistic for y in others]) for x, others in ((a, (b, c)), (b, (a, c)), (c, (a, b)))])
+    pairs = ((a, (b, c)), (b, (a, c)), (c, (a, b)))
+    tau = np.mean([np.mean([kendalltau(x, y).statistic for y in others]) for x, others in pairs])
     assert found["kendall"] == pytest.approx(tau)
     assert found["f1_avg"] == pytest.approx((200 / 3 / 2 + 200 / 3 / 2 + 0) / 3)
     assert found["f1_max"] == pytest.approx((200 / 3 + 200 / 3 + 0) / 3)

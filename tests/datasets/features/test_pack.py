@@ -1,3 +1,5 @@
+"""Feature packs: reading, comparison with the packed folder, errors, and the command that creates them."""
+
 import errno
 import json
 import os

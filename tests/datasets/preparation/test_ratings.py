@@ -1,3 +1,5 @@
+"""Parsing and splitting of tables of rated clips, and the labels of rated clips."""
+
 from collections import Counter
 
 import pytest
