@@ -33,7 +33,8 @@ def test_metrics_and_baselines_distinguish_good_and_bad_models(tmp_path):
         assert good[key] == baselines["oracle"][key] == 100.0
         assert bad[key] + 5 < baselines["random"][key] < 70, key
     assert good["HD-videos"] + good["HD-videos-left-out"] == 12
-    assert not [key for name in (good, *baselines.values()) for key in name if key.startswith("HL-")]   # all parts of a clip are graded alike
+    # There are no HL metrics, because all parts of a rated clip have the same rating.
+    assert not [key for name in (good, *baselines.values()) for key in name if key.startswith("HL-")]
 
 
 def test_labels_of_rated_clips_name_their_source_video(tmp_path):

@@ -44,7 +44,8 @@ def test_fold_selects_videos(h5, split):
     assert np.array_equal(item["video"].data.numpy(), video_group(1)["features"].astype(np.float32))
     assert item["query"].data.shape == (1, 4)
     assert item["meta"].data["query"] == "Title of video_1"
-    assert [label["vid"] for label in summarization_dataset(h5, split_path=split, fold=1, part="train").labels] == ["video_3"]
+    second_fold = summarization_dataset(h5, split_path=split, fold=1, part="train")
+    assert [label["vid"] for label in second_fold.labels] == ["video_3"]
     assert len(summarization_dataset(h5)) == 4
 
 

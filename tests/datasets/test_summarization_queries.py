@@ -41,7 +41,8 @@ def test_the_query_is_the_sentence_embedding_and_not_its_tokens(root_and_dataset
 def test_text_features_without_a_sentence_embedding_are_named(root_and_dataset):
     root, dataset = root_and_dataset
     for values, message in ((dict(last_hidden_state=np.zeros((3, 4))), "no 'pooler_output' in it"),
-                            (dict(pooler_output=np.zeros((3, 4))), r"pooler_output has shape \(3, 4\), not \(width,\)")):
+                            (dict(pooler_output=np.zeros((3, 4))),
+                             r"pooler_output has shape \(3, 4\), not \(width,\)")):
         np.savez(root / "text" / "qid7.npz", **values)
         with pytest.raises(InputError, match=message):
             dataset[0]

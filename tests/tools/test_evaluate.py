@@ -111,11 +111,16 @@ def test_charades_with_baselines(tmp_path, capsys):
 
 @pytest.mark.parametrize("lines, message", [
     ([dict(vid="v", pred_saliency_scores=[1])], "video w: no prediction"),
-    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="x", pred_saliency_scores=[1])], "video x: not among"),
-    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1] * 9)], "video w: 9 scores for 3 clips"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]),
+      dict(vid="x", pred_saliency_scores=[1])],
+     "video x: not among"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1] * 9)],
+     "video w: 9 scores for 3 clips"),
     ([dict(vid=["v"], pred_saliency_scores=[1])], "entry 1: vid ['v'] is not the name of a video"),
-    ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])], "video v: pred_saliency_scores must be"),
-    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])], "video w: predicted 2 times"),
+    ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])],
+     "video v: pred_saliency_scores must be"),
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])],
+     "video w: predicted 2 times"),
 ])
 def test_invalid_highlight_predictions_are_named(tmp_path, capsys, lines, message):
     (tmp_path / "l.json").write_text(json.dumps(dict(v=dict(match=[1, 0, 1]), w=dict(match=[1, 0, 1]))))
@@ -151,7 +156,8 @@ def test_predictions_for_all_videos_serve_a_domain(tmp_path, capsys):
     both = json.loads(capsys.readouterr().out)
     assert main([*args, write_lines(tmp_path / "q.jsonl", lines[:1])]) == 0
     assert json.loads(capsys.readouterr().out) == both
-    assert main([*args, write_lines(tmp_path / "r.jsonl", [*lines, dict(vid="x", pred_saliency_scores=[1, 2, 3])])]) == 2
+    with_unlabeled = [*lines, dict(vid="x", pred_saliency_scores=[1, 2, 3])]
+    assert main([*args, write_lines(tmp_path / "r.jsonl", with_unlabeled)]) == 2
     assert "video x: not among" in capsys.readouterr().err
 
 

@@ -66,7 +66,8 @@ def test_a_pack_without_its_folder_works(folder):
 
 
 @pytest.mark.parametrize("spoil, message", [
-    (lambda d: np.savez(d / "x.npz", features=np.zeros((2, 6))), "x.npz: width 6, but a.0_2.5 in its folder has width 5"),
+    (lambda d: np.savez(d / "x.npz", features=np.zeros((2, 6))),
+     "x.npz: width 6, but a.0_2.5 in its folder has width 5"),
     (lambda d: np.savez(d / "x.npz", features=np.full((2, 5), np.nan)), "x.npz: contains NaN"),
     # The width of the first file is the expected width of all files.
     (lambda d: np.savez(d / "a.0_2.5.npz", features=np.full((2, 6), 1e6)),

@@ -25,7 +25,8 @@ def studio(tmp_path):
             write_features(tmp_path / f"f/clip_b32/v{v}_{i}.npz", 10, 4, "features", "float16")
         write_features(tmp_path / f"f/panns/v{v}.npy", 30, 3)
         (tmp_path / "s").mkdir(exist_ok=True)
-        (tmp_path / f"s/v{v}.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nsaid\nearly\n\n2\n00:00:30,000 --> 00:00:31,000\nlater\n")
+        (tmp_path / f"s/v{v}.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nsaid\nearly\n\n"
+                                              "2\n00:00:30,000 --> 00:00:31,000\nlater\n")
     (tmp_path / "r.csv").write_text(HEADER + "\n".join(lines))
     return tmp_path
 
@@ -64,7 +65,8 @@ def test_the_created_dataset_can_be_trained_on(studio, capsys, options):
     assert main(args(studio, *options)) == 0
     assert main(args(studio, "--copy")) == 0
     assert not any(p.is_symlink() for p in out.rglob("*"))
-    np.testing.assert_array_equal(np.load(out / "clip_b32/v0_0.npz")["features"], np.load(studio / "f/clip_b32/v0_0.npz")["features"])
+    np.testing.assert_array_equal(np.load(out / "clip_b32/v0_0.npz")["features"],
+                                  np.load(studio / "f/clip_b32/v0_0.npz")["features"])
     assert (studio / "f/clip_b32/v0_0.npz").is_file()
     assert not (studio / "f/clip_b32/v0_0.npz").is_symlink()
 
@@ -108,7 +110,8 @@ def test_broken_feature_files_are_listed_and_dropped(studio, capsys):
     error = capsys.readouterr().err
     assert "line 6: clip v1_1: " in error
     assert "v1_1.npz: cannot be read as a feature file" in error
-    assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: contains NaN" in error for line in (11, 12, 13))
+    assert all(f"line {line}: clip v3_{line - 11}: {studio}/f/panns/v3.npy: contains NaN" in error
+               for line in (11, 12, 13))
     assert not (studio / "out").exists()
     assert main(args(studio, "--drop")) == 0
     report = json.loads((studio / "out/report.json").read_text())
@@ -159,8 +162,10 @@ def test_wrong_options_are_named(studio, capsys, change, message):
 def test_865_clips_take_no_time(tmp_path, capsys):
     clips = rated_clips(40, 43)[:865]
     assert len(clips) == 865
-    (tmp_path / "r.csv").write_text(HEADER + "\n".join(f"{c.clip},{c.video},{c.start_s},{c.end_s},t,{c.rating}" for c in clips))
+    (tmp_path / "r.csv").write_text(HEADER + "\n".join(
+        f"{c.clip},{c.video},{c.start_s},{c.end_s},t,{c.rating}" for c in clips))
     for video in {c.video for c in clips}:
-        np.savez((tmp_path / "f").mkdir(exist_ok=True) or tmp_path / f"f/{video}.npz", features=np.zeros((75 * 45, 2), np.float16))
+        (tmp_path / "f").mkdir(exist_ok=True)
+        np.savez(tmp_path / f"f/{video}.npz", features=np.zeros((75 * 45, 2), np.float16))
     assert main([str(tmp_path / "r.csv"), "--visual", str(tmp_path / "f"), "--out", str(tmp_path / "o")]) == 0
     assert sum(len(read_labels(tmp_path / f"o/{s}.jsonl")) for s in ("train", "val")) == 865

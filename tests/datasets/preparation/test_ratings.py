@@ -19,8 +19,10 @@ def table(tmp_path, text, encoding="utf-8"):
 @pytest.mark.parametrize("text, encoding", [
     (HEADER + 'e1_0,e1,0,150,"a six, at last",3.5\ne1_1,e1,0:02:30,5:00,,2\n', "utf-8"),
     (HEADER + 'e1_0,e1,0,150,"a six, at last",3.5\r\ne1_1,e1,0:02:30,5:00,,2\r\n', "utf-8-sig"),
-    ("Clip ID;Source Video;Start;End;Description;Rating A;Rating B\ne1_0;e1;0;150;a six, at last;3;4\n\ne1_1;e1;150;300,0;;2;\n", "utf-8-sig"),
-    ("id\tepisode\tstart_s\tend_s\tsubtitle\trating\ne1_0\te1\t0\t150\ta six, at last\t3,5\ne1_1\te1\t150\t300\t\t2\n", "utf-8"),
+    ("Clip ID;Source Video;Start;End;Description;Rating A;Rating B\n"
+     "e1_0;e1;0;150;a six, at last;3;4\n\ne1_1;e1;150;300,0;;2;\n", "utf-8-sig"),
+    ("id\tepisode\tstart_s\tend_s\tsubtitle\trating\ne1_0\te1\t0\t150\ta six, at last\t3,5\ne1_1\te1\t150\t300\t\t2\n",
+     "utf-8"),
 ])
 def test_dialects_of_csv_files(tmp_path, text, encoding):
     clips = read_ratings(table(tmp_path, text, encoding))
@@ -62,7 +64,8 @@ def test_line_numbers_are_those_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ('a,v,0,1,t,3\nb,v,1,2,"open,3\nc,v,2,3,t,4\n', r"r\.csv: line 3: not CSV \(unexpected end of data\); check for a missing closing quote"),
+    ('a,v,0,1,t,3\nb,v,1,2,"open,3\nc,v,2,3,t,4\n',
+     r"r\.csv: line 3: not CSV \(unexpected end of data\); check for a missing closing quote"),
     ('a,v,0,1,"t" and,3\n', r"line 2: not CSV \('.' expected after"),
     (f"a,v,0,1,{'t' * 200_000},3\n", r"line 2: not CSV \(field larger than field limit"),
 ])
