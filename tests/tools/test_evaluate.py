@@ -119,7 +119,8 @@ def test_charades_with_baselines(tmp_path, capsys):
     ([dict(vid=["v"], pred_saliency_scores=[1])], "entry 1: vid ['v'] is not the name of a video"),
     ([dict(vid="v", pred_saliency_scores="abc"), dict(vid="w", pred_saliency_scores=[])],
      "video v: pred_saliency_scores must be"),
-    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1])],
+    ([dict(vid="v", pred_saliency_scores=[1]), dict(vid="w", pred_saliency_scores=[1]),
+      dict(vid="w", pred_saliency_scores=[1])],
      "video w: predicted 2 times"),
 ])
 def test_invalid_highlight_predictions_are_named(tmp_path, capsys, lines, message):

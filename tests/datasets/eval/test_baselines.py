@@ -8,7 +8,7 @@ import pytest
 from datasets.eval.baselines import oracle_baseline, random_baseline
 from tests.paths import SHARED
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is missing")
 
 
 def read_jsonl(path):

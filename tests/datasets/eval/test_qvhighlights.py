@@ -13,7 +13,7 @@ from common.errors import InputError
 from datasets.eval import eval_qvhighlights
 from tests.paths import ROOT, SHARED
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is not at hand")
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is missing")
 
 
 def read_jsonl(path):
