@@ -78,22 +78,25 @@ def _cases(base: Path, videos: list[Path], text: str, temporary: Path) -> Iterat
     for video in videos:
         for name, extra in options.items():
             outs = [temporary / f"{video.stem}-{name.replace(':', '')}-{which}" for which in ("base", "here")]
-            for root, out in zip((base, ROOT), outs, strict=True):
-                cache = temporary / f"cache-{root is ROOT}"
-                _run(root, ["tools/summarize.py", str(video.resolve()), *extra, "--out", str(out), "--quiet",
-                            "--cache", str(cache)])
-            yield f"{video.name}: {name}", list(summary_differences(*outs))
+            statuses = [_run(root, ["tools/summarize.py", str(video.resolve()), *extra, "--out", str(out), "--quiet",
+                                    "--cache", str(temporary / f"cache-{root is ROOT}")])
+                        for root, out in zip((base, ROOT), outs, strict=True)]
+            if statuses[0] != statuses[1]:
+                yield f"{video.name}: {name}", [f"exit status {statuses[0]} and {statuses[1]}"]
+            elif statuses[0] == 0:   # Both may reject the input, e.g. a codec that cannot be copied.
+                yield f"{video.name}: {name}", list(summary_differences(*outs))
     outs = [temporary / f"features-{which}" for which in ("base", "here")]
     for root, out in zip((base, ROOT), outs, strict=True):
-        _run(root, ["tools/extract_features.py", *(str(video.resolve()) for video in videos), "--out", str(out)])
+        command = ["tools/extract_features.py", *(str(video.resolve()) for video in videos), "--out", str(out)]
+        if _run(root, command):
+            raise InputError(root, f"`{' '.join(command)}` failed", "run it there to see why")
     yield "features", list(feature_differences(*outs))
 
 
-def _run(root: Path, command: list[str]) -> None:
-    done = subprocess.run([sys.executable, *command], cwd=root, capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": str(root)})
-    if done.returncode:
-        raise InputError(root, f"`{' '.join(command)}` failed: {done.stderr.strip().splitlines()[-1:]}")
+def _run(root: Path, command: list[str]) -> int:
+    """Run a command in a checkout and return its exit status."""
+    return subprocess.run([sys.executable, *command], cwd=root, capture_output=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(root)}).returncode
 
 
 def summary_differences(base: Path, here: Path) -> Iterator[str]:
