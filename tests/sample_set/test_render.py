@@ -47,7 +47,7 @@ def test_a_frame_shows_its_view_of_the_photograph():
 
 def test_sway_moves_the_camera():
     still, moved = Camera(make_shot(), SETTING), Camera(make_shot(sway=(0.01, 0.5, 0, 0)), SETTING)
-    assert np.array_equal(still.frame(0)[:90], still.frame(0)[:90])
+    assert np.array_equal(still.frame(0)[:90], moved.frame(0)[:90])
     frame = 4                                                # An eighth of a period at 8 frames per second.
     dx = 0.01 * 320 * np.sin(2 * np.pi * 0.5 * frame / SETTING.fps)
     assert dx > 2
