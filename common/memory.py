@@ -20,7 +20,8 @@ def retain_freed_memory() -> None:
     """Let this process keep the memory that it frees, up to its peak, instead of returning it.
 
     Every training step allocates the same tensors. By default, glibc returns large blocks to the operating system
-    immediately, and the page faults of the next step take more time than many layers need to compute.
+    immediately, and the page faults of the next step take more time than many layers need to compute. A training step
+    of UMT on 32 videos takes 7 % less time (`tools/benchmark.py optimizations`, two cores of an AMD EPYC, Zen 3).
     """
     mallopt = _glibc_function("mallopt")
     if mallopt is not None:

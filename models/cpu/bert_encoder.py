@@ -3,7 +3,8 @@
 The stock implementation is `transformers.BertModel`. Importing it takes several seconds, which is longer than encoding
 the queries of a short video, and loads far more than this network needs.
 
-Measured gain: loading MiniLM and encoding one query takes 2.1 s instead of 5.8 s of CPU time (AMD EPYC Zen 3).
+Measured gain: loading MiniLM and encoding one query in a new process takes 5.4 s instead of 10.7 s (two cores of an AMD
+EPYC, Zen 3; `tools/benchmark.py optimizations`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The stock implementation is OpenAI's `VisionTransformer` under `torch.autocast`, which converts every weight at every
 call and computes all tokens of the last layer.
 
-Not measured on a CPU with bfloat16 yet; `tools/benchmark.py features` measures it there.
+Not measured on a CPU with bfloat16 yet; `tools/benchmark.py optimizations` measures it there.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tools import benchmark
 from tools.benchmarks import Row
 from tools.benchmarks.evaluation import reference_metrics, synthetic_predictions
 from tools.benchmarks.synthetic import synthetic_labels
-from tools.benchmarks.training import CONFIG, reference_implementation, reference_targets
+from tools.benchmarks.training import CONFIG, PATCHES, reference_targets, replaced
 
 
 def test_reference_metrics_equal_the_products():
@@ -31,7 +31,8 @@ def test_reference_targets_equal_the_products():
         torch.testing.assert_close(product, reference)
 
 
-def test_the_reference_model_equals_the_products():
+@pytest.mark.parametrize("names", [tuple(PATCHES), *((name,) for name in PATCHES)], ids=", ".join)
+def test_the_reference_model_equals_the_products(names):
     from nncore.nn import MODELS
 
     from common.build import build
@@ -41,7 +42,7 @@ def test_the_reference_model_equals_the_products():
                 saliency=torch.rand(2, 20), boundary=torch.tensor([[[2.0, 10]], [[4, 30]]]), meta=None)
     data["saliency"][1, 15:] = -1   # Padding.
     product = model(data, mode="val")
-    with reference_implementation():
+    with replaced(*names):
         reference = model(data, mode="val")
     for key in product:
         if key.endswith("loss"):

@@ -44,15 +44,17 @@ class Variant:
         data: options of the data set.
         is_reference: True for the reference implementation.
         use_bfloat16: True to compute in bfloat16 where autocast does.
+        disabled: names of `PATCHES` to replace by the published code's implementations.
     """
 
     data: dict
     is_reference: bool = False
     use_bfloat16: bool = False
+    disabled: tuple[str, ...] = ()
 
     def context(self) -> AbstractContextManager[None]:
         """Return the context to train in."""
-        return reference_implementation() if self.is_reference else contextlib.nullcontext()
+        return reference_implementation() if self.is_reference else replaced(*self.disabled)
 
 
 def measure() -> list[Row]:
@@ -167,20 +169,21 @@ def first_losses(data: dict, fused: bool = True) -> list[float]:
     return [train_step(model, optimizer, next(stream)) for _ in range(COMPARED_STEPS)]
 
 
-@contextlib.contextmanager
-def reference_implementation() -> Iterator[None]:
+def reference_implementation() -> AbstractContextManager[None]:
     """Replace the optimized parts of the model by the published code's.
 
     These are torch's dropout and linear layers, attention without a fused kernel, and targets computed in loops.
     """
-    patches = {"cpu.onednn_linear.ONEDNN_LINEAR": None, "cpu.fast_dropout.fast_dropout": reference_dropout,
-               "blocks.attention.fast_dropout": reference_dropout,
-               "cpu.fast_dropout._ReluDropoutFunction.apply": reference_relu_dropout,
-               "blocks.boundary_head.BoundaryHead.targets": reference_targets,
-               "blocks.attention.F.scaled_dot_product_attention": reference_attention}
+    return replaced(*PATCHES)
+
+
+@contextlib.contextmanager
+def replaced(*names: str) -> Iterator[None]:
+    """Replace the parts of the model that are named in `PATCHES`."""
     with contextlib.ExitStack() as stack:
-        for name, value in patches.items():
-            stack.enter_context(patch(f"models.{name}", value))
+        for name in names:
+            for target, value in PATCHES[name].items():
+                stack.enter_context(patch(f"models.{target}", value))
         yield
 
 
@@ -189,7 +192,7 @@ def reference_dropout(x: Tensor, p: float) -> Tensor:
 
 
 def reference_relu_dropout(x: Tensor, threshold: int) -> Tensor:
-    return F.dropout(F.relu(x, inplace=True), threshold / 2**16)
+    return F.dropout(F.relu(x), threshold / 2**16)
 
 
 def reference_attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None,
@@ -219,3 +222,14 @@ def reference_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, T
                 center_tgt[b, t] = torch.maximum(center_tgt[b, t], heat)
             window_tgt[b, middle], offset_tgt[b, middle], weight[b, middle] = length, center - middle, 1
     return center_tgt, window_tgt, offset_tgt, weight, count
+
+
+# The published code's implementation of each optimized part, by the names that it replaces in `models`.
+PATCHES = {
+    "cpu.onednn_linear": {"cpu.onednn_linear.ONEDNN_LINEAR": None},
+    "cpu.fast_dropout": {"cpu.fast_dropout.fast_dropout": reference_dropout,
+                         "blocks.attention.fast_dropout": reference_dropout,
+                         "cpu.fast_dropout._ReluDropoutFunction.apply": reference_relu_dropout},
+    "targets": {"blocks.boundary_head.BoundaryHead.targets": reference_targets},
+    "attention": {"blocks.attention.F.scaled_dot_product_attention": reference_attention},
+}
