@@ -101,7 +101,8 @@ class BatchSummarizer:
             summarizer = self._loaded_summarizer()
             encoded = summarizer.encode(video, not request.quiet, sampling=request.sampling, cache_dir=request.cache,
                                         info=info)
-            result = summarizer.summarize(encoded, request.texts, request.budget, cues, request.mode, request.shorts)
+            result = summarizer.summarize(encoded, request.texts, request.budget, cues, request.mode, request.shorts,
+                                          progress=not request.quiet)
             del encoded
             result = result.without_features()   # This frees 100 MB before the export of a two-hour video.
             plan = plan_export(result, request.export, shorts=request.shorts)

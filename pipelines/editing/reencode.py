@@ -20,6 +20,7 @@ from av.video.reformatter import ColorRange
 from common.errors import InputError
 from common.files import atomic_path
 from common.parallel import parallel_chain
+from common.progress import Progress, progress_reporter
 from common.temporal import Interval
 from pipelines.media.container import open_video, supports_exact_seek
 from pipelines.media.deinterlace import deinterlace
@@ -30,15 +31,7 @@ from pipelines.media.subtitles import Cue, cut_cues
 
 from .mp4_writer import EncodingMp4Writer
 from .piece_audio import read_piece_audio
-from .pieces import (
-    Progress,
-    as_video_info,
-    check_intervals,
-    check_output,
-    make_chapters,
-    piece_starts_s,
-    progress_reporter,
-)
+from .pieces import as_video_info, check_intervals, check_output, make_chapters, piece_starts_s
 from .reframe import Camera, plan_camera
 
 MIN_STILL_S = Fraction(1, 5)    # A frame that is shown for longer than this after the start of a piece is a still.
@@ -78,7 +71,7 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
     intervals = check_intervals(info, intervals_s)
     check_output(info.path, out)
     chapters, piece_cues = make_chapters(intervals, titles), cut_cues(cues, intervals)
-    with atomic_path(out) as temporary, progress_reporter(progress) as report:
+    with atomic_path(out) as temporary, progress_reporter(progress, "cutting") as report:
         with EncodingMp4Writer(temporary, out, info, chapters, piece_cues) as mp4:
             _write_pieces(mp4, info, intervals, aspect, report)
         report(1.0)

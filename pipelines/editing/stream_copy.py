@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 from common.files import atomic_path
+from common.progress import Progress, progress_reporter
 from common.temporal import Interval
 from pipelines.media.container import open_video, read_packets, seek, supports_exact_seek
 from pipelines.media.frames import SEEK_EARLIER_S
@@ -24,7 +25,7 @@ from pipelines.media.subtitles import Cue, cut_cues
 
 from .mp4_writer import Mp4Writer, initial_decoding_times
 from .piece_audio import read_piece_audio
-from .pieces import Progress, as_video_info, check_intervals, check_output, make_chapters, progress_reporter
+from .pieces import as_video_info, check_intervals, check_output, make_chapters
 
 COPYABLE_CODECS = ("h264", "hevc", "av1", "vp9", "mpeg4")   # Video codecs that players expect in an mp4.
 MIN_PIECE_SHARE = Fraction(1, 2)   # A copied short must contain at least this share of what it could of its piece.
@@ -161,7 +162,7 @@ def copy_cut(path: str | os.PathLike | VideoInfo, ranges: Sequence[PacketRange],
     check_output(info.path, out)
     intervals = kept_intervals(info, ranges)
     chapters, piece_cues = make_chapters(intervals, titles), cut_cues(cues, intervals)
-    with atomic_path(out) as temporary, progress_reporter(progress) as report:
+    with atomic_path(out) as temporary, progress_reporter(progress, "cutting") as report:
         with CopyingMp4Writer(temporary, out, info, chapters, piece_cues) as mp4:
             _write_ranges(mp4, info, ranges, intervals, report)
         report(1.0)

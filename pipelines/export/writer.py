@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.files import atomic_path, write_json
 from common.memory import mmap_large_blocks, trim_heap
+from common.progress import Progress
 from common.temporal import Interval
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut
@@ -21,8 +22,6 @@ from .edit_lists import write_list
 from .plan import ExportPlan
 from .report import report_html
 from .summary_json import summary_to_json
-
-Progress = bool | Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import DISK_ERRORS, atomic_path, make_folder, remove_leftovers, write_npy
+from common.queries import check_query_length
 from models.encoders import Encoders
 from pipelines.media.suffixes import VIDEO_SUFFIXES
 
@@ -230,12 +231,13 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         the same query are skipped.
 
     Raises:
-        InputError: two different queries have the same qid.
+        InputError: two different queries have the same qid, or a query is too long.
     """
     folder = make_folder(Path(out) / encoders.text.name)
     remove_leftovers(folder)
     query_of: dict[Path, str] = {}
     for label in labels:
+        check_query_length(label["query"], f"the query of qid {label['qid']}")
         file = folder / f"qid{label['qid']}.npz"
         if query_of.setdefault(file, label["query"]) != label["query"]:
             raise InputError(None, f"qid {label['qid']} has two queries, {query_of[file]!r} and {label['query']!r}, "

@@ -6,7 +6,6 @@ import html
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from common.files import atomic_path
 from common.timecode import format_timestamp, parse_timestamp
 
 from .container import decode_packets, open_container, read_packets
+from .cues import Cue, check_cue_limits
 from .frames import probe_first_frame
 
 TIMESTAMP = r"((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
@@ -33,15 +33,6 @@ ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
 ASS_BREAK = re.compile(r"\\[Nnh]")
 
 
-@dataclass(frozen=True)
-class Cue:
-    """A subtitle text shown over [start_s, end_s)."""
-
-    start_s: float
-    end_s: float
-    text: str
-
-
 def read_subtitles(path: str | os.PathLike) -> list[Cue]:
     """Read an .srt or .vtt file; tags are removed, lines are joined, and empty cues are dropped.
 
@@ -49,7 +40,8 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
         At least one cue, sorted by time.
 
     Raises:
-        InputError: the file is missing, too large, or not UTF-8 or UTF-16 text; or it has an invalid time or no text.
+        InputError: the file is missing, too large, or not UTF-8 or UTF-16 text; or it has an invalid time, no text, or
+            more text than `check_cue_limits` accepts.
     """
     path = Path(path)
     lines = LINE_END.split(_read_text(path))
@@ -75,6 +67,7 @@ def read_subtitles(path: str | os.PathLike) -> list[Cue]:
             cues.append(Cue(start_s, end_s, text))
     if not cues:
         raise InputError(path, "its subtitles have times but no text", "specify another file")
+    check_cue_limits(cues, path)
     return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
 
 
@@ -121,7 +114,8 @@ def embedded_subtitles(path: str | os.PathLike) -> list[Cue]:
         on DVDs, do not count), or if the track has no text.
 
     Raises:
-        InputError: the file is not a video, or none of its frames can be decoded.
+        InputError: the file is not a video, none of its frames can be decoded, or the track has more text than
+            `check_cue_limits` accepts.
     """
     with open_container(path) as container:
         tracks = [s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in TEXT_CODECS]
@@ -138,6 +132,7 @@ def embedded_subtitles(path: str | os.PathLike) -> list[Cue]:
             end_s = start_s + float(packet.duration * packet.time_base)
             if text and end_s > 0:
                 cues.append(Cue(round(max(0.0, start_s), 3), round(end_s, 3), text))
+    check_cue_limits(cues, path, "remove the subtitle track, or specify a subtitle file")
     return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
 
 
@@ -151,7 +146,8 @@ def _read_text(path: Path) -> str:
     hint = "specify an .srt or .vtt file"
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InputError(path, f"is over {MAX_BYTES >> 20} MB, too large for subtitles", hint)
+            raise InputError(path, f"has {path.stat().st_size:,} bytes and is over {MAX_BYTES >> 20} MB, too large for "
+                             "subtitles", hint)
         data = path.read_bytes()
     except OSError as err:
         raise InputError(path, f"cannot be read ({err.strerror})", hint) from err

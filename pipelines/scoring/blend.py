@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from common.progress import ReportProgress
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
@@ -28,9 +29,10 @@ class BlendedScorer(Scorer):
         super().__init__(relevance.encoders, relevance.evidence, relevance.options)
         self.relevance, self.prior, self.relevance_weight = relevance, prior, relevance_weight
 
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_by_text`."""
-        scores = self.relevance.score_by_text(video, texts, cues)
+        scores = self.relevance.score_by_text(video, texts, cues, report_progress)
         if self.relevance_weight == 1:
             return scores
         prior = self.prior.score_without_text(video, ())
@@ -39,6 +41,7 @@ class BlendedScorer(Scorer):
                              uses_audio=scores.provenance.uses_audio or prior.provenance.uses_audio)
         return replace(scores, clips=clips, provenance=provenance)
 
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_without_text`."""
-        return self.prior.score_without_text(video, queries)
+        return self.prior.score_without_text(video, queries, report_progress)

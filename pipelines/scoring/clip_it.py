@@ -9,6 +9,7 @@ import torch
 import torch.nn as nn
 
 from common.errors import InputError
+from common.progress import ReportProgress
 from models.device import move_to_device
 from models.encoders import Encoders
 from models.encoders.base import normalize_rows
@@ -38,19 +39,21 @@ class CLIPItScorer(Scorer):
         self.model = model
         self.accepts_text, self.requires_text = bool(model.accepts_text), bool(model.requires_text)
 
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_by_text`; the clips are scored by all queries jointly, the curves by one query each."""
         curves = np.stack([run_clip_it(self.model, video, self.encoders, [text]) for text in texts])
         clips = curves[0] if len(texts) == 1 else run_clip_it(self.model, video, self.encoders, texts)
-        evidence = combined_match(self.evidence, video, texts, cues)
+        evidence = combined_match(self.evidence, video, texts, cues, report_progress)
         if evidence is not None:
             clips, curves = np.maximum(clips, evidence.max(axis=0)), np.maximum(curves, evidence)
         moments = [self.moments_in(video, curve, text) for curve, text in zip(curves, texts, strict=True)]
         return Scores(clips, curves, self.ranked_moments(moments), user_queries(texts), self._provenance)
 
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_without_text`."""
-        rows = embed_queries(self.encoders, queries).distinct_rows
+        rows = embed_queries(self.encoders, queries, report_progress).distinct_rows
         curve = run_clip_it(self.model, video, self.encoders, rows)
         moments = self.best_moments(self.moments_in(video, curve))
         return Scores(curve, no_curves(video), moments, tuple(queries), self._provenance)

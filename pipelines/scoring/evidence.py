@@ -12,6 +12,7 @@ from functools import reduce
 
 import numpy as np
 
+from common.progress import ReportProgress
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
@@ -22,13 +23,15 @@ class Evidence(ABC):
     """A source of text in a video that supports queries."""
 
     @abstractmethod
-    def match(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> np.ndarray | None:
+    def match(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+              report_progress: ReportProgress = None) -> np.ndarray | None:
         """Return how strongly this source supports each query in each clip.
 
         Args:
             video: the encoded video, T clips.
             texts: Q queries.
             cues: subtitles of the video.
+            report_progress: called with the finished share, from 0 to 1, if the work can take long.
 
         Returns:
             (Q, T) in [0, 1]: 0 without support, 1 where the source repeats the query. None if the video has no
@@ -51,7 +54,8 @@ class Evidence(ABC):
 
 
 def combined_match(evidence: Sequence[Evidence], video: EncodedVideo, texts: Sequence[str],
-                   cues: Sequence[Cue]) -> np.ndarray | None:
+                   cues: Sequence[Cue], report_progress: ReportProgress = None) -> np.ndarray | None:
     """Return the strongest support (Q, T) by any source, or None if there is none; see `Evidence.match`."""
-    matches = [match for source in evidence if (match := source.match(video, texts, cues)) is not None]
-    return reduce(np.maximum, matches) if matches else None
+    matches = [source.match(video, texts, cues, report_progress) for source in evidence]
+    found = [match for match in matches if match is not None]
+    return reduce(np.maximum, found) if found else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.progress import ReportProgress
 from models.encoders import Encoders
 from pipelines.media.subtitles import Cue
 
@@ -61,13 +62,14 @@ def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Que
     return tuple(Query(caption.text, CAPTIONS, float(caption.start_s), float(caption.end_s)) for caption in selected)
 
 
-def embed_texts(encoders: Encoders, texts: Sequence[str]) -> np.ndarray:
+def embed_texts(encoders: Encoders, texts: Sequence[str],
+                report_progress: ReportProgress = None) -> np.ndarray:
     """Sort texts, and return their sentence embeddings (N, D).
 
     Models sum over the queries, and the rounding of a floating-point sum depends on the order of its terms. Sorting
     makes the scores independent of the order in which the texts are given.
     """
-    return np.stack([feature.pooler_output for feature in encoders.text.encode(sorted(texts))])
+    return encoders.text.embed(sorted(texts), report_progress)
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,13 @@ class EmbeddedQueries:
     rows: np.ndarray
 
 
-def embed_queries(encoders: Encoders, queries: Sequence[Query]) -> EmbeddedQueries:
+def embed_queries(encoders: Encoders, queries: Sequence[Query],
+                  report_progress: ReportProgress = None) -> EmbeddedQueries:
     """Embed queries, encoding each distinct text only once."""
     if not queries:
         return EmbeddedQueries((), np.empty((0, 0)), np.empty((0, 0)))
     texts = sorted({query.text for query in queries})
-    rows = embed_texts(encoders, texts)
+    rows = embed_texts(encoders, texts, report_progress)
     return EmbeddedQueries(tuple(queries), rows, rows[[texts.index(query.text) for query in queries]])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch.nn as nn
 
+from common.progress import ReportProgress
 from models.encoders import Encoders
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
@@ -40,13 +41,15 @@ class QueryFreeScorer(Scorer):
 
     accepts_text = False
 
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """Raise an error, because this scorer accepts no query."""
         raise NotImplementedError("this scorer accepts no query; combine it with another one by BlendedScorer")
 
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_without_text`."""
-        used = embed_queries(self.encoders, self.used_queries(video, queries))
+        used = embed_queries(self.encoders, self.used_queries(video, queries), report_progress)
         curve, provenance = self.base_curve(video, used)
         for source in self.evidence:
             centrality = source.centrality(video, used)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import InputError
+from common.progress import ReportProgress
 from models.encoders import Encoders
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
@@ -102,13 +103,15 @@ class Scorer(ABC):
         self.encoders, self.options = encoders, options
         self.evidence = (SubtitleEvidence(encoders.text),) if evidence is None else tuple(evidence)
 
-    def score(self, video: EncodedVideo, queries: Sequence[Query], cues: Sequence[Cue] = ()) -> Scores:
+    def score(self, video: EncodedVideo, queries: Sequence[Query], cues: Sequence[Cue] = (),
+              report_progress: ReportProgress = None) -> Scores:
         """Score all clips and find the moments.
 
         Args:
             video: a video encoded with `encoders`.
             queries: the user's queries, or if there are none, the result of `queries.video_queries`.
             cues: subtitles of the video.
+            report_progress: called with the finished share, from 0 to 1, while the text of the video is embedded.
 
         Raises:
             InputError: the user gave queries, but this scorer accepts none; or gave none, but it requires one.
@@ -116,8 +119,8 @@ class Scorer(ABC):
         texts = user_texts(queries)
         self.check_queries(texts)
         if texts:
-            return self.score_by_text(video, texts, cues)
-        return self.score_without_text(video, queries)
+            return self.score_by_text(video, texts, cues, report_progress)
+        return self.score_without_text(video, queries, report_progress)
 
     def check_queries(self, texts: Sequence[str]) -> None:
         """Check that this scorer accepts queries if the user gave any, and requires none otherwise; see `score`."""
@@ -129,16 +132,19 @@ class Scorer(ABC):
                              "give a query, or leave out config and checkpoint to summarize without a query")
 
     @abstractmethod
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """Score a video by the user's queries; called only if `accepts_text`."""
 
     @abstractmethod
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """Score a video without queries of the user; not called if `requires_text`.
 
         Args:
             video: the encoded video.
             queries: the result of `queries.video_queries`; may be empty.
+            report_progress: see `score`.
         """
 
     def moments_in(self, video: EncodedVideo, curve: np.ndarray, text: str = "") -> list[Moment]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 
+from common.progress import ReportProgress
 from common.temporal import soft_nms
 from models.device import move_to_device
 from models.encoders import Encoders
@@ -44,13 +45,14 @@ class SlidingWindowScorer(Scorer):
         self.model, self.parts, self.window_clips = model, tuple(parts), window_clips
         self.accepts_text, self.requires_text = bool(model.accepts_text), bool(model.requires_text)
 
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_by_text`; each query is scored separately."""
         features = self.encoders.text.encode(list(texts))
         scored = [self._run(video, feature.last_hidden_state, text)
                   for feature, text in zip(features, texts, strict=True)]
         curves, moments = np.stack([curve for curve, _ in scored]), [found for _, found in scored]
-        evidence = combined_match(self.evidence, video, texts, cues)
+        evidence = combined_match(self.evidence, video, texts, cues, report_progress)
         if evidence is not None:
             curves = np.maximum(curves, evidence)
             strong = np.where(evidence >= MIN_MOMENT_EVIDENCE, evidence, 0)
@@ -59,7 +61,8 @@ class SlidingWindowScorer(Scorer):
         return Scores(curves.max(axis=0), curves, self.ranked_moments(moments), user_queries(texts),
                       self._provenance(video))
 
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_without_text`; sentences from the video are not used."""
         curve, moments = self._run(video, None, "")
         return Scores(curve, no_curves(video), self.best_moments(moments), (), self._provenance(video))

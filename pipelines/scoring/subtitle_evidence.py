@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.progress import ReportProgress
 from models.encoders.base import TextEncoder, normalize_rows
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
@@ -14,8 +15,9 @@ from .evidence import Evidence
 from .queries import SUBTITLES, EmbeddedQueries, Query
 from .relevance import map_rows
 
-MIN_RANGE = 1e-6   # Smaller differences in centrality are rounding errors.
+MIN_RANGE = 1e-6              # Smaller differences in centrality are rounding errors.
 MAX_BASELINE = 0.9            # This keeps a scale for queries that almost equal an unrelated sentence.
+CACHED_VIDEOS = 2             # Videos whose embedded subtitles are kept for further queries; 31 MB each, at most.
 UNRELATED_SENTENCES = (       # Everyday sentences whose similarity to a query is its zero point.
     "Good morning, how are you?", "It will cost about twenty dollars.", "Yes, of course.",
     "I think we should wait until Tuesday.", "She wrote a long letter to the bank.",
@@ -27,24 +29,35 @@ UNRELATED_SENTENCES = (       # Everyday sentences whose similarity to a query i
 class SubtitleEvidence(Evidence):
     """Evidence from subtitles, compared with queries by sentence embeddings.
 
+    The embeddings of the subtitles of the latest videos are kept, so that only the first query waits for them.
+
     Args:
         text_encoder: encodes queries and subtitles.
     """
 
     def __init__(self, text_encoder: TextEncoder):
         self.text_encoder = text_encoder
+        self._embedded: dict[tuple[str, ...], np.ndarray] = {}   # The texts of a video's subtitles -> (C, D).
 
-    def match(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> np.ndarray | None:
+    def match(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+              report_progress: ReportProgress = None) -> np.ndarray | None:
         """See `Evidence.match`; None without cues, zeros if all cues are empty."""
         if not cues:
             return None
         cues = [cue for cue in cues if cue.text.strip()]
         if not cues:
             return np.zeros((len(texts), video.n_clips))
-        encoded = self.text_encoder.encode([*texts, *UNRELATED_SENTENCES, *(cue.text for cue in cues)])
-        rows = np.stack([feature.pooler_output for feature in encoded])
-        queries, unrelated, lines = np.split(rows, [len(texts), len(texts) + len(UNRELATED_SENTENCES)])
+        queries, unrelated = np.split(self.text_encoder.embed([*texts, *UNRELATED_SENTENCES]), [len(texts)])
+        lines = self._embed_lines(tuple(cue.text for cue in cues), report_progress)
         return max_over_cues(cue_similarity(queries, lines, unrelated), cues, video.float_edges_s)
+
+    def _embed_lines(self, lines: tuple[str, ...], report_progress: ReportProgress) -> np.ndarray:
+        rows = self._embedded.get(lines)
+        if rows is None:
+            rows = self.text_encoder.embed(lines, report_progress)
+            # A new dictionary, because another thread may be reading the old one.
+            self._embedded = dict([*self._embedded.items(), (lines, rows)][-CACHED_VIDEOS:])
+        return rows
 
     def centrality(self, video: EncodedVideo, queries: EmbeddedQueries) -> np.ndarray | None:
         """See `Evidence.centrality`; None unless the queries are subtitles."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from common.progress import ReportProgress
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.subtitles import Cue
 
@@ -21,16 +22,18 @@ class ZeroShotScorer(Scorer):
 
     requires_text = True
 
-    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue]) -> Scores:
+    def score_by_text(self, video: EncodedVideo, texts: Sequence[str], cues: Sequence[Cue],
+                      report_progress: ReportProgress = None) -> Scores:
         """See `Scorer.score_by_text`."""
-        evidence = combined_match(self.evidence, video, texts, cues)
-        rows = np.stack([feature.pooler_output for feature in self.encoders.text.encode(list(texts))])
+        evidence = combined_match(self.evidence, video, texts, cues, report_progress)
+        rows = self.encoders.text.embed(texts)
         curves = query_scores(self.similarity(video, rows), evidence, self.options.sigma_clips)
         moments = [self.moments_in(video, curve, text) for curve, text in zip(curves, texts, strict=True)]
         return Scores(curves.max(axis=0), curves, self.ranked_moments(moments), user_queries(texts),
                       Provenance(ZERO_SHOT))
 
-    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query]) -> Scores:
+    def score_without_text(self, video: EncodedVideo, queries: Sequence[Query],
+                           report_progress: ReportProgress = None) -> Scores:
         """Raise an error, because there is nothing to compare the clips with."""
         raise NotImplementedError("a zero-shot scorer requires a query; combine it with another one by BlendedScorer")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InputError
-from common.queries import check_queries
+from common.queries import check_queries, check_texts
 
 
 @pytest.mark.parametrize("queries, number", [
@@ -33,3 +33,13 @@ def test_a_single_string_is_one_query():
 
 def test_no_query_is_valid():
     assert check_queries([]) == ()
+
+
+def test_a_long_query_is_refused():
+    with pytest.raises(InputError, match=r"query 2 has 10,001 characters, and the limit is 10,000 \('lo{39}'\.\.\.\); "
+                                         "describe what to look for in a sentence"):
+        check_queries(["a dog", "l" + "o" * 10_000])
+
+
+def test_other_texts_have_no_limit():
+    assert check_texts(["x" * 400_000]) == ("x" * 400_000,)

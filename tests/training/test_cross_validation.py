@@ -221,8 +221,8 @@ def test_captions_describe_the_shots():
             return ["dog", "cat"], features["a"]
 
     class TextEncoder:
-        def encode(self, texts):
-            return [SimpleNamespace(pooler_output=np.array([len(texts), "cat" in text], dtype=float)) for text in texts]
+        def embed(self, texts, report_progress=None):
+            return np.array([[len(texts), "cat" in text] for text in texts], dtype=float)
 
     features = np.zeros((40, 3), dtype=np.float32)
     features[:20, 0], features[20:, 1] = 1, 1

@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.temporal import num_clips
 from models.device import cpu_has_bfloat16
 from models.encoders import TextFeature, build_encoders
-from models.encoders.base import autocast, join_chunks, normalize_rows, resize_and_crop
+from models.encoders.base import TextEncoder, autocast, join_chunks, normalize_rows, resize_and_crop
 
 LOG_MEL = dict(type="LogMelStatistics")
 
@@ -103,3 +103,18 @@ def test_the_clip_encoders_share_one_network_in_evaluation_mode(clip_file):
 def test_an_invalid_config_is_refused(cfg, message):
     with pytest.raises(InputError, match=message):
         build_encoders(cfg)
+
+
+def test_few_token_vectors_are_in_memory_while_texts_are_embedded():
+    class Lengths(TextEncoder):
+        batches = []   # noqa: RUF012
+
+        def encode(self, texts):
+            self.batches.append(len(texts))
+            return [TextFeature(np.zeros((1, 1)), np.array([len(text)])) for text in texts]
+
+    shares = []
+    rows = Lengths().embed(["x" * (i % 7 + 1) for i in range(600)], shares.append)
+    assert rows[:, 0].tolist() == [i % 7 + 1 for i in range(600)]
+    assert Lengths.batches == [256, 256, 88]
+    assert shares == [256 / 600, 512 / 600, 1]

@@ -117,3 +117,21 @@ def test_transformers_works_with_our_datasets_package():
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=clean, capture_output=True, text=True)
     assert done.stdout.split() == [str(ROOT / "datasets")], done.stderr
+
+
+def test_embeddings_are_those_of_encode_for_repeated_and_long_texts(encoder):
+    texts = [*TEXTS, TEXTS[0], "river stone cloud " * 200]
+    shares = []
+    rows = encoder.embed(texts, shares.append)
+    np.testing.assert_allclose(rows, np.stack([f.pooler_output for f in encoder.encode(texts)]), atol=1e-6)
+    assert np.array_equal(rows[0], rows[len(TEXTS)])
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_equal_texts_are_encoded_once(encoder, monkeypatch):
+    encoded = []
+    original = encoder._encode_chunks
+    monkeypatch.setattr(encoder, "_encode_chunks", lambda chunks: encoded.extend(chunks) or original(chunks))
+    assert encoder.embed(["yes"] * 1000 + ["no"]).shape == (1001, 384)
+    assert len(encoded) == 2

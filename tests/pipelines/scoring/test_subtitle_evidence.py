@@ -1,8 +1,13 @@
+"""Subtitles as evidence for queries."""
+
+from types import SimpleNamespace
+
 import numpy as np
 
 from pipelines.media.subtitles import Cue
 from pipelines.scoring.queries import Query
-from pipelines.scoring.subtitle_evidence import centrality, cue_similarity, max_over_cues
+from pipelines.scoring.subtitle_evidence import SubtitleEvidence, centrality, cue_similarity, max_over_cues
+from tests.pipelines.fakes import ColorTextEncoder
 
 
 def test_similarity_starts_at_the_closest_unrelated_sentence():
@@ -31,3 +36,24 @@ def test_centrality_is_the_similarity_to_the_mean_sentence():
     edges_s = np.arange(0, 11, 2.0)
     assert centrality(rows, queries, edges_s).tolist() == [0, 0, 1, 1, 0]
     assert centrality(rows[[0, 0, 0]], queries, edges_s).tolist() == [0] * 5
+
+
+def test_subtitles_are_embedded_for_the_first_query_only():
+    class CountingEncoder(ColorTextEncoder):
+        encoded = []   # noqa: RUF012
+
+        def encode(self, texts):
+            self.encoded.extend(texts)
+            return super().encode(texts)
+
+    evidence, shares = SubtitleEvidence(CountingEncoder()), []
+    video = SimpleNamespace(n_clips=2, float_edges_s=np.array([0, 2, 4]))
+    cues = [Cue(0, 1, "red light"), Cue(3, 4, "green light")]
+    first = evidence.match(video, ["red"], cues, shares.append)
+    assert shares == [1]
+    assert evidence.match(video, ["red"], list(cues), shares.append).tolist() == first.tolist()
+    assert shares == [1]
+    assert CountingEncoder.encoded.count("green light") == 1
+    assert CountingEncoder.encoded.count("red") == 2
+    changed = evidence.match(video, ["red"], [cues[0], Cue(3, 4, "red light")])
+    assert changed[0, 1] == changed[0, 0] == first[0, 0] > first[0, 1]
