@@ -3,6 +3,4 @@
 from common.paths import ROOT
 
 SHARED = ROOT.parent / "shared"
-GOLDEN = SHARED / "golden"
-EVALUATOR_GOLDENS = GOLDEN / "evaluators.json"
 VIDEOS = SHARED / "video"

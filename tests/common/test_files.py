@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from common import locks
 from common.errors import InputError
 from common.files import atomic_path, make_folder, remove_leftovers, write_json
 
@@ -32,6 +33,42 @@ def test_an_atomic_file_has_the_permissions_of_other_files(tmp_path):
         temporary.write_bytes(b"complete")
     (tmp_path / "plain").write_text("")
     assert (tmp_path / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_file_is_replaced_and_never_rewritten(tmp_path):
+    """Whoever has opened the old file, or linked to it, still reads its complete content."""
+    target, link = tmp_path / "a.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    os.link(target, link)
+    with target.open() as opened:
+        with atomic_path(target) as temporary:
+            temporary.write_text("new")
+            inode = temporary.stat().st_ino
+        assert opened.read() == "old"
+    assert link.read_text() == "old"
+    assert target.read_text() == "new"
+    assert target.stat().st_ino == inode
+
+
+def test_a_temporary_file_that_was_deleted_before_it_was_locked_is_created_again(tmp_path, monkeypatch):
+    """Another process may take the new file for a leftover until it is locked."""
+    try_lock, deleted = locks.try_lock, []
+
+    def delete_first(handle, wait=False):
+        if not deleted:
+            deleted.extend(os.listdir(tmp_path))
+            remove_leftovers(tmp_path)
+        return try_lock(handle, wait)
+
+    monkeypatch.setattr(locks, "try_lock", delete_first)
+    with atomic_path(tmp_path / "a.npz") as temporary:
+        assert len(deleted) == 1
+        assert os.listdir(tmp_path) == [temporary.name] != deleted
+        remove_leftovers(tmp_path)   # It is locked.
+        assert temporary.is_file()
+        temporary.write_text("complete")
+    assert (tmp_path / "a.npz").read_text() == "complete"
+    assert os.listdir(tmp_path) == ["a.npz"]
 
 
 def test_only_leftovers_of_dead_processes_are_deleted(tmp_path):

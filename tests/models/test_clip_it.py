@@ -106,6 +106,55 @@ def test_propagation_does_not_change_the_loss(video, query):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("p_text", [0, 0.2, 1])
+def test_text_dropout_hides_all_queries_of_a_share_of_the_videos(p_text):
+    model = make(p_text=p_text).train()
+    query = torch.randn(2000, 3, D)
+    query[:, 2] = torch.inf   # Padding.
+    torch.manual_seed(6)
+    queries, is_query = model._center_queries(query, torch.zeros(2000, 1, V))
+    hidden = ~is_query.any(dim=1)
+    assert hidden.float().mean().item() == pytest.approx(p_text, abs=0.03)
+    assert is_query[~hidden].unique(dim=0).tolist() == ([[True, True, False]] if p_text < 1 else [])
+    assert not queries[hidden].any()
+    assert queries[~hidden, :2].norm(dim=-1).allclose(torch.ones(()))
+
+
+def test_no_query_is_hidden_outside_training(query, video):
+    _, is_query = make(p_text=1).eval()._center_queries(query, video)
+    assert is_query.all()
+
+
+def test_hidden_queries_have_the_loss_of_no_queries(video, query):
+    data = dict(video=video, query=query, saliency=torch.rand(2, 40, generator=torch.Generator().manual_seed(3)))
+    losses = []
+    for hidden, given in ((1, query), (0, None), (0, query)):
+        model = make(p=0, noise=0, p_text=hidden).train()
+        losses.append(model({**data, "query": given}, mode="train")["saliency_loss"].item())
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert abs(losses[0] - losses[2]) > 1e-3
+
+
+@pytest.mark.parametrize("noise", [0, 0.125, 0.5])
+def test_training_adds_noise_to_scaled_features(noise):
+    """The noise is measured by the linear score: its deviation is noise * sqrt(V), times the norm of the weights."""
+    member = make(noise=noise, shared=0, layers=0).members[0]
+    with torch.no_grad():
+        for parameter in member.head.parameters():
+            parameter.zero_()
+        member.linear_channels.weight.zero_(), member.linear_channels.bias.zero_(), member.linear.bias.zero_()
+        member.linear.weight.copy_(torch.arange(1.0, V + 1))
+        frames, mask = torch.ones(1, 4000, V), torch.ones(1, 4000, dtype=torch.bool)
+        rest = torch.zeros(1, 4000, CHANNELS), torch.zeros(1, 0, D), torch.zeros(1, 0, dtype=torch.bool), mask
+        torch.manual_seed(6)
+        trained, evaluated = member.train()(frames, *rest), member.eval()(frames, *rest)
+    without_noise = V * (V + 1) / 2
+    assert evaluated.unique().tolist() == [without_noise]
+    assert trained.mean().item() == pytest.approx(without_noise, abs=0.1 + 2 * noise)
+    norm = member.linear.weight.norm().item()
+    assert trained.std().item() == pytest.approx(noise * V**0.5 * norm, rel=0.04, abs=1e-5)
+
+
 def test_deprecated_names_of_options_work():
     model = make(alike=0.75, keep=True)
     assert model.propagation == 0.75

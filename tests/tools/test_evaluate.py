@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.paths import EVALUATOR_GOLDENS, SHARED
+from tests.golden.inputs import charades_pairs, qvhighlights_pairs, read_golden, tvsum_pairs, youtube_pairs
+from tests.paths import SHARED
 from tools.evaluate import main
 
 DATA = SHARED / "data" / "qvhighlights"
@@ -76,16 +77,33 @@ def write_lines(path, lines):
     return str(path)
 
 
-def test_tvsum_equals_published_values(tmp_path, capsys):
-    golden = EVALUATOR_GOLDENS
-    if not golden.is_file():
-        pytest.skip("../shared is missing")
-    golden = json.loads(golden.read_text())["tvsum_top5"]
-    (tmp_path / "l.json").write_text(json.dumps({vid: dict(anno=a) for vid, a in golden["anno"].items()}))
-    pred = write_lines(tmp_path / "p.jsonl",
-                       [dict(vid=vid, pred_saliency_scores=s) for vid, s in golden["scores"].items()])
-    assert main(["tvsum", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 0
-    assert json.loads(capsys.readouterr().out)["mAP"] == golden["expected"]["mAP"]
+def test_qvhighlights_equals_published_values(tmp_path):
+    predictions, labels = (write_lines(tmp_path / f"{i}.jsonl", [dict(row, query="q", vid="v") for row in rows])
+                           for i, rows in enumerate(qvhighlights_pairs()))
+    assert main(["qvhighlights", "--pred", predictions, "--label", labels, "--out", str(tmp_path / "m.json")]) == 0
+    assert json.loads((tmp_path / "m.json").read_text()) == read_golden("evaluators")["qvhighlights"]
+
+
+def test_tvsum_and_youtube_equal_published_values(tmp_path, capsys):
+    golden = read_golden("evaluators")
+    for task, pairs, key in (("tvsum", tvsum_pairs(), "anno"), ("youtube", youtube_pairs(), "match")):
+        scores, labels = pairs
+        (tmp_path / "l.json").write_text(json.dumps({vid: {key: rows} for vid, rows in labels.items()}))
+        pred = write_lines(tmp_path / "p.jsonl",
+                           [dict(vid=vid, pred_saliency_scores=row) for vid, row in scores.items()])
+        assert main([task, "--pred", pred, "--label", str(tmp_path / "l.json")]) == 0
+        metric = {"tvsum": "tvsum_top5_map", "youtube": "youtube_map"}[task]
+        assert json.loads(capsys.readouterr().out)["mAP"] == golden[metric]
+
+
+def test_charades_equals_published_values(tmp_path):
+    predictions, labels = charades_pairs()
+    (tmp_path / "l.txt").write_text("".join(
+        "A {} {}##one\n".format(*label["relevant_windows"][0]) for label in labels))
+    lines = [dict(row, qid=row["qid"] + 1) for row in predictions]   # The qid is the number of the line.
+    assert main(["charades", "--pred", write_lines(tmp_path / "p.jsonl", lines), "--label", str(tmp_path / "l.txt"),
+                 "--out", str(tmp_path / "m.json")]) == 0
+    assert json.loads((tmp_path / "m.json").read_text()) == pytest.approx(read_golden("evaluators")["charades"])
 
 
 def test_youtube_of_a_domain_with_baselines(tmp_path, capsys):

@@ -1,13 +1,11 @@
 """Test F scores and rank correlations against published values and slow implementations."""
 
-import json
-
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from datasets.eval import f_score, rank_correlation
-from tests.paths import EVALUATOR_GOLDENS
+from tests.golden.inputs import key_shot_case, read_golden
 
 
 def frames(selected, shots, n_frames):
@@ -18,11 +16,10 @@ def frames(selected, shots, n_frames):
     return kept
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
 def test_f_score_equals_published_values():
-    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
-    assert len(cases) == 6
-    for case in cases:
+    cases = read_golden("key_shots")["cases"]
+    assert len(cases) == 2
+    for case in map(key_shot_case, cases):
         machine = frames(case["summary_shots"], case["shots"], case["n_frames"])
         users = np.array([frames(u, case["shots"], case["n_frames"]) for u in case["user_shots"]])
         assert f_score(machine, users, "avg") == pytest.approx(case["f_avg"], abs=1e-9)

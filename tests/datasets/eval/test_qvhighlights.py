@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from datasets.eval import eval_qvhighlights
+from tests.golden.inputs import qvhighlights_pairs, read_golden
 from tests.paths import ROOT, SHARED
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is missing")
@@ -20,10 +21,8 @@ def read_jsonl(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@needs_shared
 def test_metrics_equal_the_public_evaluator_on_random_input():
-    golden = json.loads((SHARED / "golden" / "evaluators.json").read_text())["qvhighlights"]
-    assert eval_qvhighlights(golden["pred"], golden["gt"]) == golden["expected"]
+    assert eval_qvhighlights(*qvhighlights_pairs()) == read_golden("evaluators")["qvhighlights"]
 
 
 @needs_shared
@@ -147,11 +146,10 @@ def test_metrics_equal_the_slow_reference(pairs):
     assert result == slow_moment_retrieval(predictions, labels) | slow_highlight_detection(predictions, labels)
 
 
-@needs_shared
 def test_slow_reference_equals_the_public_evaluator():
-    golden = json.loads((SHARED / "golden" / "evaluators.json").read_text())["qvhighlights"]
-    slow = slow_moment_retrieval(golden["pred"], golden["gt"]) | slow_highlight_detection(golden["pred"], golden["gt"])
-    assert {k: v for k, v in golden["expected"].items() if k != "brief"} == slow
+    predictions, labels = qvhighlights_pairs()
+    slow = slow_moment_retrieval(predictions, labels) | slow_highlight_detection(predictions, labels)
+    assert {k: v for k, v in read_golden("evaluators")["qvhighlights"].items() if k != "brief"} == slow
 
 
 def test_of_labels_with_equal_iou_the_last_is_matched():

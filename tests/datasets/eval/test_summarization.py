@@ -1,6 +1,5 @@
 """Test the summarization metrics against manual computations and published values, and the baselines."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,7 @@ from datasets.eval.summarization import (
 )
 from pipelines.h5_builder import user_summary
 from pipelines.selection.knapsack import key_frames
-from tests.paths import EVALUATOR_GOLDENS
+from tests.golden.inputs import key_shot_case, read_golden
 
 SHOTS = np.array([[0, 9], [10, 19], [20, 39], [40, 49], [50, 99]])
 PICKS = np.arange(0, 100, 10)
@@ -71,12 +70,11 @@ def test_metrics_of_a_manually_computed_video():
     assert found["spearman"] == pytest.approx(np.mean([spearmanr(scores, u).statistic for u in users[:2]]))
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
 def test_f1_of_scores_equals_the_published_values():
-    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
-    assert len(cases) == 6
-    for case in cases:
-        shots = np.array(case["shots"])
+    cases = read_golden("key_shots")["cases"]
+    assert len(cases) == 2
+    for case in map(key_shot_case, cases):
+        shots = case["shots"]
         users = np.stack([kept_frames(*shots[user], n_frames=case["n_frames"]) for user in case["user_shots"]])
         video = synthetic_video(None, users, shots, case["picks"], case["n_frames"])
         found = video_metrics(np.array(case["scores"]), video, key_frames)

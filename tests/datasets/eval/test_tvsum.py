@@ -1,20 +1,16 @@
 """TVSum's top-5 mAP against a golden, a slow reference and results that were computed by hand."""
 
-import json
-
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from datasets.eval import tvsum_top5_map
 from datasets.eval.tvsum import pad_scores
-from tests.paths import EVALUATOR_GOLDENS
+from tests.golden.inputs import read_golden, tvsum_pairs
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="../shared is missing")
 def test_top5_map_equals_the_published_metric():
-    golden = json.loads(EVALUATOR_GOLDENS.read_text())["tvsum_top5"]
-    assert round(tvsum_top5_map(golden["scores"], golden["anno"]), 5) == golden["expected"]["mAP"]
+    assert round(tvsum_top5_map(*tvsum_pairs()), 5) == read_golden("evaluators")["tvsum_top5_map"]
 
 
 def slow_ap(scores, ratings):

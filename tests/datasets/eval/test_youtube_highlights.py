@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 
 from datasets.eval import youtube_map
+from tests.golden.inputs import read_golden, youtube_pairs
+
+
+def test_map_equals_the_published_metric():
+    assert round(youtube_map(*youtube_pairs()), 5) == read_golden("evaluators")["youtube_map"]
 
 
 def slow_youtube_ap(scores, match):

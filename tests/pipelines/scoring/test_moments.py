@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.scoring.moments import Moment, find_moments, suppress_overlaps
+from pipelines.scoring.moments import Moment, find_moments, moments_in_curve, rank_moments, suppress_overlaps
 
 
 def test_moments_reach_the_midpoint_between_median_and_peak():
@@ -31,3 +31,26 @@ def test_suppression_keeps_the_better_of_overlapping_moments():
     assert [m.score for m in suppress_overlaps(moments, max_iou=0.8)] == [0.9, 0.7, 0.5, 0.1]
     assert [m.score for m in suppress_overlaps(moments, max_iou=0.1)] == [0.9, 0.1]
     assert [m.score for m in suppress_overlaps(moments, max_moments=2)] == [0.9, 0.7]
+
+
+def test_a_curve_below_the_minimum_range_is_constant():
+    assert find_moments(np.array([0.5, 0.5 + 0.9e-6, 0.5])) == []
+    assert find_moments(np.array([0.5, 0.5 + 1.1e-6, 0.5]))[0][:2] == (1, 1)
+
+
+def test_the_times_of_moments_are_the_edges_of_their_clips():
+    curve, edges_s = np.array([0, 0, 1, 1, 0, 0, 0.9]), np.array([0, 2, 4, 6, 8, 10, 12, 13.5])
+    assert moments_in_curve(curve, edges_s, "red") == [Moment(4, 8, 1, "red"), Moment(12, 13.5, 0.9, "red")]
+    assert moments_in_curve(curve, edges_s, max_moments=1) == [Moment(4, 8, 1, "")]
+
+
+def test_moments_of_all_queries_are_ranked_by_score_time_and_query():
+    a = [Moment(0, 4, 0.5, "a"), Moment(1, 4, 0.4, "a"), Moment(8, 10, 0.9, "a")]
+    b = [Moment(0, 4, 0.5, "b"), Moment(0, 3, 0.5, "c"), Moment(20, 22, 0.5, "b")]
+    ranked = [a[2], b[1], a[0], b[2]]
+    # Suppression acts within a query only; of the equal moments of the second one, the first given is kept.
+    assert rank_moments([a, b]) == [a[2], a[0], b[0], b[2]]
+    assert rank_moments([a, b[1:]]) == ranked
+    assert rank_moments([b[1:], a]) == ranked
+    assert rank_moments([a, b], max_iou=1) == [a[2], b[1], a[0], b[0], b[2], a[1]]
+    assert rank_moments([a, b], max_moments=1) == [a[2], b[0]]

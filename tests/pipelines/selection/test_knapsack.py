@@ -1,7 +1,6 @@
 """pipelines/selection/knapsack.py: selections are optimal, within the budget, and equal to the reference."""
 
 import itertools
-import json
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipelines.selection.knapsack import (
     select_moments,
     select_shots,
 )
-from tests.paths import EVALUATOR_GOLDENS
+from tests.golden.inputs import key_shot_case, read_golden
 
 
 def f_scores(machine: np.ndarray, users: list[np.ndarray]) -> np.ndarray:
@@ -37,13 +36,12 @@ def frame_mask(shots, indices, n_frames: int) -> np.ndarray:
     return mask
 
 
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="needs ../shared/golden/evaluators.json")
 def test_key_shots_equal_the_reference_implementation():
-    cases = json.loads(EVALUATOR_GOLDENS.read_text())["fscore"]
-    assert len(cases) == 6
-    for case in cases:
+    cases = read_golden("key_shots")["cases"]
+    assert len(cases) == 2
+    for case in map(key_shot_case, cases):
         shots, n_frames = case["shots"], case["n_frames"]
-        selected = key_shots(np.array(shots), np.array(case["scores"]), np.array(case["picks"]), n_frames)
+        selected = key_shots(shots, np.array(case["scores"]), case["picks"], n_frames)
         assert selected.tolist() == case["summary_shots"]
         users = [frame_mask(shots, user, n_frames) for user in case["user_shots"]]
         f = f_scores(frame_mask(shots, selected, n_frames), users)
@@ -135,6 +133,14 @@ def test_selected_shots_fit_and_equal_exhaustive_search(budget):
     assert lengths[selected].sum() <= room_s
     best = max(values[s].sum() for s in subsets if lengths[s].sum() <= room_s)
     assert values[selected].sum() == pytest.approx(best)
+
+
+def test_durations_are_rounded_up_so_that_the_budget_is_never_exceeded():
+    """A clip is 20 ticks of 0.1 s; the last shot lasts 0.19 s, and 0.15 s are left beside a shot of 2 s."""
+    times = [Fraction(0), Fraction(2), Fraction(4), Fraction(419, 100)]
+    shots, weights = np.array([[0, 0], [1, 1], [2, 2]]), np.array([1, 0.5, 1])
+    assert select_shots(shots, weights, times, Fraction(215, 419)).tolist() == [0]
+    assert select_shots(shots, weights, times, Fraction(220, 419)).tolist() == [0, 2]
 
 
 def test_a_long_good_shot_beats_a_short_poor_one():

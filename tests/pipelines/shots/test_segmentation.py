@@ -1,40 +1,20 @@
 """pipelines/shots/segmentation.py: KTS equals the reference implementation, and shots cover all rows."""
 
 import itertools
-import json
 
 import numpy as np
 import pytest
 
 from pipelines.shots.segmentation import change_points, refine_shots, shots_from_change_points
-from tests.paths import EVALUATOR_GOLDENS
-
-SEED = 11
+from tests.golden.inputs import kts_features, read_golden
 
 
-def golden_cases() -> list[dict]:
-    return json.loads(EVALUATOR_GOLDENS.read_text())["kts"]["cases"] if EVALUATOR_GOLDENS.is_file() else []
-
-
-def golden_features(case: dict) -> np.ndarray:
-    """Return the features (T, d) of a golden case, generated as its file documents."""
-    T, d, n = case["T"], case["d"], case["nseg"]
-    r = np.random.default_rng([SEED, case["stream"]])
-    cuts = np.sort(r.choice(np.arange(1, T), n - 1, replace=False))
-    segment = np.zeros(T, dtype=int)
-    segment[cuts] = 1
-    centers = r.normal(0, 1, (n, d))
-    features = centers[segment.cumsum()] + 0.5 * r.normal(0, 1, (T, d))
-    return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
-
-
-@pytest.mark.skipif(not EVALUATOR_GOLDENS.is_file(), reason="needs ../shared/golden/evaluators.json")
 def test_equals_the_reference_implementation():
-    cases = golden_cases()
+    cases = read_golden("kts")["cases"]
     assert len(cases) == 6
     for case in cases:
-        found = change_points(golden_features(case), case["ncp"], case["vmax"])
-        assert found.tolist() == case["change_points"], case["T"]
+        features = kts_features(case["T"], case["d"], case["nseg"], case["stream"])
+        assert change_points(features, case["ncp"], case["vmax"]).tolist() == case["change_points"], case["T"]
 
 
 def slow_change_points(X: np.ndarray, vmax: float) -> list[int]:
@@ -60,7 +40,7 @@ def test_equals_exhaustive_search(seed):
 
 
 def test_the_block_size_does_not_change_the_result(monkeypatch):
-    X = golden_features(dict(T=150, d=16, nseg=9, stream=7))
+    X = kts_features(T=150, d=16, nseg=9, stream=7)
     expected = change_points(X)
     monkeypatch.setattr("pipelines.shots.kts.BLOCK_SIZE", 7)
     assert len(expected) > 3
@@ -68,7 +48,7 @@ def test_the_block_size_does_not_change_the_result(monkeypatch):
 
 
 def test_limit_and_penalty_bound_the_number_of_change_points():
-    X = golden_features(dict(T=120, d=16, nseg=12, stream=3))
+    X = kts_features(T=120, d=16, nseg=12, stream=3)
     assert len(change_points(X)) > 4
     assert len(change_points(X, max_change_points=3)) == 3
     assert len(change_points(X, max_change_points=0)) == 0
