@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from pipelines.editing.copyability import check_copy
 from pipelines.export.options import ExportOptions
 from pipelines.export.output_dir import atomic_output_dir
-from pipelines.media.probe import probe
+from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitles import embedded_subtitles, read_subtitles
 
 from .file_names import earlier_files, possible_files
 from .options import ShortsOptions
 
 if TYPE_CHECKING:
+    from .export.plan import ExportPlan
     from .export.writer import Export
     from .summarizer import Summarizer
 
@@ -87,9 +89,7 @@ class BatchSummarizer:
         info = probe(video)
         if info.truncation_note and not request.quiet:
             print(f"{info.path.name}: {info.truncation_note}; the available part is summarized", file=sys.stderr)
-        if request.export.copy:
-            # Imported here because it loads SciPy, which takes time.
-            from pipelines.editing.stream_copy import check_copy
+        if request.export.copy_required:   # Otherwise such a video is re-encoded.
             check_copy(info)
         cues = embedded_subtitles(video) if request.subtitles is None else read_subtitles(request.subtitles)
         inputs = [path for path in (video, request.subtitles, request.config, request.checkpoint) if path is not None]
@@ -106,7 +106,16 @@ class BatchSummarizer:
             del encoded
             result = result.without_features()   # This frees 100 MB before the export of a two-hour video.
             plan = plan_export(result, request.export, shorts=request.shorts)
-            return write_export(result, plan, folder, progress=not request.quiet)
+            self._report_reencoding(info, plan)
+            export = write_export(result, plan, folder, progress=not request.quiet)
+            if plan.copied:   # The muxer may have rejected the packets.
+                self._report_reencoding(info, export.plan)
+            return export
+
+    def _report_reencoding(self, info: VideoInfo, plan: ExportPlan) -> None:
+        """Print a line if the video is re-encoded although a copy was requested."""
+        if plan.copy_note and not self.request.quiet:
+            print(f"{info.path.name}: {plan.copy_note}", file=sys.stderr)
 
     def _loaded_summarizer(self) -> Summarizer:
         """Return the summarizer; build it at the first call."""

@@ -83,7 +83,7 @@ def _cases(base: Path, videos: list[Path], text: str, temporary: Path) -> Iterat
                         for root, out in zip((base, ROOT), outs, strict=True)]
             if statuses[0] != statuses[1]:
                 yield f"{video.name}: {name}", [f"exit status {statuses[0]} and {statuses[1]}"]
-            elif statuses[0] == 0:   # Both may reject the input, e.g. a codec that cannot be copied.
+            elif statuses[0] == 0:   # Both may reject the input, e.g. a damaged file.
                 yield f"{video.name}: {name}", list(summary_differences(*outs))
     outs = [temporary / f"features-{which}" for which in ("base", "here")]
     for root, out in zip((base, ROOT), outs, strict=True):

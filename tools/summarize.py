@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 OUTPUTS = ("summary.mp4", "summary.json", "report.html")
 MAX_PRINTED_MOMENTS = 10
 MAX_PRINTED_CHARACTERS = 60
-JSON_KEYS = ("duration", "kept", "mode", "shorts", "copied", "pieces", "moments", "timings_s")
+JSON_KEYS = ("duration", "kept", "mode", "shorts", "copied", "copy_obstacle", "pieces", "moments", "timings_s")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -75,14 +75,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     decoding.add_argument("--cache", metavar="DIR", help="keep encoded videos in this folder, so that further queries "
                           "need no decoding")
     export = parser.add_argument_group("output")
-    export.add_argument("--copy", action="store_true", help="copy the video stream instead of re-encoding it: much "
-                        "faster, but pieces start at key frames, up to some seconds early")
+    export.add_argument("--copy", nargs="?", const="auto", default=False, choices=("auto", "always"), help="copy the "
+                        "video stream instead of re-encoding it: much faster, but pieces start at key frames, up to "
+                        "some seconds early; a video that cannot be copied is re-encoded, or with --copy=always an "
+                        "error")
     export.add_argument("--aspect", metavar="W:H", help="crop to this aspect ratio, e.g. 9:16, and follow the most "
                         "salient region")
     export.add_argument("--export", metavar="LIST", help="also write edit lists: csv, edl, otio, or several: csv,edl")
     export.add_argument("--quiet", action="store_true", help="print errors only")
     export.add_argument("--json", action="store_true", help="print a line of JSON per video on stdout instead of text")
-    return parse(parser, argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    # The optional value must follow `=`; otherwise --copy would take a following video as its value.
+    return parse(parser, ["--copy=auto" if argument == "--copy" else argument for argument in arguments])
 
 
 def read_request(args: argparse.Namespace) -> SummaryRequest:

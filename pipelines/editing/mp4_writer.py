@@ -65,13 +65,15 @@ class Mp4Writer:
         cues: subtitles in the time of the result, in ascending order of start; they become a subtitle stream.
 
     Attributes:
-        hint: remedy if the video cannot be written.
+        error: class of the error if the video cannot be written.
+        hint: remedy in that case.
         rate_hz: sampling rate of the audio stream; 0 for none.
         layout: channel layout of the audio stream, "mono" or "stereo".
         time_base: seconds per tick of the video stream.
         video: the video stream, None until it has been added.
     """
 
+    error: type[InputError] = InputError
     hint = "convert it to H.264 first"
 
     def __init__(self, temporary: Path, out: Path, info: VideoInfo, chapters: Sequence[Chapter] = (),
@@ -170,7 +172,7 @@ class Mp4Writer:
             if getattr(err, "errno", None) in DISK_ERRORS:
                 raise InputError(self.out, f"could not be written ({reason})",
                                  "make room on the disk or choose another location") from err
-            raise InputError(self.info.path, f"its cut could not be written ({reason})", self.hint) from err
+            raise self.error(self.info.path, f"its cut could not be written ({reason})", self.hint) from err
 
 
 class EncodingMp4Writer(Mp4Writer):

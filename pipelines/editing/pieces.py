@@ -15,6 +15,8 @@ from pipelines.media.probe import VideoInfo, probe
 
 from .mp4_writer import Chapter
 
+MIN_STILL_S = Fraction(1, 5)   # A frame that is shown for longer than this is a still, as in a slide show.
+
 
 def as_video_info(path: str | os.PathLike | VideoInfo) -> VideoInfo:
     """Return the argument if it is a `VideoInfo`; probe the file if it is a path."""

@@ -31,10 +31,9 @@ from pipelines.media.subtitles import Cue, cut_cues
 
 from .mp4_writer import EncodingMp4Writer
 from .piece_audio import read_piece_audio
-from .pieces import as_video_info, check_intervals, check_output, make_chapters, piece_starts_s
+from .pieces import MIN_STILL_S, as_video_info, check_intervals, check_output, make_chapters, piece_starts_s
 from .reframe import Camera, plan_camera
 
-MIN_STILL_S = Fraction(1, 5)    # A frame that is shown for longer than this after the start of a piece is a still.
 MAX_ENCODERS = 4                # Pieces that are encoded at the same time, each with an encoder and a decoder.
 MAX_BUFFERED_BYTES = 32 << 20   # Packets of later pieces that are held in memory; half a minute of 720p video.
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from common.errors import InputError
 from pipelines.file_names import EDIT_LISTS
 
+COPY_MODES = ("auto", "always")   # Values of `ExportOptions.copy` other than True and False.
 MIN_ASPECT, MAX_ASPECT = Fraction(1, 4), Fraction(4)
 _ASPECT = re.compile(r"\s*(\d{1,5})\s*[:x/]\s*(\d{1,5})\s*")
 
@@ -18,22 +19,31 @@ class ExportOptions:
     """Options of an export.
 
     Attributes:
-        copy: copy the video stream instead of re-encoding it. This is fast, but pieces start at key frames.
+        copy: copy the video stream instead of re-encoding it. This is fast, but pieces start at key frames. True or
+            "auto" re-encodes a video that cannot be copied; "always" raises an error instead.
         aspect: width to height to which the video is cropped; None keeps the complete frame.
         edit_lists: formats of edit lists to write, of `EDIT_LISTS`.
 
     Raises:
-        InputError: `copy` and `aspect` are given, but a copied video stream cannot be cropped.
+        InputError: `copy` is another text; or `copy` and `aspect` are given, but a copied video stream cannot be
+            cropped.
     """
 
-    copy: bool = False
+    copy: bool | str = False
     aspect: Fraction | None = None
     edit_lists: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.copy, str) and self.copy not in COPY_MODES:
+            raise InputError(None, f"copy mode {self.copy!r} does not exist", f"choose {' or '.join(COPY_MODES)}")
         if self.copy and self.aspect is not None:
             raise InputError(None, "--copy does not re-encode the video, so --aspect cannot crop it",
                              "leave out --copy or --aspect")
+
+    @property
+    def copy_required(self) -> bool:
+        """True if a video that cannot be copied is an error."""
+        return self.copy == "always"
 
 
 DEFAULT_OPTIONS = ExportOptions()

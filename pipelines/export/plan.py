@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-from common.errors import InputError
 from common.temporal import Interval
+from pipelines.editing.copyability import NotCopyableError, check_copy
 from pipelines.editing.stream_copy import PacketRange, kept_intervals, plan_copy, plan_short
 from pipelines.options import ShortsOptions
 from pipelines.selection.shorts import refine_shorts
@@ -34,6 +34,8 @@ class ExportPlan:
         display_name: name of the video in the written files; None for its path.
         shorts: number and lengths of the requested shorts, if known.
         timings_s: duration of each planning step in seconds.
+        copy_obstacle: the reason why the video is re-encoded although a copy was requested; else "".
+        copy_required: True if copying must not be replaced by re-encoding.
     """
 
     pieces_s: tuple[Interval, ...] | None = None
@@ -43,11 +45,18 @@ class ExportPlan:
     display_name: str | None = None
     shorts: ShortsOptions | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    copy_obstacle: str = ""
+    copy_required: bool = False
 
     @property
     def copied(self) -> bool:
         """True if the video stream is copied, in which case pieces start at key frames."""
         return self.packet_ranges is not None
+
+    @property
+    def copy_note(self) -> str:
+        """A sentence that the video is re-encoded although a copy was requested, and why; "" if that is not so."""
+        return f"{self.copy_obstacle}; it is re-encoded instead" if self.copy_obstacle else ""
 
     def apply(self, summary: AnySummary) -> AnySummary:
         """Return a copy of the summary with the exact pieces, the display name and the timings of this plan."""
@@ -74,6 +83,7 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
     """Plan the export of a summary.
 
     If the video is re-encoded, selected shots are trimmed to hard cuts. If it is copied, pieces start at key frames.
+    A video that cannot be copied is re-encoded, unless the options require a copy.
 
     Args:
         summary: the summary to export.
@@ -82,14 +92,14 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
         shorts: number and lengths of the requested shorts, which limit the lengths of copied shorts; None if unknown.
 
     Raises:
-        InputError: the video cannot be read or copied, or no short can start at a key frame.
+        NotCopyableError: the options require a copy, but the video cannot be copied.
+        InputError: the video cannot be read.
     """
     started_s = time.perf_counter()
     shorts = shorts if summary.mode == "shorts" else None
-    packet_ranges, pieces_s, timings_s = None, summary.intervals_s, {}
-    if options.copy:
-        packet_ranges = tuple(_copied_shorts(summary, shorts) if summary.mode == "shorts" else
-                              plan_copy(summary.video.info, pieces_s))
+    packet_ranges, obstacle = choose_cut_method(summary, options, shorts)
+    pieces_s, timings_s = summary.intervals_s, {}
+    if packet_ranges is not None:
         pieces_s = kept_intervals(summary.video.info, packet_ranges)
         timings_s["cut"] = time.perf_counter() - started_s   # Planning is part of copying.
     elif summary.pieces_s is None:
@@ -97,7 +107,52 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
         pieces_s = trim_to_shots(summary.video.info, pieces_s, max_trim_s)
         timings_s["borders"] = time.perf_counter() - started_s
     return ExportPlan(tuple(pieces_s), packet_ranges, options.aspect, options.edit_lists, display_name, shorts,
-                      timings_s)
+                      timings_s, obstacle, options.copy_required)
+
+
+def choose_cut_method(summary: Summary, options: ExportOptions,
+                      shorts: ShortsOptions | None) -> tuple[tuple[PacketRange, ...] | None, str]:
+    """Decide whether a video is copied or re-encoded; nothing else decides this.
+
+    Args:
+        summary: the summary to export.
+        options: options of the export.
+        shorts: number and lengths of the requested shorts, if known.
+
+    Returns:
+        The packets to copy for each piece, or None to re-encode; and the reason why a requested copy is impossible,
+        or "".
+
+    Raises:
+        NotCopyableError: the options require a copy, but it is impossible.
+        InputError: the video cannot be read.
+    """
+    if not options.copy:
+        return None, ""
+    try:
+        if summary.mode == "shorts":
+            return tuple(_copied_shorts(summary, shorts)), ""
+        return tuple(plan_copy(summary.video.info, summary.intervals_s)), ""
+    except NotCopyableError as err:
+        if options.copy_required:
+            raise
+        return None, err.problem
+
+
+def plan_without_copy(summary: Summary, plan: ExportPlan, obstacle: str) -> ExportPlan:
+    """Return a plan that re-encodes what `plan` would copy.
+
+    Args:
+        summary: the summary to export.
+        plan: a plan of it that copies.
+        obstacle: the reason why copying is impossible.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+    options = ExportOptions(edit_lists=plan.edit_lists)
+    reencoding = plan_export(summary, options, display_name=plan.display_name, shorts=plan.shorts)
+    return replace(reencoding, copy_obstacle=obstacle)
 
 
 def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummary:
@@ -115,6 +170,7 @@ def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummar
 def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[PacketRange]:
     """Return the packets of disjoint shorts in ascending order; shorts with higher scores are placed first."""
     info = summary.video.info
+    check_copy(info)
     lengths_s = (Fraction(0), 2 * info.duration_s)
     if shorts is not None:
         lengths_s = (min(shorts.min_length_s, info.duration_s), shorts.max_length_s)
@@ -127,9 +183,9 @@ def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[Packe
         if packets is not None:
             placed += zip(kept_intervals(info, [packets]), [packets], strict=True)
     if not placed:
-        raise InputError(info.path, "its key frames are too far apart to copy shorts"
-                         f"{'' if shorts is None else f' of {shorts.lengths}'}",
-                         "leave out --copy, or request longer shorts with --length")
+        raise NotCopyableError(info.path, "its key frames are too far apart to copy shorts"
+                               f"{'' if shorts is None else f' of {shorts.lengths}'}",
+                               "leave out --copy, or request longer shorts with --length")
     return [packets for _, packets in sorted(placed, key=lambda pair: pair[0])]
 
 

@@ -233,7 +233,8 @@ def _encoding(plan: ExportPlan) -> str:
     if plan.copied:
         return "video stream copied, so pieces start at key frames, up to a few seconds early"
     crop = "" if plan.aspect is None else f", cropped to {plan.aspect.numerator}:{plan.aspect.denominator}"
-    return f"re-encoded, exact to the frame{crop}"
+    why = f"; not copied: {plan.copy_obstacle}" if plan.copy_obstacle else ""
+    return f"re-encoded, exact to the frame{crop}{why}"
 
 
 def _timings(summary: Summary) -> list[dict]:

@@ -40,6 +40,7 @@ def summary_to_json(summary: Summary, plan: ExportPlan = AS_SELECTED, files: Seq
         clips_by_text=[dict(text=text, scores=[round(float(s), 4) for s in row])
                        for text, row in zip(summary.texts, summary.scores_by_text, strict=True)],
         mode=summary.mode, files=list(files), kept=round(summary.duration_s, 3), copied=plan.copied,
+        copy_obstacle=plan.copy_obstacle or None,
         aspect=None if plan.aspect is None else f"{plan.aspect.numerator}:{plan.aspect.denominator}",
         pieces=[dict(file=piece.file, start=round(float(piece.start_s), 3), end=round(float(piece.end_s), 3),
                      cut_start=round(float(piece.cut_start_s), 3), score=round(piece.score, 4), text=piece.text)

@@ -12,6 +12,7 @@ from common.files import atomic_path, write_json
 from common.memory import mmap_large_blocks, trim_heap
 from common.progress import Progress
 from common.temporal import Interval
+from pipelines.editing.copyability import NotCopyableError
 from pipelines.editing.reencode import cut
 from pipelines.editing.stream_copy import copy_cut
 from pipelines.file_names import JSON_FILE, REPORT_FILE, edit_list_name, subtitle_name
@@ -19,7 +20,7 @@ from pipelines.media.subtitles import cut_cues, write_srt
 from pipelines.summary import Summary
 
 from .edit_lists import write_list
-from .plan import ExportPlan
+from .plan import ExportPlan, plan_without_copy
 from .report import report_html
 from .summary_json import summary_to_json
 
@@ -62,11 +63,13 @@ def write_export(summary: Summary, plan: ExportPlan, folder: Path, progress: Pro
         InputError: the video cannot be read or the folder cannot be written.
     """
     started_s = time.perf_counter()
-    shown = plan.apply(summary)
-    videos = []
-    for name, intervals_s in shown.intervals_by_file:
-        write_video(summary, plan, folder / name, intervals_s, progress)
-        videos.append(name)
+    try:
+        shown, videos = _write_videos(summary, plan, folder, progress)
+    except NotCopyableError as err:
+        if plan.copy_required:
+            raise
+        plan = plan_without_copy(summary, plan, err.problem)
+        shown, videos = _write_videos(summary, plan, folder, progress)
     seconds = plan.timings_s.get("cut", 0.0) + time.perf_counter() - started_s
     shown = replace(shown, timings_s={**shown.timings_s, "cut": seconds})
     others = [*_write_subtitles(shown, folder), *_write_edit_lists(shown, plan, folder)]
@@ -76,6 +79,14 @@ def write_export(summary: Summary, plan: ExportPlan, folder: Path, progress: Pro
     export = Export(shown, plan, (*videos, *others, REPORT_FILE, JSON_FILE))
     write_json(folder / JSON_FILE, export.to_json())
     return export
+
+
+def _write_videos(summary: Summary, plan: ExportPlan, folder: Path, progress: Progress) -> tuple[Summary, list[str]]:
+    """Write the videos of a plan, and return the summary with the exact pieces, and the names of the files."""
+    shown = plan.apply(summary)
+    for name, intervals_s in shown.intervals_by_file:
+        write_video(summary, plan, folder / name, intervals_s, progress)
+    return shown, [name for name, _ in shown.intervals_by_file]
 
 
 def write_video(summary: Summary, plan: ExportPlan, path: str | os.PathLike, intervals_s: Sequence[Interval],

@@ -16,10 +16,11 @@ from itertools import islice, takewhile
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from .nal_units import SLICE_TYPES, length_size, nal_units
+
 LOOKAHEAD_PACKETS = 128   # Packets that are inspected before one is passed on; two seconds at 60 fps.
 HISTORY_PACKETS = 40      # Packets that are remembered; a frame is shown at most 16 frames after it is decoded.
 REFRESH_TYPES = dict(h264={5}, hevc={19, 20})   # NAL unit types of IDR frames, which reset the decoder.
-SLICE_TYPES = dict(h264=range(1, 6), hevc=range(32))   # NAL unit types that contain a frame's data.
 PARAMETER_TYPES = dict(h264={7, 8, 13, 15}, hevc={32, 33, 34})   # Parameter sets, which later frames need too.
 NO_OUTPUT_OF_PRIOR_PICS = 0x40   # Bit in the third byte of an HEVC slice: earlier frames not yet shown are discarded.
 
@@ -171,7 +172,7 @@ def is_decoder_refresh(data: bytes, codec: str, extradata: bytes = b"") -> bool:
         codec: `h264` or `hevc`.
         extradata: the stream's extradata, which defines how NAL units are separated.
     """
-    for kind, begin in _nal_units(data, codec, extradata):
+    for kind, begin in nal_units(data, codec, length_size(codec, extradata)):
         if kind in SLICE_TYPES[codec]:
             discards = codec == "hevc" and (begin + 2 >= len(data) or data[begin + 2] & NO_OUTPUT_OF_PRIOR_PICS)
             return kind in REFRESH_TYPES[codec] and not discards
@@ -180,19 +181,4 @@ def is_decoder_refresh(data: bytes, codec: str, extradata: bytes = b"") -> bool:
 
 def has_parameter_sets(data: bytes, codec: str, extradata: bytes = b"") -> bool:
     """Return True if a packet contains parameter sets in addition to its frame; arguments as `is_decoder_refresh`."""
-    return any(kind in PARAMETER_TYPES[codec] for kind, _ in _nal_units(data, codec, extradata))
-
-
-def _nal_units(data: bytes, codec: str, extradata: bytes) -> Iterator[tuple[int, int]]:
-    """Yield type and offset of a packet's NAL units, separated by length prefixes (as in mp4) or by start codes."""
-    sizes_at = dict(h264=4, hevc=21)[codec]
-    has_lengths = len(extradata) > sizes_at and extradata[0] == 1
-    width = (extradata[sizes_at] & 3) + 1 if has_lengths else 3
-    begin = 0 if has_lengths else data.find(b"\0\0\1")
-    while 0 <= begin and begin + width < len(data):
-        header = data[begin + width]
-        yield header & 31 if codec == "h264" else header >> 1 & 63, begin + width
-        if has_lengths:
-            begin += width + int.from_bytes(data[begin:begin + width], "big")
-        else:
-            begin = data.find(b"\0\0\1", begin + width)
+    return any(kind in PARAMETER_TYPES[codec] for kind, _ in nal_units(data, codec, length_size(codec, extradata)))

@@ -12,6 +12,8 @@ import av
 import numpy as np
 import pytest
 
+from pipelines.editing.copyability import NotCopyableError
+from pipelines.editing.stream_copy import CopyingMp4Writer
 from pipelines.media.probe import probe
 from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitles
 from tests.media import noisy_frame, write_subtitled_video
@@ -128,14 +130,65 @@ def test_copied_shorts_have_valid_lengths_and_do_not_overlap(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("fast_encoders")
-def test_copied_shorts_without_suitable_key_frames_are_an_error(media, tmp_path, capsys):
-    args = ["--text", "red", "--mode", "shorts", "--copy", "--length", "6-12", "--count", "1",
-            "--out", str(tmp_path / "out")]
+def test_copied_shorts_without_suitable_key_frames_are_reencoded_or_an_error(media, tmp_path, capsys):
+    args = ["--text", "red", "--mode", "shorts", "--length", "6-12", "--count", "1", "--out", str(tmp_path / "out")]
     # The video's only key frame is its first frame.
-    assert main([str(media / "valid.mp4"), *args]) == 2
-    message = "valid.mp4: its key frames are too far apart to copy shorts of 6-12 s; leave out --copy"
-    assert message in capsys.readouterr().err
+    message = "valid.mp4: its key frames are too far apart to copy shorts of 6-12 s; "
+    assert main([str(media / "valid.mp4"), "--copy=always", *args]) == 2
+    assert message + "leave out --copy" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    assert main(["--copy", str(media / "valid.mp4"), *args]) == 0
+    assert message + "it is re-encoded instead" in capsys.readouterr().err
+    assert (load(tmp_path / "out")["copied"], load(tmp_path / "out")["pieces"][0]["file"]) == (False, "short-1.mp4")
+
+
+@pytest.mark.usefixtures("fast_encoders")
+def test_a_video_that_cannot_be_copied_is_reencoded(tmp_path, capsys):
+    video, out = write_small_video(tmp_path / "a.webm", 50, codec="libvpx", options={}), tmp_path / "out"
+    args = [str(video), "--text", "red", "--budget", "100%", "--out", str(out)]
+    obstacle = "its video codec (vp8) cannot be copied to an mp4, only h264, hevc, av1, vp9, mpeg4 can"
+    assert main([*args, "--copy=always"]) == 2
+    assert capsys.readouterr().err == f"error: {video}: {obstacle}; leave out --copy\n"
+    assert not out.exists()
+    assert main([*args, "--copy", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert [line for line in printed.err.splitlines() if "cop" in line] == [
+        f"a.webm: {obstacle}; it is re-encoded instead"]
+    line, found = json.loads(printed.out), load(out)
+    for contents in (line, found):
+        assert (contents["copied"], contents["copy_obstacle"]) == (False, obstacle)
+    assert probe(out / "summary.mp4").codec == "h264"
+    assert probe(out / "summary.mp4").n_frames == 50
+    assert f"not copied: {obstacle}" in (out / "report.html").read_text()
+    assert main([*args, "--copy", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(args) == 0
+    assert load(out)["copy_obstacle"] is None
+
+
+@pytest.mark.usefixtures("fast_encoders")
+def test_a_video_that_the_muxer_rejects_is_reencoded(media, tmp_path, capsys, monkeypatch):
+    def fail(*args):
+        raise NotCopyableError(media / "valid.mp4", "its cut could not be written", "leave out --copy")
+
+    monkeypatch.setattr(CopyingMp4Writer, "copy", fail)
+    args = [str(media / "valid.mp4"), "--text", "red", "--budget", "4s", "--out", str(tmp_path / "out")]
+    assert main([*args, "--copy=always"]) == 2
+    assert not (tmp_path / "out").exists()
+    capsys.readouterr()
+    assert main([*args, "--copy"]) == 0
+    assert capsys.readouterr().err.count("its cut could not be written; it is re-encoded instead") == 1
+    found = load(tmp_path / "out")
+    assert (found["copied"], found["copy_obstacle"]) == (False, "its cut could not be written")
+    assert probe(tmp_path / "out/summary.mp4").duration_s == pytest.approx(found["kept"], abs=0.01)
+
+
+@pytest.mark.parametrize("option", ["--copy=never", "--copy="])
+def test_an_unknown_copy_mode_is_rejected(option, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["a.mp4", option, "--out", "out"])
+    assert stopped.value.code == 2
+    assert "argument --copy: invalid choice" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("fast_encoders")
