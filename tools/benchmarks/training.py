@@ -225,7 +225,7 @@ def reference_targets(head, boundary: Tensor, num_clips: int) -> tuple[Tensor, T
 
 
 # The published code's implementation of each optimized part, by the names that it replaces in `models`.
-PATCHES = {
+PATCHES: dict[str, dict[str, object]] = {
     "cpu.onednn_linear": {"cpu.onednn_linear.ONEDNN_LINEAR": None},
     "cpu.fast_dropout": {"cpu.fast_dropout.fast_dropout": reference_dropout,
                          "blocks.attention.fast_dropout": reference_dropout,
