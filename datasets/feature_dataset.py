@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from common.errors import InputError
+from datasets.errors import merge_errors
 from datasets.features.source import FeatureSource
 
 MAX_LENGTH_DIFFERENCE = 2   # Rows by which a feature file may differ from its label or from other streams.
@@ -170,22 +172,50 @@ class FeatureDataset(Dataset):
     def check(self, progress: Callable[[Iterable], Iterable] = iter) -> list[InputError]:
         """Read each file once and return all errors, each with its file and the first label that needs it.
 
+        A missing folder, and the same problem in several files of a folder, are one error.
+
         Args:
             progress: wrapper of the loop over labels, e.g. tqdm.
         """
         sources = [source for source in (*self._video_sources, self._audio_source, self._query_source) if source]
-        errors, seen = [error for source in sources for error in source.differences()], set()
+        errors = [error for source in sources for error in source.differences()]
+        missing = {source: error for source in sources if (error := source.missing_folder()) is not None}
+        while True:
+            n_votes = sum(source.has_voted for source in sources)
+            found = self._read_all(missing, progress)
+            if sum(source.has_voted for source in sources) == n_votes:
+                return [*errors, *missing.values(), *merge_errors(found, self.label_path)]
+            # The files of a folder have different widths, and their most common one is known only now.
+            if self._cache is not None:
+                self._cache.clear()
+
+    def _read_all(self, missing: Collection[FeatureSource],
+                  progress: Callable[[Iterable], Iterable]) -> list[tuple[InputError, str]]:
+        """Read each file once, except those of missing folders.
+
+        Returns:
+            The errors, each with the location of the first label that needs the file.
+        """
+        errors, seen = [], set()
         for location, label in progress(list(zip(self.locations, self.labels, strict=True))):
-            needs: list[tuple[Hashable, Callable]] = [
-                (("video", label["vid"], self.expected_clips(label)), self._streams)]
-            if self._query_source is not None:
-                needs.append((("query", label["qid"]), self._query))
-            for key, read in needs:
+            for key, read in self._needs(label, missing):
                 try:
                     if key not in seen:
-                        read(label)
+                        read()
                 except InputError as err:
-                    needed_by = f" (needed by {self.label_path}, {location})"
-                    errors.append(InputError(err.path, err.problem + needed_by, err.hint))
+                    errors.append((err, location))
                 seen.add(key)
         return errors
+
+    def _needs(self, label: dict, missing: Collection[FeatureSource]) -> list[tuple[Hashable, Callable]]:
+        """Return functions that read the features of a label, by key."""
+        streams = [source for source in (*self._video_sources, self._audio_source) if source is not None]
+        existing = [source for source in streams if source not in missing]
+        vid = label["vid"]
+        needs: list[tuple[Hashable, Callable]] = [
+            (("video", vid, self.expected_clips(label)), lambda: self._streams(label))]
+        if len(existing) < len(streams):
+            needs = [((source, vid), partial(source.read, vid=vid)) for source in existing]
+        if self._query_source is not None and self._query_source not in missing:
+            needs.append((("query", label["qid"]), lambda: self._query(label)))
+        return needs

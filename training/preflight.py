@@ -51,7 +51,9 @@ def build_checked(cfg: dict, config: str, config_errors: Sequence[ConfigError], 
 def _build_loaders(cfg: dict, config_errors: Sequence[ConfigError],
                    seed: int) -> tuple[dict[str, DataLoader], list[ConfigError]]:
     """Build the loaders of all splits without config errors, and read their labels and features."""
-    loaders, errors = {}, []
+    loaders: dict[str, DataLoader] = {}
+    errors: list[ConfigError] = []
+    file_errors: list[ConfigError] = []
     for split, split_cfg in cfg["data"].items() if isinstance(cfg.get("data"), dict) else ():
         location = f"data.{split}"
         if any(is_within(error, location) for error in config_errors):
@@ -61,9 +63,18 @@ def _build_loaders(cfg: dict, config_errors: Sequence[ConfigError],
             found: Iterable = _dataset_errors(split, loaders[split].dataset)
         except InputError as err:   # The other splits are still checked.
             valid_part = getattr(err, "dataset", None)   # The dataset of those labels that are valid.
-            found = (err, *(_dataset_errors(split, valid_part) if valid_part else ()))
-        errors += [ConfigError(location, str(error)) for error in found]
-    return loaders, errors
+            errors.append(ConfigError(location, str(err)))
+            found = _dataset_errors(split, valid_part) if valid_part else ()
+        file_errors += [ConfigError(location, str(error)) for error in found]
+    return loaders, [*errors, *_merge_splits(file_errors)]
+
+
+def _merge_splits(errors: Sequence[ConfigError]) -> list[ConfigError]:
+    """Merge equal errors of several splits, such as a missing folder that they share."""
+    locations: dict[str, list[str]] = {}
+    for error in errors:
+        locations.setdefault(error.problem, []).append(str(error.location))
+    return [ConfigError(", ".join(dict.fromkeys(found)), problem) for problem, found in locations.items()]
 
 
 def _dataset_errors(split: str, dataset: Dataset) -> list:

@@ -14,6 +14,7 @@ import yaml
 
 from common.build import suggest
 from common.errors import InputError
+from datasets.errors import most_common, shorten
 
 PARTS = ("train", "test", "all")
 YAML_SUFFIXES = (".yml", ".yaml")
@@ -80,12 +81,27 @@ def read_summarization_h5(path: str | os.PathLike, names: list[str] | None = Non
             missing = [name for name in names or () if name not in known]
             if missing:
                 raise InputError(path, f"no video {missing[0]!r}", suggest(missing[0], known))
-            return {name: _read(path, name, file[name], features, text) for name in names or known}
+            videos = {name: _read(path, name, file[name], features, text) for name in names or known}
+            _check_widths(path, videos)
+            return videos
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as err:
         # h5py raises any of these on damaged files.
         raise InputError(path, f"cannot be read as an h5 file ({err})", "download or create it again") from err
+
+
+def _check_widths(path: str | os.PathLike, videos: dict[str, SummarizedVideo]) -> None:
+    """Check that the features, and the embeddings, of all videos have the same width."""
+    for kind, widths in (("features", {name: video.features.shape[1] for name, video in videos.items()}),
+                         ("text embeddings", {name: video.text.shape[1] for name, video in videos.items()
+                                              if video.text is not None})):
+        expected = most_common(widths.values())
+        odd = [name for name, width in widths.items() if width != expected]
+        if odd:
+            raise InputError(f"{path}, {shorten(odd)}", f"{kind} of width {widths[odd[0]]}, but those of "
+                             f"{len(widths) - len(odd)} other videos have width {expected}",
+                             "extract all with the same encoder")
 
 
 def _read(path: str | os.PathLike, name: str, group, features: tuple[str, ...], text: str | None) -> SummarizedVideo:

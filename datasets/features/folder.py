@@ -40,7 +40,8 @@ def read_array(path: str | os.PathLike, key: str | None = None) -> np.ndarray:
     try:
         array, keys = _load(path, key)
     except Exception as err:   # numpy and zipfile raise a dozen types on damaged files.
-        raise InputError(path, f"cannot be read as a feature file ({err})", "create it again") from err
+        reason = getattr(err, "strerror", None) or err   # The text of an OSError repeats the path.
+        raise InputError(path, f"cannot be read as a feature file ({reason})", "create it again") from err
     if array is None:
         raise InputError(path, f"no {key!r} in it, only {', '.join(keys) or 'nothing'}")
     if array.size == 0 or array.dtype.kind not in "fiu":

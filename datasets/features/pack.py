@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
-from datasets.errors import raise_errors
+from datasets.errors import most_common, raise_errors, width_error
 
 from .folder import DTYPES, PACK_SUFFIX, feature_files, read_matrix, stored_dtype
 
@@ -222,9 +222,8 @@ def _common_dtype(files: dict[str, Path], key: str | None) -> str:
 def _index_files(files: dict[str, Path], key: str | None, dtype: str,
                  progress: Callable[[Iterable], Iterable]) -> tuple[dict[str, list[int]], int]:
     """Return the index entries of all files, and their width; raise all errors together."""
-    items: dict[str, list[int]] = {}
+    entries: dict[str, tuple[os.stat_result, tuple[int, int], float]] = {}   # Shape and largest absolute value.
     errors: list[InputError] = []
-    start, width, first_name, largest = 0, 0, "", float(np.finfo(dtype).max)
     for name, path in progress(files.items()):
         stat = path.stat()
         try:
@@ -232,17 +231,19 @@ def _index_files(files: dict[str, Path], key: str | None, dtype: str,
         except InputError as err:
             errors.append(err)
             continue
-        if not width:
-            width, first_name = matrix.shape[1], name
-        if matrix.shape[1] != width:
-            errors.append(InputError(
-                path, f"width {matrix.shape[1]}, but {first_name} in its folder has width {width}"))
-        elif np.abs(matrix).max() > largest:
-            errors.append(InputError(path, f"contains {np.abs(matrix).max():.3g}, too large for {dtype}",
+        entries[name] = (stat, matrix.shape, float(np.abs(matrix).max()))
+    width = most_common(shape[1] for _, shape, _ in entries.values())
+    same = [files[name].name for name, (_, shape, _) in entries.items() if shape[1] == width]
+    items: dict[str, list[int]] = {}
+    start = 0
+    for name, (stat, shape, largest) in entries.items():
+        if shape[1] != width:
+            errors.append(width_error(files[name], shape[1], same, width))
+        elif largest > float(np.finfo(dtype).max):
+            errors.append(InputError(files[name], f"contains {largest:.3g}, too large for {dtype}",
                                      "use --dtype float32"))
-        else:
-            items[name] = [start, len(matrix), stat.st_size, stat.st_mtime_ns]
-            start += len(matrix)
+        items[name] = [start, shape[0], stat.st_size, stat.st_mtime_ns]
+        start += shape[0]
     raise_errors(None, errors)
     return items, width
 

@@ -92,12 +92,11 @@ def test_missing_domain_split_or_file_is_an_error(tvsum, options, message):
 
 def test_swapped_folders_are_reported_with_their_widths(tvsum):
     swapped = {**tvsum, "video_path": tvsum["video_path"][::-1]}
-    errors = TVSum(split="train", **swapped).check()
-    assert len(errors) == 4
-    assert "_opt.npy (3) + " in errors[0].problem
-    assert "video_dims in the config is [4, 3]" in errors[0].problem
-    assert "(needed by " in errors[0].problem
-    assert f"video {BK_TRAIN[0]})" in errors[0].problem
+    error, = TVSum(split="train", **swapped).check()
+    assert error.path == f"{BK_TRAIN[0]}, {BK_TRAIN[1]}, {BK_TRAIN[2]} and 1 more"
+    assert "_opt.npy (3) + " in error.problem
+    assert "video_dims in the config is [4, 3]" in error.problem
+    assert f"(needed by {tvsum['label_path']}, video {BK_TRAIN[0]}, video {BK_TRAIN[1]}, " in error.problem
 
 
 def test_baselines_of_a_domain(tvsum, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 
 import numpy as np
@@ -235,21 +236,100 @@ def test_matching_widths_pass(files, dims):
 @pytest.mark.parametrize("dims, shown", [(7, "7"), ([2, 3], "[2, 3]"), ([5], "[5]"), ([3, 2, 2], "[3, 2, 2]")])
 def test_folders_in_another_order_or_width_are_named(files, dims, shown):
     data = dataset(files, video_dims=dims)
-    message = (f"a: {files / 'slow'} (3) + {files / 'clip'} (2) have total width 5, but video_dims in the config "
+    message = (f"{files / 'slow'} (3) + {files / 'clip'} (2) have total width 5, but video_dims in the config "
                f"is {shown}")
-    assert message in str(data.check()[0])
-    assert data.check()[0].hint == "specify the folders that the model expects, in its order"
-    assert len(data.check()) == 2
+    error, = data.check()
+    assert str(error).startswith(f"a, b: {message}")
+    assert error.hint == "specify the folders that the model expects, in its order"
     with pytest.raises(InputError, match=re.escape(message)):
         data[0]
 
 
-def test_check_lists_every_missing_file_once(files):
-    write_labels(files, [label(), label(2, "b"), label(3, "b")])
-    errors = dataset(files, audio_path=str(files / "none")).check()
-    assert [(str(error.path), error.problem.rsplit(", ", 1)[1]) for error in errors] == [
-        (str(files / "none" / "a.npy"), "line 1)"), (str(files / "none" / "b.npy"), "line 2)"),
-        (str(files / "text" / "qid3.npz"), "line 3)")]
+def many_videos(files, num=100):
+    """Write labels and features of videos v0, v1, ...; return a function that builds their dataset."""
+    write_labels(files, [label(i, f"v{i}") for i in range(num)])
+    for i in range(num):
+        for name in ("slow", "clip"):
+            os.link(files / name / "a.npz", files / name / f"v{i}.npz")
+        os.link(files / "audio/a.npy", files / f"audio/v{i}.npy")
+        os.link(files / "text/qid1.npz", files / f"text/qid{i}.npz") if i not in (1, 2) else None
+    return files
+
+
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("number", [0, 1, 57, 99])
+@pytest.mark.parametrize("folder, key", [("clip", "v{}.npz"), ("audio", "v{}.npy"), ("text", "qid{}.npz")])
+def test_the_one_file_of_another_width_is_named(files, cache, number, folder, key):
+    many_videos(files)
+    odd = files / folder / key.format(number)
+    odd.unlink()
+    values = np.ones((5, 9), np.float32)
+    np.save(odd, values) if odd.suffix == ".npy" else np.savez(odd, features=values, last_hidden_state=values)
+    expected, num_others = dict(clip=(2, 101), audio=(4, 101), text=(5, 99))[folder]
+    error, = dataset(files, video_dims=[3, 2], cache=cache).check()
+    assert str(error) == (f"{odd}: width 9, but {num_others} other files in its folder have width {expected} (needed by "
+                          f"{files / 'l.jsonl'}, line {number + 1}); extract both with the same encoder")
+
+
+def test_an_odd_first_file_is_named_on_access_too(files):
+    many_videos(files, 9)
+    (files / "clip/v0.npz").unlink()
+    np.savez(files / "clip/v0.npz", features=np.ones((5, 9)))
+    data = dataset(files)
+    assert data[0]["video"].data.shape == (5, 12)   # Nothing is known about the others yet.
+    with pytest.raises(InputError, match=r"clip/v0\.npz: width 9, but 10 other files in its folder have width 2"):
+        data[1]
+    assert data[1]["video"].data.shape == (5, 5)
+    with pytest.raises(InputError, match=r"clip/v0\.npz: width 9, but 10 other"):
+        data[0]
+
+
+@pytest.mark.parametrize("values, message", [
+    (np.full((5, 2), np.nan), "contains NaN or infinity"), (np.ones(5), r"features have shape \(5,\), not \(rows, width\)"),
+    (np.ones((1, 5, 2)), r"features have shape \(1, 5, 2\)"), (np.ones((0, 2)), r"contains float64 of shape \(0, 2\)"),
+    (np.full((5, 2), "x"), "contains <U1"), (np.ones((5, 2), complex), "contains complex128"),
+    (np.full((5, 2), None), "Object arrays cannot be loaded")])
+def test_one_invalid_file_among_many_is_one_error(files, values, message):
+    many_videos(files)
+    (files / "clip/v0.npz").unlink()
+    np.savez(files / "clip/v0.npz", features=values)
+    error, = dataset(files).check()
+    assert re.search(rf"clip/v0\.npz: .*{message}.* \(needed by .*l\.jsonl, line 1\)", str(error))
+
+
+def test_the_same_problem_of_several_files_is_one_error(files):
+    many_videos(files)
+    for number in (3, 7, 40, 41, 99):
+        (files / f"clip/v{number}.npz").unlink()
+    for number in (5, 8):
+        (files / f"audio/v{number}.npy").unlink()
+        np.save(files / f"audio/v{number}.npy", np.full((5, 4), np.inf))
+    assert list(map(str, dataset(files).check())) == [
+        f"{files / 'clip'}: 5 files (v3.npz, v7.npz, v40.npz and 2 more): no such feature file (needed by "
+        f"{files / 'l.jsonl'}, line 4, line 8, line 41 and 2 more); create it with tools/extract_features.py",
+        f"{files / 'audio'}: 2 files (v5.npy, v8.npy): contains NaN or infinity (needed by {files / 'l.jsonl'}, line 6, "
+        "line 9); create it again"]
+
+
+@pytest.mark.parametrize("argument, name", [("video_path", "none"), ("audio_path", "none"), ("query_path", "none"),
+                                            ("audio_path", "deep/er/none"), ("video_path", "none/{vid}.npz"),
+                                            ("video_path", "none/{vid}/clip.npz")])
+def test_a_missing_folder_is_one_error_and_other_folders_are_checked(files, argument, name):
+    many_videos(files)
+    (files / "slow/v7.npz").unlink()
+    np.savez(files / "slow/v7.npz", features=np.full((5, 3), np.nan))
+    path = str(files / name)
+    errors = dataset(files, **{argument: [str(files / "slow"), path] if argument == "video_path" else path}).check()
+    assert [str(error).split(" (")[0] for error in errors] == [
+        f"{files / name.split('/{')[0]}: no such folder of features; create it with tools/extract_features.py, or correct "
+        "the path in the config", f"{files / 'slow/v7.npz'}: contains NaN or infinity"]
+
+
+def test_a_missing_query_is_named_with_its_line(files):
+    write_labels(files, [label(), label(3, "b")])
+    error, = dataset(files).check()
+    assert error.path == files / "text/qid3.npz"
+    assert error.problem.endswith(", line 2)")
 
 
 def test_reordering_moves_clips_and_labels_together(files):

@@ -144,3 +144,17 @@ def test_invalid_options_are_rejected(h5, split):
         summarization_dataset(h5, part="train")
     with pytest.raises(InputError, match="no such split file"):
         summarization_dataset(h5, part="train", split_path=split + "x")
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+@pytest.mark.parametrize("key, shown", [("features", "features"), ("features_text", "text embeddings")])
+def test_the_one_video_of_another_width_is_named(tmp_path, odd, key, shown):
+    videos = {f"video_{i}": video_group(i) for i in range(4)}
+    wide = videos[f"video_{odd}"][key]
+    videos[f"video_{odd}"][key] = np.concatenate([wide, wide], axis=1)
+    path = write_h5(tmp_path / "v.h5", videos)
+    width = wide.shape[1]
+    with pytest.raises(InputError) as error:
+        summarization_dataset(path, text="features_text")
+    assert str(error.value) == (f"{path}, video_{odd}: {shown} of width {2 * width}, but those of 3 other videos have "
+                                f"width {width}; extract all with the same encoder")

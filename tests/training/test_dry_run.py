@@ -84,6 +84,13 @@ def test_errors_of_all_kinds_come_in_one_message(tiny, tmp_path, capsys):
         assert message in found, message
 
 
+def test_a_folder_that_is_missing_in_all_splits_is_one_error(tiny, tmp_path, capsys):
+    found = check(tiny, tmp_path, capsys, lambda text: text.replace(f"{tiny}/video", f"{tmp_path}/gone"))
+    assert found.splitlines() == [
+        "error: 1 error in the data:", f"  data.train, data.val: {tmp_path}/gone: no such folder of features; create it "
+        "with tools/extract_features.py, or correct the path in the config"]
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_labels_without_what_the_model_learns_are_refused(tiny, tmp_path, capsys, split):
     lines = [json.loads(line) for line in (tiny / f"{split}.jsonl").read_text().splitlines()]
