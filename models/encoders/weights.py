@@ -106,13 +106,13 @@ def _download(file: WeightFile, to: Path) -> None:
 
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file; computed once per process, and again if the file changes."""
-    stat = path.stat()
-    return _sha256(path, stat.st_mtime_ns, stat.st_size)
+    stat = path.stat()   # The change time also differs if a program sets the modification time of the old file.
+    return _sha256(path, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
 
 
 @lru_cache(maxsize=32)
-def _sha256(path: Path, changed_ns: int, size: int) -> str:
-    del changed_ns, size   # These are only parts of the cache key.
+def _sha256(path: Path, state: tuple[int, ...]) -> str:
+    del state   # This is only a part of the cache key.
     digest = hashlib.sha256()
     with path.open("rb") as f:
         while chunk := f.read(CHUNK):

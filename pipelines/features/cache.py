@@ -10,23 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-import torch.nn as nn
-
 from common.errors import InputError
 from common.files import make_folder, remove_leftovers
-from models.device import cpu_has_bfloat16
 from models.encoders import Encoders
-from models.encoders.weights import checksum
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.video_reader import check_sampling
 
+from . import identity
 from .encode import encode_video
 from .encoded_video import EncodedVideo
 
-FEATURE_VERSION = 1   # Increase it when the code computes other features from the same file; cached ones then expire.
 KEY_CHARACTERS = 32
-SETTING_TYPES = (int, float, str, tuple, list, dict)
 
 
 def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | os.PathLike, progress: bool = True, *,
@@ -34,8 +28,9 @@ def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | 
     """Load an encoded video from the cache, or encode it and add it to the cache.
 
     An entry belongs to the content of the file, the encoders, the sampling, and the version of the code; the file may
-    be renamed or moved. An entry that cannot be read is replaced. Entries are written atomically; an entry that
-    cannot be written, for example because the disk is full, is skipped.
+    be renamed or moved. An entry that is damaged, cannot be read, or belongs to something else is replaced. Entries are
+    written atomically; an entry that cannot be written, for example because the disk is full or the folder is
+    read-only, is skipped.
 
     Args:
         path: see `encode_video`.
@@ -46,29 +41,30 @@ def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | 
         info: see `encode_video`.
 
     Raises:
-        InputError: as `encode_video`, or the folder cannot be created or written.
+        InputError: as `encode_video`, or the folder does not exist and cannot be created.
     """
     started_s = time.perf_counter()
-    path, folder = Path(path).absolute(), make_folder(cache_dir)
+    path, folder = Path(path).absolute(), _open_folder(cache_dir)
     check_sampling(sampling)
     if not path.is_file():
         probe(path)   # Raises the error that says what is wrong.
     remove_leftovers(folder)
-    version_before = _file_version(path)
-    entry = folder / f"{cache_key(path, encoders, sampling)}.npz"
+    state_before = identity.file_state(path)
+    key = cache_key(path, encoders, sampling)
+    entry = folder / f"{key}.npz"
     video, outcome = None, f"cached as {entry}"
-    if entry.is_file():
-        try:
-            video = EncodedVideo.load(entry)
-            outcome = f"already encoded, read from {entry}"
-        except InputError:
-            outcome = f"encoded again, since the cache entry {entry} was damaged"
+    if os.path.lexists(entry):
+        video = _load_entry(entry, key, encoders)
+        outcome = (f"encoded again, since the cache entry {entry} was damaged" if video is None
+                   else f"already encoded, read from {entry}")
     if video is None:
         video = encode_video(path, encoders, progress, sampling=sampling, info=info)
         try:
-            if _file_version(path) != version_before:
+            if identity.file_state(path) != state_before:
                 raise OSError("the file changed during encoding")
-            video.save(entry)
+            video.save(entry, key)
+        except InputError as err:
+            outcome = f"not cached in {folder} ({entry.name} {err.problem})"
         except OSError as err:
             outcome = f"not cached in {folder} ({err.strerror or err})"
     else:
@@ -79,37 +75,36 @@ def encode_cached(path: str | os.PathLike, encoders: Encoders, cache_dir: str | 
     return video
 
 
+def _open_folder(cache_dir: str | os.PathLike) -> Path:
+    """Create the folder if necessary; an existing one may be read-only."""
+    try:
+        return make_folder(cache_dir)
+    except InputError:
+        if not os.path.isdir(cache_dir):
+            raise
+        return Path(cache_dir)
+
+
+def _load_entry(entry: Path, key: str, encoders: Encoders) -> EncodedVideo | None:
+    """Load an entry; return None if it is damaged, cannot be read, or does not fit its key or the encoders."""
+    try:
+        video = EncodedVideo.load(entry, key)
+    except InputError:
+        return None
+    widths = {part: rows.shape[1] for part, rows in video.visual.items()}
+    has_right_audio = video.audio is None or (encoders.audio is not None
+                                              and video.audio.shape[1] == encoders.audio.dims)
+    fits = widths == dict(encoders.visual.parts) and video.clip_len_s == encoders.visual.clip_len_s
+    return video if fits and has_right_audio else None
+
+
 def cache_key(path: str | os.PathLike, encoders: Encoders, sampling: str) -> str:
     """Return a hash of the file's content, the visual and audio encoders, the sampling, and FEATURE_VERSION.
 
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        content = checksum(Path(path))
-    except OSError as err:
-        raise InputError(path, f"cannot be read ({err.strerror})", "check its name and permissions") from err
-    parts = [FEATURE_VERSION, content, sampling, fingerprint(encoders.visual),
-             None if encoders.audio is None else fingerprint(encoders.audio)]
+    audio = None if encoders.audio is None else identity.fingerprint(encoders.audio)
+    parts = [identity.FEATURE_VERSION, identity.content_key(path), sampling, identity.fingerprint(encoders.visual),
+             audio]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:KEY_CHARACTERS]
-
-
-def fingerprint(encoder: nn.Module) -> str:
-    """Return the SHA-256 of an encoder's type, settings, parameters and buffers."""
-    declared = (name for kind in type(encoder).__mro__ for name in vars(kind).get("__annotations__", ()))
-    settings = {name: getattr(encoder, name, None) for name in {*vars(encoder), *declared} if not name.startswith("_")}
-    settings = {name: value for name, value in settings.items() if isinstance(value, SETTING_TYPES)}
-    settings.pop("training", None)
-    if "precision" in settings:
-        settings["half"] = cpu_has_bfloat16()   # The precision `auto` depends on the CPU.
-    digest = hashlib.sha256(json.dumps([type(encoder).__qualname__, settings], sort_keys=True, default=str).encode())
-    for name, values in (*encoder.named_parameters(), *encoder.named_buffers()):
-        digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _file_version(path: Path) -> tuple[int, int]:
-    """Return size and modification time, which change with the file's content."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -21,6 +21,9 @@ from common.errors import InputError
 from common.files import atomic_path
 from common.temporal import num_clips
 from pipelines.media.probe import VideoInfo
+from pipelines.media.video_reader import SAMPLINGS
+
+from .integrity import array_checksum, is_matrix
 
 FORMAT = 2           # Version of the file format.
 BLANK_CONTRAST = 8   # A frame is blank if the standard deviation of its brightness (0 to 255) is below this.
@@ -29,6 +32,12 @@ BLANK_CONTRAST = 8   # A frame is blank if the standard deviation of its brightn
 HEAD_KEYS = dict(clip_len_s="clip_len_s", encoders="encoders", encoding_s="encoding_s", sampling="sampling",
                  decoder="decoder", max_frame_offset_s="farthest_s")
 INFO_KEYS = dict(header_duration_s="stated_s", timestamp_gaps_s="holes_s")   # Keys that differ from VideoInfo's names.
+
+JPEG_START = b"\xff\xd8"
+INFO_TYPES: dict[str, type] = dict(
+    path=Path, duration_s=Fraction, fps=Fraction, n_frames=int, width=int, height=int, start_s=Fraction, has_audio=bool,
+    rotation_deg=int, codec=str, timecode=str)
+POSITIVE_INFO = ("duration_s", "fps", "n_frames", "width", "height")
 
 T = TypeVar("T")
 
@@ -108,43 +117,111 @@ class EncodedVideo:
         """Return a copy that can be shown and cut, but not queried any more; it needs much less memory."""
         return replace(self, visual={}, audio=None)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write an .npz file atomically, which `load` reads."""
+    def save(self, path: str | os.PathLike, cache_key: str = "") -> None:
+        """Write an .npz file atomically, which `load` reads.
+
+        Args:
+            path: file to write.
+            cache_key: key of the entry, if the file is an entry of a cache.
+        """
         head = dict(format=FORMAT, info=_info_to_json(self.info),
                     **{key: getattr(self, name) for name, key in HEAD_KEYS.items()})
-        arrays: dict[str, Any] = {f"visual/{part}": rows for part, rows in self.visual.items()}
+        sizes = [len(t) for t in self.thumbnails]
+        arrays: dict[str, np.ndarray] = dict(
+            head=np.array(json.dumps(head)), thumbnail_sizes=np.array(sizes, dtype=np.int64),
+            thumbnails=np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8), cache_key=np.array(cache_key))
+        arrays.update({f"visual/{part}": rows for part, rows in self.visual.items()})
         if self.audio is not None:
             arrays["audio"] = self.audio
-        sizes = [len(t) for t in self.thumbnails]
+        arrays["checksum"] = np.array(array_checksum(arrays))
         with atomic_path(path) as temporary, temporary.open("wb") as f:
-            np.savez(f, head=np.array(json.dumps(head)), thumbnail_sizes=np.array(sizes, dtype=np.int64),
-                     thumbnails=np.frombuffer(b"".join(self.thumbnails), dtype=np.uint8), **arrays)
+            np.savez(f, **arrays)   # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> EncodedVideo:
-        """Read a file that `save` wrote.
+    def load(cls, path: str | os.PathLike, cache_key: str | None = None) -> EncodedVideo:
+        """Read a file that `save` wrote, and check that it is complete and consistent.
+
+        Args:
+            path: file to read.
+            cache_key: key with which the file must have been saved; None accepts any file.
 
         Raises:
-            InputError: the file is missing, or not an encoded video.
+            InputError: the file is missing, damaged, or not an encoded video; or it has another key.
         """
-        if not Path(path).is_file():
-            raise InputError(path, "no such file")
         try:
+            if not Path(path).is_file():
+                raise InputError(path, "no such file")
             with np.load(path, allow_pickle=False) as data:
-                head = json.loads(str(data["head"]))
-                if head["format"] != FORMAT:
-                    raise InputError(path, "was written by another version", "encode the video again")
-                ends = np.cumsum(data["thumbnail_sizes"])
-                thumbnails = np.split(data["thumbnails"], ends[:-1])
-                visual = [key for key in data.files if key.startswith("visual/")]
-                return cls(info=_info_from_json(head["info"]), **{name: head[key] for name, key in HEAD_KEYS.items()},
-                           thumbnails=tuple(t.tobytes() for t in thumbnails),
-                           visual={key.removeprefix("visual/"): data[key] for key in visual},
-                           audio=data["audio"] if "audio" in data.files else None)
-        except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as err:
-            if isinstance(err, InputError):
-                raise
+                arrays = {name: data[name] for name in data.files}
+            head = json.loads(str(arrays["head"]))
+            if head["format"] != FORMAT:
+                raise InputError(path, "was written by another version", "encode the video again")
+            thumbnails = np.split(arrays["thumbnails"], np.cumsum(arrays["thumbnail_sizes"])[:-1])
+            visual = {key.removeprefix("visual/"): rows for key, rows in arrays.items() if key.startswith("visual/")}
+            video = cls(info=_info_from_json(head["info"]), **{name: head[key] for name, key in HEAD_KEYS.items()},
+                        thumbnails=tuple(t.tobytes() for t in thumbnails), visual=visual, audio=arrays.get("audio"))
+            problem = find_damage(video)
+            if arrays["thumbnail_sizes"].sum() != len(arrays["thumbnails"]):
+                problem = "thumbnails of other sizes"
+        except InputError:
+            raise
+        except Exception as err:   # numpy, zipfile, and json raise a dozen types on damaged files.
             raise InputError(path, "is not an encoded video", "write it with EncodedVideo.save") from err
+        checksum = arrays.pop("checksum", None)   # Files of earlier versions have none.
+        if not problem and checksum is not None and str(checksum) != array_checksum(arrays):
+            problem = "its checksum differs"
+        if problem:
+            raise InputError(path, f"is a damaged encoded video ({problem})", "encode the video again")
+        if cache_key is not None and str(arrays.get("cache_key", "")) != cache_key:
+            raise InputError(path, "is an encoded video under the key of another one", "encode the video again")
+        return video
+
+
+def find_damage(video: EncodedVideo) -> str:
+    """Describe the first inconsistency of an encoded video; return "" if there is none."""
+    problem = _find_wrong_field(video)
+    if problem:
+        return problem
+    n_clips = num_clips(video.info.duration_s, video.clip_len_s)
+    if video.n_clips != n_clips:
+        return f"{video.n_clips} thumbnails for {n_clips} clips"
+    if not all(jpeg.startswith(JPEG_START) for jpeg in video.thumbnails):
+        return "a thumbnail is not a JPEG image"
+    parts = {**video.visual, **({} if video.audio is None else {"audio": video.audio})}
+    for part, rows in parts.items():
+        if rows.dtype != np.float32 or rows.ndim != 2 or len(rows) != n_clips:
+            return f"{part} is {rows.dtype} of shape {rows.shape} for {n_clips} clips"
+        if not is_matrix(rows):
+            return f"{part} is empty or contains NaN or infinity"
+    return ""
+
+
+def _find_wrong_field(video: EncodedVideo) -> str:
+    """Describe the first attribute that has another type, or a value out of range; return "" if there is none."""
+    info = video.info
+    for name, kind in INFO_TYPES.items():
+        value = getattr(info, name)
+        # The type bool is a kind of int, and a path is of a subclass of Path.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            return f"{name} is {value!r}"
+        if name in POSITIVE_INFO and getattr(info, name) <= 0:
+            return f"{name} is {value}"
+    gaps_s = info.timestamp_gaps_s
+    if not isinstance(gaps_s, tuple) or not all(len(gap) == 2 and all(map(_is_number, gap)) for gap in gaps_s):
+        return f"timestamp_gaps_s is {gaps_s!r}"
+    if info.header_duration_s is not None and not isinstance(info.header_duration_s, Fraction):
+        return f"header_duration_s is {info.header_duration_s!r}"
+    for name in ("clip_len_s", "encoding_s", "max_frame_offset_s"):
+        value = getattr(video, name)
+        if not _is_number(value) or value < 0 or (name == "clip_len_s" and value == 0):
+            return f"{name} is {value!r}"
+    if video.sampling not in SAMPLINGS or not isinstance(video.decoder, str) or not isinstance(video.encoders, dict):
+        return "invalid sampling, decoder, or encoders"
+    return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def clip_edges_s(duration_s: Fraction, clip_len_s: float) -> list[Fraction]:
