@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import atomic_path, make_folder, write_json
+from pipelines.media.probe import probe
 from pipelines.media.subtitles import Cue, write_srt
 
 from .labels import label_lines
@@ -53,6 +54,8 @@ def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, worke
                 force: bool = False, progress: bool = True) -> bool:
     """Generate a sample set in a folder, unless the folder contains the finished set of the same setting.
 
+    Files that are missing in a finished set, and videos that cannot be read, are generated again.
+
     The set is generated in `.NAME.partial` beside `out` and renamed at the end. An interrupted run is resumed. The
     content depends on the setting only, not on `workers`.
 
@@ -64,7 +67,7 @@ def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, worke
         progress: show a progress bar on stderr.
 
     Returns:
-        True if a set was generated, False if it existed.
+        True if a set, or a part of it, was generated; False if it existed.
 
     Raises:
         InputError: the setting is invalid, or `out` contains something else or a set of another setting.
@@ -74,12 +77,18 @@ def make_sample(out: str | os.PathLike, setting: Setting | None = None, *, worke
     workers = len(os.sched_getaffinity(0)) if workers is None else workers
     if workers < 1:
         raise InputError(None, f"workers {workers} is less than 1", "give at least one process")
-    if _is_made(out, setting, force):
+    is_made = _is_made(out, setting, force)
+    scripts = draw_scripts(setting)
+    if is_made and not _missing_files(scripts, out):
         return False
     for name in PHOTOS:
         photo_path(name)
+    if is_made:
+        _render_all(scripts, setting, out, workers, progress)
+        if not all((out / f"{split}.jsonl").is_file() for split in SPLITS):
+            _write_labels(scripts, setting, out)
+        return True
     partial = _open_partial(out, setting)
-    scripts = draw_scripts(setting)
     _render_all(scripts, setting, partial, workers, progress)
     counts = _write_labels(scripts, setting, partial)
     write_json(partial / "sample.json", dict(_stamp(setting), finished=True, lines=counts))
@@ -132,6 +141,26 @@ def _is_made(out: Path, setting: Setting, force: bool) -> bool:
     return True
 
 
+def _missing_files(scripts: list[Script], folder: Path) -> list[Path]:
+    """Return the missing files of a finished set, and its videos that cannot be read."""
+    paths = [folder / f"{split}.jsonl" for split in SPLITS]
+    missing = [path for path in paths if not path.is_file()]
+    return missing + [_video_path(folder, script) for script in scripts if not _is_rendered(script, folder)]
+
+
+def _video_path(folder: Path, script: Script) -> Path:
+    return folder / "videos" / f"{script.vid}.mp4"
+
+
+def _is_rendered(script: Script, folder: Path) -> bool:
+    """Return True if the video and the subtitles of a script exist, and the video can be read."""
+    try:
+        probe(_video_path(folder, script))
+    except InputError:
+        return False
+    return (folder / "subtitles" / f"{script.vid}.srt").is_file()
+
+
 def _open_partial(out: Path, setting: Setting) -> Path:
     """Return the temporary folder: that of an interrupted run of the same setting, else a new one."""
     partial = out.with_name(f".{out.name}.partial")
@@ -151,7 +180,7 @@ def _open_partial(out: Path, setting: Setting) -> Path:
 
 def render_one(script: Script, setting: Setting, folder: Path) -> None:
     """Write the video and the subtitles of a script to a folder, each file atomically."""
-    video = folder / "videos" / f"{script.vid}.mp4"
+    video = _video_path(folder, script)
     write_srt(folder / "subtitles" / f"{script.vid}.srt",
               [Cue(remark.start_s, remark.end_s, remark.text) for remark in script.remarks])
     with atomic_path(video) as temporary:
@@ -159,7 +188,7 @@ def render_one(script: Script, setting: Setting, folder: Path) -> None:
 
 
 def _render_all(scripts: list[Script], setting: Setting, folder: Path, workers: int, progress: bool) -> None:
-    left = [script for script in scripts if not (folder / "videos" / f"{script.vid}.mp4").exists()]
+    left = [script for script in scripts if not _is_rendered(script, folder)]
     bar = tqdm(total=len(scripts), initial=len(scripts) - len(left), desc="rendering", unit="video",
                disable=None if progress else True)
     with bar:

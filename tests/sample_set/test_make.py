@@ -1,6 +1,7 @@
 """Generation of the sample set: complete, reproducible, resumable, and safe for other files."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 
 import av
@@ -106,6 +107,11 @@ def test_an_interrupted_run_is_resumed(tiny, tmp_path, monkeypatch):
         rendered.append(script.vid)
         path.write_bytes(b"video")
 
+    def require(path):
+        if not path.is_file():
+            raise InputError(path, "no such file")
+
+    monkeypatch.setattr(make, "probe", require)
     monkeypatch.setattr(make, "write_video", render)
     with pytest.raises(KeyboardInterrupt):
         make_sample(tmp_path / "set", tiny, workers=1, progress=False)
@@ -153,3 +159,25 @@ def test_bad_settings_are_input_errors(tiny, tmp_path, changes, message):
 def test_bad_workers(tiny, tmp_path):
     with pytest.raises(InputError, match="workers 0 is less than 1"):
         make_sample(tmp_path / "set", tiny, workers=0)
+
+
+def test_missing_and_unreadable_files_of_a_finished_set_are_generated_again(tiny_set, tiny, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(tiny_set, folder)
+    (folder / "videos/sample_000.mp4").unlink()
+    (folder / "videos/sample_001.mp4").write_bytes((folder / "videos/sample_001.mp4").read_bytes()[:100])
+    (folder / "subtitles/sample_002.srt").unlink()
+    (folder / "val.jsonl").unlink()
+    (folder / "features").mkdir()
+    assert make_sample(folder, tiny, workers=1, progress=False)
+    assert content(folder) == content(tiny_set)
+    assert (folder / "features").is_dir()
+    assert make_sample(folder, tiny, workers=1, progress=False) is False
+
+
+def test_a_damaged_video_of_an_interrupted_run_is_rendered_again(tiny_set, tiny, tmp_path):
+    partial = tmp_path / ".set.partial"
+    shutil.copytree(tiny_set, partial)
+    (partial / "videos/sample_001.mp4").write_bytes(b"")
+    assert make_sample(tmp_path / "set", tiny, workers=1, progress=False)
+    assert content(tmp_path / "set") == content(tiny_set)
