@@ -4,7 +4,8 @@
   audio/extract_audio_feature.sh audio/ features/logmel --encoder offline
 
 The encoder panns is the Cnn14 embedding, width 2048, which needs its weights; offline are log-mel statistics, width
-256, without weights. Files with intact features are skipped. A file that cannot be read does not stop the others.
+256, without weights. Features that are intact and up to date are kept; they are computed again if the audio file, the
+encoder, or an option has changed. A file that cannot be read does not stop the others.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ import argparse
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import cli
 from common.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.encoders.base import AudioEncoder
+    from pipelines.features.extraction_report import Written
+    from pipelines.features.provenance import Origin
 
 ENCODERS = {"panns": dict(type="Cnn14"), "offline": dict(type="LogMelStatistics")}
 BATCH = 32
@@ -33,6 +42,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=BATCH, help=f"rows per forward pass (default: {BATCH})")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float32",
                         help="dtype of the features (default: float32)")
+    parser.add_argument("--keep-unverified", action="store_true",
+                        help="keep intact feature files of earlier versions or other programs, whose origin is unknown "
+                        "(default: move them to the subfolder 'replaced' and compute the features)")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="process only the I-th of N parts")
     return parser.parse_args(argv)
 
@@ -48,28 +60,34 @@ def extract_all(args: argparse.Namespace) -> int:
 
     import models.encoders  # noqa: F401  The import registers the encoders.
     from common.build import build
-    from common.files import make_folder
+    from common.files import make_folder, remove_leftovers
     from models.device import best_device
     from pipelines.features.extract import parse_shard, raise_if_disk_full, take_shard
+    from pipelines.features.extraction_report import ExtractionReport
+    from pipelines.features.provenance import AUDIO_FILE, origin_of
 
     files = take_shard(find_audio_files(Path(args.audio)), parse_shard(args.shard))
     out = make_folder(args.out)
+    remove_leftovers(out)
     cfg = {**ENCODERS[args.encoder], "clip_len_s": args.clip_len, **({"weights": args.weights} if args.weights else {})}
     encoder = build(cfg, MODELS, location="encoder").eval().to(best_device())
-    todo = [path for path in files if not is_intact(out / f"{path.stem}.npy", encoder.dims)]
-    errors: list[Exception] = []
-    for path in tqdm(todo, unit="file", disable=not todo):
+    origin, report = origin_of(AUDIO_FILE, encoder, args.dtype), ExtractionReport()
+    for path in tqdm(files, unit="file"):
         try:
-            extract(path, encoder, out / f"{path.stem}.npy", args.batch, args.dtype)
+            written = update(path, encoder, out / f"{path.stem}.npy", origin, args.batch, args.keep_unverified)
+            if written is None:
+                report.n_kept += 1
+            else:
+                report.written[path.name] = written
         except (InputError, OSError) as err:
             raise_if_disk_full(err, out)
-            errors.append(err)
-    num_done, num_skipped = len(todo) - len(errors), len(files) - len(todo)
-    print(f"extracted {num_done} file{'s' * (num_done != 1)}, skipped {num_skipped} with intact features, "
-          f"{len(errors)} failed", file=sys.stderr)
-    for error in errors:
-        print(f"error: {error}", file=sys.stderr)
-    return 1 if errors else 0
+            report.failed[path] = str(err)
+    num_done, num_failed = len(report.written), len(report.failed)
+    print(f"extracted {num_done} file{'s' * (num_done != 1)}, skipped {report.n_kept} with intact features, "
+          f"{num_failed} failed", file=sys.stderr)
+    for line in (*report.notes(), *(f"error: {error}" for error in report.failed.values())):
+        print(line, file=sys.stderr)
+    return 1 if report.failed else 0
 
 
 def find_audio_files(given: Path) -> list[Path]:
@@ -94,18 +112,45 @@ def find_audio_files(given: Path) -> list[Path]:
     return files
 
 
-def is_intact(path: Path, width: int) -> bool:
-    """Return True if a feature file exists, can be read and has the given width."""
-    from datasets.features.folder import read_matrix
+def update(path: Path, encoder: AudioEncoder, target: Path, origin: Origin, batch: int,
+           keep_unverified: bool = False) -> Written | None:
+    """Write the features of an audio file, unless they are up to date.
 
-    try:
-        return read_matrix(path).shape[1] == width
-    except InputError:
-        return False
+    Args:
+        path: audio file.
+        encoder: the encoder.
+        target: `.npy` file of the features.
+        origin: see `origin_of`.
+        batch: number of rows per forward pass.
+        keep_unverified: keep intact features without provenance.
+
+    Returns:
+        The reason for which they were written; None if they are up to date.
+
+    Raises:
+        InputError: the file cannot be read, has no audio, or changes in the meantime.
+        OSError: the file does not exist, or the disk is full.
+    """
+    from pipelines.features import identity
+    from pipelines.features.extraction_report import Written
+    from pipelines.features.integrity import to_dtype
+    from pipelines.features.provenance import ARRAY, Source, check_stored, write_stored
+
+    source = Source(path)
+    reason, _ = check_stored(target, encoder.dims, origin, source, keep_unverified)
+    if not reason:
+        return None
+    identity.content_key(path)   # Computed now, because it must belong to the audio that is read.
+    rows = extract(path, encoder, batch)
+    if source.has_changed():
+        raise InputError(path, "was changed during the extraction of its features",
+                         "run the command again when the file is complete")
+    moved = write_stored(target, {ARRAY: to_dtype(rows, origin.dtype, path, "use --dtype float32")}, origin, source)
+    return Written(reason, () if moved is None else (moved,))
 
 
-def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
-    """Write the features (T, width) of an audio file atomically.
+def extract(path: Path, encoder: AudioEncoder, batch: int) -> np.ndarray:
+    """Return the features (T, width) of an audio file.
 
     Raises:
         InputError: the file cannot be read, or has no audio.
@@ -113,13 +158,12 @@ def extract(path: Path, encoder, target: Path, batch: int, dtype: str) -> None:
     import numpy as np
     import torch
 
-    from common.files import write_npy
     from pipelines.media.audio_files import read_clips
 
     clips, rows = read_clips(path, encoder.clip_len_s, encoder.rate_hz), []
     while part := list(islice(clips, max(batch, 1))):   # Only one batch of a long file is held in memory.
         rows.append(encoder.encode(torch.from_numpy(np.stack(part))))
-    write_npy(target, np.concatenate(rows).astype(dtype))
+    return np.concatenate(rows)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from models.encoders.base import normalize_rows
 from models.encoders.efficient_net_conse import EfficientNetConSE
 
 from .features.encode import encode_video
+from .features.integrity import is_matrix, to_dtype
+from .features.provenance import Source
 from .media.probe import VideoInfo, probe
 from .selection.knapsack import key_frames
 from .shots.segmentation import change_points, shots_from_change_points
@@ -79,8 +81,9 @@ def build_h5(videos: Mapping[str, str | os.PathLike], annotations: Mapping[str, 
         The number of videos written.
 
     Raises:
-        InputError: there is no video; a video cannot be read, has no annotations, or has another duration than the
-            annotated one; or annotations are constant or not finite.
+        InputError: there is no video; a video cannot be read, has no annotations, has another duration than the
+            annotated one, or is changed in the meantime; annotations are constant or not finite; or features are not
+            finite.
     """
     import h5py  # Imported here because only this command needs it.
 
@@ -90,10 +93,15 @@ def build_h5(videos: Mapping[str, str | os.PathLike], annotations: Mapping[str, 
     if missing:
         raise InputError(videos[missing[0]], f"there are no annotations of {missing[0]!r}",
                          "name files as the annotations name the videos")
-    infos = {name: _checked_info(videos[name], annotations[name]) for name in videos}   # Check before encoding.
+    # All videos are checked before the first one is encoded.
+    sources = {name: Source(Path(videos[name])) for name in videos if Path(videos[name]).is_file()}
+    infos = {name: _checked_info(videos[name], annotations[name]) for name in videos}
     with atomic_path(out) as temporary, h5py.File(temporary, "w", locking=False) as file:   # atomic_path locks it.
         for name in progress(sorted(videos)):
             _write_group(file.create_group(name), name, infos[name], annotations[name], encoders)
+            if sources[name].has_changed():
+                raise InputError(videos[name], "was changed while it was encoded",
+                                 "run the command again when the file is complete")
     return len(videos)
 
 
@@ -125,7 +133,8 @@ def _write_group(group: h5py.Group, name: str, info: VideoInfo, annotated: Video
     shots = frame_shots(change_points(normalize_rows(rows)), picks, n_frames)
     text = encoders.text.encode([annotated.title])[0].pooler_output
     values = dict(
-        features=rows.astype(np.float16), **{SHARED_KEY: video.visual[shared], TEXT_KEY: text[None]},
+        features=to_dtype(rows, "float16", info.path),
+        **{SHARED_KEY: to_dtype(video.visual[shared], "float32", info.path), TEXT_KEY: text[None]},
         change_points=shots, n_frame_per_seg=shots[:, 1] - shots[:, 0] + 1, n_frames=n_frames, picks=picks,
         n_steps=len(picks), video_name=name)
     if annotated.user_scores is None:
@@ -176,7 +185,8 @@ def add_shared_features(path: str | os.PathLike, encoders: Encoders, out: str | 
         The number of videos written.
 
     Raises:
-        InputError: the file is not readable, has other features or no titles; or the visual encoder is another one.
+        InputError: the file is not readable, has other features, features that are not finite, or no titles; or the
+            visual encoder is another one.
     """
     import h5py  # Imported here because only this command needs it.
 
@@ -192,7 +202,11 @@ def add_shared_features(path: str | os.PathLike, encoders: Encoders, out: str | 
                 if "features" not in group or group["features"].shape[-1] != width or "title" not in group.attrs:
                     raise InputError(path, f"video {name!r} needs 'features' of width {width} and a title")
                 source.copy(group, file, name)
-                rows = torch.from_numpy(group["features"][()].astype(np.float32))
+                values = group["features"][()].astype(np.float32)
+                if not is_matrix(values, width):
+                    raise InputError(path, f"video {name!r}: its features are empty, or contain NaN or infinity",
+                                     "create or download the file again")
+                rows = torch.from_numpy(values)
                 text = encoders.text.encode([str(group.attrs["title"])])[0].pooler_output
                 file[name].create_dataset(SHARED_KEY, data=conse_embeddings(encoders.visual, rows))
                 file[name].create_dataset(TEXT_KEY, data=text[None])

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from pipelines.features import identity
 from tests.paths import ROOT
 from tests.training.conftest import tiny  # noqa: F401  A fixture.
 from tests.training.tiny import config
@@ -185,16 +186,19 @@ def test_environment_variables_set_the_same_options():
 
 @pytest.fixture
 def extraction(tmp_path):
-    """Create five video files; return their folder, the output folder, and the arguments of the extraction."""
+    """Create five video files and feature files; return both folders, and the arguments of the extraction."""
     videos, out = tmp_path / "my videos", tmp_path / "f f"
     videos.mkdir()
     for name in "abcde":
         (videos / f"{name}.mp4").write_text(name)
+    (out / "conse").mkdir(parents=True)
+    for name in "abcdef":
+        (out / "conse" / f"{name}.npz").touch()
     return videos, out, [str(videos), "--out", str(out)]
 
 
 @pytest.mark.slow
-def test_an_extraction_submits_the_shards_that_are_not_complete(extraction):
+def test_an_extraction_submits_the_shards_that_are_not_complete(extraction, monkeypatch):
     _, out, command = extraction
     text = submitted("--shards", 3, "extract", *command)
     marks = shards_left(3, command)
@@ -204,19 +208,24 @@ def test_an_extraction_submits_the_shards_that_are_not_complete(extraction):
     assert '--shard "$SLURM_ARRAY_TASK_ID/3"' in text
     assert "--array=1,2,3" in text.replace("\\", "")
     assert "marks=(" + " ".join(f"[{i}]={mark}" for i, mark in marks.items()) in text
-    (out / ".shards").mkdir(parents=True)
+    (out / ".shards").mkdir()
     (out / ".shards" / marks[2]).touch()
     assert "--array=1,3 " in submitted("--shards", 3, "extract", *command).replace("\\", "")
     for mark in marks.values():
         (out / ".shards" / mark).touch()
     assert "nothing is left to do" in submitted("--shards", 3, "extract", *command)
     assert sorted(shards_left(3, [*command, "--encoders", "clip"])) == [1, 2, 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(identity, "FEATURE_VERSION", 99)
+        assert sorted(shards_left(3, command)) == [1, 2, 3]
+    (out / "conse/b.npz").unlink()
+    assert sorted(shards_left(3, command)) == [2]
 
 
 @pytest.mark.slow
 def test_a_shard_whose_videos_have_changed_is_not_complete(extraction):
     videos, out, command = extraction
-    (out / ".shards").mkdir(parents=True)
+    (out / ".shards").mkdir()
     for mark in shards_left(3, command).values():
         (out / ".shards" / mark).touch()
     (videos / "f.mp4").write_text("a sixth")   # The shards are now a, d; b, e; c, f.

@@ -6,8 +6,10 @@
   python tools/extract_features.py list.txt --out features --shard 3/8     # one of eight jobs
   python tools/extract_features.py --labels train.jsonl val.jsonl --out features --encoders clip     # queries only
 
-Complete feature files are skipped, so you can run the same command again to continue an interrupted extraction. A video
-that cannot be read does not stop the others; it is reported at the end, and the exit status is 1.
+Feature files that are up to date are kept, so you can run the same command again to continue an interrupted
+extraction. Features are computed again if the video, the query, the encoders, or one of the options has changed, and if
+a file is damaged. A video that cannot be read does not stop the others; it is reported at the end, and the exit status
+is 1.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sampling", choices=("exact", "keyframes"), default="exact",
                         help="keyframes: use the key frames nearest to the clips' centers, which is several times "
                         "faster (default: exact)")
+    parser.add_argument("--keep-unverified", action="store_true",
+                        help="keep intact feature files of earlier versions or other programs, whose origin is unknown "
+                        "(default: move them to the subfolder 'replaced' and compute the features)")
     parser.add_argument("--shard", default="1/1", metavar="I/N",
                         help="process only shard I of N, I from 1 to N (default: 1/1)")
     return parse(parser, argv)
@@ -50,6 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     return run(lambda: extract(args),
                interrupted="Interrupted; finished files are kept. Run the command again to continue.")
+
+
+def encoders_config(name: str) -> Path:
+    """Return the config of the encoders, which is given as a name in `configs/_base_/encoders` or as a file."""
+    config = CONFIGS / "_base_" / "encoders" / f"{name}.py"
+    return config if config.is_file() else Path(name)
 
 
 def extract(args: argparse.Namespace) -> int:
@@ -65,7 +76,6 @@ def extract(args: argparse.Namespace) -> int:
         extract_queries,
         extract_videos,
         find_videos,
-        is_extracted,
         parse_shard,
         take_shard,
     )
@@ -74,30 +84,31 @@ def extract(args: argparse.Namespace) -> int:
         raise InputError(None, "nothing to extract", "specify videos, --labels or both")
     shard = parse_shard(args.shard)
     videos = take_shard(find_videos(args.videos), shard)
-    config = CONFIGS / "_base_" / "encoders" / f"{args.encoders}.py"
-    cfg = load_config(config if config.is_file() else args.encoders)
+    cfg = load_config(encoders_config(args.encoders))
     if "encoders" not in cfg:
         raise InputError(args.encoders, "has no 'encoders'", "specify offline, clip, or a config with encoders")
     make_folder(args.out)
     encoders = build_encoders({**cfg.encoders, "audio": None} if args.no_audio else cfg.encoders)
     labels = [label for path in args.labels for label in read_labels(path, encoders.visual.clip_len_s)]
-    pending = [path for path in videos if not is_extracted(path.stem, encoders, args.out)]
-    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in pending}
-    with tqdm(total=sum(sizes.values()), desc="videos", unit="B", unit_scale=True, disable=not pending) as bar:
-        def report(path: Path) -> None:
+    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in videos}
+    with tqdm(total=sum(sizes.values()), desc="videos", unit="B", unit_scale=True, disable=not videos) as bar:
+        def advance(path: Path) -> None:
             bar.update(sizes[path])
             bar.set_postfix_str(path.name[:40])
 
-        n_written, failed = extract_videos(pending, encoders, args.out, args.dtype, args.sampling, report)
-    n_queries, n_replaced = extract_queries(
+        of_videos = extract_videos(videos, encoders, args.out, args.dtype, args.sampling, advance, args.keep_unverified)
+    of_queries = extract_queries(
         take_shard(labels, shard), encoders, args.out, args.dtype,
-        lambda batches: tqdm(batches, desc="queries", unit="batch", disable=not labels))
-    replaced = f" ({n_replaced} of them replaced, since their text had changed)" if n_replaced else ""
-    print(f"videos: {n_written} extracted, {len(videos) - len(pending)} already done, {len(failed)} failed; "
-          f"queries: {n_queries} written to {args.out}{replaced}", file=sys.stderr)
-    for reason in failed.values():
+        lambda batches: tqdm(batches, desc="queries", unit="batch", disable=not labels), args.keep_unverified)
+    print(f"videos: {len(of_videos.written)} extracted, {of_videos.n_kept} already done, "
+          f"{len(of_videos.failed)} failed; queries: {len(of_queries.written)} written to {args.out}, "
+          f"{of_queries.n_kept} already done", file=sys.stderr)
+    for kind, report in (("videos", of_videos), ("queries", of_queries)):
+        for note in report.notes():
+            print(f"{kind}: {note}", file=sys.stderr)
+    for reason in of_videos.failed.values():
         print(f"error: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if of_videos.failed else 0
 
 
 if __name__ == "__main__":

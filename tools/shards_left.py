@@ -34,18 +34,21 @@ def main(argv: list[str] | None = None) -> int:
 def shards_left(n_shards: int, argv: Sequence[str]) -> dict[int, str]:
     """Return number -> marker file name of the shards without a marker file.
 
-    The name of a marker depends on the arguments, and on the paths, sizes and modification times of the files that
-    its shard reads. If a video changes, its shard therefore counts as not finished.
+    The name of a marker depends on the arguments, the content of the encoders' config, the version of the features, and
+    the paths, sizes and times of the files that its shard reads. If one of them changes, the shard therefore counts as
+    not finished. So does a shard with a video that has no feature file.
 
     Args:
         n_shards: number of shards.
         argv: arguments of `tools/extract_features.py`.
 
     Raises:
-        InputError: a video, folder or label file does not exist.
+        InputError: a video, folder, label file or config does not exist.
     """
+    from common.config import load_config
+    from pipelines.features import identity
     from pipelines.features.extract import find_videos, take_shard
-    from tools.extract_features import parse_args
+    from tools.extract_features import encoders_config, parse_args
 
     args = parse_args(list(argv))
     if not args.videos and not args.labels:
@@ -54,14 +57,22 @@ def shards_left(n_shards: int, argv: Sequence[str]) -> dict[int, str]:
     missing = [path for path in labels if not path.is_file()]
     if missing:
         raise InputError(missing[0], "no such label file")
+    settings = [repr(list(argv)), str(identity.FEATURE_VERSION), repr(load_config(encoders_config(args.encoders)))]
     left = {}
     for shard in range(1, n_shards + 1):
-        inputs = [repr(list(argv)), *(_file_state(path) for path in take_shard(videos, (shard, n_shards)) + labels)]
+        own = take_shard(videos, (shard, n_shards))
+        inputs = [*settings, *(_file_state(path) for path in own + labels)]
         state = hashlib.sha256("\n".join(inputs).encode(errors="surrogateescape")).hexdigest()[:16]
         marker = f"{shard}-of-{n_shards}-{state}"
-        if not (Path(args.out) / ".shards" / marker).exists():
+        is_marked = (Path(args.out) / ".shards" / marker).exists()
+        if not is_marked or not all(_has_features(path.stem, Path(args.out)) for path in own):
             left[shard] = marker
     return left
+
+
+def _has_features(vid: str, out: Path) -> bool:
+    """Return True if a subfolder of the features has a file of a video; the extraction itself checks them all."""
+    return any((folder / f"{vid}.npz").is_file() for folder in out.iterdir() if folder.is_dir())
 
 
 def _file_state(path: Path) -> str:
@@ -70,7 +81,7 @@ def _file_state(path: Path) -> str:
         stat = path.stat()
     except OSError:
         return f"{path} missing"
-    return f"{path} {stat.st_size} {stat.st_mtime_ns}"
+    return f"{path} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,14 +11,42 @@ from typing import TypeVar
 import numpy as np
 
 from common.errors import InputError
-from common.files import DISK_ERRORS, atomic_path, make_folder, remove_leftovers, write_npy
+from common.files import DISK_ERRORS, make_folder, remove_leftovers
 from common.queries import check_query_length
 from models.encoders import Encoders
+from pipelines.media.probe import probe
 from pipelines.media.suffixes import VIDEO_SUFFIXES
+from pipelines.media.video_reader import check_sampling
 
+from . import identity
 from .encode import encode_video
+from .encoded_video import EncodedVideo
+from .extraction_report import ExtractionReport, Written
+from .integrity import is_matrix, to_dtype
+from .provenance import (
+    ARRAY,
+    AUDIO_FILE,
+    DAMAGED,
+    INCOMPLETE,
+    NEW,
+    SIDECAR_FOLDER,
+    TEXT,
+    TEXT_CHANGED,
+    UNKNOWN,
+    VIDEO,
+    Origin,
+    Source,
+    check_stored,
+    difference,
+    load_stored,
+    origin_of,
+    write_stored,
+)
 
 QUERY_BATCH = 64
+SHOWN_CHARACTERS = 40   # An error message quotes this much of a query.
+USE_FLOAT32 = "use --dtype float32"
+MAX_LENGTH_DIFFERENCE = 2   # Rows by which audio features of another program may differ from the video's.
 LIST_SUFFIXES = frozenset((".txt", ".lst", ".list"))
 
 Item = TypeVar("Item")
@@ -103,105 +129,151 @@ def feature_files(vid: str, encoders: Encoders, out: str | os.PathLike) -> dict[
     return files
 
 
-def is_extracted(vid: str, encoders: Encoders, out: str | os.PathLike) -> bool:
-    """Return True if all feature files of a video exist, are intact, and have the right widths and equal lengths."""
-    widths = dict(encoders.visual.parts)
-    if encoders.audio is not None:
-        widths[encoders.audio.name] = encoders.audio.dims
-    lengths = set()
-    for part, path in feature_files(vid, encoders, out).items():
-        rows = _load_intact(path)
-        if rows is None or rows.ndim != 2 or rows.shape[1] != widths[part]:
-            return False
-        lengths.add(len(rows))
-    return len(lengths) == 1 and 0 not in lengths
+class VideoExtraction:
+    """Extraction of videos into a folder of feature files, which are kept as long as they are up to date.
 
-
-def _load_intact(path: Path, key: str = "features") -> np.ndarray | None:
-    """Load the array of a feature file; return None if the file is missing, truncated or damaged."""
-    try:
-        data = np.load(path, allow_pickle=False)
-        if isinstance(data, np.ndarray):
-            return data
-        with data:
-            return data[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
-
-
-def extract_video(path: Path, encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
-                  sampling: str = "exact") -> bool:
-    """Write the feature files of a video, each atomically.
-
-    A video without audio gets audio features of zeros, unless a file with other audio features exists, such as those
-    of a separate audio file.
+    Features are up to date if their provenance names the content of the video, the encoders with their weights, the
+    sampling, the data type, and the version of the code, and if they are intact. Features without provenance, of
+    earlier versions or other programs, cannot be verified: they are moved to the subfolder `replaced` and computed
+    again. Audio features of a separate audio file, which `audio/extract_audio_feature.py` wrote, are kept.
 
     Args:
-        path: video file; its name without suffix names the feature files.
         encoders: visual encoder and, if not None, audio encoder.
         out: folder of the features; each part gets a subfolder.
         dtype: data type of the stored features.
         sampling: see `encode_video`.
-
-    Returns:
-        False if all files already existed and were intact.
-
-    Raises:
-        InputError: the video cannot be read.
+        keep_unverified: keep intact features without provenance.
     """
-    if is_extracted(path.stem, encoders, out):
-        return False
-    files = feature_files(path.stem, encoders, out)
-    for file in files.values():
-        remove_leftovers(file.parent)
-    video = encode_video(path, encoders, progress=False, sampling=sampling)
-    n_clips = len(next(iter(video.visual.values())))
-    for part, features in video.visual.items():
-        with atomic_path(files[part]) as temporary, temporary.open("wb") as f:
-            np.savez_compressed(f, features=features.astype(dtype))
-    if encoders.audio is not None:
-        file = files[encoders.audio.name]
-        if video.audio is not None:
-            write_npy(file, video.audio.astype(dtype))
-        elif not _has_audio_features(file, encoders.audio.dims):
-            write_npy(file, np.zeros((n_clips, encoders.audio.dims), np.float32).astype(dtype))
-    return True
+
+    def __init__(self, encoders: Encoders, out: str | os.PathLike, dtype: str = "float16", sampling: str = "exact",
+                 keep_unverified: bool = False):
+        self.encoders, self.out, self.keep_unverified = encoders, out, keep_unverified
+        self.visual_origin = origin_of(VIDEO, encoders.visual, dtype, check_sampling(sampling))
+        self.audio_origin = None if encoders.audio is None else origin_of(VIDEO, encoders.audio, dtype)
+
+    def outdated(self, source: Source) -> dict[str, str]:
+        """Return the reason for each part of the features that must be computed; empty if all are up to date.
+
+        Raises:
+            InputError: the video cannot be read.
+        """
+        files, reasons, n_clips, has_audio = feature_files(source.path.stem, self.encoders, self.out), {}, 0, True
+        for part, width in self.encoders.visual.parts.items():
+            reasons[part], stored = check_stored(files[part], width, self.visual_origin, source, self.keep_unverified)
+            if not reasons[part] and stored is not None and stored.provenance is not None:
+                n_clips, has_audio = len(stored.arrays[ARRAY]), stored.provenance.get("has_audio", True)
+        if self.encoders.audio is not None:
+            reasons[self.encoders.audio.name] = self._audio_reason(source, has_audio, n_clips)
+        return {part: reason for part, reason in reasons.items() if reason}
+
+    def _audio_reason(self, source: Source, has_audio: bool, n_clips: int) -> str:
+        """Return the reason why audio features must be computed; "" if they are up to date.
+
+        Args:
+            source: the video.
+            has_audio: False if the video has no audio, so that features of unknown origin are better than none.
+            n_clips: number of clips of the video.
+        """
+        audio, origin = self.encoders.audio, self.audio_origin
+        assert audio is not None and origin is not None   # The caller has checked this.
+        file = feature_files(source.path.stem, self.encoders, self.out)[audio.name]
+        reason, stored = check_stored(file, audio.dims, origin, source, self.keep_unverified)
+        if stored is None or reason in ("", DAMAGED):
+            return reason
+        if stored.provenance is not None:
+            is_chosen = (stored.provenance.get("kind") == AUDIO_FILE
+                         and stored.provenance.get("encoder_key") == origin.encoder_key)
+            return "" if is_chosen else reason
+        rows = stored.arrays[ARRAY]
+        is_better_than_none = not has_audio and rows.any() and abs(len(rows) - n_clips) <= MAX_LENGTH_DIFFERENCE
+        return "" if is_better_than_none else reason
+
+    def extract(self, path: Path) -> Written | None:
+        """Write the outdated feature files of a video, each atomically; return None if all are up to date.
+
+        A video without audio gets audio features of zeros, unless a file with other audio features exists.
+
+        Raises:
+            InputError: the video cannot be read, or it changes in the meantime; or its features are not finite.
+        """
+        if not path.is_file():
+            probe(path)   # Raises the error that says what is wrong.
+        source = Source(path)
+        outdated = self.outdated(source)
+        if not outdated:
+            return None
+        for file in feature_files(path.stem, self.encoders, self.out).values():
+            remove_leftovers(file.parent)
+            remove_leftovers(file.parent / SIDECAR_FOLDER)
+        identity.content_key(path)   # Computed now, because it must belong to the frames that are decoded.
+        video = encode_video(path, self.encoders, progress=False, sampling=self.visual_origin.sampling or "exact")
+        if source.has_changed():
+            raise InputError(path, "was changed during the extraction of its features",
+                             "run the command again when the file is complete")
+        return Written(summarize_reasons(outdated, feature_files(path.stem, self.encoders, self.out)),
+                       self._write(source, video))
+
+    def _write(self, source: Source, video: EncodedVideo) -> list[Path]:
+        """Write the feature files; return the new paths of files of other programs."""
+        files, moved = feature_files(source.path.stem, self.encoders, self.out), []
+        visual = {part: to_dtype(rows, self.visual_origin.dtype, source.path, USE_FLOAT32)
+                  for part, rows in video.visual.items()}
+        audio, origin = self.encoders.audio, self.audio_origin
+        has_audio = video.info.has_audio and (audio is None or video.audio is not None)
+        outdated = self.outdated(source)   # Another process may have written some of them in the meantime.
+        for part in self.encoders.visual.parts:
+            if part in outdated:
+                moved.append(write_stored(files[part], {ARRAY: visual[part]}, self.visual_origin, source,
+                                          has_audio=has_audio))
+        if audio is not None and origin is not None:
+            rows = video.audio if video.audio is not None else np.zeros((video.n_clips, audio.dims), np.float32)
+            rows = to_dtype(rows, origin.dtype, source.path, USE_FLOAT32)
+            if self._audio_reason(source, has_audio, video.n_clips):
+                moved.append(write_stored(files[audio.name], {ARRAY: rows}, origin, source))
+        return [path for path in moved if path is not None]
 
 
-def _has_audio_features(path: Path, dims: int) -> bool:
-    """Return True if a file of audio features exists, is intact, and contains anything but zeros."""
-    rows = _load_intact(path)
-    return rows is not None and rows.ndim == 2 and rows.shape[1] == dims and bool(rows.any())
+def summarize_reasons(outdated: dict[str, str], files: dict[str, Path]) -> str:
+    """Return the reason of several files: of the first that is outdated, not new."""
+    reasons = [reason for reason in outdated.values() if reason != NEW]
+    if reasons:
+        return reasons[0]
+    return NEW if len(outdated) == len(files) else INCOMPLETE
 
 
 def extract_videos(paths: Iterable[Path], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
                    sampling: str = "exact", report: Callable[[Path], None] = lambda path: None,
-                   ) -> tuple[int, dict[Path, str]]:
+                   keep_unverified: bool = False) -> ExtractionReport:
     """Extract the features of several videos; a video that fails does not stop the others.
 
     Args:
         paths: video files.
-        encoders: see `extract_video`.
-        out: see `extract_video`.
-        dtype: see `extract_video`.
+        encoders: see `VideoExtraction`.
+        out: see `VideoExtraction`.
+        dtype: see `VideoExtraction`.
         sampling: see `encode_video`.
         report: called with each video when it is done or has failed.
-
-    Returns:
-        The number of videos written, without those that already existed; and the reason for each that failed.
+        keep_unverified: see `VideoExtraction`.
 
     Raises:
         InputError: the disk is full or read-only, which would make all later videos fail, too.
     """
-    n_written, failed = 0, {}
+    paths, result = list(paths), ExtractionReport()
+    if not paths:
+        return result
+    extraction = VideoExtraction(encoders, out, dtype, sampling, keep_unverified)
     for path in paths:
         try:
-            n_written += extract_video(path, encoders, out, dtype, sampling)
+            written = extraction.extract(path)
+            if written is None:
+                result.n_kept += 1
+            else:
+                result.written[path.name] = written
         except Exception as err:   # A decoder may raise any error; the other videos must not be affected.
             raise_if_disk_full(err, out)
-            failed[path] = str(err) if isinstance(err, InputError) else f"{path}: {type(err).__name__}: {err}"
+            result.failed[path] = str(err) if isinstance(err, InputError) else f"{path}: {type(err).__name__}: {err}"
         report(path)
-    return n_written, failed
+    return result
 
 
 def raise_if_disk_full(err: Exception, out: str | os.PathLike) -> None:
@@ -213,11 +285,12 @@ def raise_if_disk_full(err: Exception, out: str | os.PathLike) -> None:
 
 
 def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLike, dtype: str = "float16",
-                    progress: Callable[[Iterable], Iterable] = iter) -> tuple[int, int]:
+                    progress: Callable[[Iterable], Iterable] = iter, keep_unverified: bool = False) -> ExtractionReport:
     """Write `{out}/{text encoder}/qid{qid}.npz` for the query of every label; equal queries are encoded once.
 
-    A file stores its query under the key `text`. A file whose stored query differs, for example because labels were
-    renumbered, is replaced. Files of other programs, without that key, are kept.
+    A file stores its query under the key `text`. A file is kept if it is intact and its provenance names the query,
+    the encoder, the data type and the version of the code; otherwise it is replaced, for example because labels were
+    renumbered. Files without provenance are treated as in `VideoExtraction`.
 
     Args:
         labels: labels with `qid` and `query`.
@@ -225,10 +298,7 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         out: folder of the features.
         dtype: data type of the stored features.
         progress: wraps the loop over batches of queries, e.g. tqdm.
-
-    Returns:
-        The number of files written, and the number of these that replaced a file of another query. Intact files of
-        the same query are skipped.
+        keep_unverified: keep intact features without provenance, unless they store another query.
 
     Raises:
         InputError: two different queries have the same qid, or a query is too long.
@@ -242,21 +312,45 @@ def extract_queries(labels: list[dict], encoders: Encoders, out: str | os.PathLi
         if query_of.setdefault(file, label["query"]) != label["query"]:
             raise InputError(None, f"qid {label['qid']} has two queries, {query_of[file]!r} and {label['query']!r}, "
                              "which would share a file", "extract different sets of labels into different folders")
-    pending: dict[str, list[Path]] = {}
-    n_replaced = 0
+    result = ExtractionReport()
+    if not labels:
+        return result
+    origin = origin_of(TEXT, encoders.text, dtype)
+    pending: dict[str, dict[Path, str]] = {}
     for file, query in query_of.items():
-        intact = all(_load_intact(file, key) is not None for key in ("last_hidden_state", "pooler_output"))
-        text = _load_intact(file, "text") if intact else None
-        outdated = text is not None and str(text) != query
-        n_replaced += outdated
-        if not intact or outdated:
-            pending.setdefault(query, []).append(file)
+        reason = _query_reason(file, query, origin, encoders.text.dims, keep_unverified)
+        if reason:
+            pending.setdefault(query, {})[file] = reason
+        else:
+            result.n_kept += 1
     queries = list(pending)
     for start in progress(range(0, len(queries), QUERY_BATCH)):
         batch = queries[start:start + QUERY_BATCH]
         for query, feature in zip(batch, encoders.text.encode(batch), strict=True):
-            for file in pending[query]:
-                with atomic_path(file) as temporary, temporary.open("wb") as f:
-                    np.savez_compressed(f, last_hidden_state=feature.last_hidden_state.astype(dtype),
-                                        pooler_output=feature.pooler_output.astype(dtype), text=np.array(query))
-    return sum(map(len, pending.values())), n_replaced
+            shown = repr(query[:SHOWN_CHARACTERS])
+            arrays = dict(last_hidden_state=to_dtype(feature.last_hidden_state, dtype, shown, USE_FLOAT32),
+                          pooler_output=to_dtype(feature.pooler_output, dtype, shown, USE_FLOAT32),
+                          text=np.array(query))
+            for file, reason in pending[query].items():
+                moved = write_stored(file, arrays, origin, query)
+                result.written[file.stem] = Written(reason, () if moved is None else (moved,))
+    return result
+
+
+def _query_reason(file: Path, query: str, origin: Origin, dims: int, keep_unverified: bool) -> str:
+    """Return the reason why the features of a query must be computed; "" if they are up to date."""
+    if not os.path.lexists(file):
+        return NEW
+    stored = load_stored(file)
+    if stored is None:
+        return DAMAGED
+    tokens, pooled = (stored.arrays.get(key) for key in ("last_hidden_state", "pooler_output"))
+    is_intact = (tokens is not None and pooled is not None and is_matrix(tokens, dims)
+                 and is_matrix(np.atleast_2d(pooled)))
+    if not is_intact:
+        return DAMAGED
+    if "text" in stored.arrays and str(stored.arrays["text"]) != query:
+        return TEXT_CHANGED
+    if stored.provenance is None:
+        return "" if keep_unverified else UNKNOWN
+    return difference(stored.provenance, origin, query)

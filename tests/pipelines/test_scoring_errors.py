@@ -76,8 +76,10 @@ def test_runs_that_were_killed_while_writing_are_resumed(tmp_path):
     complete = tmp_path / "f/color/first.npz"
     before = complete.stat().st_mtime_ns
 
-    assert extract_videos(videos, color_encoders(), tmp_path / "f") == (1, {})
-    assert extract_queries(LABELS, color_encoders(), tmp_path / "f") == (1, 0)
+    of_videos = extract_videos(videos, color_encoders(), tmp_path / "f")
+    assert (list(of_videos.written), of_videos.n_kept, of_videos.failed) == ([videos[1].name], 1, {})
+    of_queries = extract_queries(LABELS, color_encoders(), tmp_path / "f")
+    assert (list(of_queries.written), of_queries.n_kept) == (["qid2"], 1)
     encode_cached(videos[0], color_encoders(), tmp_path / "cache", progress=False)
     names = written_files(tmp_path)
     assert complete.stat().st_mtime_ns == before

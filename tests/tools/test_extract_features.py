@@ -38,8 +38,15 @@ def test_readable_videos_are_extracted_and_the_others_reported(folder, capsys):
     assert stored.shape == (2, 3)
     (folder / "v" / "bad.mp4").unlink()
     (folder / "f" / "color" / "b.npz").write_bytes(b"PK")
+    assert main([str(folder / "v"), "--out", str(folder / "f")]) == 0
+    printed = capsys.readouterr().err
+    assert "videos: 1 extracted, 2 already done, 0 failed" in printed
+    assert "videos: computed again, since their features were damaged: 1 (b.mp4)" in printed
     assert main([str(folder / "v"), "--out", str(folder / "f"), "--dtype", "float32"]) == 0
-    assert "videos: 1 extracted, 2 already done, 0 failed" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "videos: 3 extracted, 0 already done, 0 failed" in printed
+    assert "since their data type was float16, not float32: 3 (a.mp4, b.mp4, c.mp4)" in printed
+    assert np.load(folder / "f/color/c.npz")["features"].dtype == np.float32
 
 
 def test_a_file_name_that_begins_with_a_dash(folder, monkeypatch):

@@ -8,23 +8,33 @@ import pytest
 from common.errors import InputError
 from common.files import atomic_path
 from datasets.features.folder import read_matrix
-from pipelines.features import extract
+from pipelines.features import extract, provenance
 from pipelines.features.encode import encode_video
 from pipelines.features.extract import (
+    VideoExtraction,
     extract_queries,
-    extract_video,
     extract_videos,
     find_videos,
-    is_extracted,
     parse_shard,
     take_shard,
 )
+from pipelines.features.provenance import DAMAGED, NEW, TEXT_CHANGED, UNKNOWN, Source
 from tests.pipelines.fakes import COLORS, color_encoders, write_video
 
 
 @pytest.fixture
 def video(tmp_path):
     return write_video(tmp_path / "a.mp4", ["red"] * 4 + ["blue"] * 4, loud_s=[1])
+
+
+def extract_video(path, encoders, out, dtype="float16"):
+    """Extract a video; return True if files were written."""
+    return VideoExtraction(encoders, out, dtype).extract(path) is not None
+
+
+def reasons(report):
+    """Return the reason for each file that an extraction wrote."""
+    return {name: written.reason for name, written in report.written.items()}
 
 
 def test_files_contain_the_features_of_the_pipeline(video, tmp_path):
@@ -90,14 +100,15 @@ def test_a_failed_video_leaves_no_files(tmp_path):
 def test_damaged_files_are_replaced(video, tmp_path, part, kind):
     encoders, file = color_encoders(with_audio=True), tmp_path / "f" / part
     extract_video(video, encoders, tmp_path / "f")
-    assert is_extracted("a", encoders, tmp_path / "f")
+    extraction = VideoExtraction(encoders, tmp_path / "f")
+    assert extraction.outdated(Source(video)) == {}
     data = file.read_bytes()
     shape = dict(narrow=(4, 2), longer=(5, 3 if "color" in part else 1)).get(kind, (0, 3 if "color" in part else 1))
     if kind in ("narrow", "longer", "no rows"):
         np.savez(file, features=np.ones(shape)) if file.suffix == ".npz" else np.save(file, np.ones(shape))
     else:
         file.write_bytes({"truncated": data[:-1], "half": data[:len(data) // 2], "empty": b"", "text": b"hello"}[kind])
-    assert not is_extracted("a", encoders, tmp_path / "f")
+    assert list(extraction.outdated(Source(video))) == [file.parent.name]
     assert extract_video(video, encoders, tmp_path / "f")
     assert file.read_bytes() == data
 
@@ -126,9 +137,10 @@ def test_a_video_that_fails_does_not_stop_the_others(video, tmp_path, monkeypatc
     real = extract.encode_video
     monkeypatch.setattr(extract, "encode_video", lambda path, *a, **k: 1 / 0 if path == odd else real(path, *a, **k))
     reported = []
-    n_written, failed = extract_videos([bad, odd, tmp_path / "none.mp4", video], color_encoders(), tmp_path / "f",
-                                     report=reported.append)
-    assert n_written == 1
+    result = extract_videos([bad, odd, tmp_path / "none.mp4", video], color_encoders(), tmp_path / "f",
+                            report=reported.append)
+    failed = result.failed
+    assert reasons(result) == {"a.mp4": NEW}
     assert list(failed) == [bad, odd, tmp_path / "none.mp4"]
     assert reported == [*failed, video]
     assert "is not a readable video" in failed[bad]
@@ -147,7 +159,7 @@ def test_a_full_disk_stops_the_extraction(video, tmp_path, monkeypatch, wrapped)
         except OSError as err:
             raise InputError(None, "cannot write") from err
 
-    monkeypatch.setattr(*((extract, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
+    monkeypatch.setattr(*((provenance, "atomic_path", full_folder) if wrapped else (np, "savez_compressed", full)))
     message = r"cannot be written \(No space left on device\); free some space and run the command again"
     with pytest.raises(InputError, match=message):
         extract_videos([video, video], color_encoders(), tmp_path / "f")
@@ -190,7 +202,7 @@ def test_equal_queries_are_encoded_once(tmp_path, monkeypatch):
     encode = encoders.text.encode
     monkeypatch.setattr(encoders.text, "encode", lambda texts: (encoded.extend(texts), encode(texts))[1])
     labels = [dict(qid=1, query="red dog"), dict(qid="x2", query="blue"), dict(qid=3, query="red dog")]
-    assert extract_queries(labels, encoders, tmp_path) == (3, 0)
+    assert reasons(extract_queries(labels, encoders, tmp_path)) == dict(qid1=NEW, qidx2=NEW, qid3=NEW)
     assert encoded == ["red dog", "blue"]
     with np.load(tmp_path / "color_text" / "qid3.npz") as stored:
         assert stored["last_hidden_state"].shape == (2, 3)
@@ -199,20 +211,23 @@ def test_equal_queries_are_encoded_once(tmp_path, monkeypatch):
     assert read_matrix(tmp_path / "color_text" / "qidx2.npz", "last_hidden_state").shape == (1, 3)
     (tmp_path / "color_text" / "qid1.npz").unlink()
     (tmp_path / "color_text" / "qidx2.npz").write_bytes(b"PK")
-    assert extract_queries(labels, encoders, tmp_path) == (2, 0)
-    assert extract_queries(labels, encoders, tmp_path) == (0, 0)
+    assert reasons(extract_queries(labels, encoders, tmp_path)) == dict(qid1=NEW, qidx2=DAMAGED)
+    report = extract_queries(labels, encoders, tmp_path)
+    assert (report.written, report.n_kept) == ({}, 3)
 
 
 def test_features_of_renumbered_queries_are_replaced(tmp_path):
     """Query numbers are line numbers of a table, so an inserted line changes all later ones."""
     encoders = color_encoders()
     before = [dict(qid=1, query="red"), dict(qid=2, query="blue "), dict(qid=3, query="blue ")]
-    assert extract_queries(before, encoders, tmp_path) == (3, 0)
+    assert len(extract_queries(before, encoders, tmp_path).written) == 3
     stamp = (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns
     after = [dict(qid=1, query="green"), dict(qid=2, query="red"), dict(qid=3, query="blue "),
              dict(qid=4, query="blue ")]
-    assert extract_queries(after, encoders, tmp_path) == (3, 2)
-    assert extract_queries(after, encoders, tmp_path) == (0, 0)
+    report = extract_queries(after, encoders, tmp_path)
+    assert reasons(report) == dict(qid1=TEXT_CHANGED, qid2=TEXT_CHANGED, qid4=NEW)
+    assert report.notes() == ["computed again, since their text has changed: 2 (qid1, qid2)"]
+    assert extract_queries(after, encoders, tmp_path).written == {}
     for label in after:
         with np.load(tmp_path / f"color_text/qid{label['qid']}.npz") as stored:
             expected = np.array(COLORS[label["query"].strip()]) / 255
@@ -221,12 +236,28 @@ def test_features_of_renumbered_queries_are_replaced(tmp_path):
     assert (tmp_path / "color_text/qid3.npz").stat().st_mtime_ns == stamp
 
 
-def test_text_features_without_stored_text_are_kept(tmp_path):
+def test_text_features_of_another_program_are_moved_or_kept(tmp_path):
+    folder, labels = tmp_path / "color_text", [dict(qid=1, query="red")]
+    folder.mkdir()
+    np.savez(folder / "qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
+    other = (folder / "qid1.npz").read_bytes()
+    assert extract_queries(labels, color_encoders(), tmp_path, keep_unverified=True).n_kept == 1
+    assert (folder / "qid1.npz").read_bytes() == other
+    report = extract_queries(labels, color_encoders(), tmp_path)
+    assert reasons(report) == dict(qid1=UNKNOWN)
+    assert (folder / "replaced/qid1.npz").read_bytes() == other
+    np.testing.assert_allclose(np.load(folder / "qid1.npz")["pooler_output"], np.array(COLORS["red"]) / 255, atol=1e-3)
+    np.savez(folder / "qid1.npz", last_hidden_state=np.ones((2, 3)))
+    report = extract_queries(labels, color_encoders(), tmp_path, keep_unverified=True)
+    assert reasons(report) == dict(qid1=DAMAGED)
+    assert sorted(path.name for path in (folder / "replaced").iterdir()) == ["qid1.npz", "qid1_1.npz"]
+
+
+def test_text_features_of_an_earlier_version_are_computed_again_without_a_copy(tmp_path):
     (tmp_path / "color_text").mkdir()
-    np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((2, 3)), pooler_output=np.ones(3))
-    assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (0, 0)
-    np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((2, 3)))
-    assert extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path) == (1, 0)
+    np.savez(tmp_path / "color_text/qid1.npz", last_hidden_state=np.ones((1, 3)), pooler_output=np.ones(3), text="red")
+    assert reasons(extract_queries([dict(qid=1, query="red")], color_encoders(), tmp_path)) == dict(qid1=UNKNOWN)
+    assert [path.name for path in (tmp_path / "color_text").iterdir()] == ["qid1.npz"]
 
 
 def test_one_qid_with_two_queries_is_rejected_before_anything_is_written(tmp_path):
