@@ -14,7 +14,7 @@ from pipelines.editing.copyability import check_copy
 from pipelines.export.options import ExportOptions
 from pipelines.export.output_dir import atomic_output_dir
 from pipelines.media.probe import VideoInfo, probe
-from pipelines.media.subtitles import embedded_subtitles, read_subtitles
+from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitle_file
 
 from .file_names import earlier_files, possible_files
 from .options import ShortsOptions
@@ -91,7 +91,7 @@ class BatchSummarizer:
             print(f"{info.path.name}: {info.truncation_note}; the available part is summarized", file=sys.stderr)
         if request.export.copy_required:   # Otherwise such a video is re-encoded.
             check_copy(info)
-        cues = embedded_subtitles(video) if request.subtitles is None else read_subtitles(request.subtitles)
+        cues = embedded_subtitles(video) if request.subtitles is None else self._read_subtitles(request.subtitles)
         inputs = [path for path in (video, request.subtitles, request.config, request.checkpoint) if path is not None]
         names = possible_files(request.mode, request.shorts)
         with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:
@@ -116,6 +116,12 @@ class BatchSummarizer:
         """Print a line if the video is re-encoded although a copy was requested."""
         if plan.copy_note and not self.request.quiet:
             print(f"{info.path.name}: {plan.copy_note}", file=sys.stderr)
+
+    def _read_subtitles(self, path: str) -> list[Cue]:
+        file = read_subtitle_file(path)
+        if file.encoding_note and not self.request.quiet:
+            print(f"{Path(path).name}: {file.encoding_note}", file=sys.stderr)
+        return file.cues
 
     def _loaded_summarizer(self) -> Summarizer:
         """Return the summarizer; build it at the first call."""

@@ -27,7 +27,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labels", nargs="+", help="JSON lines in the format of QVHighlights")
     parser.add_argument("--videos", required=True, help="folder of the videos, named by vid")
-    parser.add_argument("--subtitles", metavar="DIR", help="folder of subtitles VID.srt, which support the queries")
+    parser.add_argument("--subtitles", metavar="DIR",
+                        help="folder of subtitles VID.srt (or .vtt, .ass, .ssa), which support the queries")
     parser.add_argument("--config", help="config of a trained model, with --checkpoint (default: zero-shot with the "
                         "embedded encoders)")
     parser.add_argument("--checkpoint", help="weights of the config's model")
@@ -41,7 +42,7 @@ def measure(args: argparse.Namespace) -> None:
     from common.files import write_json
     from datasets.annotations.qvhighlights import read_labels
     from pipelines.features.extract import find_videos
-    from pipelines.media.subtitles import read_subtitles
+    from pipelines.media.subtitles import find_subtitles, read_subtitles
     from pipelines.summarizer import build_summarizer
     from training.query_sensitivity import measure_query_sensitivity
 
@@ -54,8 +55,8 @@ def measure(args: argparse.Namespace) -> None:
                          f"{', '.join(missing[:5])}", "give the folder that contains VID.mp4 for each label")
     cues = {}
     if args.subtitles:
-        paths = {vid: Path(args.subtitles) / f"{vid}.srt" for vid in vids}
-        cues = {vid: read_subtitles(path) for vid, path in paths.items() if path.is_file()}
+        paths = {vid: find_subtitles(Path(args.subtitles), vid) for vid in vids}
+        cues = {vid: read_subtitles(path) for vid, path in paths.items() if path is not None}
         if not cues:
             raise InputError(args.subtitles, "contains no subtitles of a labeled video",
                              f"name them like {paths[vids[0]].name}")

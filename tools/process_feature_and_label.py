@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,8 +27,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--visual", nargs="+", required=True, metavar="DIR",
                         help="folders of {clip}.npz, or of {video}.npz, from which rows are extracted")
     parser.add_argument("--audio", nargs="+", default=[], metavar="DIR", help="folders of {clip}.npy or {video}.npy")
-    parser.add_argument("--subtitles", metavar="DIR",
-                        help="folder of {clip}.srt, {video}.srt or .vtt: the text of clips without text in the table")
+    parser.add_argument("--subtitles", metavar="DIR", help="folder of {clip}.srt or {video}.srt (or .vtt, .ass, .ssa): "
+                        "the text of clips without text in the table")
     parser.add_argument("--out", required=True, help="folder of the dataset")
     parser.add_argument("--copy", action="store_true", help="copy feature files instead of linking to them")
     parser.add_argument("--clip-len", type=float, default=2, metavar="S", help="seconds per feature row (default: 2)")
@@ -77,16 +77,17 @@ def folders_by_name(given: list[str]) -> dict[str, Path]:
 
 def read_texts(clips: list, folder: Path) -> dict[str, str]:
     """Return the subtitle text of each clip, from its own file or from the file of its source video."""
-    from pipelines.media.subtitles import read_subtitles
+    from pipelines.media.subtitles import find_subtitles, read_subtitles
 
     if not folder.is_dir():
         raise InputError(folder, "no such folder of subtitles")
     texts = {}
+    read = cache(read_subtitles)   # The clips of a video share its file.
     for clip in clips:
         for name, start_s, end_s in ((clip.clip, 0.0, float("inf")), (clip.video, clip.start_s, clip.end_s)):
-            path = next((p for suffix in (".srt", ".vtt") if (p := folder / f"{name}{suffix}").is_file()), None)
+            path = find_subtitles(folder, name)
             if path is not None:
-                cues = [cue for cue in read_subtitles(path) if cue.start_s < end_s and cue.end_s > start_s]
+                cues = [cue for cue in read(path) if cue.start_s < end_s and cue.end_s > start_s]
                 texts[clip.clip] = " ".join(" ".join(cue.text.split()) for cue in cues)
                 break
     return texts

@@ -53,8 +53,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     queries.add_argument("--text", action="append", default=[], metavar="T",
                          help="a sentence that describes what to find; may be repeated (default: the most important "
                          "parts)")
-    queries.add_argument("--subtitles", metavar="F", help=".srt or .vtt file, which is searched for the query; cuts "
-                         "avoid its lines (default: the subtitle track in the video)")
+    queries.add_argument("--subtitles", metavar="F", help=".srt, .vtt, .ass or .ssa file, which is searched for the "
+                         "query; cuts avoid its lines (default: the subtitle track in the video)")
     queries.add_argument("--config", metavar="C", help="config (default: embedded encoders, zero-shot)")
     queries.add_argument("--checkpoint", metavar="P", help="weights of the config's model")
     queries.add_argument("--captions", choices=("vocabulary", "blip", "none"), default="vocabulary",

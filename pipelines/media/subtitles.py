@@ -1,74 +1,91 @@
-"""Subtitles: SubRip (.srt) and WebVTT (.vtt) files, and subtitle tracks of a video."""
+"""Subtitles: files in the formats SubRip, WebVTT and (Advanced) SubStation Alpha, and subtitle tracks of a video."""
 
 from __future__ import annotations
 
-import html
 import os
-import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from av.packet import Packet
 from av.stream import Disposition
-from av.subtitles.subtitle import AssSubtitle
+from av.subtitles.stream import SubtitleStream
 
 from common.errors import InputError
 from common.files import atomic_path
-from common.timecode import format_timestamp, parse_timestamp
+from common.timecode import format_timestamp
 
 from .container import decode_packets, open_container, read_packets
-from .cues import Cue, check_cue_limits
+from .cues import Cue, Word, check_cue_limits
 from .frames import probe_first_frame
+from .rolling_captions import DisplayedCue, without_repetitions
+from .subtitle_parsers import (
+    FILE_HINT,
+    LINE_END,
+    SUBTITLE_SUFFIXES,
+    ass_lines,
+    displayed_cue,
+    is_before_video,
+    parse_subtitles,
+)
+from .text_encoding import decode_text
 
-TIMESTAMP = r"((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})"
-TIMES = re.compile(rf"\s*{TIMESTAMP}\s*-->\s*{TIMESTAMP}(?!\d)")   # WebVTT's position settings may follow.
-BROKEN_TIMES = re.compile(r"\s*\d[\d:., ]*-->|.*-->\s*\d+:\d[\d:.,]*\s*$")
-TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
-LINE_END = re.compile(r"\r\n|\r|\n")
 MAX_BYTES = 32 << 20
-UTF16_PROBE_BYTES = 64   # UTF-16 without a byte order mark is detected by these bytes: the first number and its times.
 MIN_CUE_S = 0.2          # A part of a cue that is shown more briefly than this cannot be read.
 TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
-ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
-ASS_BREAK = re.compile(r"\\[Nnh]")
+
+
+@dataclass(frozen=True)
+class SubtitleFile:
+    """The contents of a subtitle file.
+
+    Attributes:
+        cues: at least one cue, sorted by time.
+        encoding: name of the encoding of its text.
+        encoding_note: a message if the encoding was guessed, or if bytes are damaged; else "".
+    """
+
+    cues: list[Cue]
+    encoding: str
+    encoding_note: str = ""
 
 
 def read_subtitles(path: str | os.PathLike) -> list[Cue]:
-    """Read an .srt or .vtt file; tags are removed, lines are joined, and empty cues are dropped.
+    """Return the cues of a subtitle file; see `read_subtitle_file`."""
+    return read_subtitle_file(path).cues
 
-    Returns:
-        At least one cue, sorted by time.
+
+def read_subtitle_file(path: str | os.PathLike) -> SubtitleFile:
+    """Read an .srt, .vtt, .ass or .ssa file.
+
+    The format and the encoding are detected from the content. Tags are removed, the lines of a cue are joined, and
+    empty cues are dropped. Of rolling captions, see `without_repetitions`, each line is kept once.
 
     Raises:
-        InputError: the file is missing, too large, or not UTF-8 or UTF-16 text; or it has an invalid time, no text, or
-            more text than `check_cue_limits` accepts.
+        InputError: the file is missing, binary or too large; or it has an invalid time, no text, or more text than
+            `check_cue_limits` accepts.
     """
     path = Path(path)
-    lines = LINE_END.split(_read_text(path))
-    headers: list[int] = []                    # Indices of the lines with the cues' times.
-    times_s: list[tuple[float, float]] = []   # Start and end of each cue.
-    for i, line in enumerate(lines):
-        if match := TIMES.match(line):
-            headers.append(i)
-            times_s.append((parse_timestamp(match[1]), parse_timestamp(match[2])))
-        elif BROKEN_TIMES.match(line):
-            raise InputError(path, f"line {i + 1}: {line.strip()[:60]!r} is not a pair of times",
-                             "write times as 00:00:01,000 --> 00:00:02,500")
-    if not headers:
-        raise InputError(path, "contains no subtitles, no line such as 00:00:01,000 --> 00:00:02,500",
-                         "specify an .srt or .vtt file")
-    cues = []
-    for header, following, (start_s, end_s) in zip(headers, [*headers[1:], None], times_s, strict=True):
-        text = _cue_text(lines[header + 1:following], is_last=following is None)
-        if end_s < start_s:
-            raise InputError(path, f"line {header + 1}: the subtitle ends at {end_s} s before it starts at {start_s} s",
-                             "correct its times")
-        if text:
-            cues.append(Cue(start_s, end_s, text))
-    if not cues:
-        raise InputError(path, "its subtitles have times but no text", "specify another file")
+    data = _read_bytes(path)
+    decoded = decode_text(data)
+    if decoded is None:
+        if b"\0" in data:
+            raise InputError(path, "is a binary file, not subtitles", FILE_HINT)
+        raise InputError(path, "is not text in a known encoding", "save the subtitles as UTF-8")
+    displayed = parse_subtitles(decoded.text, path)
+    if not displayed:
+        raise InputError(path, "its subtitles have times but no text after the start of the video",
+                         "specify another file")
+    cues = without_repetitions(sorted(displayed, key=_by_time))
     check_cue_limits(cues, path)
-    return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+    return SubtitleFile(cues, decoded.encoding, decoded.note)
+
+
+def find_subtitles(folder: Path, name: str) -> Path | None:
+    """Return the subtitle file of a video, `{name}.srt`, .vtt, .ass or .ssa, in a folder; None if there is none."""
+    suffixes = [cased for suffix in SUBTITLE_SUFFIXES for cased in (suffix, suffix.upper())]
+    return next((path for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
 def write_srt(path: str | os.PathLike, cues: Iterable[Cue]) -> None:
@@ -93,25 +110,29 @@ def cut_cues(cues: Iterable[Cue], intervals_s: Sequence[tuple[Fraction, Fraction
 
     Returns:
         Subtitles in the result's time, by start. A cue ends with its interval; a part of a cue that would be shown
-        for less than 0.2 s is dropped, unless it is the complete cue.
+        for less than 0.2 s is dropped, unless it is the complete cue. Words outside of the part have no times.
     """
     cut, joined_s = [], 0.0
     for start_s, end_s in intervals_s:
+        offset_s = joined_s - float(start_s)
         for cue in cues:
             first_s, last_s = max(cue.start_s, float(start_s)), min(cue.end_s, float(end_s))
             if last_s > first_s and (last_s - first_s >= MIN_CUE_S or (first_s, last_s) == (cue.start_s, cue.end_s)):
-                offset_s = joined_s - float(start_s)
-                cut.append(Cue(round(first_s + offset_s, 3), round(last_s + offset_s, 3), cue.text))
+                words = (Word(max(word.start_s, first_s), min(word.end_s, last_s), word.text) for word in cue.words
+                         if word.start_s < last_s and word.end_s > first_s)
+                cut.append(Cue(round(first_s + offset_s, 3), round(last_s + offset_s, 3), cue.text, tuple(
+                    Word(round(word.start_s + offset_s, 3), round(word.end_s + offset_s, 3), word.text)
+                    for word in words)))
         joined_s += float(end_s - start_s)
-    return sorted(cut, key=lambda cue: (cue.start_s, cue.end_s))
+    return sorted(cut, key=_by_time)
 
 
 def embedded_subtitles(path: str | os.PathLike) -> list[Cue]:
     """Read the default text subtitle track of a video file, or else the first one.
 
     Returns:
-        Cues sorted by time, counted from the first frame. Empty if the video has no text track (bitmap subtitles, as
-        on DVDs, do not count), or if the track has no text.
+        Cues sorted by time, counted from the first frame; see `read_subtitle_file`. Empty if the video has no text
+        track (bitmap subtitles, as on DVDs, do not count), or if the track has no text.
 
     Raises:
         InputError: the file is not a video, none of its frames can be decoded, or the track has more text than
@@ -123,60 +144,37 @@ def embedded_subtitles(path: str | os.PathLike) -> list[Cue]:
             return []
         track = next((s for s in tracks if s.disposition & Disposition.default), tracks[0])
         zero_s, _ = probe_first_frame(path)
-        cues = []
+        displayed = []
         for packet in read_packets(container, track):
             if packet.pts is None or not packet.duration:
                 continue
-            text = " ".join(filter(None, (_plain_text(rect) for rect in decode_packets([packet], track))))
             start_s = float(packet.pts * packet.time_base - zero_s)
             end_s = start_s + float(packet.duration * packet.time_base)
-            if text and end_s > 0:
-                cues.append(Cue(round(max(0.0, start_s), 3), round(end_s, 3), text))
+            cue = _displayed_packet(packet, track, round(start_s, 3), round(end_s, 3))
+            if cue.lines and not is_before_video(start_s, end_s):
+                displayed.append(cue)
+    cues = without_repetitions(sorted(displayed, key=_by_time))
     check_cue_limits(cues, path, "remove the subtitle track, or specify a subtitle file")
-    return sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+    return cues
 
 
-def _plain_text(rect: AssSubtitle) -> str:
-    """Return the text of a decoded subtitle on one line, without override codes and tags."""
-    text = ASS_BREAK.sub(" ", ASS_OVERRIDE.sub("", rect.dialogue.decode("utf-8", "replace")))
-    return " ".join(html.unescape(TAG.sub("", text)).split())
+def _displayed_packet(packet: Packet, track: SubtitleStream, start_s: float, end_s: float) -> DisplayedCue:
+    if track.codec_context.name == "webvtt":   # FFmpeg's decoder would remove the times of the words.
+        return displayed_cue(start_s, end_s, LINE_END.split(bytes(packet).decode("utf-8", "replace")), is_vtt=True)
+    texts = [rect.ass.decode("utf-8", "replace").split(",", 8)[-1] for rect in decode_packets([packet], track)]
+    return DisplayedCue(max(0.0, start_s), end_s, tuple(line for text in texts for line in ass_lines(text)))
 
 
-def _read_text(path: Path) -> str:
-    hint = "specify an .srt or .vtt file"
+def _by_time(cue: Cue | DisplayedCue) -> tuple[float, float]:
+    return cue.start_s, cue.end_s
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(path, f"has {path.stat().st_size:,} bytes and is over {MAX_BYTES >> 20} MB, too large for "
-                             "subtitles", hint)
-        data = path.read_bytes()
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(path, f"has {size:,} bytes and is over {MAX_BYTES >> 20} MB, too large for subtitles",
+                             FILE_HINT)
+        return path.read_bytes()
     except OSError as err:
-        raise InputError(path, f"cannot be read ({err.strerror})", hint) from err
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif data[:1] == b"\0" != data[1:2] and _mostly_zeros(data[0:UTF16_PROBE_BYTES:2]):
-        encoding = "utf-16-be"
-    elif data[1:2] == b"\0" != data[:1] and _mostly_zeros(data[1:UTF16_PROBE_BYTES:2]):
-        encoding = "utf-16-le"
-    elif b"\0" in data[:UTF16_PROBE_BYTES]:
-        raise InputError(path, "is a binary file, not subtitles", hint)
-    else:
-        encoding = "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as err:
-        problem = f"is not valid {encoding[:6].rstrip('-').upper()} text"
-        raise InputError(path, problem, "save the subtitles as UTF-8") from err
-
-
-def _mostly_zeros(upper_bytes: bytes) -> bool:
-    """Return True if most upper bytes of UTF-16 text are 0, as those of digits and Latin letters are."""
-    return 2 * upper_bytes.count(0) > len(upper_bytes)
-
-
-def _cue_text(lines: list[str], is_last: bool) -> str:
-    """Return the text of a cue: its lines up to the first empty one, without the number of the next cue."""
-    until = next((i for i, line in enumerate(lines) if not line.strip()), None)
-    if until is None and not is_last and lines and lines[-1].strip().isdecimal():
-        until = len(lines) - 1
-    texts = (html.unescape(TAG.sub("", line)).strip() for line in lines[:until])
-    return " ".join(filter(None, texts))
+        raise InputError(path, f"cannot be read ({err.strerror})", FILE_HINT) from err

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.progress import ReportProgress
 from models.encoders import Encoders
-from pipelines.media.subtitles import Cue
+from pipelines.media.cues import Cue, has_visible_text
 
 from .captions import BLANK, UNNAMED, Caption
 
@@ -50,7 +50,7 @@ def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Que
     Additional subtitles are joined with their neighbors, so that no text is lost. Additional captions are dropped at
     even spacing, because captions often repeat each other. Captions that describe nothing are skipped.
     """
-    cues = [cue for cue in cues if cue.text.strip()]
+    cues = [cue for cue in cues if has_visible_text(cue.text)]
     if cues:
         per_passage = -(-len(cues) // MAX_VIDEO_QUERIES)
         return tuple(_join_cues(cues[i:i + per_passage]) for i in range(0, len(cues), per_passage))

@@ -9,7 +9,7 @@ import numpy as np
 from common.progress import ReportProgress
 from models.encoders.base import TextEncoder, normalize_rows
 from pipelines.features.encoded_video import EncodedVideo
-from pipelines.media.subtitles import Cue
+from pipelines.media.cues import Cue, has_visible_text
 
 from .evidence import Evidence
 from .queries import SUBTITLES, EmbeddedQueries, Query
@@ -44,7 +44,7 @@ class SubtitleEvidence(Evidence):
         """See `Evidence.match`; None without cues, zeros if all cues are empty."""
         if not cues:
             return None
-        cues = [cue for cue in cues if cue.text.strip()]
+        cues = [cue for cue in cues if has_visible_text(cue.text)]
         if not cues:
             return np.zeros((len(texts), video.n_clips))
         queries, unrelated = np.split(self.text_encoder.embed([*texts, *UNRELATED_SENTENCES]), [len(texts)])

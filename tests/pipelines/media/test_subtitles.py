@@ -61,7 +61,7 @@ def test_vtt_is_sorted_and_notes_and_styles_are_ignored(tmp_path):
     pytest.param(b"R\0\xff\xd8" * 90, id="zero-bytes")])
 def test_binary_file_named_like_subtitles(tmp_path, data):
     (tmp_path / "v.srt").write_bytes(data)
-    with pytest.raises(InputError, match="v.srt: is a binary file, not subtitles; specify an .srt or .vtt file"):
+    with pytest.raises(InputError, match="v.srt: is a binary file, not subtitles; specify an .srt, .vtt, .ass or .ssa file"):
         read_subtitles(tmp_path / "v.srt")
 
 
@@ -99,12 +99,12 @@ def test_empty_cues_are_dropped(tmp_path):
 @pytest.mark.parametrize(("content", "message"), [
     ("just a letter", "contains no subtitles, no line such as"),
     (b"", "contains no subtitles"),
-    (bytes(range(128, 256)) * 9, "is not valid UTF-8 text; save the subtitles as UTF-8"),
+    (bytes(range(128, 256)) * 9, "is not text in a known encoding; save the subtitles as UTF-8"),
     ("1\n00:00:05,000 --> 00:00:04,000\nback\n", r"line 2: the subtitle ends at 4.0 s before it starts at 5.0 s"),
     ("1\n00:00:05,000 --> 00:00:xx\nbroken\n",
      "line 2: '00:00:05,000 --> 00:00:xx' is not a pair of times; write times as 00:00:01,000 --> 00:00:02,500"),
-    ("1\n-00:00:05,000 --> 00:00:06,000\nearly\n", "line 2: .* is not a pair of times"),
-    ("1\n00:00:05,000 --> 00:00:06,000\n\n", "its subtitles have times but no text; specify another file"),
+    ("1\n-00:00:05,000 --> 00:00:06,xx\nearly\n", "line 2: .* is not a pair of times"),
+    ("1\n00:00:05,000 --> 00:00:06,000\n\n", "its subtitles have times but no text after the start of the video; specify"),
 ])
 def test_invalid_files(tmp_path, content, message):
     with pytest.raises(InputError, match=message):
