@@ -59,7 +59,7 @@ def measure(args: argparse.Namespace) -> None:
         cues = {vid: read_subtitles(path) for vid, path in paths.items() if path is not None}
         if not cues:
             raise InputError(args.subtitles, "contains no subtitles of a labeled video",
-                             f"name them like {paths[vids[0]].name}")
+                             f"name them like {vids[0]}.srt")
     summarizer = build_summarizer(args.config, args.checkpoint, captioner=None)
     result = measure_query_sensitivity(
         summarizer, labels, lambda vid: summarizer.encode(files[vid], False, cache_dir=args.cache), cues)

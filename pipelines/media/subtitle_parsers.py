@@ -239,7 +239,9 @@ def _timed_words(line: str, start_s: float, end_s: float) -> list[Word]:
     first, *others = INLINE_TIME.split(line)
     if not others:
         return []
-    starts_s, texts, joins = [], [], False   # joins: the next part continues a word.
+    starts_s: list[float] = []
+    texts: list[str] = []
+    joins = False   # True if the next part continues the last word.
     parts = [(start_s, first), *zip(map(parse_timestamp, others[::2]), others[1::2], strict=True)]
     for part_s, part in parts:
         plain = html.unescape(TAG.sub("", part))

@@ -64,9 +64,9 @@ def decode_text(data: bytes) -> DecodedText | None:
     for mark, codec in UTF_BOMS:
         if data.startswith(mark):
             return _decode_damaged(data, codec)
-    codec = _utf16_without_mark(data)
-    if codec:
-        return _decode_damaged(data, codec)
+    utf16 = _utf16_without_mark(data)
+    if utf16 is not None:
+        return _decode_damaged(data, utf16)
     if b"\0" in data[:UTF16_PROBE_BYTES]:
         return None
     try:
