@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -199,7 +200,7 @@ class CopyingMp4Writer(Mp4Writer):
 Times = tuple[int, int, int]   # Presentation time, decoding time and duration, in ticks of the source.
 
 
-def packet_times(ranges: Sequence[PacketRange], step: int) -> Iterator[Times]:
+def packet_times(ranges: Sequence[PacketRange], tick_s: Fraction) -> Iterator[Times]:
     """Yield the times of all packets in the result, in stored order.
 
     The presentation time of a frame that is only decoded is negative. A frame is shown until the next one. This
@@ -208,29 +209,36 @@ def packet_times(ranges: Sequence[PacketRange], step: int) -> Iterator[Times]:
 
     Args:
         ranges: packet ranges from `plan_copy`.
-        step: ticks between the decoding times before the first frame.
+        tick_s: seconds per tick.
     """
     starts = [*itertools.accumulate((packets.end - packets.start for packets in ranges), initial=0)]
     times = [start + time for start, packets in zip(starts, ranges, strict=False) for time in packets.result_times()]
-    ends = dict(itertools.pairwise([*sorted(times), starts[-1]]))
-    decoded = decoding_times(times, step)
-    return ((time, decoding_time, ends[time] - time) for time, decoding_time in zip(times, decoded, strict=True))
+    durations = {time: end - time for time, end in itertools.pairwise([*sorted(times), starts[-1]])}
+    step = max(1, min(statistics.median_low(durations.values()), int(MIN_STILL_S // tick_s)))
+    decoded = [*decoding_times(times, step)]
+    # The length of a track is the distance of its decoding times plus the duration of the packet stored last.
+    durations[times[-1]] = max(1, starts[-1] - min(times) - (decoded[-1] - decoded[0]))
+    return ((time, decoding_time, durations[time]) for time, decoding_time in zip(times, decoded, strict=True))
 
 
 def decoding_times(presentation_times: Sequence[int], step: int) -> Iterator[int]:
     """Yield decoding times for packets: ascending, and never later than the packet's presentation time.
 
     The decoding times of the source are not used, because some containers (Matroska) do not store them, and because
-    they would step back at the joins; see `pipelines.editing.mp4_writer.initial_decoding_times`.
+    they would step back at the joins; see `pipelines.editing.mp4_writer.initial_decoding_times`. With a constant frame
+    rate, they are evenly spaced. Readers take the distance of two decoding times as the duration of a frame, so before
+    a frame that is shown for longer, a decoding time is only `step` earlier for each reordered frame.
 
     Args:
         presentation_times: distinct presentation times in ticks, in stored order.
-        step: ticks between the decoding times before the first frame.
+        step: usual distance of frames in ticks.
     """
     rank = {time: i for i, time in enumerate(sorted(presentation_times))}
     depth = max((i - rank[time] for i, time in enumerate(presentation_times)), default=0)
     heap = initial_decoding_times(min(presentation_times, default=0), depth, step)
-    return (heappushpop(heap, time) for time in presentation_times)
+    latest = itertools.accumulate(reversed(presentation_times), lambda later, time: min(time, later - 1))
+    return (max(heappushpop(heap, time), late - depth * step)
+            for time, late in zip(presentation_times, reversed([*latest]), strict=True))
 
 
 def _write_ranges(mp4: CopyingMp4Writer, info: VideoInfo, ranges: Sequence[PacketRange], intervals: list[Interval],
@@ -239,7 +247,7 @@ def _write_ranges(mp4: CopyingMp4Writer, info: VideoInfo, ranges: Sequence[Packe
     audio = read_piece_audio(info, intervals, mp4.rate_hz, mp4.layout)
     total = sum(packets.end - packets.start for packets in ranges)
     with open_video(info.path) as (container, stream):
-        times = packet_times(ranges, max(1, round(1 / info.fps / stream.time_base)))
+        times = packet_times(ranges, stream.time_base)
         joiner = Joiner(info, stream, len(ranges))
         for number, packets in enumerate(ranges):
             key_s, starts_piece = packets.key * stream.time_base, number > 0
