@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ./run.sh                     generate the sample set, train and evaluate on it, and summarize a held-out video
+# ./run.sh                     generate the sample set, train and evaluate on it, and summarize a held-out video;
+#                              a repeated run keeps the results of earlier ones and writes to work_dirs/sample_1, ...
 # ./run.sh CONFIG [OPTIONS]    train CONFIG with the options of tools/launch.py
 # ./run.sh --gpus N CONFIG     train with N processes, one per GPU, or on the CPU if there is no GPU (or set GPUS=N)
 # ./run.sh app [OPTIONS]       start the web page with the options of tools/app.py
@@ -9,7 +10,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 2; }
 
 gpus="${GPUS:-1}"
 case "${1:-}" in
-  -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,6s/^# //p' "$0"; exit 0 ;;
   --gpus)
     [ $# -ge 2 ] || die "--gpus needs a number; see --help"
     gpus="$2"
@@ -57,7 +58,10 @@ python tools/extract_features.py data/sample/videos --labels data/sample/{train,
   --out data/sample/features --encoders offline
 
 step "3/4 train and evaluate -> $work_dir"
-launch "$config" --work-dir "$work_dir"
+used="$(mktemp)"
+trap 'rm -f "$used"' EXIT
+launch "$config" --work-dir "$work_dir" --work-dir-file "$used"
+work_dir="$(cat "$used")"   # work_dirs/sample_1, ... if work_dirs/sample contains an earlier run.
 
 step "4/4 summarize a held-out video -> $work_dir/summary.mp4"
 read -r vid query < <(python - <<'EOF'

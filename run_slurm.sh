@@ -4,8 +4,9 @@
 #   ./run_slurm.sh [OPTIONS] CONFIG [OPTIONS OF tools/launch.py]
 #   ./run_slurm.sh [OPTIONS] --shards N extract IN... --out DIR [OPTIONS OF tools/extract_features.py]
 #
-# A training that is preempted, killed, or close to its time limit is requeued and resumes automatically. An extraction
-# is an array of N jobs. Running the same command again submits only the jobs that failed or whose videos have changed.
+# A training that is preempted, killed, or close to its time limit is requeued and resumes automatically. Running the
+# same command again continues the training in the work dir; use another --work-dir for a new one. An extraction is an
+# array of N jobs. Running the same command again submits only the jobs that failed or whose videos have changed.
 #
 #   --nodes N      number of nodes (NODES, 1)        --partition P  partition (PARTITION, the cluster's default)
 #   --gpus N       GPUs per node (GPUS, 0)           --time T       time limit, e.g. 12:00:00 (TIME, the partition's)
@@ -146,15 +147,31 @@ submit() {   # submit NAME LOG JOB_SCRIPT
   die "job $id failed (status $status); see its output in ${log/\%a/*}"
 }
 
+check() {   # check CONFIG [OPTIONS]: report errors before the job is submitted.
+  local config="$1" argument resume=(--resume)
+  shift
+  for argument in "$@"; do
+    case "$argument" in
+      --resume | --resume=*) die "--resume: a job resumes from its work dir's last.pth automatically; leave it out" ;;
+      --overwrite)
+        die "--overwrite: a requeued job would delete its own results; remove $work_dir, or specify another --work-dir" ;;
+      --eval) resume=() ;;
+    esac
+  done
+  [ -n "$dry_run" ] || in_environment python tools/launch.py "$config" "$@" "${resume[@]}" --work-dir "$work_dir" \
+    --check || exit 2
+}
+
 train() {   # train CONFIG [OPTIONS]
   local config="$1" name is_evaluation="" checkpoint="" launch_options=() start
   shift
   [ -z "$shards" ] || die "--shards is an option of an extraction; leave it out, or write 'extract' instead of $config"
   [ -f "$config" ] || die "$config: no such config; specify a .py file, e.g. one under configs/"
-  [ -n "$dry_run" ] || in_environment python tools/launch.py "$config" "$@" --check || exit 2
+  name="$(basename "$config" .py)"
+  [ -n "$work_dir" ] || work_dir="work_dirs/$name"
+  check "$config" "$@"
   while [ $# -gt 0 ]; do
     case "$1" in
-      --resume | --resume=*) die "--resume: a job resumes from its work dir's last.pth automatically; leave it out" ;;
       --checkpoint) checkpoint="${2:-}"; shift ;;
       --checkpoint=*) checkpoint="${1#*=}" ;;
       --eval) is_evaluation=1; launch_options+=("$1") ;;
@@ -162,11 +179,9 @@ train() {   # train CONFIG [OPTIONS]
     esac
     [ $# -eq 0 ] || shift
   done
-  name="$(basename "$config" .py)"
-  [ -n "$work_dir" ] || work_dir="work_dirs/$name"
-  # A new or requeued job resumes from the work dir's last.pth if it exists; otherwise it starts from --checkpoint.
+  # A new or requeued job resumes from the work dir's newest checkpoint if there is one, else starts from --checkpoint.
   start="start=(--resume)"
-  [ -z "$checkpoint" ] || start+="; [ -e \"\$last\" ] || start=(--checkpoint $(quoted "$checkpoint"))"
+  [ -z "$checkpoint" ] || start="start=(--resume --checkpoint $(quoted "$checkpoint"))"
   [ -z "$is_evaluation" ] || start="start=(--checkpoint $(quoted "$checkpoint"))"
   options+=(--nodes="$nodes" --ntasks-per-node="$tasks" --signal=B:USR1@120)
   submit "$name" "$work_dir/slurm-%j.log" "last=$(quoted "$work_dir/last.pth")

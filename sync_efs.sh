@@ -8,6 +8,7 @@
 #   --delete     also delete files at the target that no longer exist at the source (default: delete nothing)
 #   --verify     compare the checksums of all files afterwards; exit with status 1 if any differs
 #   --unmounted  allow EFS_ROOT on the root file system of this machine
+#   --overwrite  pull: replace work dirs here that contain another training than those of the same name in EFS_ROOT
 #
 # Links that point outside the checkout are copied as the files that they point to.
 set -euo pipefail
@@ -15,7 +16,7 @@ set -euo pipefail
 die() { printf 'error: %s\n' "$*" >&2; exit 2; }
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
 
-direction="" unmounted="" verify="" dry_run="" links=(--links --copy-unsafe-links)
+direction="" unmounted="" verify="" dry_run="" overwrite="" links=(--links --copy-unsafe-links)
 options=(--archive "${links[@]}" --partial-dir=.rsync-partial --human-readable --no-owner --no-group)
 for argument in "$@"; do
   case "$argument" in
@@ -25,6 +26,7 @@ for argument in "$@"; do
     --delete) options+=(--delete) ;;
     --verify) verify=1 ;;
     --unmounted) unmounted=1 ;;
+    --overwrite) overwrite=1 ;;
     *) die "$argument: unknown argument; see --help" ;;
   esac
 done
@@ -62,12 +64,27 @@ copy() {   # copy SOURCE_FOLDER TARGET_FOLDER [RSYNC OPTIONS]
   echo "verified: $to equals its source"
 }
 
+run_id() {   # run_id FOLDER: print the id of the training in a work dir; nothing for those of earlier versions.
+  cat "$1/.run_id" 2> /dev/null || true
+}
+
+check_trainings() {   # check_trainings FROM TO: refuse to replace a training in TO by another one of the same name.
+  local best name different=()
+  while IFS= read -r -d '' best; do
+    name="$(dirname "${best#"$1/"}")"
+    [ ! -e "$2/$name/best.pth" ] || [ "$(run_id "$1/$name")" = "$(run_id "$2/$name")" ] || different+=("$name")
+  done < <(find "$1" -name best.pth -print0)
+  [ "${#different[@]}" -eq 0 ] || die "work_dirs/${different[0]}: contains another training than $1/${different[0]}" \
+    "(${#different[@]} such work dirs); rename it, or use --overwrite to replace it"
+}
+
 if [ "$direction" = push ]; then
   [ -n "$dry_run" ] || mkdir -p "$target" || die "$target: cannot be created"
   copy "$root" "$target" --exclude=/.git --exclude=/.venv --exclude=/work_dirs --exclude=__pycache__ \
     --exclude='.*_cache' --exclude='.*.new.wav'
 else
   [ -d "$target/work_dirs" ] || die "$target/work_dirs: does not exist, so nothing was trained there yet"
+  [ -n "$overwrite" ] || check_trainings "$target/work_dirs" "$root/work_dirs"
   [ -n "$dry_run" ] || mkdir -p "$root/work_dirs"
   copy "$target/work_dirs" "$root/work_dirs"
 fi

@@ -33,7 +33,7 @@ BATCH = 32
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("audio", metavar="IN", help="folder of audio files, as written by unify_audio_name.sh")
     parser.add_argument("out", metavar="OUT", help="output folder of the features")
     parser.add_argument("--encoder", choices=list(ENCODERS), default="panns", help="audio encoder (default: panns)")

@@ -177,7 +177,7 @@ def original_path(source: Path) -> Path:
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("folder", metavar="DIR", help="folder of audio files in any common format")
     parser.add_argument("--ids", metavar="F", help="known ids: a .txt with one per line, a ratings .csv, or a folder")
     parser.add_argument("--dry-run", action="store_true", help="print the plan without changing anything")

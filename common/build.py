@@ -27,6 +27,14 @@ def suggest(name: str, known: Iterable[object]) -> str:
     return f"did you mean {similar[0]!r}?" if similar else f"known: {', '.join(names)}"
 
 
+def suggest_choice(value: object, choices: Iterable[str]) -> str:
+    """Return a hint for an invalid value of an option: all choices, and the most similar one if there is any."""
+    *others, last = choices
+    similar = difflib.get_close_matches(str(value).lower(), [*others, last], n=1)
+    listed = f"choose {', '.join(others)} or {last}" if others else f"choose {last}"
+    return f"{listed}; did you mean {similar[0]!r}?" if similar else listed
+
+
 def check_component(cfg: dict, registry: Registry, location: str, *args: object) -> None:
     """Check that `cfg["type"]` is registered and that its class accepts all other keys.
 

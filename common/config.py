@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import runpy
 from pathlib import Path
@@ -24,7 +25,9 @@ def load_config(path: str | os.PathLike) -> Config:
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
-        raise InputError(path, "no such config", "specify a .py file, e.g. one under configs/")
+        similar = difflib.get_close_matches(path.stem, [other.stem for other in path.parent.glob("*.py")], n=1)
+        raise InputError(path, "no such config", f"did you mean {path.parent / similar[0]}.py?" if similar else
+                         "specify a .py file, e.g. one under configs/")
     return Config(_load(path.resolve(), ()), filename=str(path))
 
 

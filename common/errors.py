@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+DISK_PROBLEMS = {   # Errors of the disk or file system, which affect every file equally.
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "it would exceed the maximum file size",
+    errno.EROFS: "the file system is read-only",
+}
+REMEDIES = {errno.EFBIG: "raise the limit (ulimit -f)", errno.EROFS: "use another folder"}
 
 
 class InputError(ValueError):
@@ -44,3 +53,20 @@ class ConfigError(InputError):
     @property
     def location(self) -> str | None:
         return None if self.path is None else os.fspath(self.path)
+
+
+def disk_error(err: OSError, path: str | os.PathLike | None = None, then: str = "run the command again") -> (
+        InputError | None):
+    """Return an error of the disk or file system as an `InputError`; None for any other error.
+
+    Args:
+        err: the error that a write raised.
+        path: the file or folder that was written; None for the file that the error names.
+        then: what to do after the problem is solved.
+    """
+    if err.errno not in DISK_PROBLEMS:
+        return None
+    path = err.filename if path is None else path
+    subject = "a file " if path is None else ""
+    return InputError(path, f"{subject}cannot be written, because {DISK_PROBLEMS[err.errno]}",
+                      f"{REMEDIES.get(err.errno, 'free some space')}, and {then}")

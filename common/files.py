@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -14,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from . import locks
-from .errors import InputError
+from .errors import DISK_PROBLEMS, InputError, disk_error
 
-# Errors of the disk or file system, which affect every file equally.
-DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+DISK_ERRORS = frozenset(DISK_PROBLEMS)
 TEMPORARY_MARKER = ".unfinished-"   # Part of the name of every temporary file that `atomic_path` creates.
 MAX_STEM_CHARACTERS = 40            # Temporary names are cut to this length, so that they fit the system's limit.
 
@@ -32,6 +30,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     Raises:
         InputError: the folder cannot be created or written, or `path` is a folder.
+        OSError: raised by the block. If the disk is full, `filename` is `path` instead of the temporary path.
     """
     path = Path(path)
     if path.is_dir():
@@ -44,6 +43,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)   # mkstemp creates files that only their owner can read.
         temporary.replace(path)
+    except OSError as err:
+        if err.errno in DISK_ERRORS:
+            err.filename = os.fspath(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         if handle is not None:
@@ -96,7 +99,8 @@ def make_folder(path: str | os.PathLike) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as err:
-        raise InputError(path, f"cannot write to this folder ({err.strerror})", "specify another one") from err
+        problem = f"cannot write to this folder ({err.strerror})"
+        raise disk_error(err, path) or InputError(path, problem, "specify another one") from err
     return path
 
 

@@ -1,7 +1,8 @@
-"""Validate text queries."""
+"""Validate text queries and their ids."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 from .errors import InputError
@@ -55,3 +56,18 @@ def check_texts(texts: str | Sequence[str]) -> tuple[str, ...]:
                              "check the encoding of your terminal")
         checked.append(text.strip())
     return tuple(checked)
+
+
+def normalize_id(value: object) -> str | None:
+    """Return the id of a query or video as text, so that 7, "7" and 7.0 are equal; None for other types.
+
+    Numbers with a fraction are no ids. JSON files that pandas wrote may contain 7.0.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else None
+    try:
+        return value if isinstance(value, str) else str(operator.index(value))   # type: ignore[arg-type]
+    except TypeError:   # It is no integer, neither of Python nor of NumPy.
+        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import torch
 import torch.nn as nn
@@ -12,6 +11,9 @@ from common.errors import InputError
 from common.torch_file import read_torch_file
 
 WRAPPER_PREFIXES = ("module.", "model.")   # DataParallel and ModelScope prefix every key with these.
+COMPILED = "_orig_mod"                     # torch.compile wraps the model, or modules in it, with this name.
+# Keys under which training programs store the state dict, in order of preference; lower-case.
+STATE_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "params")
 SHOWN_KEYS = 5                             # Maximum number of keys of each kind in an error message.
 
 
@@ -19,37 +21,33 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     """Read a checkpoint file without running any code that it may contain.
 
     Args:
-        path: a `.safetensors` file, or a file that `torch.save` wrote: nncore's dict of `state_dict`, `meta` and
-            optionally `optimizer`, or a bare state dict.
+        path: a safetensors file, or a file that `torch.save` wrote: nncore's dict of `state_dict`, `meta` and
+            optionally `optimizer`; another dict with the state dict under one of `STATE_KEYS`; or a bare state dict.
 
     Returns:
-        A dict with at least `state_dict`.
+        A dict with at least `state_dict`, whose keys have no prefixes of `torch.compile`, DataParallel and ModelScope.
 
     Raises:
         InputError: the file does not exist, is not a checkpoint, or contains code.
     """
-    checkpoint = _read_safetensors(Path(path)) if Path(path).suffix == ".safetensors" else \
-        read_torch_file(path, "checkpoint")
-    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), dict):
-        state = checkpoint["state_dict"]
-    else:
-        state, checkpoint = checkpoint, {}
-    if not isinstance(state, dict) or not state or not all(torch.is_tensor(v) for v in state.values()):
-        raise InputError(path, "holds no state dict of tensors", "specify a model checkpoint")
-    return {**checkpoint, "state_dict": _remove_wrapper_prefixes(state)}
+    checkpoint = read_torch_file(path, "checkpoint")
+    state = _find_state(checkpoint)
+    if state is None:
+        keys = [str(key) for key in checkpoint] if isinstance(checkpoint, dict) else []
+        listed = f", only {', '.join(keys[:SHOWN_KEYS])}{' and more' if len(keys) > SHOWN_KEYS else ''}" if keys else ""
+        raise InputError(path, f"holds no state dict of tensors{listed}", "specify a model checkpoint")
+    others = checkpoint if isinstance(checkpoint, dict) and state is not checkpoint else {}
+    return {**others, "state_dict": _remove_wrapper_prefixes(state)}
 
 
-def _read_safetensors(path: Path) -> dict:
-    # Only .safetensors files need this library.
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise InputError(path, "no such checkpoint", "specify a .pth or .safetensors file")
-    try:
-        return load_file(path)
-    except Exception as err:   # safetensors raises its own exception as well as OSErrors.
-        raise InputError(path, f"not a readable checkpoint ({type(err).__name__})",
-                         "download or save it again") from err
+def _find_state(value: object) -> dict | None:
+    """Return the state dict in the content of a checkpoint file; None if there is none."""
+    if not isinstance(value, dict) or not value:
+        return None
+    if all(isinstance(key, str) and torch.is_tensor(entry) for key, entry in value.items()):
+        return value
+    lowered = {key.lower(): entry for key, entry in value.items() if isinstance(key, str)}
+    return next((state for key in STATE_KEYS if (state := _find_state(lowered.get(key))) is not None), None)
 
 
 def load_checkpoint(model: nn.Module, path: str | os.PathLike) -> dict:
@@ -96,9 +94,10 @@ def load_weights(model: nn.Module, state: dict, path: str | os.PathLike) -> None
 
 
 def _remove_wrapper_prefixes(state: dict) -> dict:
-    for prefix in WRAPPER_PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            state = {key[len(prefix):]: value for key, value in state.items()}
+    """Remove the names of wrappers from the keys, in whatever order the wrappers are nested."""
+    state = {".".join(part for part in key.split(".") if part != COMPILED): value for key, value in state.items()}
+    while prefix := next((p for p in WRAPPER_PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 

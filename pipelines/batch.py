@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from common.queries import check_queries
 from pipelines.editing.copyability import check_copy
 from pipelines.export.options import ExportOptions
-from pipelines.export.output_dir import atomic_output_dir
+from pipelines.export.output_dir import atomic_output_dir, check_link, link_file
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitle_file
 
-from .file_names import earlier_files, possible_files
+from .file_names import SUMMARY_VIDEO, earlier_files, possible_files
 from .options import ShortsOptions
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class SummaryRequest:
         quiet: True to show no progress.
     """
 
-    texts: tuple[str, ...] = ()
+    texts: Sequence[str] = ()
     budget: float | timedelta = 0.15
     mode: str = "summary"
     shorts: ShortsOptions = field(default_factory=ShortsOptions)
@@ -56,6 +57,9 @@ class SummaryRequest:
     sampling: str = "exact"
     cache: str | None = None
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", check_queries(self.texts))   # A single string counts as one query.
 
 
 class BatchSummarizer:
@@ -71,12 +75,13 @@ class BatchSummarizer:
         self.request = request
         self._summarizer: Summarizer | None = None
 
-    def summarize(self, video: str | Path, out: Path) -> Export:
+    def summarize(self, video: str | Path, out: Path, cut: Path | None = None) -> Export:
         """Write the summary of a video to a folder, with all files or none.
 
         Args:
             video: the video file.
             out: the folder, which is created if it is missing.
+            cut: path of another name for the cut in the folder, which must be a single file; None for no other name.
 
         Returns:
             The summary and a record of the written files.
@@ -94,11 +99,14 @@ class BatchSummarizer:
         cues = embedded_subtitles(video) if request.subtitles is None else self._read_subtitles(request.subtitles)
         inputs = [path for path in (video, request.subtitles, request.config, request.checkpoint) if path is not None]
         names = possible_files(request.mode, request.shorts)
+        if cut is not None:
+            check_link(cut, out / SUMMARY_VIDEO, inputs)
         with atomic_output_dir(out, names, inputs, outdated=earlier_files(out)) as folder:
             # Imported here because PyTorch loads for seconds, and invalid inputs are reported before that.
             from .export.plan import plan_export
             from .export.writer import write_export
             summarizer = self._loaded_summarizer()
+            summarizer.check_options(request.texts, request.budget, request.mode, info.duration_s)
             encoded = summarizer.encode(video, not request.quiet, sampling=request.sampling, cache_dir=request.cache,
                                         info=info)
             result = summarizer.summarize(encoded, request.texts, request.budget, cues, request.mode, request.shorts,
@@ -110,7 +118,9 @@ class BatchSummarizer:
             export = write_export(result, plan, folder, progress=not request.quiet)
             if plan.copied:   # The muxer may have rejected the packets.
                 self._report_reencoding(info, export.plan)
-            return export
+        if cut is not None:
+            link_file(out / SUMMARY_VIDEO, cut)
+        return export
 
     def _report_reencoding(self, info: VideoInfo, plan: ExportPlan) -> None:
         """Print a line if the video is re-encoded although a copy was requested."""

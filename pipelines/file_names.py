@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+
+from common.errors import InputError
 
 from .options import ShortsOptions
 
@@ -12,6 +15,10 @@ SUMMARY_VIDEO = "summary.mp4"       # Contains all pieces.
 REPORT_FILE = "report.html"
 JSON_FILE = "summary.json"
 EDIT_LISTS = ("csv", "edl", "otio")  # Formats, which are also the suffixes of the files.
+CUT_SUFFIX = ".mp4"
+# Suffixes that show that a path is meant to be a file, not a folder.
+OTHER_SUFFIXES = (".json", ".html", ".srt", ".csv", ".edl", ".otio", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts",
+                  ".gif")
 
 _WRITTEN_FILE = re.compile(r"(short-\d+|summary)\.\w+|report\.html")
 
@@ -35,6 +42,31 @@ def possible_files(mode: str, shorts: ShortsOptions) -> list[str]:
     """Return the names of all files that an export may write."""
     videos = [short_name(rank) for rank in range(1, shorts.count + 1)] if mode == "shorts" else [SUMMARY_VIDEO]
     return [*videos, *map(subtitle_name, videos), *map(edit_list_name, EDIT_LISTS), REPORT_FILE, JSON_FILE]
+
+
+def parse_output(out: str, n_videos: int, mode: str) -> tuple[Path, Path | None]:
+    """Return the output folder of a command, and the path of the cut if it is written to a file of another name, too.
+
+    Args:
+        out: a folder; or `NAME.mp4` for the folder `NAME` beside this file. An existing folder may have such a name.
+        n_videos: number of videos.
+        mode: `summary`, `moments` or `shorts`.
+
+    Raises:
+        InputError: `out` is the name of a file of another format, or one file for several cuts.
+    """
+    path, shown = Path(out), f"--out {out}"
+    folder, suffix = path.with_suffix(""), path.suffix.lower()
+    if (suffix not in OTHER_SUFFIXES and suffix != CUT_SUFFIX) or path.is_dir() or out.endswith(("/", os.sep)):
+        return path, None
+    if suffix != CUT_SUFFIX:
+        raise InputError(None, f"{shown} is the name of a file, but not of an MP4 file",
+                         f"specify a folder, e.g. --out {folder}, or the cut, e.g. --out {folder}.mp4")
+    if n_videos > 1 or mode == "shorts":
+        cuts = f"each of the {n_videos} videos" if n_videos > 1 else "each short"
+        raise InputError(None, f"{shown} is the name of one file, but {cuts} has its own",
+                         f"specify a folder, e.g. --out {folder}")
+    return folder, path
 
 
 def earlier_files(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from fractions import Fraction
 from numbers import Real
 
+from common.build import suggest_choice
 from common.errors import InputError
 from common.timecode import parse_duration
 
@@ -73,6 +74,28 @@ def budget_share(budget: float | timedelta | str, duration_s: Fraction) -> Fract
     return Fraction(budget).limit_denominator(10**6)
 
 
+def check_min_budget(budget: float | timedelta | str, clip_len_s: float | Fraction, duration_s: float | Fraction) -> (
+        None):
+    """Check that a budget given as a time is not shorter than one clip, the shortest piece that a summary can keep.
+
+    A budget given as a share may be shorter, since it applies to videos of any length; then one clip is kept.
+
+    Args:
+        budget: see `check_budget`.
+        clip_len_s: duration of a clip in seconds.
+        duration_s: duration of the video in seconds, which may be shorter than a clip.
+
+    Raises:
+        InputError: the budget is shorter than a clip.
+    """
+    budget = check_budget(budget)
+    shortest_s = min(Fraction(clip_len_s), Fraction(duration_s))
+    if isinstance(budget, timedelta) and budget // timedelta(microseconds=1) < int(shortest_s * 10**6):
+        shortest = f"{float(shortest_s):.6g}"
+        raise InputError(None, f"budget {budget.total_seconds():g} s is shorter than one clip ({shortest} s)",
+                         f"use at least {shortest}s")
+
+
 def check_mode(mode: str) -> str:
     """Return a mode if it is one of `MODES`.
 
@@ -80,7 +103,7 @@ def check_mode(mode: str) -> str:
         InputError: it is not.
     """
     if mode not in MODES:
-        raise InputError(None, f"mode {mode!r} does not exist", f"choose {', '.join(MODES[:-1])} or {MODES[-1]}")
+        raise InputError(None, f"mode {mode!r} does not exist", suggest_choice(mode, MODES))
     return mode
 
 

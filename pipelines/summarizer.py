@@ -13,6 +13,8 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +37,12 @@ from pipelines.scoring.builder import (
     summarizer_options,
     zero_shot_scorer,
 )
-from pipelines.scoring.captions import Caption, Captioner, build_captioner
+from pipelines.scoring.captions import Caption, Captioner, DeferredCaptioner, build_captioner, check_captioner
 from pipelines.scoring.queries import user_queries, video_queries
 from pipelines.scoring.scorers import Provenance, Scorer, Scores, main_features
 from pipelines.selection.selector import Selector, visual_shots
 
-from .options import ShortsOptions, budget_share, check_budget, check_mode
+from .options import ShortsOptions, budget_share, check_budget, check_min_budget, check_mode
 from .result import Result
 
 MAX_SHOT_S = 10.0   # Longer shots are split, so that a summary can keep a part of a shot.
@@ -116,7 +118,27 @@ class Summarizer:
             return encode_video(path, self.encoders, progress, sampling=sampling, info=info)
         return encode_cached(path, self.encoders, cache_dir, progress, sampling=sampling, info=info)
 
-    def summarize(self, video: EncodedVideo, texts: Sequence[str] = (), budget: float | timedelta | str = 0.15,
+    def check_options(self, texts: str | Sequence[str], budget: float | timedelta | str, mode: str,
+                      duration_s: Fraction) -> None:
+        """Check the options of `summarize`, and load what they require; this takes less time than to encode a video.
+
+        Args:
+            texts: see `summarize`.
+            budget: see `summarize`.
+            mode: see `summarize`.
+            duration_s: duration of the video in seconds.
+
+        Raises:
+            InputError: an option is invalid, see `summarize`; or the files of the captioner are missing.
+        """
+        checked = check_queries(texts)
+        self.scorer.check_queries(checked)
+        if check_mode(mode) != "shorts":
+            check_min_budget(budget, self.encoders.visual.clip_len_s, duration_s)
+        if not checked and isinstance(self.captioner, DeferredCaptioner):
+            self.captioner.load()
+
+    def summarize(self, video: EncodedVideo, texts: str | Sequence[str] = (), budget: float | timedelta | str = 0.15,
                   subtitles: Sequence[Cue] = (), mode: str = "summary",
                   shorts: ShortsOptions | None = None, progress: Progress = False) -> Result:
         """Score the clips of a video, find its moments, and select the parts that the summary keeps.
@@ -124,8 +146,8 @@ class Summarizer:
         Args:
             video: the video, encoded with the encoders of this summarizer.
             texts: the queries; if there are none, the video is scored by importance or novelty.
-            budget: maximum duration of the summary: a share of the video in (0, 1], or a time such as "60s". At
-                least one clip is kept.
+            budget: maximum duration of the summary: a share of the video in (0, 1], or a time such as "60s", at least
+                the duration of a clip. If a share is shorter than a clip, one clip is kept.
             subtitles: subtitles of the video. They are evidence for the queries; if there are no queries, they are
                 used as queries. The ends of shorts avoid them.
             mode: `summary` selects shots within the budget, `moments` selects complete moments within the budget, and
@@ -143,7 +165,7 @@ class Summarizer:
         check_cue_limits(subtitles)
         query_texts, budget, mode = check_queries(texts), check_budget(budget), check_mode(mode)
         self._check_encoders(video)
-        self.scorer.check_queries(query_texts)
+        self.check_options(query_texts, budget, mode, video.info.duration_s)
         captions = [] if query_texts else self._captions(video)
         queries = user_queries(query_texts) if query_texts else video_queries(subtitles, captions)
         with progress_reporter(progress, "encoding text", TEXT_BAR_DELAY_S) as report:
@@ -201,7 +223,8 @@ def build_summarizer(config: str | os.PathLike | None = None, checkpoint: str | 
         config: a config with `encoders`, and with `model` if a trained model scores the videos; None for the embedded
             encoders and zero-shot scoring.
         checkpoint: weights of the trained model; required if and only if the config has a `model`.
-        captioner: `vocabulary` or `blip`, see `build_captioner`; None for no captions.
+        captioner: `vocabulary` or `blip`, see `build_captioner`; None for no captions. It is built when it is needed,
+            because a summary with queries has no captions.
         importance: use of the shipped importance model in zero-shot scoring, if the model fits the encoders. With
             `blend`, importance is 20 % of the score if there is a query, and the complete score if there is none.
             `only` ignores queries. `off` uses novelty instead of importance.
@@ -210,12 +233,14 @@ def build_summarizer(config: str | os.PathLike | None = None, checkpoint: str | 
         InputError: the config is invalid, the checkpoint does not fit the config, a model is given without a checkpoint
             or vice versa, or the encoders and the model have different feature dimensions.
     """
+    if captioner is not None:
+        check_captioner(captioner)
     cfg = load_scoring_config(config, checkpoint)
     _, options = summarizer_options(cfg)
     model = load_model(cfg, checkpoint)   # Load it before the encoders to report a wrong checkpoint at once.
     encoders = build_encoders(cfg.encoders)
     return Summarizer(encoders, build_scorer(cfg, encoders, model, importance),
-                      None if captioner is None else build_captioner(captioner, encoders),
+                      None if captioner is None else DeferredCaptioner(partial(build_captioner, captioner, encoders)),
                       config=_config_name(Path(cfg.filename)),
                       checkpoint=None if checkpoint is None else str(checkpoint), **options)
 

@@ -113,6 +113,16 @@ class Summary:
         return float(sum(end_s - start_s for start_s, end_s in self.intervals_s))
 
     @property
+    def budget_note(self) -> str:
+        """A message if the budget is shorter than one clip, and one clip is kept nevertheless; else ""."""
+        duration_s = float(self.video.info.duration_s)
+        budget_s, shortest_s = self.budget * duration_s, min(float(self.video.clip_len_s), duration_s)
+        if self.mode == "shorts" or budget_s > shortest_s - 1e-3:
+            return ""
+        return (f"The budget, {100 * self.budget:.3g} % of {duration_s:.1f} s, is {budget_s:.2g} s. This is shorter "
+                f"than one clip ({shortest_s:.3g} s), so one clip is kept.")
+
+    @property
     def intervals_by_file(self) -> list[tuple[str, list[Interval]]]:
         """Names of the video files with their intervals: one file, or in mode `shorts` one per piece, best first."""
         intervals_s = self.intervals_s

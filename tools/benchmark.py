@@ -25,7 +25,7 @@ SUBJECTS = sorted({p.stem for p in (Path(__file__).parent / "benchmarks").glob("
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("subject", choices=[*SUBJECTS, "all"], help="what to measure")
     parser.add_argument("--minutes", type=int, metavar="N", help="length of the test video, for features and long")
     parser.add_argument("--out", metavar="F", help="also write the rows to this JSON file, and a plot of the memory "

@@ -30,7 +30,7 @@ MAX_NAMES = 5   # Names that a note lists.
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="?", help="folder of videos, named as in the annotations")
     parser.add_argument("--ratings", help="annotations: ydata-tvsum50.mat or ydata-tvsum50-anno.tsv of TVSum, or "
                         "folder GT of SumMe")

@@ -36,7 +36,7 @@ VARIANTS = {"copy": ["--copy", "--sampling", "keyframes"], "9:16": ["--aspect", 
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("base", type=Path, metavar="BASE", help="the other checkout")
     parser.add_argument("--videos", type=Path, required=True, metavar="DIR", help="folder of videos")
     parser.add_argument("--text", default="a person", metavar="T", help="query (default: %(default)s)")

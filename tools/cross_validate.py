@@ -15,12 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("config", help="a config with folds, e.g. configs/tvsum/clip_it_offline.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3],
                         help="random seeds; each fold is trained once with each (default: 1 2 3)")

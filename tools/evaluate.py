@@ -38,7 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {   # Arguments of `add_argument` by option
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="benchmark", required=True, metavar="{" + ",".join(BENCHMARKS) + "}")
     for name, (labels, options) in BENCHMARKS.items():
         command = commands.add_parser(name, help=f"labels: {labels}")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("config", help="a Python config")
     parser.add_argument("--out", required=True, help="the .safetensors file to write")
     parser.add_argument("--work-dir", help="folder of the training (default: work_dirs/<name of the config>)")
@@ -30,7 +30,7 @@ def export(config: str, out: str, work_dir: str | None = None) -> None:
     Args:
         config: a Python config.
         out: the .safetensors file to write.
-        work_dir: `work_dirs/<name of the config>` by default.
+        work_dir: folder of the training, see `training.launcher.launch`.
 
     Raises:
         InputError: `out` cannot be written, or the training fails.
@@ -45,9 +45,9 @@ def export(config: str, out: str, work_dir: str | None = None) -> None:
     if Path(out).suffix != ".safetensors" or Path(out).is_dir():
         raise InputError(None, f"--out {out}: not a .safetensors file", "specify a .safetensors file")
     make_folder(Path(out).resolve().parent)   # A problem must show before the training, which takes minutes.
-    run_dir = RunDir.of_config(config, work_dir)
-    launch(config, work_dir=str(run_dir.path))
-    state = read_checkpoint(run_dir.best)["state_dict"]
+    used = [RunDir.of_config(config, work_dir).path]
+    launch(config, work_dir=work_dir, on_work_dir=used.append)   # It uses another folder if this one has results.
+    state = read_checkpoint(RunDir(used[-1]).best)["state_dict"]
     with atomic_path(out) as temporary:
         save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     print(f"{out}: {Path(out).stat().st_size / 1e6:.2f} MB")

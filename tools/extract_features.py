@@ -20,13 +20,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import parse, run
+from common.build import suggest_choice
+from common.cli import ArgumentParser, parse, run
 from common.errors import InputError
 from common.paths import CONFIGS
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="*", metavar="IN",
                         help="video files, folders, quoted patterns, or .txt lists with one path per line")
     parser.add_argument("--labels", nargs="+", default=[], metavar="L",
@@ -58,9 +59,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def encoders_config(name: str) -> Path:
-    """Return the config of the encoders, which is given as a name in `configs/_base_/encoders` or as a file."""
+    """Return the config of the encoders, which is given as a name in `configs/_base_/encoders` or as a file.
+
+    Raises:
+        InputError: there are no encoders of this name, and it is no path of a config.
+    """
     config = CONFIGS / "_base_" / "encoders" / f"{name}.py"
-    return config if config.is_file() else Path(name)
+    if config.is_file() or Path(name).suffix == ".py":
+        return config if config.is_file() else Path(name)
+    names = [path.stem for path in sorted(config.parent.glob("*.py"))]
+    raise InputError(None, f"--encoders {name} does not exist",
+                     f"specify a config with encoders, or {suggest_choice(name, names)}")
 
 
 def extract(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, metavar="DIR", help="output folder of the table and the features")
     parser.add_argument("--episodes", type=int, default=40, help="number of episodes (default: 40)")
     parser.add_argument("--clips", type=int, default=30, help="rated clips per episode (default: 30)")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 from sample_set.make import make_sample
 from sample_set.script import Setting
 
@@ -28,7 +28,7 @@ def _size_px(text: str) -> tuple[int, int]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     default = Setting()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="data/sample", help="output folder (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed,
                         help="random seed; equal seeds generate equal sets (default: %(default)s)")

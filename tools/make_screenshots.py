@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 from common.errors import InputError
 
 DESKTOP, PHONE = dict(width=1280, height=800), dict(width=390, height=844)
@@ -28,7 +28,7 @@ SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgr
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--all", action="store_true", help="save every state instead of the two screenshots in docs/")
     return parser.parse_args(argv)

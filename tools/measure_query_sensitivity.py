@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 from common.errors import InputError
 
 ROWS = dict(own="own query", other="query of another video", random="random windows")
@@ -24,7 +24,7 @@ CHECKS = dict(repeated="the same call again", permuted="queries in another order
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("labels", nargs="+", help="JSON lines in the format of QVHighlights")
     parser.add_argument("--videos", required=True, help="folder of the videos, named by vid")
     parser.add_argument("--subtitles", metavar="DIR",

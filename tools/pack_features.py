@@ -20,7 +20,7 @@ from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="folder of .npz or .npy files")
     parser.add_argument("--key", help="key of the array in .npz files (default: features, last_hidden_state or token)")
     parser.add_argument("--dtype", choices=("float16", "float32"),

@@ -13,11 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import run
+from common.cli import ArgumentParser, run
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("work_dirs", nargs="+", metavar="WORK_DIR", help="work dirs of tools/launch.py")
     parser.add_argument("--metric", action="append", default=[], metavar="M",
                         help="a validation metric to plot; may be repeated (default: the main ones)")

@@ -22,7 +22,7 @@ from common.errors import InputError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("ratings", help="table of ratings, CSV")
     parser.add_argument("--visual", nargs="+", required=True, metavar="DIR",
                         help="folders of {clip}.npz, or of {video}.npz, from which rows are extracted")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.cli import parse, run
+from common.cli import ArgumentParser, describe_error, parse, run
 from common.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ JSON_KEYS = ("duration", "kept", "mode", "shorts", "copied", "copy_obstacle", "p
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files in any common format")
     parser.add_argument("--out", required=True, metavar="DIR",
-                        help=f"folder for {', '.join(OUTPUTS)}; several videos get one subfolder each")
+                        help=f"folder for {', '.join(OUTPUTS)}; several videos get one subfolder each. NAME.mp4 writes "
+                        "the cut to this file, and all files to the folder NAME")
     queries = parser.add_argument_group("what to find")
     queries.add_argument("--text", action="append", default=[], metavar="T",
                          help="a sentence that describes what to find; may be repeated (default: the most important "
@@ -104,8 +104,6 @@ def read_request(args: argparse.Namespace) -> SummaryRequest:
     if args.subtitles is not None and len(args.videos) > 1:
         raise InputError(None, f"--subtitles {args.subtitles} belongs to one video, but {len(args.videos)} are given",
                          "run one command for each, or leave it out to use the subtitle tracks in the videos")
-    if Path(args.out).suffix.lower() in (".mp4", ".json", ".html"):
-        raise InputError(None, f"--out {args.out} is the name of a file", f"give a folder for {', '.join(OUTPUTS)}")
     export = ExportOptions(args.copy, None if args.aspect is None else parse_aspect(args.aspect),
                            () if args.export is None else parse_edit_lists(args.export))
     shorts = parse_shorts(3 if args.count is None else args.count, args.length or "15-60")
@@ -118,22 +116,25 @@ def read_request(args: argparse.Namespace) -> SummaryRequest:
 def summarize(args: argparse.Namespace) -> int:
     """Summarize all videos, and return the exit status; an error in one of several videos does not stop the others."""
     from pipelines.batch import BatchSummarizer, output_folders
+    from pipelines.file_names import parse_output
     try:
-        summarizer = BatchSummarizer(read_request(args))
-        folders = output_folders(args.videos, Path(args.out))
+        request = read_request(args)
+        out, cut = parse_output(args.out, len(args.videos), request.mode)
+        summarizer, folders = BatchSummarizer(request), output_folders(args.videos, out)
     except (InputError, OSError) as err:
         if args.json:
-            print_json_error(err)
+            print_json_error(describe_error(err))
         raise
     failed: list[str] = []
     for number, (video, folder) in enumerate(zip(args.videos, folders, strict=True), 1):
         if len(args.videos) > 1 and not args.quiet:
             print(f"[{number}/{len(args.videos)}] {printable(video)}", file=sys.stderr)
         try:
-            export = summarizer.summarize(video, folder)
+            export = summarizer.summarize(video, folder, cut)
         except Exception as err:
-            message: object = err
-            if not isinstance(err, (InputError, OSError)):   # A bug, which other videos may not trigger.
+            if isinstance(err, (InputError, OSError)):
+                message = describe_error(err)
+            else:   # A bug, which other videos may not trigger.
                 if len(args.videos) == 1:
                     raise
                 traceback.print_exc()
@@ -144,18 +145,19 @@ def summarize(args: argparse.Namespace) -> int:
                 print_json_error(message, video)
             continue
         if args.json:
-            print(json.dumps(json_line(export, folder, video), ensure_ascii=False), flush=True)
+            line = json_line(export, folder, video) | ({} if cut is None else dict(cut=printable(str(cut))))
+            print(json.dumps(line, ensure_ascii=False), flush=True)
         elif not args.quiet:
-            print_summary(export, folder)
+            print_summary(export, folder, cut)
     if failed and len(args.videos) > 1:
         print(f"{len(failed)} of {len(args.videos)} videos failed: {', '.join(map(printable, failed))}",
               file=sys.stderr)
     return 0 if not failed else 1 if len(failed) < len(args.videos) else 2
 
 
-def print_json_error(message: object, video: str | None = None) -> None:
+def print_json_error(message: str, video: str | None = None) -> None:
     name = None if video is None else printable(video)
-    print(json.dumps(dict(video=name, ok=False, error=str(message)), ensure_ascii=True), flush=True)
+    print(json.dumps(dict(video=name, ok=False, error=message), ensure_ascii=True), flush=True)
 
 
 def printable(name: str) -> str:
@@ -169,7 +171,7 @@ def json_line(export: Export, folder: Path, video: str) -> dict:
                 **{key: contents[key] for key in JSON_KEYS})
 
 
-def print_summary(export: Export, folder: Path) -> None:
+def print_summary(export: Export, folder: Path, cut: Path | None = None) -> None:
     """Print the best moments, and the length and the files of a summary."""
     from common.timecode import format_clock
     summary = export.summary
@@ -183,15 +185,15 @@ def print_summary(export: Export, folder: Path) -> None:
     more = len(summary.moments) - MAX_PRINTED_MOMENTS
     if more > 0:
         print(f"  and {more} more in {folder / 'summary.json'}")
-    if export.shortage:
-        print(export.shortage)
+    for note in filter(None, (export.shortage, summary.budget_note)):
+        print(note)
     pieces = len(summary.intervals_s)
     copied = ", copied from key frames" if export.plan.copied else ""
     methods = [summary.provenance["kind"], summary.provenance.get("beside")]
     print(f"Kept {summary.duration_s:.1f} s of {float(summary.video.info.duration_s):.1f} s in {pieces} "
           f"piece{'s' * (pieces != 1)}{copied} (scored by: {' + '.join(filter(None, methods))})")
-    for name in export.files:
-        print(f"  {folder / name}")
+    for path in ([] if cut is None else [cut]) + [folder / name for name in export.files]:
+        print(f"  {path}")
 
 
 def main(argv: list[str] | None = None) -> int:

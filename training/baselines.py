@@ -38,7 +38,7 @@ class MismatchedQueries(Dataset):
 
     def __init__(self, dataset: Dataset, seed: int):
         self.dataset, self.labels, self.num_clips = dataset, dataset.labels, dataset.num_clips
-        self.query_indices = draw_other_videos([label["vid"] for label in dataset.labels], seed)
+        self.query_indices = draw_other_videos([str(label["vid"]) for label in dataset.labels], seed)
 
     def __len__(self) -> int:
         return len(self.dataset)

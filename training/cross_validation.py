@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ import numpy as np
 
 import datasets
 from common.config import load_config
-from common.errors import ConfigError, InputError
-from common.files import make_folder, write_json
+from common.errors import ConfigError, InputError, disk_error
+from common.files import atomic_path, make_folder, write_json
 from common.paths import ROOT
 from datasets.annotations.summarization_h5 import SummarizedVideo, read_folds, read_summarization_h5
 
@@ -23,10 +25,12 @@ from .config import check_config
 from .launcher import launch
 from .rescoring import OWN_SENTENCES, check_sentences, rescore_videos
 from .summarization_baselines import METRICS, compute_baselines, measure, named_metrics
+from .work_dir import numbered_paths
 
 # Runs are reused only if these files are unchanged, because a change in them may change the weights.
 TRAINING_CODE = ("models/*.py", "models/blocks/*.py", "datasets/summarization_*.py", "training/launcher.py",
                  "training/engine.py", "training/loaders.py", "training/hooks/*.py")
+RERUN = "run the same command again; finished runs are kept"
 ROW_TITLES = {"ridge, alike": "ridge + similar"}   # The title of every other row is its key.
 
 
@@ -36,7 +40,8 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
     """Train and test a config on each fold with each seed; each run is a call of `training.launcher.launch`.
 
     Finished runs in the work dir are reused, so an interrupted cross-validation can be continued. A run is repeated if
-    the config, the h5 file, the split file or the training code has changed.
+    the h5 file, the split file or the training code has changed. If the work dir contains runs of another config, they
+    are kept, and the first of `NAME_1`, `NAME_2`, ... that does not is used instead.
 
     Args:
         config: config of a `SummarizationH5` dataset with a split file. It must validate only the last epoch, because
@@ -62,7 +67,10 @@ def cross_validate(config: str, seeds: Sequence[int], work_dir: str | Path | Non
     check_sentences(sentences)
     changes = dict(changes or {})
     name = "_".join([f"{Path(config).stem}_folds", *(f"{k}={v}" for k, v in changes.items())])
-    work_dir = make_folder(work_dir or Path("work_dirs") / re.sub(r"[^\w.=-]+", "_", name))
+    requested = Path(work_dir or Path("work_dirs") / re.sub(r"[^\w.=-]+", "_", name))
+    work_dir = _select_work_dir(requested, config, changes)
+    if work_dir != requested:
+        print(f"{requested} contains runs of another config, so this cross-validation uses {work_dir}", file=sys.stderr)
     changed_config = _write_derived_config(work_dir / "config.py", config, changes)
     data = _checked_data(changed_config, config)
     folds = read_folds(data["split_path"])
@@ -124,6 +132,33 @@ def _summarize_folds(by_seed: Mapping[int, Sequence[Mapping[str, float]]]) -> di
                 spread_folds=named_metrics(table.mean(axis=0).std(axis=0)))
 
 
+def _select_work_dir(requested: Path, config: str | Path, changes: Mapping[str, Any]) -> Path:
+    """Return the first of `NAME`, `NAME_1`, `NAME_2`, ... that contains no finished runs of another config."""
+    with tempfile.TemporaryDirectory() as folder:
+        derived = _write_derived_config(Path(folder) / "config.py", config, changes)
+        own = _without_fold(json.loads(json.dumps(to_builtins(load_config(derived)), default=str)))
+    for candidate in numbered_paths(requested):
+        records = map(_recorded_config, candidate.glob("fold*_seed*/config.json"))
+        if all(record is None or _without_fold(record) == own for record in records):
+            return make_folder(candidate)
+    raise AssertionError("there are infinitely many candidates")
+
+
+def _recorded_config(path: Path) -> dict | None:
+    """Return the config of a finished run; None if its record is damaged, so that the run is repeated."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _without_fold(config: dict) -> dict:
+    """Remove the number of the fold from a config."""
+    splits = {split: {key: value for key, value in data.items() if key != "fold"} if isinstance(data, dict) else data
+              for split, data in config["data"].items()} if isinstance(config.get("data"), dict) else {}
+    return {**config, "data": splits}
+
+
 def _write_derived_config(path: Path, base: str | Path, changes: Mapping[str, Any]) -> Path:
     """Write a config that inherits from `base` and sets the dotted keys in `changes`."""
     tree: dict[str, Any] = {}
@@ -139,7 +174,8 @@ def _write_derived_config(path: Path, base: str | Path, changes: Mapping[str, An
     if invalid:
         raise InputError(None, f"--set {invalid[0]}: not a config key", "write KEY.KEY=VALUE, e.g. model.propagation=0")
     lines = [f"_base_ = {str(Path(base).resolve())!r}", *(f"{name} = {value!r}" for name, value in tree.items())]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -171,8 +207,14 @@ def _train_fold(base: Path, work_dir: Path, fold: int, seed: int, fingerprint: M
     if not fresh and scores.is_file() and record.is_file() and record.read_text(encoding="utf-8") == resolved:
         return folder, False
     record.unlink(missing_ok=True)   # The record exists only for finished runs, so an interrupted run is repeated.
-    launch(str(fold_config), seed=seed, work_dir=str(folder), dump=str(scores))
-    record.write_text(resolved, encoding="utf-8")
+    try:
+        launch(str(fold_config), seed=seed, work_dir=str(folder), dump=str(scores), overwrite=True)
+    except InputError as err:
+        cause = err.__cause__
+        full_disk = disk_error(cause, err.path, RERUN) if isinstance(cause, OSError) else None
+        raise full_disk or err from cause
+    with atomic_path(record) as temporary:
+        temporary.write_text(resolved, encoding="utf-8")
     return folder, True
 
 

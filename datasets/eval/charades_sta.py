@@ -7,6 +7,8 @@ import numpy as np
 from common.errors import InputError
 from common.temporal import soft_nms, temporal_iou
 
+from .validation import match_by_qid
+
 RANKS = (1, 5)
 IOU_THRESHOLDS = (0.5, 0.7)
 
@@ -25,32 +27,16 @@ def eval_charades(predictions: list[dict], labels: list[dict], sigma: float = 0.
     Raises:
         InputError: there are no labels; qids are missing, duplicate or unknown; windows are not three finite numbers.
     """
-    truth = {label["qid"]: np.asarray(label["relevant_windows"][0], dtype=np.float64) for label in labels}
-    _check_qids(predictions, truth)
+    predictions = match_by_qid(predictions, labels)
     hits = np.zeros((len(RANKS), len(IOU_THRESHOLDS)))
-    for prediction in predictions:
+    for prediction, label in zip(predictions, labels, strict=True):
         windows = _windows(prediction)
         windows = soft_nms(windows, sigma) if sigma else windows[np.argsort(-windows[:, 2], kind="stable")]
-        iou = temporal_iou(truth[prediction["qid"]], windows)
+        iou = temporal_iou(np.asarray(label["relevant_windows"][0], dtype=np.float64), windows)
         for i, k in enumerate(RANKS):
             hits[i] += iou[:k].max(initial=-1) >= np.array(IOU_THRESHOLDS)
-    return {f"Rank{k}@{iou}": float(hits[i, j] / len(truth))
+    return {f"Rank{k}@{iou}": float(hits[i, j] / len(labels))
             for i, k in enumerate(RANKS) for j, iou in enumerate(IOU_THRESHOLDS)}
-
-
-def _check_qids(predictions: list[dict], truth: dict) -> None:
-    """Check that predictions and labels have the same qids."""
-    invalid = [p.get("qid") for p in predictions if not isinstance(p.get("qid"), (int, str))]
-    if invalid:
-        raise InputError(None, f"qid {invalid[0]!r} of a prediction is not a number or text",
-                         "use the line number of its label")
-    given = [p["qid"] for p in predictions]
-    duplicates = sorted({str(q) for q in given if given.count(q) > 1}) if len(set(given)) < len(given) else []
-    missing, unknown = [q for q in truth if q not in set(given)], [q for q in given if q not in truth]
-    if not truth or duplicates or missing or unknown:
-        raise InputError(None, f"predictions and labels must have the same qids, each once: {len(missing)} missing "
-                               f"{missing[:3]}, {len(unknown)} unknown {unknown[:3]}, {len(duplicates)} duplicate "
-                               f"{duplicates[:3]}")
 
 
 def _windows(prediction: dict) -> np.ndarray:

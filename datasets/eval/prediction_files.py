@@ -13,6 +13,7 @@ import numpy as np
 
 from common.build import suggest
 from common.errors import InputError
+from common.queries import normalize_id
 from datasets.annotations.json_files import read_jsonl
 from datasets.errors import raise_errors
 
@@ -38,9 +39,9 @@ def read_clip_scores(path: str | os.PathLike, labels: Mapping[str, Sized],
     """
     lines = read_jsonl(path)
     errors = [InputError(f"entry {number}", f"vid {line.get('vid')!r} is not the name of a video")
-              for number, line in enumerate(lines, 1) if not isinstance(line.get("vid"), str)]
-    lines = [line for line in lines if isinstance(line.get("vid"), str)
-             and (line["vid"] in labels or line["vid"] not in known)]
+              for number, line in enumerate(lines, 1) if normalize_id(line.get("vid")) is None]
+    lines = [{**line, "vid": normalize_id(line.get("vid"))} for line in lines]
+    lines = [line for line in lines if line["vid"] is not None and (line["vid"] in labels or line["vid"] not in known)]
     given = Counter(line["vid"] for line in lines)
     errors += [InputError(f"video {vid}", "no prediction") for vid in labels if vid not in given]
     errors += [InputError(f"video {vid}", "not among the labels") for vid in given if vid not in labels]
@@ -107,8 +108,8 @@ def _parse(path: Path) -> tuple[list[tuple[str, object]], list[InputError]]:
     entries: list[tuple[str, object]] = []
     errors = []
     for number, line in enumerate(read_jsonl(path), 1):
-        name = next((line[key] for key in NAME_KEYS if key in line), None)
-        if isinstance(name, str) and any(key in line for key in SCORE_KEYS):
+        name = normalize_id(next((line[key] for key in NAME_KEYS if key in line), None))
+        if name is not None and any(key in line for key in SCORE_KEYS):
             entries.append((name, next(line[key] for key in SCORE_KEYS if key in line)))
         else:
             errors.append(InputError(f"entry {number}", f"needs {' or '.join(NAME_KEYS)}, a text, and "

@@ -42,8 +42,7 @@ def eval_qvhighlights(predictions: list[dict], labels: list[dict], clip_len_s: f
         InputError: a qid is missing, duplicate or not in the labels; values are not finite numbers of the shapes
             above; only some entries have a key; there is nothing to evaluate.
     """
-    by_qid = match_by_qid(predictions, labels)
-    predictions = [by_qid[label["qid"]] for label in labels]
+    predictions = match_by_qid(predictions, labels)
     result: dict[str, dict] = {}
     if _both_have(predictions, "pred_relevant_windows", labels, "relevant_windows"):
         result.update(_moment_retrieval(

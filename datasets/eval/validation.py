@@ -5,32 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import InputError
+from common.queries import normalize_id
 
 MAX_SHOWN_QIDS = 5
 MAX_SHOWN_CHARS = 60
 ANY_WIDTH = -1   # A `width` of `finite_arrays`.
 
 
-def match_by_qid(predictions: list[dict], labels: list[dict]) -> dict:
-    """Return the predictions by qid, after a check that they and the labels have the same qids, each once.
+def match_by_qid(predictions: list[dict], labels: list[dict]) -> list[dict]:
+    """Return the prediction of each label, after a check that both have the same qids, each once.
+
+    Qids are compared as text, so 7 and "7" are the same, also within one file.
 
     Raises:
         InputError: there are no labels; an entry has no qid; a qid is duplicate, missing or unknown.
     """
-    for kind, entries in (("label", labels), ("prediction", predictions)):
-        seen: set = set()
-        duplicates: set = set()
-        for number, entry in enumerate(entries, 1):
-            qid = entry.get("qid")
-            if not isinstance(qid, (int, str)):
-                raise InputError(f"{kind} {number}", f"qid {qid!r} is not a number or text", "give each query a qid")
-            (duplicates if qid in seen else seen).add(qid)
-        if duplicates:
-            raise InputError(None, f"the {kind}s have duplicates of {_some(sorted(duplicates, key=str))}",
-                             "keep one of each")
-    by_qid = {p["qid"]: p for p in predictions}
-    known = {label["qid"] for label in labels}
-    missing = [label["qid"] for label in labels if label["qid"] not in by_qid]
+    by_qid, known = _by_qid(predictions, "prediction"), _by_qid(labels, "label")
+    missing = [qid for qid in known if qid not in by_qid]
     unknown = [qid for qid in by_qid if qid not in known]
     if missing:
         raise InputError(None, f"there are labels but no predictions of {_some(missing)}", "predict every query")
@@ -39,6 +30,22 @@ def match_by_qid(predictions: list[dict], labels: list[dict]) -> dict:
                          "specify the labels of the same split")
     if not labels:
         raise InputError(None, "there are no labels to compare with")
+    return [by_qid[qid] for qid in known]
+
+
+def _by_qid(entries: list[dict], kind: str) -> dict[str, dict]:
+    by_qid: dict[str, dict] = {}
+    duplicates: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        qid = normalize_id(entry.get("qid"))
+        if qid is None:
+            raise InputError(f"{kind} {number}", f"qid {entry.get('qid')!r} is not a number or text",
+                             "give each query a qid")
+        if qid in by_qid:
+            duplicates.append(qid)
+        by_qid[qid] = entry
+    if duplicates:
+        raise InputError(None, f"the {kind}s have duplicates of {_some(sorted(set(duplicates)))}", "keep one of each")
     return by_qid
 
 

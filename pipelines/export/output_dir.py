@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from common.errors import InputError
-from common.files import make_folder
+from common.files import atomic_path, make_folder
 from common.locks import locked
 
 TEMPORARY_PREFIX = ".unfinished-"
@@ -55,6 +56,38 @@ def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str], inputs: I
             with suppress(OSError):
                 path.rmdir()   # This fails for a folder that is not empty, which is kept.
         raise
+
+
+def check_link(target: Path, source: Path, inputs: Iterable[str | os.PathLike]) -> None:
+    """Check that `link_file` may write to a path: that it does not exist, or is the result of an earlier call.
+
+    Args:
+        target: path of the file.
+        source: path of the file that will be linked there.
+        inputs: paths of files that must not be replaced.
+
+    Raises:
+        InputError: the path is an input, or a file that `link_file` has not written.
+    """
+    if not target.exists():
+        return
+    if any(Path(path).exists() and target.samefile(path) for path in inputs):
+        raise InputError(target, "would replace an input", "choose another name for the output")
+    is_earlier_link = source.is_file() and (
+        target.samefile(source) or filecmp.cmp(target, source, shallow=False))
+    if not is_earlier_link:
+        raise InputError(target, f"exists, and is not a copy of {source} from an earlier run",
+                         "remove it, or choose another name for the output")
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Create a second name of a file atomically; on file systems without hard links, a copy."""
+    with atomic_path(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def _error_in_target(err: InputError, temporary: Path, folder: Path) -> InputError:

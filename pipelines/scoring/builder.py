@@ -25,6 +25,7 @@ from .model_inputs import model_parts
 from .query_free import ImportanceScorer, NoveltyScorer
 from .scorers import DEFAULT_OPTIONS, Scorer, ScoringOptions
 from .sliding_window import WINDOW_CLIPS, SlidingWindowScorer
+from .usable_configs import suggest_config
 from .zero_shot import ZeroShotScorer
 
 DEFAULT_CONFIG = CONFIGS / "zeroshot/offline.py"
@@ -46,8 +47,7 @@ def load_scoring_config(config: str | os.PathLike | None, checkpoint: str | os.P
     path = Path(DEFAULT_CONFIG if config is None else config)
     cfg = load_config(path)
     if "encoders" not in cfg:
-        raise InputError(path, "has no 'encoders', which extract features from a video",
-                         "use a config that has, for example one with ../_base_/encoders/offline.py in its _base_")
+        raise InputError(path, "has no 'encoders', which extract features from a video", suggest_config(cfg))
     if "model" in cfg and checkpoint is None:
         raise InputError(path, "has a model, which needs its weights", "give the checkpoint")
     if "model" not in cfg and checkpoint is not None:

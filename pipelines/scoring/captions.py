@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.build import suggest_choice
 from common.errors import InputError
 from models.device import best_device
 from models.encoders import Encoders
@@ -185,6 +187,32 @@ class BlipCaptioner(Captioner):
         return to_sentence(self.processor.decode(tokens[0], skip_special_tokens=True).strip() or "a video")
 
 
+class DeferredCaptioner(Captioner):
+    """A captioner that is built at first use, because a summary with queries needs no captions.
+
+    Args:
+        build: returns the captioner.
+    """
+
+    def __init__(self, build: Callable[[], Captioner]):
+        self._build = build
+        self._captioner: Captioner | None = None
+
+    def load(self) -> Captioner:
+        """Return the captioner, which is built at the first call.
+
+        Raises:
+            InputError: its files are missing or damaged.
+        """
+        if self._captioner is None:
+            self._captioner = self._build()
+        return self._captioner
+
+    def describe(self, video: EncodedVideo, shots: np.ndarray) -> list[str]:
+        """See `Captioner.describe`."""
+        return self.load().describe(video, shots)
+
+
 CAPTIONERS = {"vocabulary": VocabularyCaptioner, "blip": lambda encoders: BlipCaptioner()}
 
 
@@ -194,6 +222,15 @@ def build_captioner(name: str, encoders: Encoders) -> Captioner:
     Raises:
         InputError: the name is unknown, or the files of BLIP are missing.
     """
-    if name not in CAPTIONERS:
-        raise InputError(None, f"captioner {name!r} does not exist", f"choose {' or '.join(CAPTIONERS)}")
+    check_captioner(name)
     return CAPTIONERS[name](encoders)
+
+
+def check_captioner(name: str) -> None:
+    """Check the name of a captioner.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    if name not in CAPTIONERS:
+        raise InputError(None, f"captioner {name!r} does not exist", suggest_choice(name, CAPTIONERS))

@@ -64,15 +64,15 @@ class CLIPItScorer(Scorer):
 
 
 def run_clip_it(model: nn.Module, video: EncodedVideo, encoders: Encoders,
-                texts: Sequence[str] | np.ndarray = ()) -> np.ndarray:
+                texts: str | Sequence[str] | np.ndarray = ()) -> np.ndarray:
     """Score all clips of a video in one forward pass.
 
     Args:
         model: a model that scores complete videos, such as `CLIPIt`.
         video: the video, encoded by `encoders`.
         encoders: the encoders that the model was trained with.
-        texts: sentences to score by, or their embeddings (N, D); may be empty. Their order has no effect, not even
-            on the last digit.
+        texts: a sentence or sentences to score by, or embeddings (N, D); may be empty. Their order has no effect, not
+            even on the last digit.
 
     Returns:
         (T,) float64 in (0, 1), relative to the other clips of this video; not comparable between videos.

@@ -10,6 +10,8 @@ from nncore import Config
 from common.errors import ConfigError
 from models.encoders import Encoders
 
+from .usable_configs import suggest_config
+
 
 def model_parts(model: nn.Module, cfg: Config, encoders: Encoders) -> list[str]:
     """Return the parts of the visual features that the model of a config expects, in order.
@@ -42,5 +44,4 @@ def _check_dimensions(model: nn.Module, cfg: Config, encoders: Encoders, visual_
     for name, dims in available.items():
         if expected[name] is not None and expected[name] != dims:
             raise ConfigError(f"{cfg.filename}: model.{name}", f"expects features of {expected[name]} dimensions, but "
-                              f"the encoders of the config make {dims or 'none'}",
-                              "use the encoders that the model was trained with")
+                              f"the encoders of the config make {dims or 'none'}", suggest_config(cfg))

@@ -39,9 +39,9 @@ class Query:
         return dict(text=self.text, source=self.source, start=start, end=end)
 
 
-def user_queries(texts: Sequence[str]) -> tuple[Query, ...]:
-    """Return the sentences of a user as queries."""
-    return tuple(Query(text, USER) for text in texts)
+def user_queries(texts: str | Sequence[str]) -> tuple[Query, ...]:
+    """Return the sentences of a user, or a single one, as queries."""
+    return tuple(Query(text, USER) for text in ([texts] if isinstance(texts, str) else texts))
 
 
 def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Query, ...]:
@@ -62,14 +62,14 @@ def video_queries(cues: Sequence[Cue], captions: Sequence[Caption]) -> tuple[Que
     return tuple(Query(caption.text, CAPTIONS, float(caption.start_s), float(caption.end_s)) for caption in selected)
 
 
-def embed_texts(encoders: Encoders, texts: Sequence[str],
+def embed_texts(encoders: Encoders, texts: str | Sequence[str],
                 report_progress: ReportProgress = None) -> np.ndarray:
-    """Sort texts, and return their sentence embeddings (N, D).
+    """Sort texts, and return their sentence embeddings (N, D); a single string counts as one text.
 
     Models sum over the queries, and the rounding of a floating-point sum depends on the order of its terms. Sorting
     makes the scores independent of the order in which the texts are given.
     """
-    return encoders.text.embed(sorted(texts), report_progress)
+    return encoders.text.embed([texts] if isinstance(texts, str) else sorted(texts), report_progress)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pipelines.options import ShortsOptions, budget_share, check_budget, check_mode, parse_budget, parse_shorts
+from pipelines.options import (
+    ShortsOptions,
+    budget_share,
+    check_budget,
+    check_min_budget,
+    check_mode,
+    parse_budget,
+    parse_shorts,
+)
 
 
 @pytest.mark.parametrize("budget", [0, -0.1, 1.01, 15, float("nan"), float("inf"), "15", "0", "-1", "150%", "nan", None])
@@ -41,6 +49,26 @@ def test_a_budget_is_a_share_of_five_minutes(text, share):
 
 def test_a_time_is_exact():
     assert budget_share("10s", Fraction(1001, 30)) == Fraction(300, 1001)
+
+
+@pytest.mark.parametrize("budget, message", [
+    ("0.5s", "budget 0.5 s is shorter than one clip (2 s); use at least 2s"),
+    ("1.999s", "budget 1.999 s is shorter than one clip (2 s); use at least 2s"),
+    (timedelta(seconds=1), "budget 1 s is shorter than one clip (2 s); use at least 2s"),
+    ("2s", ""), ("1m", ""), ("0.1%", ""), (0.001, "")])
+def test_a_time_must_not_be_shorter_than_a_clip(budget, message):
+    if not message:
+        check_min_budget(budget, 2, Fraction(60))
+        return
+    with pytest.raises(InputError) as err:
+        check_min_budget(budget, 2, Fraction(60))
+    assert str(err.value) == message
+
+
+def test_a_short_video_has_a_shorter_minimum():
+    check_min_budget("0.7s", 2, Fraction(7, 10))
+    with pytest.raises(InputError, match=r"budget 0.6 s is shorter than one clip \(0.7 s\); use at least 0.7s"):
+        check_min_budget("0.6s", 2, Fraction(7, 10))
 
 
 def test_modes():

@@ -153,7 +153,37 @@ def test_invalid_qids_are_named(tmp_path, capsys, qid):
     (tmp_path / "l.txt").write_text("A 0 10##one\n")
     pred = write_lines(tmp_path / "p.jsonl", [dict(qid=qid, pred_relevant_windows=[[0, 6, 1]])])
     assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt")]) == 2
-    assert f"qid {qid!r} of a prediction is not a number or text" in capsys.readouterr().err
+    assert f"prediction 1: qid {qid!r} is not a number or text" in capsys.readouterr().err
+
+
+def test_integer_and_text_qids_match(tmp_path, capsys):
+    (tmp_path / "l.txt").write_text("A 0 10##one\nB 20 30##two\n")
+    results = []
+    for qids in ([1, 2], ["1", "2"], ["2", 1.0]):
+        windows = {1: [[0, 6, 1]], 2: [[28, 40, 1]]}
+        lines = [dict(qid=qid, pred_relevant_windows=windows[int(qid)]) for qid in qids]
+        pred = write_lines(tmp_path / "p.jsonl", lines)
+        assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt")]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0]["Rank1@0.5"] == 0.5
+    assert results[0] == results[1] == results[2]
+    pred = write_lines(tmp_path / "p.jsonl", [dict(qid=qid, pred_relevant_windows=[]) for qid in (1, "1", "2")])
+    assert main(["charades", "--pred", pred, "--label", str(tmp_path / "l.txt")]) == 2
+    assert "the predictions have duplicates of qid 1; keep one of each" in capsys.readouterr().err
+
+
+def test_integer_and_text_names_of_videos_match(tmp_path, capsys):
+    (tmp_path / "l.json").write_text(json.dumps({"7": dict(match=[1, 0, 1]), "8": dict(match=[0, 1, 1])}))
+    results = []
+    for vids in (("7", "8"), (7, "8"), (7, 8)):
+        pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vids[0], pred_saliency_scores=[3, 2, 1]),
+                                                  dict(vid=vids[1], pred_saliency_scores=[3, 2, 1])])
+        assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1] == results[2]
+    pred = write_lines(tmp_path / "p.jsonl", [dict(vid=vid, pred_saliency_scores=[3, 2, 1]) for vid in (7, "7", 8)])
+    assert main(["youtube", "--pred", pred, "--label", str(tmp_path / "l.json")]) == 2
+    assert "video 7: predicted 2 times" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("length", ["0", "nan", "1e-300", "inf", "-2"])

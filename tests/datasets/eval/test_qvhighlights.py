@@ -233,6 +233,27 @@ def test_keys_that_only_some_entries_have_are_an_error():
         eval_qvhighlights([*synthetic_pairs(0, n=3)[0], predictions[0] | dict(qid=5)], [*labels, one])
 
 
+@pytest.mark.parametrize("change", [
+    str, float, np.int64, lambda qid: str(qid) if qid % 2 else qid], ids=["text", "float", "numpy", "mixed"])
+def test_qids_of_different_types_match(change):
+    predictions, labels = synthetic_pairs(3)
+    expected = eval_qvhighlights(predictions, labels)
+    changed = [{**prediction, "qid": change(prediction["qid"])} for prediction in predictions[::-1]]
+    assert eval_qvhighlights(changed, labels) == expected
+    assert eval_qvhighlights(predictions, [{**label, "qid": change(label["qid"])} for label in labels]) == expected
+
+
+@pytest.mark.parametrize("qid, message", [
+    ("0", "the predictions have duplicates of qid 0; keep one of each"),
+    (0.0, "the predictions have duplicates of qid 0; keep one of each"),
+    (0.5, "prediction 4: qid 0.5 is not a number or text"),
+    (True, "prediction 4: qid True is not a number or text")])
+def test_duplicates_of_another_type_and_invalid_qids_are_errors(qid, message):
+    predictions, labels = synthetic_pairs(0, n=3)
+    with pytest.raises(InputError, match=message):
+        eval_qvhighlights([*predictions, {**predictions[0], "qid": qid}], labels)
+
+
 @pytest.mark.parametrize("kept, lost", [("pred_relevant_windows", "HL"), ("pred_saliency_scores", "MR")])
 def test_predictions_of_one_task_yield_the_metrics_of_that_task(kept, lost):
     predictions, labels = synthetic_pairs(2)
