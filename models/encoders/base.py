@@ -114,16 +114,17 @@ class TextEncoder(nn.Module):
         """
         raise NotImplementedError
 
-    def embed(self, texts: Sequence[str], report_progress: ReportProgress = None) -> np.ndarray:
+    def embed(self, texts: str | Sequence[str], report_progress: ReportProgress = None) -> np.ndarray:
         """Return the embeddings of texts (N, P), the `pooler_output` of `encode`, in memory that N does not change.
 
         Args:
-            texts: any number of texts, as for `encode`.
+            texts: any number of texts, as for `encode`; a single string counts as one text.
             report_progress: called with the finished share, from 0 to 1.
 
         Raises:
             InputError: a text is empty.
         """
+        texts = [texts] if isinstance(texts, str) else texts
         rows = []
         for start in range(0, len(texts), EMBED_BATCH):
             rows += [feature.pooler_output for feature in self.encode(list(texts[start:start + EMBED_BATCH]))]

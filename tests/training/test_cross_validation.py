@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -128,7 +129,7 @@ def test_a_training_is_repeated_only_if_its_inputs_have_changed(root, tmp_path, 
         (tmp_path / name).write_bytes((root / name).read_bytes())
     trained = []
 
-    def fake_launch(config, seed, work_dir, dump):
+    def fake_launch(config, seed, work_dir, dump, overwrite):
         trained.append(config)
         lines = [dict(vid=f"video_{i}", pred_saliency_scores=list(range(T))) for i in range(6)]
         (tmp_path / dump).write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -153,7 +154,31 @@ def test_a_training_is_repeated_only_if_its_inputs_have_changed(root, tmp_path, 
     assert (num_trained(), num_trained()) == (2, 0)
     assert num_trained(fresh=True) == 2
     assert num_trained(changes={"model.noise": 0.2}) == 2
-    assert num_trained() == 2
+    # The runs of the changed config are in another folder, so those of the original config are kept.
+    assert (num_trained(), num_trained(changes={"model.noise": 0.2})) == (0, 0)
+    assert num_trained(changes={"model.noise": 0.3}) == 2
+    assert sorted(path.name for path in tmp_path.glob("work*")) == ["work", "work_1", "work_2"]
+
+
+def test_configs_of_the_same_name_do_not_share_a_work_dir(root, tmp_path, monkeypatch, no_baselines, capsys):
+    """The configs of TVSum and SumMe have the same name, so they have the same default work dir."""
+    monkeypatch.chdir(tmp_path)
+    dumped = []
+
+    def fake_launch(config, seed, work_dir, dump, overwrite):
+        dumped.append(dump)
+        lines = [dict(vid=f"video_{i}", pred_saliency_scores=list(range(T))) for i in range(6)]
+        (tmp_path / dump).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    monkeypatch.setattr("training.cross_validation.launch", fake_launch)
+    for folder, text in (("tvsum", ""), ("summe", "\nseed = 7\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c.py").write_text(Path(config(root)).read_text() + text)
+        for _ in range(2):
+            cross_validate(str(tmp_path / folder / "c.py"), [1])
+    assert [path.split("/")[1] for path in dumped] == ["c_folds"] * 2 + ["c_folds_1"] * 2
+    assert capsys.readouterr().err == 2 * (
+        "work_dirs/c_folds contains runs of another config, so this cross-validation uses work_dirs/c_folds_1\n")
 
 
 def test_options_change_the_config_and_the_sentences(root, no_baselines, capsys):

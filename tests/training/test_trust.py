@@ -134,8 +134,8 @@ def test_a_resume_with_another_config_reports_the_difference(uninterrupted, tmp_
     other = tmp_path / "other.py"
     other.write_text(Path(cfg).read_text().replace("lr=3e-3", "lr=1e-3").replace("p=0.3", "p=0.2"))
     assert main([str(other), "--resume", str(work / "last.pth"), "--work-dir", str(tmp_path / "w")]) == 2
-    assert ("was trained with another config, which differs in model.video_enc.p, stages[0].optimizer.lr;"
-            in capsys.readouterr().err)
+    assert ("was trained with another config, which differs in model.video_enc.p (0.3, now 0.2), "
+            "stages[0].optimizer.lr (0.003, now 0.001);") in capsys.readouterr().err
 
 
 def without_dropout(text):
