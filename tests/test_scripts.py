@@ -161,7 +161,7 @@ def test_a_training_job_is_requeued_and_resumes():
 @pytest.mark.parametrize("options, start", [
     pytest.param([], "start=(--resume)", id="new or resumed"),
     pytest.param(["--checkpoint", "a b.pth"],
-                 'start=(--resume); [ -e "$last" ] || start=(--checkpoint a\\ b.pth )', id="from a checkpoint"),
+                 "start=(--resume --checkpoint a\\ b.pth )", id="from a checkpoint"),
     pytest.param(["--eval", "--checkpoint=a b.pth"], "start=(--checkpoint a\\ b.pth )", id="evaluation")])
 def test_a_job_resumes_or_starts_from_a_checkpoint(options, start):
     assert [line for line in submitted(CONFIG, *options).splitlines() if line.startswith("start=")] == [start]
@@ -253,6 +253,7 @@ def test_a_shard_whose_videos_have_changed_is_not_complete(extraction):
      f"--partition after {CONFIG}: this is an option of run_slurm.sh, so put it before"),
     ([CONFIG, "--time=1:00"], f"--time after {CONFIG}"),
     ([CONFIG, "--resume"], "--resume: a job resumes"),
+    ([CONFIG, "--overwrite"], "--overwrite: a requeued job would delete its own results; remove work_dirs/umt_sample"),
     (["--shards=2", "extract", "/no/videos", "--out=f"], "/no/videos: no such file"),
     (["--shards=2", "extract", "v", "--out=f", "--shard", "1/2"], "--shard: each job of the array sets its own"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
@@ -421,6 +422,25 @@ def test_pull_copies_work_dirs_and_deletes_nothing(tree):
     assert sync(tree, "pull").returncode == 0
     assert (root / "work_dirs/run/best.pth").read_bytes() == b"weights"
     assert (root / "work_dirs/old").is_dir()
+
+
+def test_pull_keeps_another_training_of_the_same_name(tree):
+    """The trainings are distinguished by their ids; a training that was pulled before is updated."""
+    root, efs = tree
+    for base, run_id, weights in ((efs, "cluster", b"of the cluster"), (root, "local", b"local")):
+        (base / "work_dirs/run/fold0").mkdir(parents=True)
+        (base / "work_dirs/run/fold0/.run_id").write_text(run_id)
+        (base / "work_dirs/run/fold0/best.pth").write_bytes(weights)
+    done = sync(tree, "pull")
+    assert done.returncode == 2
+    assert done.stderr == (f"error: work_dirs/run/fold0: contains another training than {efs}/work_dirs/run/fold0 (1 such "
+                           "work dirs); rename it, or use --overwrite to replace it\n")
+    assert (root / "work_dirs/run/fold0/best.pth").read_bytes() == b"local"
+    assert sync(tree, "pull", "--overwrite").returncode == 0
+    assert (root / "work_dirs/run/fold0/best.pth").read_bytes() == b"of the cluster"
+    (efs / "work_dirs/run/fold0/best.pth").write_bytes(b"better")
+    assert sync(tree, "pull").returncode == 0
+    assert (root / "work_dirs/run/fold0/best.pth").read_bytes() == b"better"
 
 
 def test_verify_finds_a_difference_in_files_of_equal_size_and_time(tree):
