@@ -15,6 +15,7 @@ from common.timecode import format_clock
 MAX_CUES = 20_000
 MAX_TEXT_BYTES = 1_500_000   # In UTF-8. Bytes are closer to the number of tokens than characters are, in all scripts.
 MAX_CUE_BYTES = 65_535       # The longest text sample of an MP4 file.
+FILE_HINT = "specify the subtitles of this video only"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def has_visible_text(text: str) -> bool:
 
 
 def check_cue_limits(cues: Sequence[Cue], path: str | os.PathLike | None = None,
-                     hint: str = "specify the subtitles of this video only") -> None:
+                     hint: str = FILE_HINT) -> None:
     """Check that cues are short and few enough to be compared with queries.
 
     Args:
@@ -63,10 +64,20 @@ def check_cue_limits(cues: Sequence[Cue], path: str | os.PathLike | None = None,
     n_bytes = [len(cue.text.encode("utf-8", "replace")) for cue in cues]
     longest = max(range(len(cues)), key=n_bytes.__getitem__, default=0)
     if cues and n_bytes[longest] > MAX_CUE_BYTES:
-        raise InputError(path, f"the subtitle at {format_clock(cues[longest].start_s)} has {n_bytes[longest]:,} bytes "
-                         f"of text, and the limit is {MAX_CUE_BYTES:,}", "split it into subtitles of a few seconds")
+        raise too_long_error(n_bytes[longest], cues[longest].start_s, path)
     if len(cues) > MAX_CUES:
-        raise InputError(path, f"contains {len(cues):,} subtitles, and the limit is {MAX_CUES:,}", hint)
+        raise too_many_error(len(cues), path, hint)
     if sum(n_bytes) > MAX_TEXT_BYTES:
         raise InputError(path, f"contains {sum(n_bytes):,} bytes of subtitle text, and the limit is "
                          f"{MAX_TEXT_BYTES:,}", hint)
+
+
+def too_many_error(n_cues: int, path: str | os.PathLike | None, hint: str = FILE_HINT) -> InputError:
+    """Return the error for more than 20,000 cues."""
+    return InputError(path, f"contains {n_cues:,} subtitles, and the limit is {MAX_CUES:,}", hint)
+
+
+def too_long_error(n_bytes: int, start_s: float, path: str | os.PathLike | None) -> InputError:
+    """Return the error for a cue of more than 65,535 bytes."""
+    return InputError(path, f"the subtitle at {format_clock(max(0.0, start_s))} has {n_bytes:,} bytes of text, and the "
+                      f"limit is {MAX_CUE_BYTES:,}", "split it into subtitles of a few seconds")

@@ -6,6 +6,7 @@ YouTube's automatic captions are the most common ones: every cue repeats the lin
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,8 +52,9 @@ def without_repetitions(cues: Sequence[DisplayedCue]) -> list[Cue]:
     """
     repeated = _count_repeated_words(cues)
     held = [_is_held(cues, repeated, i) for i in range(len(cues))]
-    rolling = _are_rolling(cues, repeated, sum(held))
-    removes_held = sum(held) >= max(2, MIN_HELD_SHARE * (len(cues) - 1))
+    enough = 1 if any(cue.words for cue in cues) else MIN_ROLLING_CUES
+    rolling = _are_rolling(cues, repeated, sum(held), enough)
+    removes_held = sum(held) >= max(enough, MIN_HELD_SHARE * (len(cues) - 1))
     kept: list[Cue] = []
     for i, cue in enumerate(cues):
         if rolling and repeated[i]:
@@ -65,7 +67,7 @@ def without_repetitions(cues: Sequence[DisplayedCue]) -> list[Cue]:
 def _count_repeated_words(cues: Sequence[DisplayedCue]) -> list[int]:
     """Return how many words at the start of each cue are the last words of the cue before it.
 
-    They count only if they include all words that were new in the cue before.
+    They count only if they are complete lines, or include all words that were new in the cue before.
     """
     repeated: list[int] = []
     before: list[str] = []   # The words of the cue before.
@@ -73,20 +75,20 @@ def _count_repeated_words(cues: Sequence[DisplayedCue]) -> list[int]:
     for i, cue in enumerate(cues):
         words = [word for line in cue.lines for word in line.split()]
         follows = i > 0 and cue.start_s - cues[i - 1].end_s <= MAX_GAP_S
-        lengths = range(min(len(before), len(words), MAX_DISPLAYED_WORDS), max(n_new, 1) - 1, -1) if follows else ()
-        n_repeated = next((n for n in lengths if before[-n:] == words[:n]), 0)
+        lengths = range(min(len(before), len(words), MAX_DISPLAYED_WORDS), 0, -1) if follows else ()
+        lines = _line_ends(cue.lines) & _line_ends(cues[i - 1].lines[::-1]) if follows else set()
+        n_repeated = next((n for n in lengths if (n >= n_new or n in lines) and before[-n:] == words[:n]), 0)
         repeated.append(n_repeated)
         n_new = len(words) - n_repeated or n_new
         before = words
     return repeated
 
 
-def _are_rolling(cues: Sequence[DisplayedCue], repeated: Sequence[int], n_held: int) -> bool:
+def _are_rolling(cues: Sequence[DisplayedCue], repeated: Sequence[int], n_held: int, enough: int) -> bool:
     n_rolled = 0
     for i, cue in enumerate(cues):
         if repeated[i] and not _is_complete(cue, repeated[i]):
-            n_rolled += repeated[i] in _line_ends(cue) or repeated[i] >= MIN_REPEATED_WORDS
-    enough = MIN_ROLLING_CUES if not any(cue.words for cue in cues) else 1
+            n_rolled += repeated[i] in _line_ends(cue.lines) or repeated[i] >= MIN_REPEATED_WORDS
     return n_rolled > 0 and n_rolled + n_held >= max(enough, MIN_ROLLING_SHARE * (len(cues) - 1))
 
 
@@ -101,13 +103,9 @@ def _is_complete(cue: DisplayedCue, n_words: int) -> bool:
     return n_words > 0 and n_words == sum(len(line.split()) for line in cue.lines)
 
 
-def _line_ends(cue: DisplayedCue) -> set[int]:
-    """Return the numbers of words after which a line of the cue ends and another one follows."""
-    ends, n_words = set(), 0
-    for line in cue.lines[:-1]:
-        n_words += len(line.split())
-        ends.add(n_words)
-    return ends
+def _line_ends(lines: Sequence[str]) -> set[int]:
+    """Return the numbers of words after which a line ends and another one follows."""
+    return set(itertools.accumulate(len(line.split()) for line in lines[:-1]))
 
 
 def _without_words(cue: DisplayedCue, n_words: int) -> list[DisplayedCue]:

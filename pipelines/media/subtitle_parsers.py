@@ -12,15 +12,17 @@ from typing import NamedTuple
 from common.errors import InputError
 from common.timecode import parse_timestamp
 
-from .cues import Word, has_visible_text
+from .cues import MAX_CUE_BYTES, MAX_CUES, Word, has_visible_text, too_long_error, too_many_error
 from .rolling_captions import DisplayedCue
 
 SUBTITLE_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 FILE_HINT = "specify an .srt, .vtt, .ass or .ssa file"
 TIMES_HINT = "write times as 00:00:01,000 --> 00:00:02,500"
+MAX_DISPLAYED_CUES = 4 * MAX_CUES   # Rolling captions have twice as many cues as lines.
+MAX_MARKUP_FACTOR = 10   # Text with tags is at most this much longer than text without.
 SHOWN_CHARACTERS = 60   # An error message quotes this much of an invalid line.
 
-LINE_END = re.compile(r"\r*\n|\r")   # Some programs write \r\r\n.
+LINE_END = re.compile(r"\r{0,2}\n|\r")   # Some programs write \r\r\n.
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]")   # E.g. marks of the direction of text.
 TIME = re.compile(r"[-\N{MINUS SIGN}]?(?:(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,9}|\d+:\d\d:\d\d)")
 TIMES = re.compile(rf"\s*({TIME.pattern})\s*(?:--?|\N{{EN DASH}}|\N{{EM DASH}})>\s*({TIME.pattern})(?!\S)(.*)")
@@ -30,9 +32,9 @@ TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.,]*>|\{\\[^{}]*\}")
 RUBY_TEXT = re.compile(r"<rt\b[^<>]*>.*?(?:</rt>|(?=</ruby>)|$)")   # The pronunciation of the text before it.
 IS_VTT = re.compile(r"\s*WEBVTT(?:\s|$)")
 VTT_OTHER_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION|WEBVTT)(?:\s|$)|X-TIMESTAMP-MAP=")
-IS_ASS = re.compile(r"^\s*\[(?:Script Info|V4\+? Styles|Events)\]|^Dialogue:.*?,.*?,", re.IGNORECASE | re.MULTILINE)
+IS_ASS = re.compile(r"^[ \t]*\[(?:Script Info|V4\+? Styles|Events)\]|^Dialogue:.*?,.*?,", re.IGNORECASE | re.MULTILINE)
 ASS_FIELDS = ["Layer", "Start", "End", "Style", "Name", "MarginL", "MarginR", "MarginV", "Effect", "Text"]
-ASS_OVERRIDES = re.compile(r"\{([^}]*)\}")
+ASS_OVERRIDES = re.compile(r"(?<!\\)\{([^{}]*)\}")   # A backslash before a brace makes it text.
 ASS_DRAWING = re.compile(r"\\p(\d+)")
 ASS_LINE_BREAK = re.compile(r"\\[Nn]")
 
@@ -65,9 +67,12 @@ def parse_subtitles(text: str, path: str | os.PathLike) -> list[DisplayedCue]:
         consists of negative times is dropped.
 
     Raises:
-        InputError: the file has no times, or a cue with invalid ones.
+        InputError: the file has no times, a cue with invalid ones, or far too many cues.
     """
     text = text.replace("\ufeff", "").replace("\0", "")
+    n_cues = max(text.count("-->"), text.count("\nDialogue:"))
+    if n_cues > MAX_DISPLAYED_CUES:   # Parsing them would take long.
+        raise too_many_error(n_cues, path)
     if IS_VTT.match(text):
         cues = _parse_timed_lines(text, path, is_vtt=True)
     elif IS_ASS.search(text):
@@ -92,6 +97,7 @@ def _parse_timed_lines(text: str, path: str | os.PathLike, *, is_vtt: bool) -> l
         if is_before_video(header.start_s, header.end_s):
             continue
         texts = lines[header.line + 1:end]
+        _check_length(texts, header.start_s, path)
         if is_vtt:
             texts = _vtt_texts(texts, has_identifier=following is not None and end == following.line)
         cues.append(displayed_cue(header.start_s, header.end_s, [header.text, *texts], is_vtt=is_vtt))
@@ -119,6 +125,13 @@ def _find_headers(lines: Sequence[str], path: str | os.PathLike) -> Iterator[_He
         elif is_expected and BROKEN_TIMES.match(line):
             raise InputError(path, f"line {i + 1}: {line.strip()[:SHOWN_CHARACTERS]!r} is not a pair of times",
                              TIMES_HINT)
+
+
+def _check_length(lines: Sequence[str], start_s: float, path: str | os.PathLike) -> None:
+    """Check that the lines of a cue are not far too long, before they are parsed; see `check_cue_limits`."""
+    n_characters = sum(map(len, lines))
+    if n_characters > MAX_MARKUP_FACTOR * MAX_CUE_BYTES:
+        raise too_long_error(n_characters, start_s, path)
 
 
 def _parse_time(text: str) -> float:
@@ -159,11 +172,11 @@ def _vtt_texts(lines: Sequence[str], *, has_identifier: bool) -> list[str]:
 
     Args:
         lines: the lines below the times.
-        has_identifier: True if nothing is between the last line and the next times.
+        has_identifier: True if the next times follow, so that a single line right above them is their identifier.
     """
     groups = [list(group) for is_text, group in itertools.groupby(lines, bool) if is_text]
     is_first_text = bool(lines and lines[0])
-    if has_identifier and len(groups) > is_first_text and len(groups[-1]) == 1:
+    if has_identifier and lines and lines[-1] and len(groups) > is_first_text and len(groups[-1]) == 1:
         groups.pop()
     kept = [group for i, group in enumerate(groups)
             if (i == 0 and is_first_text) or not VTT_OTHER_BLOCK.match(group[0])]
@@ -181,6 +194,7 @@ def _parse_ass(text: str, path: str | os.PathLike) -> list[DisplayedCue]:
             n_events += 1
             event = dict(zip(fields, rest.split(",", len(fields) - 1), strict=False))
             start_s, end_s = (_parse_ass_time(event.get(name, ""), number, path) for name in ("Start", "End"))
+            _check_length([line], start_s, path)
             if start_s < end_s and not is_before_video(start_s, end_s):
                 cues.append(DisplayedCue(max(0.0, start_s), end_s, ass_lines(event.get("Text", ""))))
     if not n_events:
@@ -209,7 +223,7 @@ def ass_lines(text: str) -> tuple[str, ...]:
             spoken += [] if is_drawing else [part]
         for scale in ASS_DRAWING.findall(part) if i % 2 else ():
             is_drawing = scale.strip("0") != ""
-    lines = (plain_line(line) for line in ASS_LINE_BREAK.split("".join(spoken)))
+    lines = (plain_line(line) for line in ASS_LINE_BREAK.split("".join(spoken).replace(r"\{", "{").replace(r"\}", "}")))
     return tuple(line for line in lines if has_visible_text(line))
 
 

@@ -33,9 +33,10 @@ def test_too_much_text(cues, message):
     assert str(found.value) == message
 
 
-def test_a_file_with_too_many_subtitles_is_refused_with_its_name(tmp_path):
-    (tmp_path / "a.srt").write_text(srt(["x"] * 20_001))
-    with pytest.raises(InputError, match=r"a\.srt: contains 20,001 subtitles, and the limit is 20,000"):
+def test_a_file_with_too_many_subtitles_is_refused_with_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.media.cues.MAX_CUES", 1000)
+    (tmp_path / "a.srt").write_text(srt(["x"] * 1001))
+    with pytest.raises(InputError, match=r"a\.srt: contains 1,001 subtitles, and the limit is 1,000"):
         read_subtitles(tmp_path / "a.srt")
 
 

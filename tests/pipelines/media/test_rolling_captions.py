@@ -71,6 +71,9 @@ ROLLING = {
     "three lines": [
         (0.03, 3.72, "good morning dear viewers"), (3.73, 7.5, "good morning dear viewers\nhere comes the plan"),
         (7.51, 12, "good morning dear viewers\nhere comes the plan\nwe paint the door")],
+    "two lines from the start": [
+        (0.03, 3.72, "good morning\ndear viewers"), (3.73, 7.5, "dear viewers\nhere comes the plan"),
+        (7.51, 12, "here comes the plan\nwe paint the door")],
     "one line": [
         (0.03, 3.72, "good morning dear viewers"), (3.72, 3.73, "good morning dear viewers"),
         (3.73, 7.5, "here comes the plan"), (7.5, 7.51, "here comes the plan"), (7.51, 12, "we paint the door")],
@@ -96,6 +99,16 @@ def test_a_pause_clears_rolling_captions(tmp_path):
     rows = [*ROLLING["two lines and cues of 10 ms"], (20, 22, "we paint the door"), (22, 22.01, "we paint the door"),
             (22.01, 25, "we paint the door\nonce more")]
     assert read(tmp_path, srt(rows)) == [*CUES, Cue(20, 22, "we paint the door"), Cue(22.01, 25, "once more")]
+
+
+@pytest.mark.parametrize("n_blocks", [2, 3, 4, 5, 6])
+def test_the_first_youtube_captions(tmp_path, n_blocks):
+    text = "\n\n".join(YOUTUBE.split("\n\n")[:n_blocks])
+    assert read(tmp_path, text, "a.vtt") == CUES[:n_blocks // 2]
+
+
+def test_youtube_captions_without_the_spaces_at_the_ends_of_lines(tmp_path):
+    assert read(tmp_path, YOUTUBE.replace("\n \n", "\n\n"), "a.vtt") == CUES
 
 
 @pytest.mark.parametrize("rows", [

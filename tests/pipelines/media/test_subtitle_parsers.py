@@ -48,6 +48,11 @@ def test_blank_lines_in_cues(tmp_path, text):
     assert read(tmp_path, text) == [Cue(1, 2, "Alpha"), Cue(3, 4, "Beta, gamma"), Cue(5, 6, "Delta")]
 
 
+def test_blank_lines_in_webvtt_without_identifiers(tmp_path):
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\n\nAlpha\n\n00:03.000 --> 00:04.000\nBeta,\n\ngamma\n"
+    assert spoken(tmp_path, text, "a.vtt") == ["Alpha", "Beta, gamma"]
+
+
 def test_numbers_in_the_text_are_not_indices(tmp_path):
     text = ("1\n00:01,0 --> 00:02,0\nHow many?\n\n12\n\n2\n00:03,0 --> 00:04,0\n1999\n\n"
             "3\n00:05,0 --> 00:06,0\n2001\n\n00:07,0 --> 00:08,0\n42")
@@ -131,13 +136,13 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 Comment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,not spoken
 Dialogue: 0,0:00:05.00,0:00:06.50,Default,Ann,0,0,0,,{\\an8\\fad(10,20)}Well,\\Nhello\\hthere{not spoken}, you.
 Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\p1}m 0 0 l 100 0 100 100 0 100{\\p0}
-Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 0{\\p0}Sign{\\pos(3,4)}post{\\clip(m 0 0 l 9 9)}!
+Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 0{\\p0}Sign{\\pos(3,4)}post\\{1\\}{\\clip(m 0 0 l 9 9)}!
 Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{\\k20}ka{\\kf30}ra{\\ko10}oke {\\K15}song\\nline
 Dialogue: 0,0:00:04.00,0:00:04.00,Default,,0,0,0,,never shown
 Dialogue: 0,-0:00:01.00,0:00:00.50,Default,,0,0,0,,early
 Dialogue: 0,1:00:00.00,101:00:00.00,Default,,0,0,0,,long
 """
-ASS_CUES = [Cue(0, 0.5, "early"), Cue(2, 3, "Signpost!"), Cue(3, 4, "karaoke song line"),
+ASS_CUES = [Cue(0, 0.5, "early"), Cue(2, 3, "Signpost{1}!"), Cue(3, 4, "karaoke song line"),
             Cue(5, 6.5, "Well, hello there, you."), Cue(3600, 363_600, "long")]
 
 
@@ -176,3 +181,20 @@ def test_invalid_ass(tmp_path, text, message):
 def test_other_formats_are_refused_with_the_supported_ones(tmp_path, text):
     with pytest.raises(InputError, match=r"contains no subtitles, .*; specify an \.srt, \.vtt, \.ass or \.ssa file"):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", [
+    pytest.param("[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,,,,,,," + "{" * 60_000, id="braces"),
+    pytest.param("1\n00:01,000 --> 00:02,000\n" + "<a" * 30_000, id="tags"),
+    pytest.param("1\n00:01,000 --> 00:02,000\nx" + "<rt>x" * 10_000, id="ruby"),
+    pytest.param("1\n00:01,000 --> 00:02,000\nx" + "\r" * 200_000, id="carriage-returns"),
+    pytest.param("\n" * 200_000 + "1\n00:01,000 --> 00:02,000\nx", id="empty-lines"),
+    pytest.param("9" * 200_000 + "\n00:01,000 --> 00:02,000\n9" + "9" * 60_000 + " --> 9", id="digits")])
+def test_unusual_text_takes_linear_time(tmp_path, text):
+    """These would take minutes if a pattern tried every pair of positions."""
+    assert len(read(tmp_path, text)) <= 1
+
+
+def test_a_file_with_far_too_many_cues_is_refused_before_it_is_parsed(tmp_path):
+    with pytest.raises(InputError, match="contains 80,001 subtitles, and the limit is 20,000"):
+        read(tmp_path, "00:00:01,000 --> 00:00:xx\n" * 80_001)
