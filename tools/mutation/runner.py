@@ -25,8 +25,8 @@ from pathlib import Path
 from .mutants import Mutant
 
 LIBRARIES = ("av", "coverage", "h5py", "hypothesis", "nncore.engine", "nncore.nn", "numpy", "PIL.Image", "pytest",
-             "pytest_timeout", "safetensors.torch", "scipy.ndimage", "scipy.signal", "scipy.stats", "sklearn.metrics", "torch",
-             "torchvision", "tqdm")
+             "pytest_timeout", "safetensors.torch", "scipy.ndimage", "scipy.signal", "scipy.stats", "sklearn.metrics",
+             "torch", "torchvision", "tqdm")
 PYTEST_OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--no-header", "--tb=line")
 MIN_CPU_S = 20        # A mutant's tests may always take this much CPU time,
 CPU_FACTOR = 4        # and this many times as long as those of the original.
