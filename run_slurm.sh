@@ -154,7 +154,8 @@ check() {   # check CONFIG [OPTIONS]: report errors before the job is submitted.
     case "$argument" in
       --resume | --resume=*) die "--resume: a job resumes from its work dir's last.pth automatically; leave it out" ;;
       --overwrite)
-        die "--overwrite: a requeued job would delete its own results; remove $work_dir, or specify another --work-dir" ;;
+        die "--overwrite: a requeued job would delete its own results; remove $work_dir, or specify another" \
+          "--work-dir" ;;
       --eval) resume=() ;;
     esac
   done

@@ -74,8 +74,8 @@ check_trainings() {   # check_trainings FROM TO: refuse to replace a training in
     name="$(dirname "${best#"$1/"}")"
     [ ! -e "$2/$name/best.pth" ] || [ "$(run_id "$1/$name")" = "$(run_id "$2/$name")" ] || different+=("$name")
   done < <(find "$1" -name best.pth -print0)
-  [ "${#different[@]}" -eq 0 ] || die "work_dirs/${different[0]}: contains another training than $1/${different[0]}" \
-    "(${#different[@]} such work dirs); rename it, or use --overwrite to replace it"
+  [ "${#different[@]}" -eq 0 ] || die "work_dirs/${different[0]}: contains another training than $1/${different[0]};" \
+    "rename it, or use --overwrite to replace it (work dirs that differ: ${#different[@]})"
 }
 
 if [ "$direction" = push ]; then

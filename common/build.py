@@ -27,7 +27,7 @@ def suggest(name: str, known: Iterable[object]) -> str:
     return f"did you mean {similar[0]!r}?" if similar else f"known: {', '.join(names)}"
 
 
-def suggest_choice(value: object, choices: Iterable[str]) -> str:
+def suggest_value(value: object, choices: Iterable[str]) -> str:
     """Return a hint for an invalid value of an option: all choices, and the most similar one if there is any."""
     *others, last = choices
     similar = difflib.get_close_matches(str(value).lower(), [*others, last], n=1)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from .build import suggest_choice
+from .build import suggest_value
 from .errors import InputError, disk_error
 
 EXIT_INVALID_INPUT = 2
@@ -99,8 +99,8 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            choices = [str(choice) for choice in action.choices]
-            raise argparse.ArgumentError(action, f"{value!r} is not a valid choice; {suggest_choice(value, choices)}")
+            choices = list(map(str, action.choices))
+            raise argparse.ArgumentError(action, f"{value!r} is not a valid choice; {suggest_value(value, choices)}")
 
     def error(self, message: str) -> NoReturn:
         """Print the error as one line on stderr, and exit with status 2."""

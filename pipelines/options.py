@@ -9,7 +9,7 @@ from datetime import timedelta
 from fractions import Fraction
 from numbers import Real
 
-from common.build import suggest_choice
+from common.build import suggest_value
 from common.errors import InputError
 from common.timecode import parse_duration
 
@@ -103,7 +103,7 @@ def check_mode(mode: str) -> str:
         InputError: it is not.
     """
     if mode not in MODES:
-        raise InputError(None, f"mode {mode!r} does not exist", suggest_choice(mode, MODES))
+        raise InputError(None, f"mode {mode!r} does not exist", suggest_value(mode, MODES))
     return mode
 
 

@@ -85,6 +85,23 @@ def test_missing_gpus_and_invalid_arguments_are_one_error(machine, args, message
     assert "distributed" not in done.stdout
 
 
+def test_a_repeated_quick_start_summarizes_with_the_model_that_it_has_trained(tmp_path):
+    """The fake python writes the folder that the training has used, and prints its other calls."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    write_program(fake / "python", """#!/bin/bash
+[ "$1" != - ] || { echo "v1 a cat"; exit; }
+echo "called: $*"
+while [ $# -gt 0 ]; do [ "$1" != --work-dir-file ] || echo work_dirs/sample_1 > "$2"; shift; done
+""")
+    done = call("run.sh", PATH=f"{fake}:{os.environ['PATH']}", VIRTUAL_ENV=sys.prefix)
+    assert done.returncode == 0, done.stderr
+    training, summary = (line for line in done.stdout.splitlines() if "launch.py" in line or "summarize.py" in line)
+    assert f"tools/launch.py {CONFIG} --work-dir work_dirs/sample --work-dir-file /" in training
+    assert summary.endswith("--checkpoint work_dirs/sample_1/best.pth --out work_dirs/sample_1")
+    assert "metrics   work_dirs/sample_1/metrics.json" in done.stdout
+
+
 @pytest.mark.slow
 def test_without_a_gpu_processes_share_the_cpu(tiny, tmp_path):  # noqa: F811
     if torch.cuda.is_available():
@@ -433,8 +450,8 @@ def test_pull_keeps_another_training_of_the_same_name(tree):
         (base / "work_dirs/run/fold0/best.pth").write_bytes(weights)
     done = sync(tree, "pull")
     assert done.returncode == 2
-    assert done.stderr == (f"error: work_dirs/run/fold0: contains another training than {efs}/work_dirs/run/fold0 (1 such "
-                           "work dirs); rename it, or use --overwrite to replace it\n")
+    assert done.stderr == (f"error: work_dirs/run/fold0: contains another training than {efs}/work_dirs/run/fold0; rename "
+                           "it, or use --overwrite to replace it (work dirs that differ: 1)\n")
     assert (root / "work_dirs/run/fold0/best.pth").read_bytes() == b"local"
     assert sync(tree, "pull", "--overwrite").returncode == 0
     assert (root / "work_dirs/run/fold0/best.pth").read_bytes() == b"of the cluster"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common.build import suggest_choice
+from common.build import suggest_value
 from common.cli import ArgumentParser, parse, run
 from common.errors import InputError
 from common.paths import CONFIGS
@@ -69,7 +69,7 @@ def encoders_config(name: str) -> Path:
         return config if config.is_file() else Path(name)
     names = [path.stem for path in sorted(config.parent.glob("*.py"))]
     raise InputError(None, f"--encoders {name} does not exist",
-                     f"specify a config with encoders, or {suggest_choice(name, names)}")
+                     f"specify a config with encoders, or {suggest_value(name, names)}")
 
 
 def extract(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common.build import suggest_choice
+from common.build import suggest_value
 from common.errors import InputError
 from models.device import best_device
 from models.encoders import Encoders
@@ -233,4 +233,4 @@ def check_captioner(name: str) -> None:
         InputError: the name is unknown.
     """
     if name not in CAPTIONERS:
-        raise InputError(None, f"captioner {name!r} does not exist", suggest_choice(name, CAPTIONERS))
+        raise InputError(None, f"captioner {name!r} does not exist", suggest_value(name, CAPTIONERS))

@@ -52,7 +52,7 @@ def test_an_unknown_option_that_is_not_a_file_is_an_error(parser, tmp_path, monk
     (["a", "--count", "x"], "--count: invalid int value: 'x'"),
     ([], "the following arguments are required: files"),
 ], ids=" ".join)
-def test_a_misspelled_option_or_choice_is_one_line_with_the_most_similar_one(parser, capsys, arguments, message):
+def test_a_misspelled_option_or_value_is_one_line_with_the_most_similar_one(parser, capsys, arguments, message):
     parser.add_argument("--mode", choices=("summary", "moments", "shorts"))
     parser.add_argument("--count", type=int)
     with pytest.raises(SystemExit) as exit_:
