@@ -16,13 +16,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from common.errors import InputError
-from datasets.errors import most_common, raise_errors, width_error
+from datasets.errors import most_common, raise_errors, shorten, width_error
 
 from .folder import DTYPES, PACK_SUFFIX, feature_files, read_matrix, stored_dtype
 
@@ -81,17 +82,18 @@ class PackedFeatures:
             InputError: the pack has no such file.
         """
         if name not in self.items:
-            raise InputError(self.path, f"no {name!r} in it", REPACK)
+            raise InputError(self.path / name, "is not in this feature pack", REPACK)
         start, rows = self.items[name][:2]
         matrix = self.data[start:start + rows]
         return np.asarray(matrix) if matrix.flags.writeable else np.array(matrix)
 
     def differences(self, deep: bool = False) -> list[InputError]:
-        """Return an error for each difference between the pack and the files that were packed.
+        """Return the differences between the pack and the files that were packed.
 
         Args:
-            deep: compare every value instead of sizes and modification times, and look for NaN. Deleted files are also
-                reported, although training does not need them.
+            deep: compare every value instead of sizes and modification times, look for NaN, and return an error per
+                file instead of one per kind of difference. Deleted files are also reported, although training does
+                not need them.
         """
         source = self.path.parent / self.source
         errors = []
@@ -101,21 +103,26 @@ class PackedFeatures:
             deleted = InputError(self.path, f"its folder {source} does not exist, so it cannot be compared")
             return [*errors, deleted] if deep else []
         files = feature_files(source)
-        errors += [InputError(self.path, f"lacks {name}, which is in {source}")
-                   for name in files if name not in self.items]
+        lacking = [name for name in files if name not in self.items]
+        changed = [files[name].name for name in self.items
+                   if name in files and not self._is_same(name, files[name], deep)]
+        if not deep:
+            lacking, changed = [[shorten(names)] if names else [] for names in (lacking, changed)]
+        errors += [InputError(self.path, f"lacks {names}, which {source} contains", REPACK) for names in lacking]
         if deep:
             errors += [InputError(self.path, f"contains {name}, which is no longer in {source}")
                        for name in self.items if name not in files]
-        return errors + [InputError(self.path, f"{files[name]} has changed since it was packed", REPACK)
-                         for name in self.items if name in files and not self._is_same(name, files[name], deep)]
+        return errors + [InputError(self.path, f"outdated, since files of {source} have changed: {names}", REPACK)
+                         for names in changed]
 
     def _is_finite(self) -> bool:
         return all(np.isfinite(self.read(name)).all() for name in self.items)
 
     def _is_same(self, name: str, path: Path, deep: bool) -> bool:
         if deep:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"), suppress(InputError):   # A file that is invalid now has changed, too.
                 return np.array_equal(self.read(name), read_matrix(path, self.key).astype(self.data.dtype))
+            return False
         stat = path.stat()
         return [stat.st_size, stat.st_mtime_ns] == list(self.items[name][2:])
 

@@ -245,7 +245,7 @@ def test_folders_in_another_order_or_width_are_named(files, dims, shown):
         data[0]
 
 
-def many_videos(files, num=100):
+def many_videos(files, num=30):
     """Write labels and features of videos v0, v1, ...; return a function that builds their dataset."""
     write_labels(files, [label(i, f"v{i}") for i in range(num)])
     for i in range(num):
@@ -256,8 +256,7 @@ def many_videos(files, num=100):
     return files
 
 
-@pytest.mark.parametrize("cache", [False, True])
-@pytest.mark.parametrize("number", [0, 1, 57, 99])
+@pytest.mark.parametrize("cache, number", [(False, 0), (True, 0), (False, 17), (True, 29)])
 @pytest.mark.parametrize("folder, key", [("clip", "v{}.npz"), ("audio", "v{}.npy"), ("text", "qid{}.npz")])
 def test_the_one_file_of_another_width_is_named(files, cache, number, folder, key):
     many_videos(files)
@@ -265,7 +264,7 @@ def test_the_one_file_of_another_width_is_named(files, cache, number, folder, ke
     odd.unlink()
     values = np.ones((5, 9), np.float32)
     np.save(odd, values) if odd.suffix == ".npy" else np.savez(odd, features=values, last_hidden_state=values)
-    expected, num_others = dict(clip=(2, 101), audio=(4, 101), text=(5, 99))[folder]
+    expected, num_others = dict(clip=(2, 31), audio=(4, 31), text=(5, 29))[folder]
     error, = dataset(files, video_dims=[3, 2], cache=cache).check()
     assert str(error) == (f"{odd}: width 9, but {num_others} other files in its folder have width {expected} (needed by "
                           f"{files / 'l.jsonl'}, line {number + 1}); extract both with the same encoder")
@@ -299,14 +298,14 @@ def test_one_invalid_file_among_many_is_one_error(files, values, message):
 
 def test_the_same_problem_of_several_files_is_one_error(files):
     many_videos(files)
-    for number in (3, 7, 40, 41, 99):
+    for number in (3, 7, 20, 21, 29):
         (files / f"clip/v{number}.npz").unlink()
     for number in (5, 8):
         (files / f"audio/v{number}.npy").unlink()
         np.save(files / f"audio/v{number}.npy", np.full((5, 4), np.inf))
     assert list(map(str, dataset(files).check())) == [
-        f"{files / 'clip'}: 5 files (v3.npz, v7.npz, v40.npz and 2 more): no such feature file (needed by "
-        f"{files / 'l.jsonl'}, line 4, line 8, line 41 and 2 more); create it with tools/extract_features.py",
+        f"{files / 'clip'}: 5 files (v3.npz, v7.npz, v20.npz and 2 more): no such feature file (needed by "
+        f"{files / 'l.jsonl'}, line 4, line 8, line 21 and 2 more); create it with tools/extract_features.py",
         f"{files / 'audio'}: 2 files (v5.npy, v8.npy): contains NaN or infinity (needed by {files / 'l.jsonl'}, line 6, "
         "line 9); create it again"]
 
