@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -20,12 +22,17 @@ from av.video.stream import VideoStream
 from common.errors import InputError
 from common.memory import trim_heap
 
+from .presentation_times import FrameStamper, PresentationClock, lacks_presentation_times, with_presentation_times
+from .timeline import TICKS_PER_S, PacketTable, Timeline, find_timeline, unusual_parts, without_inferred_times
+
 IMAGE_FORMATS = ("image2", "_pipe", "ico", "fits")   # Suffixes of FFmpeg's names of still-image formats.
 IMAGE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # Major brands of still images in an mp4 container.
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}   # FFmpeg would render such a text file as a video.
 LOCAL_PROTOCOLS = dict(protocol_whitelist="file,crypto,data")   # A playlist must not load anything over the network.
 SEEKABLE_FORMATS = ("mov,", "matroska,", "mpegts", "avi", "flv", "asf")   # Time stamps stay exact after a seek.
 MIN_LARGE_INDEX = 50_000   # Packets from which a container's index occupies megabytes of memory.
+MPEG_FORMATS = {"mpegts", "mpeg"}   # Transport and program streams, whose time stamps may restart.
+MAX_TIMELINES = 64       # Files whose timelines are remembered.
 
 
 class DeviceError(RuntimeError):
@@ -111,13 +118,10 @@ def open_video(path: str | os.PathLike,
             raise InputError(path, "is an image, not a video", "specify a video file")
         if name in TEXT_FORMATS:
             raise InputError(path, "is a text file, not a video", "specify a video file")
-        covers = Disposition.attached_pic | Disposition.timed_thumbnails
-        streams = [stream for stream in container.streams.video if not stream.disposition & covers]
-        if not streams:
+        stream = _main_video(container)
+        if stream is None:
             only_audio = ", only audio" if container.streams.audio else ""
             raise InputError(path, f"contains no video stream{only_audio}", "specify a video file")
-        best = container.streams.best("video")
-        stream = best if best in streams else streams[0]
         if stream.codec_context is None:
             raise InputError(path, "its video codec cannot be decoded", "convert the file to H.264")
         if device is not None and not stream.codec_context.is_hwaccel:
@@ -126,11 +130,29 @@ def open_video(path: str | os.PathLike,
         yield container, stream
 
 
+def _main_video(container: InputContainer) -> VideoStream | None:
+    """Return the main video stream of the first program that has one; cover art and thumbnails do not count."""
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        return None
+    best = container.streams.best("video", streams[0])
+    return best if best in streams else streams[0]
+
+
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the main audio stream, or None if there is none that can be decoded."""
-    stream = container.streams.best("audio")
-    usable = stream is not None and stream.codec_context is not None and stream.codec_context.sample_rate
-    return stream if usable else None
+    """Return the main audio stream of the main video's program, or None if there is none that can be decoded."""
+    video = _main_video(container)
+    stream = container.streams.best("audio", video)
+    if stream is None or stream.codec_context is None or not stream.codec_context.sample_rate:
+        return None
+    # FFmpeg finds a stream of another program if this one has none; that one belongs to another video.
+    best = container.streams.best
+    return stream if video is None or best("video", stream) == best("video", video) else None
+
+def is_concatenated(container: InputContainer) -> bool:
+    """Return True if a file consists of several MPEG streams, each with its own time stamps."""
+    return _timeline_of(container) is not None
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
@@ -139,16 +161,118 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 
 def read_packets(container: InputContainer, stream: Stream) -> Iterator[Packet]:
-    """Yield a stream's packets, then an empty one that flushes the decoder.
+    """Yield a stream's packets with continuous, complete time stamps, then an empty one that flushes the decoder.
 
-    A truncated file ends at its last readable packet.
+    A truncated file ends at its last readable packet. The time stamps of concatenated MPEG streams are shifted, so
+    that time continues across the parts (`timeline`); presentation times that the container does not store are derived
+    from the order of the frames (`presentation_times`).
     """
+    packets, timeline = _demux(container, stream), _timeline_of(container)
+    if timeline is not None:
+        yield from timeline.apply(packets)
+    elif isinstance(stream, VideoStream):
+        yield from with_presentation_times(packets, stream, _clock(stream), container.format.name)
+    else:
+        yield from packets
+
+
+def _demux(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """Yield the streams' packets with their own time stamps; see `read_packets`."""
     try:
-        yield from container.demux(stream)
+        if container.format.name in MPEG_FORMATS:
+            yield from without_inferred_times(container.demux(*streams))
+        else:
+            yield from container.demux(*streams)
     except av.error.FFmpegError as err:
         if isinstance(err, OSError) and not isinstance(err, EOFError):
             raise   # The disk failed; the file is not truncated.
         yield Packet()
+    except IndexError:   # At the end, PyAV fails on streams that appeared in the middle of the file.
+        yield Packet()
+
+
+class FileTail(io.FileIO):
+    """A file from a byte position on."""
+
+    def __init__(self, path: str, begin: int):
+        super().__init__(path)
+        self.begin = begin
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return super().seek(offset + (self.begin if whence == os.SEEK_SET else 0), whence) - self.begin
+
+    def tell(self) -> int:
+        return super().tell() - self.begin
+
+
+_timelines: dict[tuple[str, int, int], Timeline | None] = {}   # By path, size, and time of modification.
+_timelines_lock = threading.Lock()
+
+
+def _timeline_of(container: InputContainer) -> Timeline | None:
+    """Return the timeline of a concatenated MPEG stream; None for other files.
+
+    Raises:
+        InputError: as `_scan_timeline`.
+    """
+    if container.format.name not in MPEG_FORMATS:
+        return None
+    status = Path(container.name).stat()
+    key = container.name, status.st_size, status.st_mtime_ns
+    with _timelines_lock:
+        if key not in _timelines:
+            while len(_timelines) >= MAX_TIMELINES:
+                del _timelines[next(iter(_timelines))]
+            _timelines[key] = _scan_timeline(container.name)
+        return _timelines[key]
+
+
+def _scan_timeline(path: str) -> Timeline | None:
+    """Find the timeline of an MPEG stream from all its packets, without decoding them.
+
+    This takes 0.7 s for 300 MB, 2 % of the time in which the frames of such a file are encoded.
+
+    Raises:
+        InputError: the codec changes in the middle, or the video continues as another stream.
+    """
+    with open_container(path) as container:
+        video, audio, expected = _main_video(container), audio_stream(container), _stream_keys(container)
+        tables = {stream: PacketTable(_clock(stream)) for stream in (video, audio) if stream is not None}
+        for packet in _demux(container, *tables):
+            if packet.size:
+                tables[packet.stream].add(packet)
+        timeline = find_timeline(tables.get(video), tables.get(audio))
+        for position, time_s in unusual_parts(timeline, [*tables.values()], container.size):
+            _check_part(container, expected, position, time_s)
+    return timeline
+
+
+_StreamKey = tuple[str, str, int]   # Type, codec, and id of a stream.
+
+
+def _stream_keys(container: InputContainer) -> list[_StreamKey]:
+    """Return the keys of the main video stream and its audio stream, as far as they exist and can be decoded."""
+    streams = _main_video(container), audio_stream(container)
+    return [(stream.type, stream.codec_context.name, stream.id) for stream in streams
+            if stream is not None and stream.codec_context is not None]
+
+
+def _check_part(container: InputContainer, expected: list[_StreamKey], position: int, time_s: float) -> None:
+    """Check that the part of a concatenated stream that begins at a byte position continues the expected streams."""
+    try:
+        with FileTail(container.name, position) as file, \
+                av.open(file, format=container.format.name, metadata_errors="replace") as part:
+            found = {kind: (codec, number) for kind, codec, number in _stream_keys(part)}
+    except (av.error.FFmpegError, ValueError):
+        return   # The part is too short to tell.
+    for kind, codec, number in expected:
+        new_codec, new_number = found.get(kind, (codec, number))
+        change = f"codec changes from {codec} to {new_codec}" if new_codec != codec else \
+            f"moves from stream {number:#x} to {new_number:#x}"
+        if (new_codec, new_number) != (codec, number):
+            raise InputError(container.name, f"its {kind} {change} at {time_s:.1f} s",
+                             "split the file there, or convert it first")
 
 
 def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = False) -> Iterator:
@@ -159,19 +283,33 @@ def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = Fal
         stream: the stream whose decoder is used.
         strict: raise FFmpeg's error at a damaged packet instead of skipping the packet.
     """
+    stamper = FrameStamper(_clock(stream)) if isinstance(stream, VideoStream) else None
     for packet in packets:
+        if stamper is not None and packet.size:
+            if packet.pts is None:
+                stream.codec_context.copy_opaque = True
+            stamper.send(packet)
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
             if strict:
                 raise
             continue
-        yield from frames
+        yield from frames if stamper is None else map(stamper.stamp, frames)
+
+
+def _clock(stream: Stream) -> PresentationClock:
+    return PresentationClock(stream.time_base, frame_rate(stream) if isinstance(stream, VideoStream) else Fraction(50))
 
 
 def supports_exact_seek(container: InputContainer) -> bool:
-    """Return True if time stamps stay exact after a seek; those of an MPEG program stream, e.g., are estimated."""
-    return container.format.name.startswith(SEEKABLE_FORMATS)
+    """Return True if time stamps stay exact after a seek.
+
+    Those of an MPEG program stream are estimated. Those of B-frames in AVI are counted from the start.
+    """
+    video = _main_video(container)
+    return container.format.name.startswith(SEEKABLE_FORMATS) and (
+        video is None or not lacks_presentation_times(video, container.format.name))
 
 
 def seek(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
@@ -182,8 +320,12 @@ def seek(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
     """
     if not supports_exact_seek(container):
         return False
+    timeline = _timeline_of(container)
     try:
-        container.seek(int(time_s // stream.time_base), stream=stream, backward=True)
+        if timeline is None:
+            container.seek(int(time_s // stream.time_base), stream=stream, backward=True)
+        else:
+            container.seek(timeline.position_before(int(time_s * TICKS_PER_S)), unsupported_byte_offset=True)
     except av.error.FFmpegError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,9 +18,10 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 
-from .container import audio_stream, decode_packets, frame_rate, open_video, read_packets
-from .display import Display, display_of
+from .container import audio_stream, decode_packets, frame_rate, is_concatenated, open_video, read_packets
+from .display import display_of
 from .frames import in_presentation_order, no_frames_error
+from .presentation_times import PresentationClock
 
 MAX_REORDER_S = 10      # A time stamp that steps back further than this is an error.
 REORDER_PACKETS = 16    # The latest packets, which B-frames may reorder by any amount, are not compared.
@@ -83,20 +85,19 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
     Raises:
         InputError: the file is missing, not a video, or an image; it has no video stream; none of its frames can be
-            decoded; or its time stamps restart in the middle.
+            decoded; or its time stamps restart in the middle, unless it consists of MPEG streams that can be joined.
     """
     with open_video(path) as (container, stream):
         stream.thread_type = "SLICE"   # Frame threads would delay the first frame.
         times = _PacketTimes(frame_rate(stream), stream.time_base)
-        first, display = None, Display(0, 0)
-        for packet in read_packets(container, stream):
-            times.add(packet, path)
-            if first is None:
-                for time_s, frame in in_presentation_order(decode_packets([packet], stream), stream):
-                    first, display = time_s, display_of(frame, stream)
-                    break
-        if first is None:
+        packets = times.record(read_packets(container, stream), path)
+        first, frame = next(in_presentation_order(decode_packets(packets, stream), stream), (None, None))
+        if first is None or frame is None:
             raise no_frames_error(path)
+        display = display_of(frame, stream)
+        for _ in packets:   # The rest is not decoded.
+            pass
+        times.complete()
         n_frames, end_s = times.count_from(first, _header_end(container, stream))
         if n_frames == 1 and container.format.name in ANIMATION_FORMATS:
             raise InputError(path, "is an image, not a video", "specify a video file")
@@ -114,19 +115,25 @@ class _PacketTimes:
     """Presentation times of a stream's frames, collected from its packets without decoding them."""
 
     def __init__(self, rate: Fraction, tick_s: Fraction):
-        self.rate, self.tick_s = rate, tick_s
-        self.default_length = round(1 / rate / tick_s)      # All lengths and times are in ticks, unless named `_s`.
+        self.rate, self.tick_s = rate, tick_s               # All lengths and times are in ticks, unless named `_s`.
+        self.clock, self.is_complete = PresentationClock(tick_s, rate), True
         self.max_step_back = MAX_REORDER_S // tick_s
         self.starts, self.lengths = array("q"), array("q")   # Arrays, because a video has 100,000 frames per hour.
+        self.estimates = array("q")                          # Starts that are used if some packets have none.
         self.settled: int | None = None                      # Latest start of all packets but REORDER_PACKETS.
+
+    def record(self, packets: Iterable[Packet], path: str | os.PathLike) -> Iterator[Packet]:
+        """Add packets as they are passed on."""
+        for packet in packets:
+            self.add(packet, path)
+            yield packet
 
     def add(self, packet: Packet, path: str | os.PathLike) -> None:
         if not packet.size or packet.is_discard or _is_hidden(packet):
             return
-        length = packet.duration or self.default_length
-        start = packet.pts
-        if start is None:
-            start = self.starts[-1] + self.lengths[-1] if self.starts else 0
+        length = packet.duration or self.clock.default_duration
+        estimate = self.clock.presentation_time(packet)
+        start = estimate if packet.pts is None else packet.pts
         if len(self.starts) > REORDER_PACKETS:
             older = self.starts[-1 - REORDER_PACKETS]
             self.settled = older if self.settled is None else max(older, self.settled)
@@ -135,8 +142,15 @@ class _PacketTimes:
                 path, f"its time stamps step back from {float(self.settled * self.tick_s):.1f} s to "
                 f"{float(start * self.tick_s):.1f} s, as in files that were concatenated byte by byte",
                 "convert it first")
+        self.is_complete = self.is_complete and packet.pts is not None
         self.starts.append(start)
+        self.estimates.append(estimate)
         self.lengths.append(length)
+
+    def complete(self) -> None:
+        """Replace all starts by estimates if some are missing; call it after the last packet."""
+        if not self.is_complete:
+            self.starts = self.estimates
 
     def gaps_s(self, first_s: Fraction) -> tuple[tuple[float, float], ...]:
         """Return [start, end) of the gaps in the time stamps, in seconds since the first frame."""
@@ -185,6 +199,8 @@ def _header_end(container: InputContainer, stream: VideoStream) -> int | None:
 def _header_duration_s(container: InputContainer, stream: VideoStream, first_s: Fraction,
                        end_s: Fraction) -> Fraction | None:
     """Return the end in the header, since the first frame, if the frames end more than MIN_MISSING_S earlier."""
+    if is_concatenated(container):
+        return None   # FFmpeg subtracts the time stamps of different parts.
     header_end_s, track = None, re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
     if track is not None:   # Matroska states the end per track in a tag; its header has that of the longest track.
         header_end_s = int(track[1]) * 3600 + int(track[2]) * 60 + Fraction(track[3])
