@@ -30,6 +30,8 @@ BROKEN_TIMES = re.compile(r"\s*-?\d+:\d[\d:., ]*-->|.*-->\s*-?\d+:\d[\d:.,]*\s*$
 INLINE_TIME = re.compile(r"<((?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3})>")
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.,]*>|\{\\[^{}]*\}")
 RUBY_TEXT = re.compile(r"<rt\b[^<>]*>.*?(?:</rt>|(?=</ruby>)|$)")   # The pronunciation of the text before it.
+# A drawing of SubStation Alpha, of which a conversion to another format leaves only the path.
+DRAWING = re.compile(r"\bm(?:\s+-?\d+(?:\.\d+)?){2}(?:\s+[nlbspc](?:\s+-?\d+(?:\.\d+)?)*)+")
 IS_VTT = re.compile(r"\s*WEBVTT(?:\s|$)")
 VTT_OTHER_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION|WEBVTT)(?:\s|$)|X-TIMESTAMP-MAP=")
 IS_ASS = re.compile(r"^[ \t]*\[(?:Script Info|V4\+? Styles|Events)\]|^Dialogue:.*?,.*?,", re.IGNORECASE | re.MULTILINE)
@@ -223,7 +225,8 @@ def ass_lines(text: str) -> tuple[str, ...]:
             spoken += [] if is_drawing else [part]
         for scale in ASS_DRAWING.findall(part) if i % 2 else ():
             is_drawing = scale.strip("0") != ""
-    lines = (plain_line(line) for line in ASS_LINE_BREAK.split("".join(spoken).replace(r"\{", "{").replace(r"\}", "}")))
+    text = "".join(spoken).replace(r"\{", "{").replace(r"\}", "}")
+    lines = (" ".join(plain_line(line).split()) for line in ASS_LINE_BREAK.split(text))
     return tuple(line for line in lines if has_visible_text(line))
 
 
@@ -240,9 +243,9 @@ def displayed_cue(start_s: float, end_s: float, texts: Iterable[str], *, is_vtt:
 
 
 def plain_line(line: str) -> str:
-    """Return a line without tags and override codes, and with character references replaced."""
+    """Return a line without tags, override codes and drawings, and with character references replaced."""
     line = RUBY_TEXT.sub("", line) if "<rt" in line else line
-    return html.unescape(TAG.sub("", line)).replace(r"\h", " ").strip()
+    return DRAWING.sub("", html.unescape(TAG.sub("", line)).replace(r"\h", " ")).strip()
 
 
 def _timed_words(line: str, start_s: float, end_s: float) -> list[Word]:

@@ -95,7 +95,8 @@ def test_overlapping_and_unsorted_cues(tmp_path):
 @pytest.mark.parametrize("markup, text", [
     (r"{\an8}<i>Hello</i>\hthere", "Hello there"), (r"one\Ntwo", "one two"),
     ('<font color="#fff">white</font> <b>bold</b>', "white bold"), ("R&amp;B &lt;3 &#39;n&#39; 5 < 6", "R&B <3 'n' 5 < 6"),
-    ("\u202bשלום\u202c", "\u202bשלום\u202c"), ("{\\pos(10,20)\\fad(1,2)}here", "here")])
+    ("\u202bשלום\u202c", "\u202bשלום\u202c"), ("{\\pos(10,20)\\fad(1,2)}here", "here"),
+    ("m 0 0 l 100 0 100 -7.5 b 0 1 2 3 4 5Sign", "Sign"), ("I'm 10 m 20 cm tall", "I'm 10 m 20 cm tall")])
 def test_markup_in_srt(tmp_path, markup, text):
     assert spoken(tmp_path, f"1\n00:01,000 --> 00:02,000\n{markup}\n") == [text]
 
@@ -108,7 +109,7 @@ def test_markup_in_webvtt(tmp_path, markup, text):
     assert spoken(tmp_path, f"WEBVTT\n\n00:01.000 --> 00:02.000\n{markup}\n", "a.vtt") == [text]
 
 
-@pytest.mark.parametrize("text", ["\u200b", "\u200f\u200e", "&nbsp;", "<i></i>", "\u0301", "\ufeff", "{\\an8}"])
+@pytest.mark.parametrize("text", ["\u200b", "\u200f\u200e", "&nbsp;", "<i></i>", "m 0 0 l 100 0 100 100 0 100", "\u0301", "\ufeff", "{\\an8}"])
 def test_a_cue_without_visible_text_is_dropped(tmp_path, text):
     assert spoken(tmp_path, f"1\n00:01,000 --> 00:02,000\n{text}\n\n2\n00:03,000 --> 00:04,000\nyes\n") == ["yes"]
 
@@ -134,7 +135,7 @@ Style: Default,Arial,20
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 Comment: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,not spoken
-Dialogue: 0,0:00:05.00,0:00:06.50,Default,Ann,0,0,0,,{\\an8\\fad(10,20)}Well,\\Nhello\\hthere{not spoken}, you.
+Dialogue: 0,0:00:05.00,0:00:06.50,Default,Ann,0,0,0,,{\\an8\\fad(10,20)}Well,\\Nhello\\h {not spoken} there, you.
 Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\p1}m 0 0 l 100 0 100 100 0 100{\\p0}
 Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 0{\\p0}Sign{\\pos(3,4)}post\\{1\\}{\\clip(m 0 0 l 9 9)}!
 Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{\\k20}ka{\\kf30}ra{\\ko10}oke {\\K15}song\\nline

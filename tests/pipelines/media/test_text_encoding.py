@@ -3,7 +3,8 @@
 import pytest
 
 from common.errors import InputError
-from pipelines.media.subtitles import read_subtitle_file
+from pipelines.batch import BatchSummarizer, SummaryRequest
+from pipelines.media.subtitles import Cue, find_subtitles, read_subtitle_file
 from pipelines.media.text_encoding import decode_text
 
 RUSSIAN = ["Добрый вечер, дорогие друзья.", "Сегодня мы расскажем вам о новом проекте.", "Это было очень давно."]
@@ -70,3 +71,15 @@ def test_noise_is_refused(tmp_path):
     (tmp_path / "a.srt").write_bytes(bytes(range(1, 256)) * 9)
     with pytest.raises(InputError, match=r"a\.srt: "):
         read_subtitle_file(tmp_path / "a.srt")
+
+
+def test_the_detected_encoding_is_printed_unless_the_command_is_quiet(tmp_path, capsys):
+    data = f"[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,,,,,,,{RUSSIAN[0]}".encode("cp1251")
+    (tmp_path / "a.ASS").write_bytes(data)
+    assert find_subtitles(tmp_path, "a") == tmp_path / "a.ASS"
+    assert find_subtitles(tmp_path, "b") is None
+    for quiet in (False, True):
+        cues = BatchSummarizer(SummaryRequest(quiet=quiet))._read_subtitles(tmp_path / "a.ASS")
+        assert cues == [Cue(1, 2, RUSSIAN[0])]
+    assert capsys.readouterr().err == (
+        "a.ASS: its text was decoded as windows-1251; if it looks wrong, save the file as UTF-8\n")
