@@ -34,7 +34,7 @@ def test_clip_scores_may_differ_by_two_clips(tmp_path, a, expected):
     ([line("a", *range(5))], "video b: no prediction"),
     ([line("a", *range(5)), line("b", 1, 2, 3), line("b", 1, 2, 3)], "video b: predicted 2 times"),
     ([line("a", *range(5)), line("b", 1, 2, 3), line("c", 1)], "video c: not among the labels"),
-    ([line("a", *range(5)), line("b", 1, 2, 3), line(3, 1)], "entry 3: vid 3 is not the name of a video"),
+    ([line("a", *range(5)), line("b", 1, 2, 3), line([3], 1)], "entry 3: vid [3] is not the name of a video"),
     ([line("a", *range(5)), line("b")], "video b: pred_saliency_scores must be a list of finite numbers"),
     ([line("a", *range(5)), dict(vid="b")], "video b: pred_saliency_scores must be"),
     ([line("a", *range(5)), line("b", [1, 2, 3])], "video b: pred_saliency_scores must be"),
@@ -72,7 +72,7 @@ def test_frame_scores_in_every_format(tmp_path):
     ([], "video a: no scores"),
     ([dict(vid="a", scores=[1, 2, 3]), dict(vid="ab", scores=[1])], "video ab: not among the labels; did you mean 'a"),
     ([dict(vid="a", scores=[1, 2, 3]), dict(scores=[1])], "entry 2: needs vid or video, a text, and scores or"),
-    ([dict(vid="a", scores=[1, 2, 3]), dict(vid=1, scores=[1])], "entry 2: needs vid or video"),
+    ([dict(vid="a", scores=[1, 2, 3]), dict(vid=[1], scores=[1])], "entry 2: needs vid or video"),
     ([dict(vid="a", scores=[1, 2, 3]), dict(vid="x")], "entry 2: needs vid or video"),
 ])
 def test_invalid_frame_scores_are_named(tmp_path, lines, message):

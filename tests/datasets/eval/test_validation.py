@@ -12,8 +12,8 @@ def entries(*qids):
 
 
 def test_predictions_are_matched_by_qid():
-    predictions = entries(2, "a", 1)
-    assert match_by_qid(predictions, entries(1, 2, "a")) == {1: predictions[2], 2: predictions[0], "a": predictions[1]}
+    predictions = entries(2, "a", "1")
+    assert match_by_qid(predictions, entries(1, "2", "a")) == [predictions[2], predictions[0], predictions[1]]
 
 
 @pytest.mark.parametrize(("predictions", "labels", "message"), [

@@ -44,11 +44,11 @@ class FixedScorer(Scorer):
         super().__init__(color_encoders(), evidence=())
         self.value, self.provenance = value, Provenance(method, uses_audio)
 
-    def score_by_text(self, video, texts, cues):
+    def score_by_text(self, video, texts, cues, report_progress=None):
         curves = np.full((len(texts), video.n_clips), self.value)
         return Scores(curves[0], curves, [Moment(0, 2, self.value, texts[0])], user_queries(texts), self.provenance)
 
-    def score_without_text(self, video, queries):
+    def score_without_text(self, video, queries, report_progress=None):
         return Scores(np.full(video.n_clips, self.value), no_curves(video), [], tuple(queries), self.provenance)
 
 
@@ -58,10 +58,10 @@ class FixedEvidence(Evidence):
     def __init__(self, match, centrality=None):
         self.fixed_match, self.fixed_centrality = match, centrality
 
-    def match(self, video, texts, cues):
+    def match(self, video, texts, cues, report_progress=None):
         return self.fixed_match
 
-    def centrality(self, video, queries):
+    def centrality(self, video, queries, report_progress=None):
         return self.fixed_centrality
 
 
