@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from common.errors import InputError
+from common.files import make_folder
 
 from .make import render_one
 from .scenes import PLAIN, SCENES, photo_size_px
@@ -21,6 +29,7 @@ AUDIO_EVENTS = (AudioEvent("birds", 0.5, 7.5, (-3, -9), 1), AudioEvent("voice", 
 REMARKS = (Remark(9, 11.5, "This one is still hot."), Remark(12, 15, "They bake the cups themselves here."),
            Remark(36, 38.5, "It was due to go up at six."), Remark(39.5, 43, "Nine engines, all at the bottom."))
 QUERIES = ("a cat", "a rocket on the launch pad")
+RENDERING_PACKAGES = ("av", "numpy", "scikit-image", "scikit-learn", "scipy", "pillow")
 POSTER_S = 20.0   # The middle of a shot of the cat.
 
 
@@ -50,6 +59,44 @@ def render_example(folder: Path) -> ExampleFiles:
     for name in ("videos", "subtitles"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     render_one(example_script(), SETTING, folder)
+    return _example_files(folder)
+
+
+def cached_example(cache_dir: Path, folder: Path) -> ExampleFiles:
+    """Return the example from a cache folder; render it if the cache does not contain it yet.
+
+    Args:
+        cache_dir: the cache folder, created if necessary. Each version of the code has its own entry.
+        folder: output folder if the cache folder cannot be written.
+    """
+    entry = cache_dir / f"example-{_version_key()}"
+    if not entry.is_dir():
+        try:
+            rendered = Path(tempfile.mkdtemp(prefix=".example-", dir=make_folder(cache_dir)))
+        except (InputError, OSError):
+            return render_example(folder)
+        try:
+            render_example(rendered)
+            os.rename(rendered, entry)   # It fails if another process has created the entry in the meantime.
+        except (InputError, OSError):
+            if not entry.is_dir():   # E.g. the disk is full.
+                return render_example(folder)
+        finally:
+            shutil.rmtree(rendered, ignore_errors=True)
+    return _example_files(entry)
+
+
+def _version_key() -> str:
+    """Return a text that changes with everything that the rendered files depend on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    for name in RENDERING_PACKAGES:
+        digest.update(f"{name} {importlib.metadata.version(name)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _example_files(folder: Path) -> ExampleFiles:
     return ExampleFiles(folder / f"videos/{NAME}.mp4", folder / f"subtitles/{NAME}.srt", QUERIES, POSTER_S)
 
 
