@@ -32,18 +32,19 @@ from pipelines.export.templating import image_url
 from pipelines.result import Result
 
 from .example import Example
-from .limits import Limits, empty_file_error, format_bytes, format_duration, too_large_error
+from .limits import Limits, empty_file_error, too_large_error
 from .messages import error_text
 from .model_catalog import CatalogEntry
 from .requests import SummaryRequest, SummaryResponse
-from .service import ExportedFiles, Progress
 from .sessions import Session
+from .steps import Progress
+from .units import format_bytes, format_duration
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILE_LABELS = {".mp4": "Video", ".json": "Scores and moments", ".html": "Report", ".csv": "Table of pieces",
                ".edl": "Edit list (EDL)", ".otio": "Edit list (OpenTimelineIO)", ".srt": "Subtitles of the cut"}
 COMBINED_LABEL = "Combined score, which decides the cut"
-STAGES = dict(encoding="Analyzing the video", exporting="Writing the cut")
+STAGES = dict(encoding="Analyzing the video", answering="Finding the moments", exporting="Writing the cut")
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")   # Characters that HTML may not contain.
 
 
@@ -139,21 +140,31 @@ def _moments(result: Result) -> list[dict]:
                  thumbnail=result.video.thumbnails[best_clip(result, moment)]) for moment in result.moments]
 
 
-def cut_section(session: Session, files: ExportedFiles) -> str:
-    """Return the cut in a player, its pieces, and links to all files."""
-    result = files.response.result
-    videos = [name for name in files.names if name.endswith(".mp4")]
-    base = f"files/{session.token}/{files.folder.name}/"
+def export_sections(response: SummaryResponse, request: SummaryRequest, names: Sequence[str],
+                    base_url: str) -> tuple[str, str]:
+    """Return the score charts with the exact pieces, and the section of the cut."""
+    return answer_section(response, request), cut_section(response.result, names, base_url)
+
+
+def cut_section(result: Result, names: Sequence[str], base_url: str) -> str:
+    """Return the cut in a player, its pieces, and links to all files.
+
+    Args:
+        result: the result with the exact pieces.
+        names: names of the files.
+        base_url: address of their folder.
+    """
+    videos = [name for name in names if name.endswith(".mp4")]
     locator = CutLocator(result, videos)
     pieces = [dict(start_s=float(piece.start_s), end_s=float(piece.end_s),
                    play=Markup(locator.act(float(piece.start_s), float(piece.end_s)))) for piece in result.pieces]
-    links = [dict(url=base + urllib.parse.quote(name), label=_file_label(name), suffix=PurePath(name).suffix[1:])
-             for name in files.names]
+    links = [dict(url=base_url + urllib.parse.quote(name), label=_file_label(name), suffix=PurePath(name).suffix[1:])
+             for name in names]
     count = len(result.intervals_s)
     kept = (f"{format_length(result.duration_s)} of {format_length(float(result.video.info.duration_s))} in "
             f"{count} piece{'s' * (count != 1)}")
     return _render("cut", title="Shorts" if result.mode == "shorts" else "Cut", kept=kept, pieces=pieces, links=links,
-                   player=dict(files=[base + urllib.parse.quote(name) for name in videos],
+                   player=dict(files=[base_url + urllib.parse.quote(name) for name in videos],
                                pieces=[list(piece) for piece in locator.pieces]))
 
 

@@ -13,9 +13,10 @@ from common.errors import InputError
 from . import answer_view as view
 from .messages import error_text
 from .requests import SummaryRequest, parse_request
-from .service import ExportedFiles, Progress, Service
+from .service import Service
 from .sessions import Session
-from .worker import TaskCanceled
+from .steps import Answer, ExportedFiles, Progress
+from .task import TaskCanceled
 
 INTERRUPTED = "The connection was interrupted. Reload the page to continue with this video."
 
@@ -73,7 +74,9 @@ class Callbacks:
             yield {self.outputs.queries: "\n".join(self.service.example.queries)}
 
         def open_session() -> Session:
-            return self.service.open_folder_video(name) if isinstance(name, str) else self.service.open_example()
+            client = client_address(request)
+            return (self.service.open_folder_video(name, client) if isinstance(name, str)
+                    else self.service.open_example(client))
 
         async for update in self._open_video(request, old_token, open_session):
             yield update
@@ -99,7 +102,7 @@ class Callbacks:
             token: token of the page's session.
             *form: the values of the form, in the order of `parse_request`.
         """
-        status = self.outputs.request_status
+        status, before = self.outputs.request_status, ""
         try:
             if not token:
                 raise InputError(None, "there is no video yet", "choose one first, or try the example")
@@ -107,19 +110,24 @@ class Callbacks:
             request = parse_request(self.service.catalog, self.service.limits, *form)
             async for update in self._encode_for(session, request):
                 yield update
-            response = await self.service.summarize(session, request)
-            shown = view.answer_section(response, request)
-            yield {self.outputs.request_status: "", self.outputs.answer: shown,
+            shown: Answer | None = None
+            async for reply in self.service.answer(session, request, view.answer_section, replaces_last=True):
+                if isinstance(reply, Answer):
+                    shown = reply
+                elif view.progress_bar(reply) != before:
+                    before = view.progress_bar(reply)
+                    yield {status: before}
+            assert shown is not None
+            yield {status: "", self.outputs.answer: shown.rendered,
                    self.outputs.export: view.progress_bar(Progress("exporting"))}
             status, before = self.outputs.export, ""
-            async for step in self.service.export(session, request, response):
+            async for step in self.service.export(session, request, shown, view.export_sections):
                 if isinstance(step, ExportedFiles):
-                    exact = view.answer_section(step.response, request)
-                    yield {self.outputs.answer: gr.skip() if exact == shown else exact,
-                           self.outputs.export: view.cut_section(session, step)}
+                    exact, cut = step.rendered
+                    yield {self.outputs.answer: gr.skip() if exact == shown.rendered else exact, status: cut}
                 elif view.progress_bar(step) != before:
                     before = view.progress_bar(step)
-                    yield {self.outputs.export: before}
+                    yield {status: before}
         except InputError as err:
             yield {status: view.error(error_text(err))}
         except TaskCanceled:   # A newer request updates the page now.
@@ -184,3 +192,8 @@ class Callbacks:
         return {self.outputs.token: "", self.outputs.encode_status: "", self.outputs.player: "",
                 self.outputs.request_status: "", self.outputs.answer: view.hint(self.EMPTY_ANSWER),
                 self.outputs.export: ""}
+
+
+def client_address(request: gr.Request) -> str:
+    """Return the network address of the user; "" if it is unknown."""
+    return getattr(request.client, "host", None) or ""

@@ -9,16 +9,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 
+from .connections import PageProtocol
 from .example import Example
 from .limits import Limits
 from .model_catalog import ModelCatalog, standard_models
 from .server import build_app
 from .service import Service
+
+try:
+    import resource
+except ImportError:   # Windows has no such limits.
+    resource = None   # type: ignore[assignment]
+
+MAX_OPEN_FILES = 16384   # Each page keeps several connections open.
 
 
 def serve(listener: socket.socket, host: str, limits: Limits, videos: Path | None = None,
@@ -40,8 +48,10 @@ def serve(listener: socket.socket, host: str, limits: Limits, videos: Path | Non
     """
     catalog = ModelCatalog(standard_models(models))
     signal.signal(signal.SIGTERM, signal.default_int_handler)   # SIGTERM removes the files like Ctrl-C.
+    _raise_file_limit()
     service = Service(catalog, limits, videos)
     try:
+        service.start()   # The worker processes load the model while the example is rendered.
         if make_example is not None:
             service.example = make_example(service.sessions.folder / "example")
         service.prepare()
@@ -77,7 +87,19 @@ def running(service: Service, host: str = "127.0.0.1") -> Iterator[str]:
 def make_server(service: Service, host: str) -> uvicorn.Server:
     """Return a server that is not running yet."""
     logging.getLogger("uvicorn.error").addFilter(_is_not_cancellation)
-    return uvicorn.Server(uvicorn.Config(build_app(service, host), log_level="warning", timeout_graceful_shutdown=2))
+    config = uvicorn.Config(build_app(service, host), log_level="warning", timeout_graceful_shutdown=2,
+                            http=PageProtocol, ws="none")
+    return uvicorn.Server(config)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system permits this process."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with suppress(ValueError, OSError):   # Some systems report a limit that they do not accept.
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _is_not_cancellation(record: logging.LogRecord) -> bool:

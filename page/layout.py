@@ -11,6 +11,7 @@ import gradio as gr
 from . import answer_view as view
 from .api import add_api
 from .callbacks import Callbacks, Outputs
+from .connections import ApiCalls
 from .requests import MAX_SHORTS
 from .service import Service
 
@@ -18,6 +19,7 @@ STATIC = Path(__file__).parent / "static"
 STYLE = (STATIC / "style.css").read_text(encoding="utf-8")
 SCRIPT = (STATIC / "page.js").read_text(encoding="utf-8")
 HEAD = '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+MAX_RUNNING_EVENTS = 500
 TITLE = "Video Summary by Words"
 MODES = [("Best shots", "summary"), ("Complete moments", "moments"), ("Separate shorts", "shorts")]
 ASPECTS = [("Same as the video", ""), ("Portrait 9:16", "9:16"), ("Square 1:1", "1:1"), ("Landscape 16:9", "16:9")]
@@ -38,11 +40,17 @@ def theme() -> gr.themes.Base:
     return plain.set(body_background_fill="#f6f5f2", body_background_fill_dark="#141417")
 
 
-def build_page(service: Service) -> gr.Blocks:
-    """Return the page and the API of a service, to be mounted in a web application."""
+def build_page(service: Service, calls: ApiCalls) -> gr.Blocks:
+    """Return the page and the API of a service, to be mounted in a web application.
+
+    Args:
+        service: does the work.
+        calls: records the running calls of the API.
+    """
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         Layout(service, blocks)
-        add_api(service)
+        add_api(service, calls)
+    blocks.max_threads = MAX_RUNNING_EVENTS   # The default, 40, is less than the number of tasks that may wait.
     blocks.queue(default_concurrency_limit=None, max_size=500)
     return blocks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from common.queries import check_queries
 from pipelines.media.probe import VideoInfo
 from pipelines.media.suffixes import VIDEO_SUFFIXES
 
+from .units import format_bytes, format_duration
+
 MAX_NAME_BYTES = 120
-BYTE_UNITS = dict(kb=10**3, mb=10**6, gb=10**9)
 # FFmpeg's names of container formats that hold video. All others are never opened: a playlist, for example, may name
 # further files on this machine.
 VIDEO_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg",
@@ -37,8 +37,8 @@ class Limits:
         max_video_s: maximum duration of a video, in seconds.
         max_pixels: maximum number of pixels of a frame.
         idle_timeout_s: seconds after its last use at which a user's video is removed.
-        max_queued: maximum number of tasks that wait for each worker process.
-        max_videos: maximum number of videos of all users together.
+        max_queued: maximum number of tasks that wait for each kind of worker process; a client may use half of it.
+        max_videos: maximum number of videos of all users together; a client may use half of it.
         max_queries: maximum number of queries of a request.
         max_query_chars: maximum number of characters of a query.
         min_free_bytes: disk space that an upload must leave free.
@@ -49,8 +49,8 @@ class Limits:
     max_video_s: float = 3 * 3600
     max_pixels: int = 8192 * 4320
     idle_timeout_s: float = 3600
-    max_queued: int = 20
-    max_videos: int = 200
+    max_queued: int = 40
+    max_videos: int = 400
     max_queries: int = 20
     max_query_chars: int = 500
     min_free_bytes: int = 10**9
@@ -174,19 +174,6 @@ def _resolve_inside(folder: Path, name: str) -> Path | None:
         return None
 
 
-def parse_bytes(text: str) -> int:
-    """Parse a size such as 500MB or 2GB.
-
-    Raises:
-        InputError: the text is not a size.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(kb|mb|gb)\s*", text.lower())
-    size = 0 if match is None else math.floor(float(match[1]) * BYTE_UNITS[match[2]])
-    if size < 1:
-        raise InputError(None, f"{text!r} is not a size", "write for example 500MB or 2GB")
-    return size
-
-
 def empty_file_error() -> InputError:
     """Return the error for a file without any bytes."""
     return InputError(None, "this file is empty (0 bytes)", "copy it again, then choose it again")
@@ -196,17 +183,3 @@ def too_large_error(max_bytes: int) -> FileTooLargeError:
     """Return the error for a file that is larger than `max_bytes`."""
     return FileTooLargeError(None, f"this file is too large, and the limit is {format_bytes(max_bytes)}",
                              "choose a smaller one, or compress it first")
-
-
-def format_bytes(size: int) -> str:
-    """Format a size, e.g. 2 GB, 1.5 MB or 300 kB."""
-    name, unit = next(((n, u) for n, u in (("GB", 10**9), ("MB", 10**6)) if size >= u), ("kB", 10**3))
-    return f"{size / unit:.3g} {name}"
-
-
-def format_duration(time_s: float) -> str:
-    """Format a duration in its largest unit, e.g. 3 hours, 90 minutes or 45 seconds."""
-    name, unit = next(((n, u) for n, u in (("hour", 3600), ("minute", 60)) if time_s >= 2 * u or time_s == u),
-                      ("second", 1))
-    count = f"{time_s / unit:.3g}"
-    return f"{count} {name}{'' if count == '1' else 's'}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,6 +27,7 @@ NO_METRICS = "There is no metrics.json next to its weights."
 CLIP_NOT_EVALUATED = "Not evaluated on the sample set or TVSum, since its weights are not part of this program."
 # The most informative metric first: moments with queries, highlights with queries, importance.
 MAIN_METRICS = ("MR-full-R1@0.5", "MR-full-mAP", "HL-min-VeryGood-mAP", "mAP", "AP", "kendall")
+_loaded: dict[str, Summarizer] = {}   # By key; a worker process serves one catalog only.
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CatalogEntry:
         metrics: one or two sentences with its evaluation results.
         encoder_key: identifies its encoders; models with equal keys share encoded videos.
         make_encoders: returns the encoders; it is sent to another process, so it can be pickled.
-        make_summarizer: returns the summarizer.
+        make_summarizer: returns the summarizer; it can be pickled, too.
         accepts_text: False if the model cannot be used with queries.
         problem: the reason why the model is unavailable and what to do; "" if it is available.
     """
@@ -58,7 +58,7 @@ class CatalogEntry:
 
 
 class ModelCatalog:
-    """The models by key. Each is loaded once, at its first use.
+    """The models by key.
 
     Args:
         entries: the first one is the default and must be available.
@@ -71,8 +71,6 @@ class ModelCatalog:
         self.entries = {entry.key: entry for entry in entries}
         if len(self.entries) != len(entries):
             raise InputError(None, "two models have the same name", "rename one of their configs")
-        self._loaded: dict[str, Summarizer] = {}
-        self._lock = threading.Lock()
 
     @property
     def default(self) -> CatalogEntry:
@@ -91,12 +89,12 @@ class ModelCatalog:
             raise InputError(None, f"the model “{entry.name}” is not available here, since {entry.problem}")
         return entry
 
-    def load(self, entry: CatalogEntry) -> Summarizer:
-        """Return the entry's summarizer."""
-        with self._lock:
-            if entry.key not in self._loaded:
-                self._loaded[entry.key] = entry.make_summarizer()
-            return self._loaded[entry.key]
+
+def load_summarizer(entry: CatalogEntry) -> Summarizer:
+    """Return the summarizer of a model; each worker process loads it once."""
+    if entry.key not in _loaded:
+        _loaded[entry.key] = entry.make_summarizer()
+    return _loaded[entry.key]
 
 
 def standard_models(trained: Sequence[tuple[str, str]] = ()) -> list[CatalogEntry]:

@@ -1,28 +1,26 @@
-"""The HTTP server: the page, uploads, downloads, and a filter for requests that the page never makes."""
+"""The HTTP server: the page, downloads, and a filter for requests that the page never makes."""
 
 from __future__ import annotations
 
 import json
 import mimetypes
 import re
-import shutil
 from pathlib import Path
 
 import gradio as gr
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import InputError
-from pipelines.media.subtitles import Cue, read_subtitles
 
+from .connections import ApiCalls, EndedStreams, LingeringClose
 from .layout import HEAD, STYLE, build_page, theme
-from .limits import FileTooLargeError, empty_file_error, safe_name
-from .messages import error_text
 from .service import Service
-from .sessions import Session, SessionNotFoundError
+from .sessions import Session
+from .units import format_bytes
+from .uploads import add_uploads, reject
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_CALL_BYTES = 1_000_000   # The largest body of a Gradio call.
@@ -46,91 +44,18 @@ def build_app(service: Service, host: str = "127.0.0.1") -> FastAPI:
             rejected, so that no web site can reach the server through a name that resolves to this machine.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    _add_uploads(app, service)
+    calls = ApiCalls()
+    add_uploads(app, service)
     _add_downloads(app, service)
-    app = gr.mount_gradio_app(app, build_page(service), path="/", footer_links=[], run_history=False,
+    app = gr.mount_gradio_app(app, build_page(service, calls), path="/", footer_links=[], run_history=False,
                               show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
                               max_file_size=1, theme=theme(), css=STYLE, head=HEAD)
     app.add_middleware(RequestFilter)
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+    app.add_middleware(EndedStreams, calls=calls)
+    app.add_middleware(LingeringClose)
     return app
-
-
-def _add_uploads(app: FastAPI, service: Service) -> None:
-    limits = service.limits
-
-    @app.post("/videos")
-    async def receive_video(request: Request, name: str = "video") -> JSONResponse:
-        session = None
-        try:
-            size = _content_length(request)
-            limits.check_size(size)
-            if shutil.disk_usage(service.sessions.folder).free < size + limits.min_free_bytes:
-                raise InputError(None, "the server has no disk space left for this file", "try again later")
-            session = service.sessions.add(name)
-            size = await _receive(request, session, session.path, limits.max_upload_bytes, service)
-            if size == 0:
-                raise empty_file_error()
-        except BaseException as err:   # A session without a complete file is useless, whatever the reason.
-            if session is not None:
-                service.sessions.remove(session.token)
-            if isinstance(err, (InputError, ClientDisconnect)):
-                return _reject(err)
-            raise
-        return JSONResponse(dict(video=session.token, name=session.name, bytes=size))
-
-    @app.post("/videos/{token}/subtitles")
-    async def receive_subtitles(request: Request, token: str, name: str = "subtitles.srt") -> JSONResponse:
-        try:
-            session, name = service.sessions.find(token), safe_name(name)
-            path = session.temporary_path(".srt")
-            try:
-                await _receive(request, session, path, limits.max_subtitle_bytes, service)
-                session.cues, session.cues_name = _read_subtitles(path, name), name
-            finally:
-                path.unlink(missing_ok=True)
-        except (InputError, ClientDisconnect) as err:
-            return _reject(err)
-        return JSONResponse(dict(lines=len(session.cues), name=session.cues_name))
-
-
-def _read_subtitles(path: Path, name: str) -> list[Cue]:
-    """Read an uploaded subtitle file; errors show the user's name of it, and a hint that fits an upload."""
-    try:
-        return read_subtitles(path)
-    except InputError as err:
-        raise InputError(f"“{name}”", err.problem, "choose an .srt or .vtt file") from err
-
-
-def _content_length(request: Request) -> int:
-    """Return the size that the client announces; 0 if it announces none."""
-    value = request.headers.get("content-length", "0")
-    return int(value) if value.isdigit() else 0
-
-
-async def _receive(request: Request, session: Session, path: Path, max_bytes: int, service: Service) -> int:
-    """Write the body of a request to a file, and return its size.
-
-    Raises:
-        FileTooLargeError: as soon as the file exceeds `max_bytes`.
-        SessionNotFoundError: the session was removed in the meantime.
-    """
-    size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            service.sessions.find(session.token)   # A slow upload counts as a use of the session.
-            service.limits.check_size(size, max_bytes)
-            file.write(chunk)
-    return size
-
-
-def _reject(err: InputError | ClientDisconnect) -> JSONResponse:
-    message = error_text(err) if isinstance(err, InputError) else "The connection was interrupted."
-    status = 413 if isinstance(err, FileTooLargeError) else 404 if isinstance(err, SessionNotFoundError) else 400
-    # The client may still be sending its body, which is not read.
-    return JSONResponse(dict(error=message), status, {"Connection": "close"})
 
 
 def _add_downloads(app: FastAPI, service: Service) -> None:
@@ -139,7 +64,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         try:
             session = service.sessions.find(token)
         except InputError as err:
-            return _reject(err)
+            return reject(err)
         return _file_response(session.path) if session.encoded else _not_found()
 
     @app.api_route("/files/{token}/{result}/{name}", methods=["GET", "HEAD"])
@@ -147,7 +72,7 @@ def _add_downloads(app: FastAPI, service: Service) -> None:
         try:
             path = _find_result(service.sessions.find(token), result, name)
         except InputError as err:
-            return _reject(err)
+            return reject(err)
         return _not_found() if path is None else _file_response(path)
 
 
@@ -191,7 +116,10 @@ class RequestFilter:
             return await response(scope, receive, send)
         if scope["method"] == "POST" and scope["path"].startswith("/gradio_api/"):
             body = await _read_small_body(receive)
-            if body is None or _contains_file_data(body):
+            if body is None:
+                message = f"This call is too large, and the limit is {format_bytes(MAX_CALL_BYTES)}."
+                return await JSONResponse(dict(error=message), 400)(scope, receive, send)
+            if _contains_file_data(body):
                 return await JSONResponse(dict(error="This call is not accepted."), 400)(scope, receive, send)
             receive = _replay(body, receive)
 

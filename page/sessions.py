@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from common.errors import InputError
 from common.locks import lock_path
-from pipelines.features.encoded_video import EncodedVideo
-from pipelines.media.subtitles import Cue
+from pipelines.media.probe import VideoInfo
 
 from .limits import safe_name
-from .worker import Task
+from .task import Owner, Task
 
 TOKEN_BYTES = 24
 FOLDER_PREFIX = "video-summary-page-"
@@ -29,6 +29,29 @@ MAX_RESULTS = 3        # The files of the last requests of a session stay availa
 
 class SessionNotFoundError(InputError):
     """There is no session with this token, or it was removed."""
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A file with an `EncodedVideo`, and the properties of the video."""
+
+    path: Path
+    info: VideoInfo
+
+
+@dataclass(frozen=True)
+class StoredSubtitles:
+    """A file with parsed subtitles.
+
+    Attributes:
+        path: the file, which `tasks.load_cues` reads.
+        num_cues: number of subtitles.
+        name: name that users see.
+    """
+
+    path: Path
+    num_cues: int
+    name: str
 
 
 @dataclass(eq=False)
@@ -42,11 +65,13 @@ class Session:
         path: the video file, in `folder` or shared.
         shared: True if other sessions use the same file, e.g. the example.
         used_s: time of the last use, by the clock of `Sessions`.
+        client: network address of the user; "" if it is unknown.
         encoded: encoded videos by encoder key.
-        cues: uploaded subtitles; None if the video's own are used.
-        cues_name: name of the subtitle file.
+        subtitles: uploaded subtitles, or those of the video; None if there are none.
         encode_tasks: tasks that encode the video, by encoder key.
+        answer_task: task of the page's last request.
         export_task: task that exports a summary.
+        tasks: all tasks that have not ended.
         results: output folders of the last requests, the newest last.
     """
 
@@ -56,12 +81,19 @@ class Session:
     path: Path
     shared: bool
     used_s: float
-    encoded: dict[str, EncodedVideo] = field(default_factory=dict)
-    cues: list[Cue] | None = None
-    cues_name: str = ""
+    client: str = ""
+    encoded: dict[str, EncodedFile] = field(default_factory=dict)
+    subtitles: StoredSubtitles | None = None
     encode_tasks: dict[str, Task] = field(default_factory=dict)
+    answer_task: Task | None = None
     export_task: Task | None = None
+    tasks: set[Task] = field(default_factory=set)
     results: list[Path] = field(default_factory=list)
+
+    @property
+    def owner(self) -> Owner:
+        """The user of the session's tasks."""
+        return Owner(self.client, self.token)
 
     def new_result_folder(self) -> Path:
         """Create an output folder, and remove all but the last `MAX_RESULTS`."""
@@ -75,10 +107,18 @@ class Session:
         """Return a path for a short-lived file, which the caller removes."""
         return self.folder / f"{secrets.token_hex(8)}{suffix}"
 
-    def cancel_tasks(self) -> None:
-        """Cancel all tasks of the session."""
-        for task in [*self.encode_tasks.values(), *([] if self.export_task is None else [self.export_task])]:
+    def add_task(self, task: Task) -> Task:
+        """Record a task, until it ends."""
+        self.tasks.add(task)
+        task.on_end(lambda: self.tasks.discard(task))
+        return task
+
+    def cancel_tasks(self) -> list[Task]:
+        """Cancel all tasks of the session, and return them."""
+        tasks = list(self.tasks)
+        for task in tasks:
             task.cancel()
+        return tasks
 
 
 class Sessions:
@@ -103,26 +143,33 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
-    def add(self, name: str, path: Path | None = None) -> Session:
+    def add(self, name: str, path: Path | None = None, client: str = "") -> Session:
         """Create a session.
 
         Args:
             name: name of the video; unsafe characters are replaced.
             path: a shared video file; None if the file will be uploaded to `Session.path`.
+            client: network address of the user; "" if it is unknown.
 
         Raises:
-            InputError: there are `max_sessions` sessions already.
+            InputError: there are `max_sessions` sessions already, or the client has as many as are left for all.
         """
         self.sweep()
         token, name = secrets.token_urlsafe(TOKEN_BYTES), safe_name(name)
         with self._lock:
-            if len(self._sessions) >= self.max_sessions:
+            free = self.max_sessions - len(self._sessions)
+            of_client = sum(session.client == client for session in self._sessions.values()) if client else 0
+            if free <= 0:
                 raise InputError(None, "too many people are using this page at the moment",
                                  "try again in a few minutes")
+            if of_client >= free:   # So one client never takes all sessions.
+                raise InputError(None, f"{of_client} videos from your network are open already",
+                                 "remove one, or wait until unused ones are removed")
             folder = self.folder / secrets.token_hex(8)
             (folder / "video").mkdir(parents=True)
             upload = folder / "video" / name
-            session = Session(token, folder, name, path or upload, path is not None, self.clock())
+            session = Session(token, folder, name, path or upload, path is not None, self.clock(),
+                              client)
             self._sessions[token] = session
         return session
 
@@ -145,8 +192,11 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(token, None)
         if session is not None:
-            session.cancel_tasks()
-            shutil.rmtree(session.folder, ignore_errors=True)
+            tasks = session.cancel_tasks()
+            remove_folder = partial(shutil.rmtree, session.folder, ignore_errors=True)
+            remove_folder()
+            for task in tasks:   # It may write further files until it ends.
+                task.on_end(remove_folder)
 
     def leave(self, token: str) -> None:
         """Cancel the tasks of a session whose page was closed.

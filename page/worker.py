@@ -1,229 +1,222 @@
-"""A worker process that runs one task at a time, so that a crash costs one task only."""
+"""A worker process: a child process that runs one task at a time, so that a crash costs one task only."""
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.context
+import os
 import signal
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from tqdm import tqdm
+
 from common.errors import InputError
+from common.files import DISK_ERRORS
 
-POLL_S = 0.05           # Interval at which the parent looks for progress reports and cancellations.
-CANCEL_TIMEOUT_S = 10   # A canceled task that has not ended after this time is killed.
-CLOSE_TIMEOUT_S = 3     # `WorkerProcess.close` waits this long for the thread, and again for the process.
+from .task import Task, TaskCanceled, internal_error, memory_error, no_space_error
 
+KILL_TIMEOUT_S = 10     # The system ends a killed process within this time.
+PRELOADED_MODULES = ("torch", "page.tasks")   # A module that cannot be imported is imported by the worker processes.
+INTERRUPT = getattr(signal, "SIGUSR1", None)   # Raises `Interrupted` in a task; Windows has no such signal.
 
-class TaskCanceled(Exception):
-    """The task was canceled."""
-
-
-class Task:
-    """A task of a worker process.
-
-    Attributes:
-        state: `queued`, `running`, `done`, `failed` or `canceled`.
-        progress: fraction that is done, in [0, 1].
-        result: the function's return value, once the task is done.
-        error: the reason, once the task has failed.
-        cancel_requested: set by `cancel`.
-        ended: set when the task is done, failed or canceled.
-    """
-
-    def __init__(self, function: Callable, arguments: tuple):
-        self.function: Callable | None = function
-        self.arguments: tuple | None = arguments
-        self.state, self.progress = "queued", 0.0
-        self.result: Any = None
-        self.error: InputError | None = None
-        self.cancel_requested = threading.Event()
-        self.ended = threading.Event()
-
-    def cancel(self) -> None:
-        """Request that the task end soon; do nothing if it has ended."""
-        self.cancel_requested.set()
-
-    def end(self, state: str, result: Any = None, error: InputError | None = None) -> None:
-        """Record the end of the task; only its worker process calls this."""
-        self.function = self.arguments = None   # The arguments may be large.
-        self.result, self.error, self.state = result, error, state
-        self.ended.set()
+Message = tuple[str, Any]
 
 
 class WorkerProcess:
-    """A child process that runs tasks in the order in which they were submitted.
-
-    A task is `function(*arguments, report_progress)`, and calls `report_progress(fraction)` regularly. A child
-    that dies, or that reports nothing for `silence_timeout_s`, is replaced. Its task fails; the others continue.
+    """A child process that runs the tasks of a `WorkerPool`, one after the other.
 
     Args:
-        max_queued: maximum number of queued tasks.
-        silence_timeout_s: maximum time between two reports of a task.
+        prepare: function without arguments that the child calls first, e.g. to load a model; it can be pickled.
+        nice: increment of the process's niceness, so that interactive processes come first.
+
+    Attributes:
+        connection: the connection to the child.
+        task: the running task; None if there is none.
+        is_ready: True once the child has started and called `prepare`.
+        started_s: start of the running task, by `time.monotonic`.
+        last_report_s: time of the last message from the child.
+        stop_reason: why the running task has been interrupted: `cancel`, `evict`, or an error; None if it has not been.
+        stopped_s: time of the interruption.
     """
 
-    def __init__(self, max_queued: int = 20, silence_timeout_s: float = 600):
-        self.max_queued, self.silence_timeout_s = max_queued, silence_timeout_s
-        self._queue: deque[Task] = deque()
-        self._changed = threading.Condition()
-        self._running: Task | None = None
-        self._closed = False
-        self._child: multiprocessing.process.BaseProcess | None = None
-        self._connection: Connection | None = None
-        self._thread = threading.Thread(target=self._serve, name="worker process", daemon=True)
-        self._thread.start()
+    def __init__(self, prepare: Callable[[], object] | None = None, nice: int = 0):
+        context = _context()
+        self.connection, child_end = context.Pipe()
+        self._child = context.Process(target=_child_main, args=(child_end, prepare, nice), daemon=True)
+        self._child.start()
+        child_end.close()
+        self.task: Task | None = None
+        self.is_ready = False
+        self.stop_reason: str | InputError | None = None
+        self.started_s = self.last_report_s = self.stopped_s = time.monotonic()
 
     @property
     def pid(self) -> int | None:
-        """The ID of the child process; None if none is running."""
-        child = self._child
-        return None if child is None or not child.is_alive() else child.pid
+        """The ID of the child process."""
+        return self._child.pid
 
-    def submit(self, function: Callable, *arguments: Any) -> Task:
-        """Add a task to the queue.
+    def is_alive(self) -> bool:
+        """Return True if the child process is running."""
+        return self._child.is_alive()
 
-        Args:
-            function: a function that can be pickled.
-            *arguments: its arguments, except the last, `report_progress`.
+    def run(self, task: Task) -> None:
+        """Start a task; the child must be ready and idle.
 
         Raises:
-            InputError: the queue is full.
+            OSError: the child has died.
+            Exception: the task cannot be pickled.
         """
-        task = Task(function, arguments)
-        with self._changed:
-            if len(self._queue) >= self.max_queued:
-                raise InputError(None, f"the server is busy, {len(self._queue)} others are waiting already",
-                                 "try again in a few minutes")
-            self._queue.append(task)
-            self._changed.notify()
-        return task
+        self.task, self.stop_reason, task.state = task, None, "running"
+        self.started_s = self.last_report_s = time.monotonic()
+        self.connection.send((task.function, task.arguments))
 
-    def num_before(self, task: Task) -> int:
-        """Return the number of tasks that run before this one; 0 if it is running or has ended."""
-        with self._changed:
-            return self._queue.index(task) + (self._running is not None) if task in self._queue else 0
+    def receive(self) -> Message | None:
+        """Return the next message of the child: `ready`, `progress`, `done`, `failed`, `canceled` or `died`."""
+        try:
+            if not self.connection.poll():
+                return None
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            return "died", None
+        self.last_report_s = time.monotonic()
+        return message
 
-    def close(self) -> None:
-        """Cancel all tasks and end the child process."""
-        with self._changed:
-            self._closed = True
-            for task in (*self._queue, *([self._running] if self._running else [])):
-                task.cancel()
-            self._changed.notify()
-        self._thread.join(CLOSE_TIMEOUT_S)
-        self._end_child(gracefully=not self._thread.is_alive())
-
-    def _serve(self) -> None:
-        while True:
-            with self._changed:
-                self._running = None
-                while not self._queue and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    for task in self._queue:
-                        task.end("canceled")
-                    return
-                task = self._running = self._queue.popleft()
-            if task.cancel_requested.is_set():
-                task.end("canceled")
-                continue
-            try:
-                self._run(task)
-            except Exception:   # The child process could not be started, or the task could not be sent to it.
-                traceback.print_exc()
-                self._end_child()
-                task.end("canceled" if self._closed else "failed", error=internal_error())
-
-    def _run(self, task: Task) -> None:
-        connection = self._connect()
-        task.state = "running"
-        connection.send((task.function, task.arguments))
-        last_report_s, canceled_s = time.monotonic(), None
-        while True:
-            now_s = time.monotonic()
-            if task.cancel_requested.is_set() and canceled_s is None:
-                connection.send("cancel")
-                canceled_s = now_s
-            if connection.poll(POLL_S):
-                try:
-                    kind, value = connection.recv()
-                except (EOFError, ConnectionError):
-                    break
-                last_report_s = now_s
-                if kind == "progress":
-                    task.progress = value
-                    continue
-                return task.end(kind, value if kind == "done" else None, value if kind == "failed" else None)
-            if now_s - last_report_s > self.silence_timeout_s:
-                break
-            if canceled_s is not None and now_s - canceled_s > CANCEL_TIMEOUT_S:
-                break
-        self._end_child()
-        if task.cancel_requested.is_set():
-            return task.end("canceled")
-        task.end("failed", error=internal_error())
-
-    def _connect(self) -> Connection:
-        """Return the connection to the child process; start one if none is running."""
-        if self._child is None or not self._child.is_alive() or self._connection is None:
-            context = multiprocessing.get_context("spawn")
-            self._connection, child_end = context.Pipe()
-            self._child = context.Process(target=_child_main, args=(child_end,), daemon=True)
-            self._child.start()
-            child_end.close()
-        return self._connection
-
-    def _end_child(self, gracefully: bool = False) -> None:
-        """End the child process.
+    def stop(self, reason: str | InputError, by_signal: bool) -> None:
+        """Ask the running task to end; a later reason replaces the one before.
 
         Args:
-            gracefully: first let an idle child exit on its own.
+            reason: `cancel`, `evict`, or the error with which the task ends.
+            by_signal: interrupt the task at once instead of at its next progress report.
         """
-        child, self._child = self._child, None
-        if child is None:
+        first, self.stop_reason = self.stop_reason is None, reason
+        if not first:
             return
-        if gracefully and self._connection is not None:
-            self._connection.close()
-            child.join(CLOSE_TIMEOUT_S)
-        child.kill()
-        child.join(CANCEL_TIMEOUT_S)
+        self.stopped_s = time.monotonic()
+        try:
+            self.connection.send("cancel")
+            if by_signal and INTERRUPT is not None and self.pid is not None:
+                os.kill(self.pid, INTERRUPT)
+        except OSError:   # The child has died, which `receive` reports.
+            pass
+
+    def memory_bytes(self) -> int:
+        """Return the resident memory of the child; 0 if the system does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def end(self) -> None:
+        """Kill the child process."""
+        self.connection.close()
+        self._child.kill()
+        self._child.join(KILL_TIMEOUT_S)
 
 
-def internal_error() -> InputError:
-    """Return the error of a task that failed without any mistake of its user."""
-    return InputError(None, "something went wrong on the server; other users are not affected",
-                      "try again, and if it happens again, try another file")
+def _context() -> multiprocessing.context.ForkServerContext | multiprocessing.context.SpawnContext:
+    """Return the context in which processes start.
+
+    A server process that has imported the modules forks the worker processes, so that they start quickly and share
+    the memory of the modules. It never runs a network, whose threads would not survive the fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():   # E.g. on Windows.
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED_MODULES))
+    return context
 
 
-def _child_main(connection: Connection) -> None:
-    """Run tasks until the parent closes the connection or exits."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C reaches both processes; the parent ends this one.
+class Interrupted(BaseException):
+    """The pool has interrupted the task; not an `Exception`, so that no handler in the task catches it."""
 
-    def report_progress(fraction: float) -> None:
-        if connection.poll():   # While a task runs, the parent sends nothing but "cancel".
-            connection.recv()
+
+class _Child:
+    """The main loop of the child process.
+
+    Args:
+        connection: the connection to the parent.
+    """
+
+    def __init__(self, connection: Connection):
+        self.connection = connection
+        self._interruptible = False
+
+    def interrupt(self, *_: object) -> None:
+        """Raise `Interrupted` once, if a task is running; the handler of a signal."""
+        if self._interruptible:
+            self._interruptible = False
+            raise Interrupted
+
+    def report_progress(self, fraction: float) -> None:
+        """Send the progress of the task; raise an error if the task was canceled."""
+        if self.connection.poll():   # While a task runs, the parent sends nothing but "cancel".
+            self.connection.recv()
             raise TaskCanceled
-        connection.send(("progress", fraction))
+        interruptible, self._interruptible = self._interruptible, False   # An interrupted message would be incomplete.
+        self.connection.send(("progress", fraction))
+        self._interruptible = interruptible
 
-    while True:
+    def run(self) -> None:
+        """Run tasks until the parent closes the connection or exits."""
+        while True:
+            try:
+                message = self.connection.recv()
+            except (EOFError, OSError):
+                return
+            if message != "cancel":   # A cancellation may arrive after its task has ended.
+                self.connection.send(self._outcome(*message))
+
+    def _outcome(self, function: Callable, arguments: tuple) -> Message:
         try:
-            message = connection.recv()
-        except (EOFError, ConnectionError):
-            return
-        if message == "cancel":   # It arrived after the task had ended.
-            continue
-        function, arguments = message
-        try:
-            outcome = ("done", function(*arguments, report_progress))
-        except TaskCanceled:
+            self._interruptible = True
+            outcome = _attempt(function, (*arguments, self.report_progress))
+            self._interruptible = False
+        except Interrupted:   # The signal handler raises it at most once for each task.
             outcome = ("canceled", None)
-        except InputError as err:
-            outcome = ("failed", err)
-        except Exception:
-            traceback.print_exc()
-            outcome = ("failed", internal_error())
-        connection.send(outcome)
+        return outcome
+
+
+def _attempt(function: Callable, arguments: tuple) -> Message:
+    """Call a function and return its outcome: `done` with a result, `failed` with an `InputError`, or `canceled`."""
+    try:
+        return "done", function(*arguments)
+    except TaskCanceled:
+        return "canceled", None
+    except InputError as err:
+        return "failed", err
+    except MemoryError:
+        return "failed", memory_error()
+    except Exception as err:
+        if isinstance(err, OSError) and err.errno in DISK_ERRORS:
+            return "failed", no_space_error()
+        traceback.print_exc()
+        return "failed", internal_error()
+
+
+def _child_main(connection: Connection, prepare: Callable[[], object] | None, nice: int) -> None:
+    child = _Child(connection)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C reaches both processes; the parent ends this one.
+    if INTERRUPT is not None:
+        signal.signal(INTERRUPT, child.interrupt)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    tqdm.set_lock(threading.RLock())   # Its own lock is a semaphore of the system, which a killed process would leave.
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
+    outcome = ("done", None) if prepare is None else _attempt(prepare, ())
+    connection.send(("ready", None) if outcome[0] == "done" else outcome)
+    if outcome[0] == "done":
+        child.run()
+
+
+def _exit_with_parent() -> None:
+    """End this process when its parent dies, even while a task is running."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -65,15 +65,25 @@ def parse_time(option: str, text: str) -> float:
 
 
 def make_example(folder: Path):
-    """Render the example video into a folder, and return it as the page's `Example`."""
+    """Return the example video as the page's `Example`.
+
+    It is rendered once, into the cache folder; if that is not possible, or if the cached files are damaged, into
+    `folder`.
+    """
+    from models.encoders.weights import cache_folder
     from page.example import load_example
-    from sample_set.example import render_example
-    files = render_example(folder)
-    return load_example(files.video, files.subtitles, files.queries, files.poster_s)
+    from sample_set.example import cached_example, render_example
+    files = cached_example(cache_folder(), folder)
+    try:
+        return load_example(files.video, files.subtitles, files.queries, files.poster_s)
+    except InputError:
+        files = render_example(folder)
+        return load_example(files.video, files.subtitles, files.queries, files.poster_s)
 
 
 def run(args: argparse.Namespace) -> int:
-    from page.limits import Limits, parse_bytes
+    from page.limits import Limits
+    from page.units import parse_bytes
     limits = Limits(max_upload_bytes=parse_bytes(args.upload_limit),
                     max_video_s=parse_time("--length-limit", args.length_limit),
                     idle_timeout_s=parse_time("--keep", args.keep))

@@ -13,9 +13,9 @@ from page.limits import Limits
 from page.model_catalog import CatalogEntry, ModelCatalog
 from page.service import Service
 from pipelines.media.subtitles import Cue
-from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import color_encoders, write_video
 
+from .fake_models import endless_encoders, make_summarizer
 from .slow_encoder import slow_encoders
 
 COLOR_BY_SECOND = ["grey"] * 20 + ["red"] * 8 + ["grey"] * 12   # Red from 20 s to 28 s.
@@ -23,11 +23,11 @@ LIMITS = Limits(max_upload_bytes=2_000_000, max_subtitle_bytes=1000, max_video_s
 
 
 def color_models(hold_file: Path) -> list[CatalogEntry]:
-    """Return four models; the one named "slow" waits as long as `hold_file` exists."""
-    def entry(key, make_encoders, **options):
+    """Return four models; "slow" waits as long as `hold_file` exists, and "colors" never answers the query "endless"."""
+    def entry(key, make_encoders, answering_encoders=None, **options):
         return CatalogEntry(key, f"The <b>{key}</b> model", "Knows colors.", "Evaluated by hand.", key, make_encoders,
-                            lambda: Summarizer(make_encoders()), **options)
-    return [entry("colors", color_encoders), entry("no_text", color_encoders, accepts_text=False),
+                            partial(make_summarizer, answering_encoders or make_encoders), **options)
+    return [entry("colors", color_encoders, endless_encoders), entry("no_text", color_encoders, accepts_text=False),
             entry("slow", partial(slow_encoders, hold_file)),
             entry("missing", color_encoders, problem="its weights are missing")]
 

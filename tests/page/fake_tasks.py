@@ -1,5 +1,6 @@
-"""Tasks for the child process of a `WorkerProcess`."""
+"""Tasks for the worker processes of a `WorkerPool`."""
 
+import errno
 import os
 import signal
 import time
@@ -35,3 +36,49 @@ def wait_for(path: Path, report_progress):
         report_progress(0.25)
         time.sleep(0.01)
     return os.getpid()
+
+
+def compute_until(path: Path, report_progress):
+    """Compute until a file exists; only a signal can interrupt it."""
+    path.with_suffix(".started").touch()
+    while not path.exists():
+        sum(range(1000))
+    return os.getpid()
+
+
+def compute_stubbornly(path: Path, report_progress):
+    """Compute until a file exists, and ignore every interruption."""
+    while not path.exists():
+        try:
+            compute_until(path, report_progress)
+        except BaseException:
+            continue
+
+
+def allocate(num_bytes, report_progress):
+    """Use memory until the task is ended."""
+    used = b"x" * num_bytes
+    time.sleep(60)
+    return len(used)
+
+
+def raise_memory_error(report_progress):
+    raise MemoryError
+
+
+def fill_disk(report_progress):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def leak(num_bytes, report_progress):
+    """Keep memory after the end of the task."""
+    kept.append(b"x" * num_bytes)
+    return os.getpid()
+
+
+kept: list[bytes] = []
+
+
+def fail_to_prepare():
+    raise InputError(None, "the model is missing", "install it")
+

@@ -86,7 +86,7 @@ def test_a_crash_of_one_task_does_not_affect_others(open_page, red_video, slow_d
     one.wait_for_selector("#encode-status .progress:has-text('Analyzing the video')")
     upload(two, red_video)
     two.wait_for_selector("#encode-status .progress:has-text('before yours')")
-    os.kill(service.encoder.pid, signal.SIGKILL)
+    os.kill(service.encoder.pids[0], signal.SIGKILL)
     slow_default()
     one.wait_for_selector("#encode-status .error:has-text('other users are not affected')")
     two.wait_for_selector("#source-video")

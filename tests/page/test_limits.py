@@ -8,12 +8,10 @@ from page.limits import (
     Limits,
     check_video_file,
     find_folder_video,
-    format_bytes,
-    format_duration,
     list_folder_videos,
-    parse_bytes,
     safe_name,
 )
+from page.units import format_bytes, format_duration, parse_bytes
 from pipelines.media.probe import probe
 from tests.media import write_video
 

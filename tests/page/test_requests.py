@@ -10,7 +10,7 @@ def check(accepts_text: bool, requires_text: bool, queries: tuple[str, ...]) -> 
     """Check a request for a model with the given properties."""
     summarizer = SimpleNamespace(accepts_text=accepts_text, requires_text=requires_text)
     entry = SimpleNamespace(name="mine", accepts_text=True)
-    check_models(SimpleNamespace(queries=queries, models=[entry]), SimpleNamespace(load=lambda name: summarizer))
+    check_models(SimpleNamespace(queries=queries, models=[entry]), lambda name: summarizer)
 
 
 @pytest.mark.parametrize("queries", [(), ("red",)])

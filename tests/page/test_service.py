@@ -4,7 +4,6 @@ import re
 import time
 from dataclasses import replace
 
-import av
 import pytest
 
 from common.errors import InputError
@@ -12,13 +11,15 @@ from page.answer_view import COMBINED_LABEL, answer_section
 from page.limits import Limits
 from page.messages import error_text
 from page.requests import parse_request
-from page.service import ExportedFiles
+from page.steps import Answer, ExportedFiles
+from page.task import Task, TaskCanceled
 from page.tasks import encode
-from page.worker import Task, TaskCanceled
 from pipelines.export.plan import plan_export
+from pipelines.features.encoded_video import EncodedVideo
 from tests.pipelines.fakes import color_encoders, write_video
 
 from .conftest import LIMITS
+from .fake_models import unrendered, unrendered_files
 
 
 def upload(service, video, name="a video.mp4"):
@@ -36,18 +37,25 @@ def make_request(service, queries="red", **options):
     return parse_request(service.catalog, LIMITS, queries, **options)
 
 
+async def answer(service, session, request):
+    """Answer a request; the answer is rendered as the `SummaryResponse` itself."""
+    *_, answer = await collect(service.answer(session, request, unrendered))
+    assert isinstance(answer, Answer)
+    return answer
+
+
 async def summarize(service, session, request):
-    """Encode a video for all models of a request and return the response."""
+    """Encode a video for all models of a request and return the answer."""
     for entry in request.models:
         await collect(service.encode(session, entry))
-    return await service.summarize(session, request)
+    return await answer(service, session, request)
 
 
-async def export(service, session, request, response):
-    """Export a response and return its files."""
-    *_, files = await collect(service.export(session, request, response))
+async def export(service, session, request, found):
+    """Export an answer and return its files."""
+    *_, files = await collect(service.export(session, request, found, unrendered_files))
     assert isinstance(files, ExportedFiles)
-    return files
+    return files, session.results[-1]
 
 
 def test_a_video_is_encoded_once_for_many_requests(service, red_video):
@@ -57,7 +65,7 @@ def test_a_video_is_encoded_once_for_many_requests(service, red_video):
         assert {step.stage for step in steps} <= {"waiting", "encoding"}
         assert await collect(service.encode(session, entry)) == []
         for query, start_s in (("red", 20), ("grey", 0)):
-            response = await service.summarize(session, make_request(service, query))
+            response = (await answer(service, session, make_request(service, query))).rendered
             assert response.result.moments[0][0] == start_s
             assert response.result.moments[0].text == query
 
@@ -67,7 +75,7 @@ def test_a_video_is_encoded_once_for_many_requests(service, red_video):
 def test_a_second_model_with_other_encoders_has_its_own_encoded_video(service, red_video):
     async def run():
         session = upload(service, red_video)
-        response = await summarize(service, session, make_request(service, compare="slow"))
+        response = (await summarize(service, session, make_request(service, compare="slow"))).rendered
         assert set(session.encoded) == {"colors", "slow"}
         assert response.compared is not None
         assert response.compared.texts == response.result.texts == ("red",)
@@ -78,7 +86,7 @@ def test_a_second_model_with_other_encoders_has_its_own_encoded_video(service, r
 def test_compared_models_with_equal_query_curves_differ_in_the_combined_score(service, red_video):
     async def run():
         session, request = upload(service, red_video), make_request(service, compare="slow")
-        response = await summarize(service, session, request)
+        response = (await summarize(service, session, request)).rendered
         alone = answer_section(replace(response, compared=None), replace(request, compared=None))
         assert COMBINED_LABEL not in alone
         assert alone.count('class="row"') == 1
@@ -103,15 +111,15 @@ def test_exported_files_do_not_reveal_the_folder(service, red_video):
     async def run():
         session = upload(service, red_video, "My video.mp4")
         request = make_request(service, mode="shorts", count=1, length="4-9")
-        files = await export(service, session, request, await summarize(service, session, request))
+        files, folder = await export(service, session, request, await summarize(service, session, request))
         assert files.names == ["short-1.mp4", "summary.csv", "summary.edl", "summary.otio", "report.html",
                                "summary.json"]
-        assert sorted(path.name for path in files.folder.iterdir()) == sorted(files.names)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(files.names)
         for name in files.names[1:]:
-            text = (files.folder / name).read_text()
+            text = (folder / name).read_text()
             assert str(service.sessions.folder) not in text
             assert session.token not in text
-        assert '"video": "My video.mp4"' in (files.folder / "summary.json").read_text()
+        assert '"video": "My video.mp4"' in (folder / "summary.json").read_text()
 
     asyncio.run(run())
 
@@ -119,24 +127,23 @@ def test_exported_files_do_not_reveal_the_folder(service, red_video):
 @pytest.mark.parametrize("options", [
     pytest.param(dict(mode="moments", budget="30%"), id="moments"),
     pytest.param(dict(mode="shorts", count=1, length="4-9"), id="shorts")])
-def test_pieces_are_exact_to_a_clip_at_first_and_to_a_frame_after_the_export(service, offset_video, monkeypatch,
-                                                                              options):
+def test_pieces_are_exact_to_a_clip_at_first_and_to_a_frame_after_the_export(service, offset_video, options):
     async def run():
         session, request = upload(service, offset_video), make_request(service, **options)
         await collect(service.encode(session, service.catalog.default))
-        with monkeypatch.context() as patched:
-            patched.setattr(av, "open", None)   # A response must not wait for the decoder.
-            response = await service.summarize(session, request)
-        assert response.result.intervals_s == [(20, 28)]
-        files = await export(service, session, request, response)
-        exact = files.response.result
-        written = json.loads((files.folder / "summary.json").read_text())
+        hidden = session.path.rename(session.path.with_name("hidden"))   # An answer must not wait for the decoder.
+        found = await answer(service, session, request)
+        hidden.rename(session.path)
+        assert found.rendered.result.intervals_s == [(20, 28)]
+        files, folder = await export(service, session, request, found)
+        exact = files.rendered.result
+        written = json.loads((folder / "summary.json").read_text())
         assert exact.intervals_s == [(20.5, 28)]
         assert written["pieces"][0]["start"] == 20.5
         assert exact.frames == [piece["frame"] for piece in written["summary"]]
         # The command line refines the pieces in one step, with the same outcome.
-        refined = service.catalog.load(request.model).summarize(
-            session.encoded["colors"], ["red"], request.budget, mode=request.mode,
+        refined = request.model.make_summarizer().summarize(
+            EncodedVideo.load(session.encoded["colors"].path), ["red"], request.budget, mode=request.mode,
             shorts=replace(request.shorts, refine=True))
         assert list(plan_export(refined).pieces_s) == exact.intervals_s
 
@@ -146,10 +153,10 @@ def test_pieces_are_exact_to_a_clip_at_first_and_to_a_frame_after_the_export(ser
 def test_a_new_request_cancels_the_export_of_the_one_before(service, red_video):
     async def run():
         session, first, steps_seen = upload(service, red_video), make_request(service), []
-        response = await summarize(service, session, first)
-        steps = service.export(session, first, response)
+        found = await summarize(service, session, first)
+        steps = service.export(session, first, found, unrendered_files)
         await anext(steps)
-        await service.summarize(session, make_request(service, "grey"))
+        await answer(service, session, make_request(service, "grey"))
         with pytest.raises(TaskCanceled):
             async for step in steps:
                 steps_seen.append(step)
@@ -184,9 +191,9 @@ def test_a_removed_session_frees_its_place_in_the_queue(service, red_video, hold
 
 def test_waiting_for_a_canceled_task_is_not_a_use_of_the_session(service, red_video, monkeypatch):
     async def run():
-        session, task = upload(service, red_video), Task(lambda: None, ())
+        session, task = upload(service, red_video), Task(print, ())
         task.state = "running"
-        monkeypatch.setattr(service.encoder, "submit", lambda *arguments: task)
+        monkeypatch.setattr(service.encoder, "submit", lambda *arguments, owner: task)
         steps = service.encode(session, service.catalog.default)
         await anext(steps)
         service.sessions.leave(session.token)
@@ -218,7 +225,7 @@ def test_a_model_without_text_accepts_no_queries(service, red_video):
         session = upload(service, red_video)
         with pytest.raises(InputError, match="accepts no queries"):
             await summarize(service, session, make_request(service, model="no_text"))
-        response = await summarize(service, session, make_request(service, "", model="no_text"))
+        response = (await summarize(service, session, make_request(service, "", model="no_text"))).rendered
         assert response.result.texts == ()
         assert response.result.moments[0][0] == 20
 

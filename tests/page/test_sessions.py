@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from page.sessions import Sessions
-from page.worker import Task
+from page.task import Task
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_idle_sessions_are_removed(sessions, clock):
 def test_the_session_of_a_closed_page_stays_for_some_minutes(sessions, clock, monkeypatch):
     monkeypatch.setattr("page.sessions.CLOSED_PAGE_S", 20)
     one, two, three = (sessions.add(name) for name in ("a.mp4", "b.mp4", "c.mp4"))
-    one.export_task = Task(print, ())
+    task = one.add_task(Task(print, ()))
     clock[0] = 45   # The third session is not used again, so it is idle before its page's grace period ends.
     for session in (one, two):
         sessions.find(session.token)
     for session in (one, two, three):
         sessions.leave(session.token)
-    assert one.export_task.cancel_requested.is_set()
+    assert task.cancel_requested.is_set()
     assert all(session.folder.exists() for session in (one, two, three))
     clock[0] = 64
     sessions.find(two.token)   # The page of the second session was opened again.
