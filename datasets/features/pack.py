@@ -103,12 +103,12 @@ class PackedFeatures:
             deleted = InputError(self.path, f"its folder {source} does not exist, so it cannot be compared")
             return [*errors, deleted] if deep else []
         files = feature_files(source)
-        lacking = [name for name in files if name not in self.items]
+        unpacked = [name for name in files if name not in self.items]
         changed = [files[name].name for name in self.items
                    if name in files and not self._is_same(name, files[name], deep)]
         if not deep:
-            lacking, changed = [[shorten(names)] if names else [] for names in (lacking, changed)]
-        errors += [InputError(self.path, f"lacks {names}, which {source} contains", REPACK) for names in lacking]
+            unpacked, changed = [[shorten(names)] if names else [] for names in (unpacked, changed)]
+        errors += [InputError(self.path, f"lacks {names}, which {source} contains", REPACK) for names in unpacked]
         if deep:
             errors += [InputError(self.path, f"contains {name}, which is no longer in {source}")
                        for name in self.items if name not in files]
