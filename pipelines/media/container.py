@@ -283,11 +283,12 @@ def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = Fal
         stream: the stream whose decoder is used.
         strict: raise FFmpeg's error at a damaged packet instead of skipping the packet.
     """
-    stamper = FrameStamper(_clock(stream)) if isinstance(stream, VideoStream) else None
+    stamper = None
+    if isinstance(stream, VideoStream):
+        stream.codec_context.copy_opaque = True   # Frames then tell which packet they come from.
+        stamper = FrameStamper(_clock(stream))
     for packet in packets:
         if stamper is not None and packet.size:
-            if packet.pts is None:
-                stream.codec_context.copy_opaque = True
             stamper.send(packet)
         try:
             frames = stream.decode(packet)
