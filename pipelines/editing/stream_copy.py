@@ -298,7 +298,7 @@ def _find_range(source: _Source, start_s: Fraction, end_s: Fraction) -> PacketRa
             break
     if first_unfit < n_copied:
         at_s = float(times[first_unfit] * tick_s - info.start_s)
-        raise not_copyable(info, f"its resolution or another decoder parameter changes at {at_s:.1f} s")
+        raise not_copyable(info, f"its resolution or another decoder parameter differs at {at_s:.1f} s")
     return PacketRange(max(key, first), end_shown, n_copied, key, last,
                        tuple(time for time in times[:n_copied] if time >= key))
 
