@@ -28,6 +28,7 @@ from pipelines.media.display import Display, to_yuv420p
 from pipelines.media.frames import Frames, frames_from, probe_first_frame
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue, cut_cues
+from pipelines.media.tone_mapping import is_hdr
 
 from .mp4_writer import EncodingMp4Writer
 from .piece_audio import read_piece_audio
@@ -47,7 +48,8 @@ def cut(path: str | os.PathLike | VideoInfo, intervals_s: Sequence[tuple[float |
 
     The result has the frames whose presentation time is in an interval, with their original spacing; the first frame
     of a piece is shown from the start of the piece. The audio is exact to the sample, and faded over 5 ms at the
-    joins. Frames are rotated and scaled as displayed, and deinterlaced; an odd row or column is dropped.
+    joins. Frames are rotated and scaled as displayed, and deinterlaced; an odd row or column is dropped. HDR is
+    tone-mapped to SDR.
 
     In videos with few frames, such as slides, a frame that is already on display at the start of a piece, and stays
     for more than a fifth of a second, is included. A piece without any frame shows the frame on display.
@@ -168,7 +170,8 @@ class _PieceEncoder:
 def _is_ready(frame: VideoFrame, display: Display) -> bool:
     """Return True if a frame can be encoded without conversion, which saves a sixth of the time."""
     plain = Display(frame.width - frame.width % 2, frame.height - frame.height % 2)
-    return frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG and display == plain
+    return (frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG and display == plain
+            and not is_hdr(frame))
 
 
 @contextmanager

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from PIL import Image
+
 from common.temporal import Interval
 from pipelines.editing.copyability import NotCopyableError, check_copy
-from pipelines.editing.stream_copy import PacketRange, kept_intervals, plan_copy, plan_short
+from pipelines.editing.stream_copy import PacketRange, kept_intervals, plan_short
+from pipelines.features.encoded_video import EncodedVideo
 from pipelines.options import ShortsOptions
 from pipelines.selection.shorts import refine_shorts
+from pipelines.shots.boundaries import THUMBNAIL_PX
+from pipelines.shots.motion import block_differences, smoothed
 from pipelines.shots.trim import trim_to_shots
 from pipelines.summary import Summary
 
+from .copied_pieces import avoid_transitions, plan_copied_pieces
 from .options import DEFAULT_OPTIONS, ExportOptions
 
 AnySummary = TypeVar("AnySummary", bound=Summary)
@@ -76,13 +85,15 @@ class ExportPlan:
 
 
 AS_SELECTED = ExportPlan()
+MIN_CLIP_DIFFERENCE = 5.0   # Clips whose frames differ less (in levels of 255) belong to the same shot.
 
 
 def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, display_name: str | None = None,
                 shorts: ShortsOptions | None = None) -> ExportPlan:
     """Plan the export of a summary.
 
-    If the video is re-encoded, selected shots are trimmed to hard cuts. If it is copied, pieces start at key frames.
+    Selected shots are trimmed to hard cuts and gradual transitions. If the video is copied, pieces start at key frames,
+    after a transition if a key frame permits it.
     A video that cannot be copied is re-encoded, unless the options require a copy.
 
     Args:
@@ -103,8 +114,8 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
         pieces_s = kept_intervals(summary.video.info, packet_ranges)
         timings_s["cut"] = time.perf_counter() - started_s   # Planning is part of copying.
     elif summary.pieces_s is None:
-        max_trim_s = Fraction(summary.video.clip_len_s) / 2 + Fraction(summary.video.max_frame_offset_s)
-        pieces_s = trim_to_shots(summary.video.info, pieces_s, max_trim_s)
+        pieces_s = trim_to_shots(summary.video.info, pieces_s, max_trim_s(summary.video),
+                                 partial(shots_may_change, summary.video))
         timings_s["borders"] = time.perf_counter() - started_s
     return ExportPlan(tuple(pieces_s), packet_ranges, options.aspect, options.edit_lists, display_name, shorts,
                       timings_s, obstacle, options.copy_required)
@@ -132,7 +143,8 @@ def choose_cut_method(summary: Summary, options: ExportOptions,
     try:
         if summary.mode == "shorts":
             return tuple(_copied_shorts(summary, shorts)), ""
-        return tuple(plan_copy(summary.video.info, summary.intervals_s)), ""
+        return tuple(plan_copied_pieces(summary.video.info, summary.intervals_s, max_trim_s(summary.video),
+                                        partial(shots_may_change, summary.video))), ""
     except NotCopyableError as err:
         if options.copy_required:
             raise
@@ -167,6 +179,28 @@ def with_refined_shorts(summary: AnySummary, shorts: ShortsOptions) -> AnySummar
     return replace(summary, pieces_s=pieces_s)
 
 
+def max_trim_s(video: EncodedVideo) -> Fraction:
+    """Return the maximum length of another shot at an end of a piece: up to the frame that a clip's score describes."""
+    return Fraction(video.clip_len_s) / 2 + Fraction(video.max_frame_offset_s)
+
+
+def shots_may_change(video: EncodedVideo, from_s: Fraction, until_s: Fraction) -> bool:
+    """Return False if the thumbnails of the clips in and beside a range show the same content, apart from motion.
+
+    The result is True at the ends of the video, where fades are common, and if thumbnails are farther than a clip from
+    the times that they stand for.
+    """
+    if video.max_frame_offset_s > video.clip_len_s or from_s <= 0 or until_s >= video.info.duration_s:
+        return True
+    first, last = np.searchsorted(video.float_edges_s, (float(from_s), float(until_s)), side="right") - 1
+    thumbnails = (Image.open(io.BytesIO(jpeg)) for jpeg in video.thumbnails[max(0, first - 1):last + 2])
+    images = [image.convert("RGB").resize(THUMBNAIL_PX, Image.Resampling.BOX) for image in thumbnails]
+    if len(images) < 2:
+        return True
+    frames = smoothed(np.stack([np.asarray(image) for image in images]))
+    return bool(np.nanmean(block_differences(frames[:-1], frames[1:]), axis=(1, 2)).max() >= MIN_CLIP_DIFFERENCE)
+
+
 def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[PacketRange]:
     """Return the packets of disjoint shorts in ascending order; shorts with higher scores are placed first."""
     info = summary.video.info
@@ -181,6 +215,9 @@ def _copied_shorts(summary: Summary, shorts: ShortsOptions | None) -> list[Packe
                   min((kept[0] for kept, _ in placed if kept[0] >= start_s), default=2 * info.duration_s))
         packets = plan_short(info, (start_s, end_s), room_s, lengths_s)
         if packets is not None:
+            piece = packets, (start_s, end_s), room_s, lengths_s
+            packets, = avoid_transitions(info, [piece], max_trim_s(summary.video),
+                                         partial(shots_may_change, summary.video))
             placed += zip(kept_intervals(info, [packets]), [packets], strict=True)
     if not placed:
         raise NotCopyableError(info.path, "its key frames are too far apart to copy shorts"

@@ -30,9 +30,13 @@ IMAGE_BRANDS = {"heic", "heix", "heim", "heis", "mif1", "avif"}   # Major brands
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}   # FFmpeg would render such a text file as a video.
 LOCAL_PROTOCOLS = dict(protocol_whitelist="file,crypto,data")   # A playlist must not load anything over the network.
 SEEKABLE_FORMATS = ("mov,", "matroska,", "mpegts", "avi", "flv", "asf")   # Time stamps stay exact after a seek.
+COLOR_TAGS = ("color_trc", "color_primaries", "colorspace")   # As AVCodecContext and AVFrame name them.
+UNSPECIFIED = 2                                               # The value of a tag that is not set.
 MIN_LARGE_INDEX = 50_000   # Packets from which a container's index occupies megabytes of memory.
 MPEG_FORMATS = {"mpegts", "mpeg"}   # Transport and program streams, whose time stamps may restart.
 MAX_TIMELINES = 64       # Files whose timelines are remembered.
+
+_container_colors: dict[int, dict[str, int]] = {}   # Color tags in the containers of open streams, by the stream's id.
 
 
 class DeviceError(RuntimeError):
@@ -127,7 +131,19 @@ def open_video(path: str | os.PathLike,
         if device is not None and not stream.codec_context.is_hwaccel:
             raise DeviceError(f"it does not decode {stream.codec_context.codec.canonical_name}")
         stream.thread_type = "AUTO" if device is None else "SLICE"   # Frame threads are of no use to a device.
-        yield container, stream
+        with _remembered_colors(stream):
+            yield container, stream
+
+
+@contextmanager
+def _remembered_colors(stream: VideoStream) -> Iterator[None]:
+    """Remember the color tags of the container within the block, because some decoders (HEVC) overwrite them."""
+    tags = {name: int(getattr(stream.codec_context, name)) for name in COLOR_TAGS}
+    _container_colors[id(stream)] = {name: tag for name, tag in tags.items() if tag != UNSPECIFIED}
+    try:
+        yield
+    finally:
+        del _container_colors[id(stream)]
 
 
 def _main_video(container: InputContainer) -> VideoStream | None:
@@ -149,6 +165,7 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
     # FFmpeg finds a stream of another program if this one has none; that one belongs to another video.
     best = container.streams.best
     return stream if video is None or best("video", stream) == best("video", video) else None
+
 
 def is_concatenated(container: InputContainer) -> bool:
     """Return True if a file consists of several MPEG streams, each with its own time stamps."""
@@ -276,7 +293,7 @@ def _check_part(container: InputContainer, expected: list[_StreamKey], position:
 
 
 def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = False) -> Iterator:
-    """Yield the frames (or subtitles) that packets decode to.
+    """Yield the frames (or subtitles) that packets decode to; color tags missing in the bitstream are the container's.
 
     Args:
         packets: packets of the stream.
@@ -287,6 +304,7 @@ def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = Fal
     if isinstance(stream, VideoStream):
         stream.codec_context.copy_opaque = True   # Frames then tell which packet they come from.
         stamper = FrameStamper(_clock(stream))
+    colors = _container_colors.get(id(stream), {})
     for packet in packets:
         if stamper is not None and packet.size:
             stamper.send(packet)
@@ -296,7 +314,11 @@ def decode_packets(packets: Iterable[Packet], stream: Stream, strict: bool = Fal
             if strict:
                 raise
             continue
-        yield from frames if stamper is None else map(stamper.stamp, frames)
+        for frame in frames if stamper is None else map(stamper.stamp, frames):
+            for name, tag in colors.items():
+                if getattr(frame, name) == UNSPECIFIED:
+                    setattr(frame, name, tag)
+            yield frame
 
 
 def _clock(stream: Stream) -> PresentationClock:

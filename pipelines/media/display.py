@@ -12,6 +12,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from .tone_mapping import is_hdr, to_sdr
+
 MAX_SAMPLE_ASPECT = 8   # A more extreme sample aspect ratio in a file is an error and is ignored.
 
 
@@ -73,7 +75,7 @@ def display_of(frame: VideoFrame, stream: VideoStream) -> Display:
 
 
 def to_rgb(frame: VideoFrame, display: Display, short_side_px: int | None = None) -> np.ndarray:
-    """Convert a frame to displayed orientation, (H, W, 3) uint8 RGB, C-contiguous.
+    """Convert a frame to displayed orientation, (H, W, 3) uint8 RGB, C-contiguous; HDR becomes SDR.
 
     Args:
         frame: a decoded frame.
@@ -84,15 +86,18 @@ def to_rgb(frame: VideoFrame, display: Display, short_side_px: int | None = None
     if short_side_px is not None:
         scale = Fraction(short_side_px, min(width, height))
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    if is_hdr(frame):
+        frame = to_sdr(frame, width, height)
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC")
     return np.ascontiguousarray(display.apply(pixels))
 
 
 def to_yuv420p(frame: VideoFrame, display: Display) -> VideoFrame:
-    """Convert a frame to displayed orientation, 8-bit 4:2:0 with limited range and even size.
+    """Convert a frame to displayed orientation, 8-bit 4:2:0 with limited range and even size; HDR becomes SDR.
 
     An odd last line or column is dropped. Nothing is scaled unless the samples are not square.
     """
+    frame = to_sdr(frame) if is_hdr(frame) else frame
     width, height = (size - size % 2 or 2 for size in (display.stored_width, display.stored_height))
     only_cropped = (width, height) == (frame.width // 2 * 2, frame.height // 2 * 2)
     size = (frame.width, frame.height) if only_cropped else (width, height)

@@ -12,7 +12,7 @@ from common.temporal import Interval
 from pipelines.media.probe import VideoInfo
 from pipelines.media.subtitles import Cue
 from pipelines.options import ShortsOptions
-from pipelines.shots.boundaries import hard_cuts
+from pipelines.shots.transitions import gradual_transitions, shot_changes
 
 from .speech_pauses import find_speech_pauses
 
@@ -21,6 +21,7 @@ MID_SHOT_PENALTY_S = Fraction(5)     # Additional cost of an end inside a shot, 
 GRID_S = Fraction(1, 2)              # Ends inside a shot are tried in steps of this length.
 GRID_STEPS = int(MAX_SHIFT_S / GRID_S)
 PAUSE_MARGIN_S = Fraction(8, 100)    # Silence that is kept between a word and an end.
+MIN_SHOT_S = Fraction(1)             # A shorter part of another shot, before or after a transition, is a flash.
 
 EndCandidate = tuple[Fraction, Fraction]   # The cost in seconds, and the time.
 
@@ -88,7 +89,9 @@ def _best_pieces(boundaries: list[int], weights: np.ndarray, edges_s: Sequence[F
 
 def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: ShortsOptions, cues: Sequence[Cue],
                   clip_len_s: float) -> list[Interval]:
-    """Move the ends of pieces to hard cuts, exact to the frame, and out of speech.
+    """Move the ends of pieces to shot boundaries, exact to the frame, and out of speech.
+
+    A shot boundary is a hard cut or a gradual transition, which no piece starts or ends in.
 
     Args:
         info: properties of the video.
@@ -106,36 +109,76 @@ def refine_shorts(info: VideoInfo, pieces_s: Sequence[Interval], options: Shorts
     for start_s, end_s in pieces_s:
         earliest_s = max((b for a, b in refined if a + b < start_s + end_s), default=Fraction(0))
         latest_s = min((a for a, b in refined if a + b > start_s + end_s), default=info.duration_s)
-        starts, ends = (_end_candidates(info, time_s, cues, clip_len_s) for time_s in (start_s, end_s))
-        fallback = (max(start_s, earliest_s), min(end_s, latest_s))
+        starts, first_s = _end_candidates(info, start_s, True, cues, clip_len_s)
+        ends, last_s = _end_candidates(info, end_s, False, cues, clip_len_s)
+        fallback = (max(first_s, earliest_s), min(last_s, latest_s))
+        if fallback[1] - fallback[0] < options.min_length_s:
+            fallback = (max(start_s, earliest_s), min(end_s, latest_s))
         piece = closest_ends(starts, ends, fallback, (earliest_s, latest_s), options)
         if piece[1] - piece[0] >= min(options.min_length_s, info.duration_s):
             refined.append(piece)
     return sorted(refined)
 
 
-def _end_candidates(info: VideoInfo, end_s: Fraction, cues: Sequence[Cue], clip_len_s: float) -> list[EndCandidate]:
-    """Return the times that a piece's start or end may move to, with their costs."""
-    if end_s in (0, info.duration_s):
-        return [(Fraction(0), end_s)]
+def _end_candidates(info: VideoInfo, end_s: Fraction, is_start: bool, cues: Sequence[Cue],
+                    clip_len_s: float) -> tuple[list[EndCandidate], Fraction]:
+    """Return the times that a start or end of a piece may move to with their costs, and the time if it stays in place.
+
+    A time in place is moved only out of a gradual transition.
+    """
     from_s, until_s = max(Fraction(0), end_s - MAX_SHIFT_S), min(info.duration_s, end_s + MAX_SHIFT_S)
-    cuts = hard_cuts(info, from_s, until_s)
-    boundary_s = min(cuts, key=lambda t: abs(t - end_s), default=end_s)
-    if abs(boundary_s - end_s) > clip_len_s:
-        boundary_s = end_s   # The transition is gradual, so there is no exact time.
+    if end_s in (0, info.duration_s):   # There is no cut, but there may be a fade.
+        changes = gradual_transitions(info, max(from_s, end_s - MIN_SHOT_S), min(until_s, end_s + MIN_SHOT_S))
+        clean_s = _moved_out(end_s, is_start, _excluded(changes, is_start))
+        return [(Fraction(0), clean_s)], clean_s
+    changes = shot_changes(info, from_s, until_s)
+    cuts, excluded = [change[1 if is_start else 0] for change in changes], _excluded(changes, is_start)
+    clean_s = _moved_out(end_s, is_start, excluded)
+    boundary_s = min(cuts, key=lambda t: abs(t - clean_s), default=clean_s)
+    if abs(boundary_s - clean_s) > clip_len_s:
+        boundary_s = clean_s   # There is no shot boundary at this end.
     pauses = find_speech_pauses(info, from_s, until_s, cues)
     if pauses is None:
         pauses = [(from_s, until_s)]
-    candidates = [] if pauses else [(Fraction(0), boundary_s)]
+    permitted = []
     for pause_start_s, pause_end_s in pauses:
         margin_s = Fraction(0) if cues else min(PAUSE_MARGIN_S, (pause_end_s - pause_start_s) / 2)
-        low_s, high_s = pause_start_s + margin_s, pause_end_s - margin_s
+        permitted += _without((pause_start_s + margin_s, pause_end_s - margin_s), excluded)
+    candidates = [] if permitted else [(Fraction(0), boundary_s)]
+    for low_s, high_s in permitted:
         for cut_s in {boundary_s, *cuts}:
             time_s = min(max(cut_s, low_s), high_s)
             candidates.append((abs(time_s - cut_s) + abs(cut_s - boundary_s), time_s))
         grid = (boundary_s + i * GRID_S for i in range(-GRID_STEPS, GRID_STEPS + 1))
         candidates += [(MID_SHOT_PENALTY_S + abs(t - boundary_s), t) for t in grid if low_s <= t <= high_s]
-    return candidates
+    return candidates, clean_s
+
+
+def _excluded(changes: Sequence[Interval], is_start: bool) -> list[Interval]:
+    """Return the open intervals in which an end would show a transition, or only a flash of the shot beyond it."""
+    gradual = [(start_s, end_s) for start_s, end_s in changes if start_s < end_s]
+    if is_start:
+        return [(start_s - MIN_SHOT_S, end_s) for start_s, end_s in gradual]
+    return [(start_s, end_s + MIN_SHOT_S) for start_s, end_s in gradual]
+
+
+def _moved_out(time_s: Fraction, is_start: bool, excluded: Sequence[Interval]) -> Fraction:
+    """Return the time of an end after moving it out of excluded intervals, into its piece."""
+    for start_s, end_s in excluded if is_start else reversed(excluded):
+        if start_s < time_s < end_s:
+            time_s = end_s if is_start else start_s
+    return time_s
+
+
+def _without(interval: Interval, excluded: Sequence[Interval]) -> list[Interval]:
+    """Return the parts of a closed interval outside of ascending open intervals."""
+    parts, (from_s, until_s) = [], interval
+    for start_s, end_s in excluded:
+        if start_s < until_s and end_s > from_s:
+            if from_s <= start_s:
+                parts.append((from_s, start_s))
+            from_s = end_s
+    return [*parts, (from_s, until_s)] if from_s <= until_s else parts
 
 
 def closest_ends(starts: list[EndCandidate], ends: list[EndCandidate], fallback: Interval, room: Interval,

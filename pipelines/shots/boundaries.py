@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from av.video.stream import VideoStream
 
 from pipelines.media.frames import frames_from
 from pipelines.media.probe import VideoInfo
+from pipelines.media.tone_mapping import is_hdr, to_sdr
 
 THUMBNAIL_PX = (64, 36)    # Width and height at which consecutive frames are compared.
 MIN_CUT_DIFFERENCE = 12.0  # Minimum mean difference of the pixel levels (0-255) across a hard cut.
@@ -34,23 +36,33 @@ def hard_cuts(info: VideoInfo, from_s: Fraction, until_s: Fraction,
     Returns:
         Seconds from the first frame, ascending; empty if the shots change gradually or not at all.
     """
-    times, differences, previous = [], [], None
+    times_s, thumbnails = read_thumbnails(info, from_s, until_s, opened)
+    return [times_s[i] for i in cut_indices(thumbnails)]
+
+
+def read_thumbnails(info: VideoInfo, from_s: Fraction, until_s: Fraction,
+                    opened: tuple[InputContainer, VideoStream] | None = None) -> tuple[list[Fraction], np.ndarray]:
+    """Return the times of all frames within [from_s, until_s], and their thumbnails (T, 36, 64, 3); see `hard_cuts`."""
+    times_s, thumbnails = [], []
     for time_s, frame in frames_from(info.path, info.start_s, from_s, opened, skip_nonref=True):
         if time_s > until_s:
             break
-        if time_s < from_s:
-            continue
-        current = thumbnail(frame)
-        if previous is not None:
-            times.append(time_s)
-            differences.append(mean_difference(current, previous))
-        previous = current
-    return [times[i] for i in find_cuts(np.array(differences))]
+        if time_s >= from_s:
+            times_s.append(time_s)
+            thumbnails.append(thumbnail(frame))
+    return times_s, np.array(thumbnails).reshape(-1, *THUMBNAIL_PX[::-1], 3)
+
+
+def cut_indices(thumbnails: np.ndarray) -> list[int]:
+    """Return the indices of the first frames of new shots in (T, 36, 64, 3) consecutive frames."""
+    return [i + 1 for i in find_cuts(np.array([mean_difference(a, b) for a, b in itertools.pairwise(thumbnails)]))]
 
 
 def thumbnail(frame: VideoFrame) -> np.ndarray:
     """Return a frame as (36, 64, 3) int16 RGB, for comparisons with `mean_difference`."""
     width, height = THUMBNAIL_PX
+    if is_hdr(frame):
+        frame = to_sdr(frame, width, height, "AREA")
     return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA").astype(np.int16)
 
 

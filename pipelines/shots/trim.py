@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -13,10 +14,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from common.temporal import Interval
-from pipelines.media.container import frame_rate, open_video, read_packets, seek
+from pipelines.media.container import frame_rate, open_video, read_packets, seek, supports_exact_seek
 from pipelines.media.probe import VideoInfo
 
-from .boundaries import hard_cuts
+from .boundaries import cut_indices, read_thumbnails
+from .transitions import UNIFORM_CONTRAST, contrast, gradual_transitions
 
 MIN_CONTEXT_BEFORE = 4, Fraction(1, 2)  # Frames and seconds decoded before a possible cut, to measure usual changes.
 MIN_CONTEXT_AFTER = 2, Fraction(1, 4)   # Frames and seconds decoded after it, to check that the cut is isolated.
@@ -25,24 +27,56 @@ MAX_DECODE_LEAD_S = Fraction(1)         # A packet is stored at most this long b
 MIN_KEY_FRAME_RATIO = 0.25              # A packet of at least this share of the preceding key frame's size is large.
 MIN_PERCENTILE_RATIO = 3.0              # So is a packet of this multiple of the 90th percentile of the sizes nearby.
 
-PieceEnds = tuple[Interval | None, Interval | None]   # Search ranges of one piece; None at the ends of the video.
+
+@dataclass(frozen=True)
+class PieceEnd:
+    """The start or the end of a piece, at which other shots are searched.
+
+    Attributes:
+        inside_s: the part of the piece, from the end on, that may show another shot.
+        is_start: True for the start of a piece.
+        at_video_end: True if it is the start or the end of the video, where there is no cut.
+        may_change: False if the frames around it are known to be of the same shot.
+    """
+
+    inside_s: Interval
+    is_start: bool
+    at_video_end: bool
+    may_change: bool
+
+    def trimmed(self, changes: Sequence[Interval]) -> Fraction:
+        """Return the time of the end after trimming.
+
+        Args:
+            changes: times at which one shot is replaced by another one: the times of the first frame of the change and
+                of the first frame after it, which are equal for a hard cut.
+        """
+        from_s, until_s = self.inside_s
+        inside = [(start_s, end_s) for start_s, end_s in changes if start_s < until_s and end_s > from_s]
+        if self.is_start:
+            return max((end_s for _, end_s in inside), default=from_s)
+        return min((start_s for start_s, _ in inside), default=until_s)
 
 
-def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fraction) -> list[Interval]:
-    """Remove the frames of neighboring shots from the ends of pieces.
+def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fraction,
+                  may_change: Callable[[Fraction, Fraction], bool] | None = None) -> list[Interval]:
+    """Remove the frames of neighboring shots, and of the transitions to them, from the ends of pieces.
 
     A clip's score describes the middle of the clip, so up to half of the first and last clip of a piece may belong to
     another shot. If there is a hard cut within `max_trim_s` of an end, the piece is trimmed to it, exact to the frame.
-    Pieces are never extended. They stay unchanged at gradual transitions, and in files without exact seeking.
+    If a dissolve, fade, or wipe is at the end or begins within `max_trim_s` of it, the piece is trimmed to the frames
+    of one shot only. Pieces are never extended. They stay unchanged in files without exact seeking.
 
     The first frame of a shot is usually stored in a large packet, so only the frames around large packets are
-    decoded. A cut to a uniform frame, whose packet is small, may be missed.
+    decoded to find cuts. A cut to a uniform frame, whose packet is small, may be missed.
 
     Args:
         info: properties of the video.
         pieces_s: [start, end) in seconds from the first frame, ascending and disjoint.
-        max_trim_s: the maximum length that is trimmed from an end, capped at 2 s; it is also the minimum length of a
-            trimmed piece.
+        max_trim_s: the maximum length of another shot that is trimmed from an end, capped at 2 s; it is also the
+            minimum length of a trimmed piece.
+        may_change: returns False for [start, end] of a range that is known to show a single shot, where no gradual
+            transition is searched; None searches at all ends.
 
     Returns:
         As many pieces as `pieces_s`.
@@ -50,35 +84,47 @@ def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fra
     max_trim_s, ends, trimmed = min(max_trim_s, MAX_TRIM_S), [], []
     for start_s, end_s in pieces_s:
         head, tail = (start_s, min(start_s + max_trim_s, end_s)), (max(end_s - max_trim_s, start_s), end_s)
-        ends.append((head if start_s > 0 else None, tail if end_s < info.duration_s else None))
-    for (start_s, end_s), (head_cuts, tail_cuts) in zip(pieces_s, _find_cuts_in_parallel(info, ends), strict=True):
-        first_s, last_s = max(head_cuts, default=start_s), min(tail_cuts, default=end_s)
+        ends.append((PieceEnd(head, True, start_s <= 0, may_change is None or may_change(*head)),
+                     PieceEnd(tail, False, end_s >= info.duration_s, may_change is None or may_change(*tail))))
+    for (start_s, end_s), piece_ends, changes in zip(pieces_s, ends, find_changes(info, ends), strict=True):
+        first_s, last_s = (end.trimmed(found) for end, found in zip(piece_ends, changes, strict=True))
         # In order of preference: both ends trimmed, the start, the end, neither.
         candidates = itertools.product((first_s, start_s), (last_s, end_s))
         trimmed.append(next((c for c in candidates if c[1] - c[0] >= max_trim_s), (start_s, end_s)))
     return trimmed
 
 
-def _find_cuts_in_parallel(info: VideoInfo, ends: list[PieceEnds]) -> list[list[list[Fraction]]]:
-    """Return the hard cuts inside each range of each piece; a range of None has none."""
+def find_changes(info: VideoInfo, ends: Sequence[tuple[PieceEnd, PieceEnd]]) -> list[list[list[Interval]]]:
+    """Return the changes of the shot at both ends of each piece; see `PieceEnd.trimmed`."""
     n_threads = os.cpu_count() or 1
-    cuts: list[list[list[Fraction]]] = [[]] * len(ends)
+    changes: list[list[list[Interval]]] = [[]] * len(ends)
     with ThreadPoolExecutor(n_threads) as pool:   # Most of the time is spent waiting for the first frame after a seek.
-        for i, part in enumerate(pool.map(lambda i: _find_cuts(info, ends[i::n_threads]), range(n_threads))):
-            cuts[i::n_threads] = part
-    return cuts
+        for i, part in enumerate(pool.map(lambda i: _find_changes(info, ends[i::n_threads]), range(n_threads))):
+            changes[i::n_threads] = part
+    return changes
 
 
-def _find_cuts(info: VideoInfo, ends: list[PieceEnds]) -> list[list[list[Fraction]]]:
-    def cuts_inside(interval: Interval | None) -> list[Fraction]:
-        if interval is None:
-            return []
-        decoded = _range_to_decode(container, stream, info, interval)
-        cuts = [] if decoded is None else hard_cuts(info, *decoded, (container, stream))
-        return [time_s for time_s in cuts if interval[0] < time_s < interval[1]]
+def _find_changes(info: VideoInfo, ends: Sequence[tuple[PieceEnd, PieceEnd]]) -> list[list[list[Interval]]]:
+    def changes_at(end: PieceEnd) -> list[Interval]:
+        cuts_s, complete = ([], False) if end.at_video_end else _find_cuts(container, stream, info, end.inside_s)
+        if complete or not end.may_change or not supports_exact_seek(container):
+            return cuts_s
+        return cuts_s + gradual_transitions(info, *end.inside_s, (container, stream))
 
     with open_video(info.path) as (container, stream):
-        return [[cuts_inside(interval) for interval in piece_ends] for piece_ends in ends]
+        return [[changes_at(end) for end in piece_ends] for piece_ends in ends]
+
+
+def _find_cuts(container: InputContainer, stream: VideoStream, info: VideoInfo,
+               interval: Interval) -> tuple[list[Interval], bool]:
+    """Return the hard cuts inside an interval; True if they join textured frames, which excludes fades beside them."""
+    decoded = _range_to_decode(container, stream, info, interval)
+    if decoded is None:
+        return [], False
+    times_s, thumbnails = read_thumbnails(info, *decoded, (container, stream))
+    cuts = [i for i in cut_indices(thumbnails) if interval[0] < times_s[i] < interval[1]]
+    textured = all(contrast(thumbnails[j]) > UNIFORM_CONTRAST for i in cuts for j in (i - 1, i))
+    return [(times_s[i], times_s[i]) for i in cuts], bool(cuts) and textured
 
 
 def _range_to_decode(container: InputContainer, stream: VideoStream, info: VideoInfo,

@@ -2,21 +2,26 @@
 
 import json
 from fractions import Fraction
+from functools import partial
 
 import av
 import numpy as np
 import pytest
 
+from pipelines.editing.stream_copy import kept_intervals, plan_copy
+from pipelines.export.copied_pieces import plan_copied_pieces
 from pipelines.export.options import ExportOptions
-from pipelines.export.plan import plan_export
+from pipelines.export.plan import plan_export, shots_may_change
 from pipelines.export.writer import write_export
 from pipelines.media.probe import probe
 from pipelines.options import ShortsOptions
+from pipelines.selection.shorts import refine_shorts
 from pipelines.shots import trim
 from pipelines.shots.trim import trim_to_shots
 from pipelines.summarizer import Summarizer
 from tests.media import write_video
 from tests.pipelines import fakes
+from tests.pipelines.shots.scenes import joined, scene, write_frames
 
 FPS, N_FRAMES = 25, 300                       # 12 s.
 CUTS = (13, 62, 107, 139, 215)                # The first frames of new shots.
@@ -115,23 +120,26 @@ def test_cut_to_a_uniform_shot_whose_packets_and_key_frame_are_small(tmp_path):
 ])
 def test_only_frames_around_large_packets_are_decoded(tmp_path, monkeypatch, fps, before_s, after_s):
     decoded = []
-    monkeypatch.setattr(trim, "hard_cuts", lambda info, *range_and_file: decoded.append(range_and_file[:2]) or [])
+    monkeypatch.setattr(trim, "read_thumbnails", lambda info, *args: decoded.append(args[:2]) or ([], np.zeros((0, 1))))
     path = write_video(tmp_path / "a.mp4", 12 * fps, fps=fps, render=lambda i, size: still(i >= 9 * fps, size),
                        options={"crf": "20"})
-    trimmed(path, [(8, 12)], Fraction(2))   # The cut is at 9 s; the range from 8 to 10 s is searched.
+    # The cut is at 9 s; the range from 8 to 10 s is searched.
+    trim_to_shots(probe(path), [(Fraction(8), Fraction(12))], Fraction(2), lambda *_: False)
     (from_s, until_s), = decoded
     assert 9 - before_s - 0.5 <= from_s <= 9 - before_s
     assert 9 + after_s <= until_s <= 9 + after_s + 0.5
 
 
-def test_gradual_transitions_and_motion_are_no_cuts(tmp_path):
+def test_pieces_lose_dissolves_but_no_motion(tmp_path):
     def dissolve(index, size):
-        """Return a frame of a dissolve from 2.2 to 2.8 s into a moving shot."""
+        """Return a frame of a dissolve in the frames 56 to 69 into a moving shot."""
         share = np.clip((index - 55) / 15, 0, 1)
-        return ((1 - share) * shots(20, size) + share * np.roll(shots(70, size), 3 * index, axis=1)).astype(np.uint8)
+        return ((1 - share) * shots(20, size) + share * np.roll(shots(70, size), index, axis=1)).astype(np.uint8)
 
     path = write_video(tmp_path / "a.mp4", 200, render=dissolve, options={"crf": "20"})
-    assert trimmed(path, [(2, 4), (5, 8)]) == [(2, 4), (5, 8)]
+    (start_s, end_s), *moving = trimmed(path, [(2, 4), (5, 8)])
+    assert Fraction(70, 25) <= start_s <= Fraction(72, 25)
+    assert [end_s, *moving] == [4, (5, 8)]
 
 
 def test_pieces_keep_their_minimum_length(tmp_path):
@@ -172,11 +180,79 @@ def test_summary_and_all_files_show_only_the_selected_shot(tmp_path, mode):
     assert all(green > 150 and red < 100 for red, green, _ in levels)
 
 
+LENGTH = 13   # Frames of the transitions of `transition_video`.
+
+
+@pytest.fixture(scope="module", params=["dissolve", "black", "wipe"])
+def transition_video(request, tmp_path_factory):
+    """Return a video of 12 s at 25 fps with transitions in the frames [96, 109) and [198, 211), and a key frame per second."""
+    a, b, c = (scene(seed, speed, size=(96, 54)) for seed, speed in ((1, (9, 2)), (2, (-8, 3)), (3, (6, -2))))
+    frames = np.concatenate([joined(request.param, 25, 96, LENGTH, 150, a, b),
+                             joined(request.param, 25, 48, LENGTH, 150, lambda time_s: b(time_s + 6), c)])
+    return write_frames(tmp_path_factory.mktemp("transitions") / "a.mp4", frames, 25,
+                        {"crf": "18", "x264-params": "keyint=25:scenecut=0"})
+
+
+def frames_of(pieces):
+    """Return pieces as [first, end) frames."""
+    return [(start_s * 25, end_s * 25) for start_s, end_s in pieces]
+
+
+@pytest.mark.parametrize("piece", [(4, 8), (3, 9), (Fraction(18, 5), Fraction(42, 5))])
+def test_pieces_start_after_and_end_before_transitions(transition_video, piece):
+    ((first, end),) = frames_of(trimmed(transition_video, [piece]))
+    assert 109 <= first <= 111
+    assert 196 <= end <= (200 if piece[1] == 8 else 198)
+
+
+def test_transitions_inside_a_piece_stay(transition_video):
+    assert trimmed(transition_video, [(1, 11)]) == [(1, 11)]
+
+
+def test_pieces_that_would_be_too_short_stay_unchanged(transition_video):
+    assert trimmed(transition_video, [(4, 5)]) == [(4, 5)]
+
+
+def test_no_frame_is_decoded_where_thumbnails_are_alike(transition_video, tmp_path, monkeypatch):
+    encode = partial(Summarizer(fakes.color_encoders()).encode, progress=False)
+    assert shots_may_change(encode(transition_video), Fraction(4), Fraction(5))
+    pan = scene(1, (9, 2), size=(96, 54))
+    path = write_frames(tmp_path / "a.mp4", joined("dissolve", 25, 250, 1, 250, pan, pan), 25)
+    may_change = partial(shots_may_change, encode(path))
+    monkeypatch.setattr(trim, "gradual_transitions", lambda *_: pytest.fail("decodes a range without a change"))
+    assert trim_to_shots(probe(path), [(Fraction(4), Fraction(8))], Fraction(1), may_change) == [(4, 8)]
+
+
+def test_copied_pieces_start_at_a_key_frame_after_the_transition(transition_video):
+    info = probe(transition_video)
+    assert kept_intervals(info, plan_copy(info, [(Fraction(4), Fraction(8))]))[0][0] == 4
+    ((first, end),) = frames_of(kept_intervals(info, plan_copied_pieces(info, [(Fraction(4), Fraction(9))], Fraction(1))))
+    assert first == 125
+    assert 190 <= end <= 198
+    assert kept_intervals(info, plan_copied_pieces(info, [(Fraction(6), Fraction(7))], Fraction(1)))[0][0] == 6
+
+
+def test_copied_pieces_keep_half_of_their_length(transition_video, tmp_path):
+    """No key frame is inside the piece, so that it starts with the video."""
+    path = write_frames(tmp_path / "a.mp4", np.concatenate([
+        joined("dissolve", 25, 40, LENGTH, 100, scene(1, size=(96, 54)), scene(2, size=(96, 54)))]), 25,
+        {"crf": "18", "x264-params": "keyint=250:scenecut=0"})
+    info = probe(path)
+    assert kept_intervals(info, plan_copied_pieces(info, [(Fraction(2), Fraction(4))], Fraction(1))) == [(0, 4)]
+
+
+def test_shorts_start_after_and_end_before_transitions(transition_video):
+    info, options = probe(transition_video), ShortsOptions(1, Fraction(2), Fraction(8))
+    ((first, end),) = frames_of(refine_shorts(info, [(Fraction(4), Fraction(8))], options, (), 2.0))
+    assert 109 <= first <= 111
+    assert 196 <= end <= 198
+
+
 @pytest.mark.parametrize(("options", "mode"), [
     pytest.param(ExportOptions(copy=True), "summary", id="stream-copy"),
     pytest.param(ExportOptions(), "shorts", id="shorts"),
 ])
-def test_stream_copies_and_shorts_are_not_trimmed(tmp_path, options, mode):
+def test_stream_copies_and_shorts_are_not_trimmed_again(tmp_path, options, mode):
     path = write_video(tmp_path / "a.mp4", N_FRAMES, render=shots, options={"crf": "20"})
     summarizer = Summarizer(fakes.color_encoders())
     video = summarizer.encode(path, progress=False)
