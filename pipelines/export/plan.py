@@ -93,8 +93,8 @@ def plan_export(summary: Summary, options: ExportOptions = DEFAULT_OPTIONS, *, d
     """Plan the export of a summary.
 
     Selected shots are trimmed to hard cuts and gradual transitions. If the video is copied, pieces start at key frames,
-    after a transition if a key frame permits it.
-    A video that cannot be copied is re-encoded, unless the options require a copy.
+    after a transition if a key frame permits it. A video that cannot be copied is re-encoded, unless the options
+    require a copy.
 
     Args:
         summary: the summary to export.
