@@ -181,7 +181,8 @@ class Service:
         async for _ in self._wait_for(session, self.answerer, task, "answering"):
             if await is_gone():
                 task.cancel()
-        before, session.subtitles = session.subtitles, StoredSubtitles(out, task.result, name)
+        num_cues, note = task.result
+        before, session.subtitles = session.subtitles, StoredSubtitles(out, num_cues, name, note)
         if before is not None and before.path.parent == session.folder and not session.tasks:   # No task reads it.
             before.path.unlink(missing_ok=True)
         return session.subtitles

@@ -47,11 +47,13 @@ class StoredSubtitles:
         path: the file, which `tasks.load_cues` reads.
         num_cues: number of subtitles.
         name: name that users see.
+        note: message about the encoding of the file; "" if there is none.
     """
 
     path: Path
     num_cues: int
     name: str
+    note: str = ""
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ from pipelines.features.encode import encode_video
 from pipelines.features.encoded_video import EncodedVideo
 from pipelines.media.probe import VideoInfo, probe
 from pipelines.media.subtitle_parsers import FILE_HINT
-from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitles
+from pipelines.media.subtitles import Cue, embedded_subtitles, read_subtitle_file
 
 from . import answer_view
 from .limits import Limits, check_video_file
@@ -83,7 +83,7 @@ def encode(path: Path, make_encoders: Callable[[], Encoders], out: Path, limits:
     return video.info, len(cues)
 
 
-def parse_subtitles(path: Path, name: str, out: Path, report_progress: ReportProgress) -> int:
+def parse_subtitles(path: Path, name: str, out: Path, report_progress: ReportProgress) -> tuple[int, str]:
     """Parse an uploaded subtitle file and save the cues.
 
     Args:
@@ -93,17 +93,17 @@ def parse_subtitles(path: Path, name: str, out: Path, report_progress: ReportPro
         report_progress: not called.
 
     Returns:
-        The number of cues.
+        The number of cues, and a message if the encoding of the file was guessed; else "".
 
     Raises:
         InputError: the file contains no valid subtitles.
     """
     try:
-        cues = read_subtitles(path)
+        file = read_subtitle_file(path)
     except InputError as err:
         raise InputError(f"“{name}”", err.problem, SUBTITLE_HINT if err.hint == FILE_HINT else err.hint) from err
-    save_pickle(out, cues)
-    return len(cues)
+    save_pickle(out, file.cues)
+    return len(file.cues), file.encoding_note
 
 
 def answer(request: SummaryRequest, videos: dict[str, Path], cues: Path | None, out: Path | None, started_s: float,

@@ -149,7 +149,8 @@ def add_uploads(app: FastAPI, service: Service) -> None:
                 path.unlink(missing_ok=True)
         except (InputError, ClientDisconnect, TaskCanceled) as err:
             return reject(err)
-        return JSONResponse(dict(lines=subtitles.num_cues, name=subtitles.name))
+        note = dict(note=subtitles.note) if subtitles.note else {}
+        return JSONResponse(dict(lines=subtitles.num_cues, name=subtitles.name, **note))
 
 
 def reject(err: InputError | ClientDisconnect | TaskCanceled) -> JSONResponse:

@@ -121,7 +121,8 @@ async function uploadSubtitles(input) {
     const response = await fetch(new URL("videos/" + token + "/subtitles?name=" + encodeURIComponent(file.name), base),
       { method: "POST", body: file });
     const reply = await response.json();
-    status.textContent = response.ok ? reply.lines + " lines, " + reply.name : reply.error;
+    const note = reply.note ? "; " + reply.note : "";
+    status.textContent = response.ok ? reply.lines + " lines, " + reply.name + note : reply.error;
     status.classList.toggle("error", !response.ok);
     status.classList.toggle("soft", response.ok);
   } catch {

@@ -15,7 +15,7 @@ from common.timecode import format_clock
 MAX_CUES = 20_000
 MAX_TEXT_BYTES = 1_500_000   # In UTF-8. Bytes are closer to the number of tokens than characters are, in all scripts.
 MAX_CUE_BYTES = 65_535       # The longest text sample of an MP4 file.
-FILE_HINT = "specify the subtitles of this video only"
+SHORTER_HINT = "specify the subtitles of this video only"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def has_visible_text(text: str) -> bool:
 
 
 def check_cue_limits(cues: Sequence[Cue], path: str | os.PathLike | None = None,
-                     hint: str = FILE_HINT) -> None:
+                     hint: str = SHORTER_HINT) -> None:
     """Check that cues are short and few enough to be compared with queries.
 
     Args:
@@ -72,7 +72,7 @@ def check_cue_limits(cues: Sequence[Cue], path: str | os.PathLike | None = None,
                          f"{MAX_TEXT_BYTES:,}", hint)
 
 
-def too_many_error(n_cues: int, path: str | os.PathLike | None, hint: str = FILE_HINT) -> InputError:
+def too_many_error(n_cues: int, path: str | os.PathLike | None, hint: str = SHORTER_HINT) -> InputError:
     """Return the error for more than 20,000 cues."""
     return InputError(path, f"contains {n_cues:,} subtitles, and the limit is {MAX_CUES:,}", hint)
 

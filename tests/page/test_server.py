@@ -266,6 +266,14 @@ def test_subtitles_are_searched(http, red_video):
     assert found["moments"][0]["start"] <= 6 <= found["moments"][0]["end"]
 
 
+def test_the_detected_encoding_of_subtitles_is_reported(http, red_video):
+    video = send(http, red_video.read_bytes())[1]["video"]
+    content = "[Events]\nDialogue: 0,0:00:05.00,0:00:08.00,,,,,,,Добрый вечер".encode("cp1251")
+    response = http.post(f"videos/{video}/subtitles", params=dict(name="talk.ass"), content=content)
+    assert response.json() == dict(lines=1, name="talk.ass", note="its text was decoded as windows-1251; if it looks "
+                                   "wrong, save the file as UTF-8")
+
+
 @pytest.mark.parametrize("content, status, message", [
     pytest.param(b"no times", 400, "“talk.srt”: contains no subtitles, no line such as 00:00:01,000 --> 00:00:02,500. "
                                    "Choose an .srt, .vtt, .ass or .ssa file", id="no times"),
