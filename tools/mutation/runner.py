@@ -98,7 +98,7 @@ def measure_tests(paths: Sequence[tuple[str, str]], copies: Sequence[Path],
     Raises:
         RuntimeError: a test fails.
     """
-    pending, free = list(paths)[::-1], list(copies)
+    pending, free, failed = list(paths)[::-1], list(copies), []
     active: dict[int, tuple[str, Path]] = {}
     while pending or active:
         while pending and free:
@@ -109,10 +109,13 @@ def measure_tests(paths: Sequence[tuple[str, str]], copies: Sequence[Path],
             active[_fork(folder, run)] = path, folder
         pid, status = os.waitpid(-1, 0)
         path, folder = active.pop(pid)
-        if os.waitstatus_to_exitcode(status) not in (0, NO_TESTS):
-            raise RuntimeError(f"{path} fails without a mutant:\n{(folder.parent / 'log').read_text()[-3000:]}")
-        report(path, json.loads((folder.parent / "coverage.json").read_text()))
+        if os.waitstatus_to_exitcode(status) in (0, NO_TESTS):
+            report(path, json.loads((folder.parent / "coverage.json").read_text()))
+        else:
+            failed.append(f"{path} fails without a mutant:\n{(folder.parent / 'log').read_text()[-3000:]}")
         free.append(folder)
+    if failed:
+        raise RuntimeError("\n".join(failed))
 
 
 def read_measurement(path: str, values: dict) -> TestFile:

@@ -49,9 +49,9 @@ def test_recall_is_a_share_of_all_queries():
 
 
 @pytest.mark.parametrize("predictions, message", [
-    ([], "1 missing"),
-    ([dict(qid=1, pred_relevant_windows=[])] * 2, "1 duplicate"),
-    ([dict(qid=1, pred_relevant_windows=[]), dict(qid=2)], "1 unknown"),
+    ([], "there are labels but no predictions of qid 1"),
+    ([dict(qid=1, pred_relevant_windows=[])] * 2, "the predictions have duplicates of qid 1"),
+    ([dict(qid=1, pred_relevant_windows=[]), dict(qid=2)], "there are predictions but no labels of qid 2"),
     ([dict(qid=1)], "qid 1: pred_relevant_windows must"),
     ([dict(qid=1, pred_relevant_windows=[[0, 1, float("nan")]])], "NaN"),
 ])
