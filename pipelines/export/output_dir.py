@@ -46,6 +46,10 @@ def atomic_output_dir(folder: str | os.PathLike, names: Iterable[str], inputs: I
                 yield temporary
             except InputError as err:
                 raise _error_in_target(err, temporary, folder) from err.__cause__
+            except OSError as err:
+                if err.filename is not None:
+                    err.filename = os.fspath(_path_in_target(err.filename, temporary, folder))
+                raise
             written = [name for name in names if (temporary / name).exists()]
             for name in written:
                 (temporary / name).replace(folder / name)
@@ -92,9 +96,18 @@ def link_file(source: Path, target: Path) -> None:
 
 def _error_in_target(err: InputError, temporary: Path, folder: Path) -> InputError:
     """Return the error with a path in `folder` instead of one in the temporary folder, which the user cannot know."""
-    if err.path is None or not Path(err.path).is_relative_to(temporary):
-        return err
-    return type(err)(folder / Path(err.path).relative_to(temporary), err.problem, err.hint)
+    path = None if err.path is None else _path_in_target(err.path, temporary, folder)
+    return err if path == err.path else type(err)(path, err.problem, err.hint)
+
+
+def _path_in_target(path: str | os.PathLike, temporary: Path, folder: Path) -> str | os.PathLike:
+    """Return the path in `folder` of a file in the temporary folder; any other path is returned unchanged.
+
+    The path may be absolute although the folders are relative.
+    """
+    absolute = Path(path).absolute()
+    is_inside = absolute.is_relative_to(temporary.absolute())
+    return folder / absolute.relative_to(temporary.absolute()) if is_inside else path
 
 
 @contextmanager

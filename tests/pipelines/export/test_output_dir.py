@@ -1,5 +1,6 @@
 """The atomic output directory: all files or none, no leftovers, no lost inputs."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -142,6 +143,19 @@ def test_errors_name_the_final_path_of_a_temporary_file(tmp_path):
         raise InputError(folder / "one", "no room")
     assert str(caught.value) == f"{tmp_path}/one: no room"
     assert caught.value.path == tmp_path / "one"
+
+
+def test_errors_name_the_final_path_of_an_absolute_path_in_a_relative_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^out/cut.mp4: could not be written$"), atomic_output_dir("out", []) as folder:
+        raise InputError((folder / "cut.mp4").absolute(), "could not be written")
+    assert not (tmp_path / "out").exists()
+
+
+def test_errors_of_the_system_name_the_final_path(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, atomic_output_dir(tmp_path, []) as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "report.html"))
+    assert caught.value.filename == str(tmp_path / "report.html")
 
 
 def test_errors_about_other_files_are_unchanged(tmp_path):
