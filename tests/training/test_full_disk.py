@@ -78,7 +78,7 @@ def before_call(owner, name, condition, action):
 
 
 @pytest.mark.parametrize("owner, name, epoch", [
-    pytest.param(StepHook, "after_train_iter", 1, id="in a step"),
+    pytest.param(StepHook, "after_train_iter", 1, id="in a step", marks=pytest.mark.slow),
     pytest.param(BestCheckpointHook, "after_val_epoch", 2, id="in a validation")])
 def test_a_full_disk_is_one_error_and_the_training_resumes(uninterrupted, disk, monkeypatch, capfd, owner, name, epoch):
     cfg, expected = uninterrupted

@@ -94,6 +94,7 @@ def test_results_of_a_run_are_kept_and_other_files_do_not_matter(tmp_path, names
         assert run_dir.path == tmp_path / expected
 
 
+@pytest.mark.slow
 def test_the_default_folder_is_numbered(short, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("short", "short_1"):
@@ -138,6 +139,7 @@ def test_resume_of_a_file_continues_in_its_folder(tiny, work, tmp_path, monkeypa
     assert not (tmp_path / "work_dirs").exists()
 
 
+@pytest.mark.slow
 def test_resume_of_a_file_keeps_an_earlier_training_in_another_folder(tiny, work, tmp_path):
     longer = config(tiny, tmp_path / "longer.py", epochs=2)
     (tmp_path / "other").mkdir()
@@ -167,6 +169,7 @@ def test_resume_with_another_config_names_the_difference(tiny, work, tmp_path, c
         path: data for path, data in before.items() if path.name != ".lock"}
 
 
+@pytest.mark.slow
 def test_resume_with_fewer_epochs_is_an_error(tiny, tmp_path, capsys):
     assert main([config(tiny, tmp_path / "two.py", epochs=2), "--work-dir", str(tmp_path / "w")]) == 0
     assert main([config(tiny, tmp_path / "one.py", epochs=1), "--work-dir", str(tmp_path / "w"), "--resume"]) == 2
@@ -177,6 +180,7 @@ def with_numbered_checkpoints_only(text):
     return text + "\nkeep = dict(last=False, every=1)"
 
 
+@pytest.mark.slow
 def test_resume_uses_the_newest_numbered_checkpoint_if_there_is_no_last_one(tiny, tmp_path, capsys):
     for epochs in (1, 2):
         cfg = config(tiny, tmp_path / "c.py", epochs, with_numbered_checkpoints_only)
@@ -204,6 +208,7 @@ def test_a_training_killed_before_its_first_last_checkpoint_restarts_in_its_fold
     assert not (tmp_path / "w_1").exists()
 
 
+@pytest.mark.slow
 def test_an_earlier_epoch_is_not_resumed_if_its_best_weights_are_lost(tiny, tmp_path, capsys, monkeypatch):
     cfg = config(tiny, tmp_path / "c.py", 2, lambda text: text + "\nkeep = dict(last=True, every=1)")
     assert main([cfg, "--work-dir", str(tmp_path / "w")]) == 0
