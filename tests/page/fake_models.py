@@ -1,5 +1,7 @@
 """Models whose texts have known effects, and renderers for tests; all of them can be pickled."""
 
+import time
+
 from models.encoders.base import Encoders
 from pipelines.summarizer import Summarizer
 from tests.pipelines.fakes import ColorTextEncoder, ColorVisualEncoder
@@ -13,6 +15,7 @@ class EndlessTextEncoder(ColorTextEncoder):
     def encode(self, texts):
         while any(ENDLESS in text for text in texts):
             sum(range(1000))
+            time.sleep(0.001)   # Other processes can run, whatever the scheduling policy.
         return super().encode(texts)
 
 
