@@ -87,8 +87,10 @@ class PacketTable:
         back, ahead = (steps < 0) | repeated, steps > MAX_GAP
         if ahead.any():   # A stream of slides has long gaps everywhere.
             ahead &= steps > 100 * np.median(steps)
+        # Packets of one position belong to one part; the time stamps of all but the first of them are estimated.
+        apart = np.diff(np.frombuffer(self.positions, np.int64)) > 0
         return [_Jump(self.positions[i] + 1, self.positions[i + 1], int(steps[i]))
-                for i in np.flatnonzero(back | ahead)]
+                for i in np.flatnonzero((back | ahead) & apart)]
 
 
 def without_inferred_times(packets: Iterable[Packet]) -> Iterator[Packet]:

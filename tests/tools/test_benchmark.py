@@ -98,7 +98,7 @@ def test_minutes_apply_to_the_subjects_that_process_a_video(measured):
 def test_helper_modules_are_not_subjects(measured):
     assert benchmark.main(["all"]) == 0
     assert [subject for subject, _ in measured] == [
-        "evaluation", "features", "long", "optimizations", "shots", "training"]
+        "evaluation", "features", "long", "optimizations", "page", "shots", "training"]
 
 
 def test_the_default_length_is_the_subjects(measured):

@@ -130,12 +130,14 @@ def test_check_reads_the_checkpoints_too(tiny, tmp_path, capsys, last):
 
 def test_check_compares_the_config_with_that_of_the_resumed_training(tiny, tmp_path, capsys, last):
     for old, new, location in (
-            ("lr=3e-3", "lr=1e-3", "stages[0].optimizer.lr"), ("seed = 3", "seed = 4", "seed"),
-            ('"MR-full-mAP"', '"MR-long-mAP"', "best_keys[0]"), ("del pos", 'hooks = ["MemoryHook"]\ndel pos', "hooks"),
-            ("val=dict(", "val=dict(reorder=True, ", "val.reorder")):
+            ("lr=3e-3", "lr=1e-3", "stages[0].optimizer.lr (0.003, now 0.001)"),
+            ("seed = 3", "seed = 4", "seed (3, now 4)"),
+            ('"MR-full-mAP"', '"MR-long-mAP"', "best_keys[0] ('MR-full-mAP', now 'MR-long-mAP')"),
+            ("del pos", 'hooks = ["MemoryHook"]\ndel pos', "hooks (None, now ['MemoryHook'])"),
+            ("val=dict(", "val=dict(reorder=True, ", "val.reorder (unset, now True)")):
         found = check(tiny, tmp_path, capsys, lambda text, old=old, new=new: text.replace(old, new), "--resume", last)
         assert f"another config, which differs in {location};" in found, location
-    assert "differs in seed;" in check(tiny, tmp_path, capsys, unchanged, "--resume", last, "--seed", "9")
+    assert "differs in seed (3, now 9);" in check(tiny, tmp_path, capsys, unchanged, "--resume", last, "--seed", "9")
 
 
 def test_validation_batches_and_number_of_epochs_may_differ_in_a_resume(tiny, tmp_path, capsys, last):

@@ -117,7 +117,7 @@ def test_a_resumed_run_continues_the_history(trained, tiny):
     pytest.param("UniModalEncoder", "UniModelEncoder", "did you mean 'UniModalEncoder'?", id="type"),
     pytest.param("best_keys", "best_key", "unknown key 'best_key'; did you mean 'best_keys'?", id="key"),
     pytest.param("/val.jsonl", "/gone.jsonl", "gone.jsonl: no such file", id="label file"),
-    pytest.param("/text", "/txet", "17 errors in the data:\n  data.train: ", id="feature folder"),
+    pytest.param("/text", "/txet", "1 error in the data:\n  data.train, data.val: ", id="feature folder"),
 ])
 def test_errors_are_one_message_and_nothing_is_written(tiny, tmp_path, capsys, old, new, message):
     cfg = config(tiny, tmp_path / "bad.py", change=lambda text: text.replace(old, new))

@@ -197,10 +197,12 @@ def test_weights_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("write, message", [
-    pytest.param(lambda path: path.write_bytes(path.read_bytes()[:300]), "not a readable weight file", id="truncated"),
-    pytest.param(lambda path: path.write_text("no weights"), "not a readable weight file", id="text"),
-    pytest.param(lambda path: path.write_text("<!DOCTYPE html>"), "not a readable weight file", id="web_page"),
-    pytest.param(lambda path: path.write_bytes(b""), "not a readable weight file", id="empty"),
+    pytest.param(lambda path: path.write_bytes(path.read_bytes()[:300]),
+                 "not a weight file: it is an incomplete file; download", id="truncated"),
+    pytest.param(lambda path: path.write_text("no weights"), "not a weight file: it is a text file; specify", id="text"),
+    pytest.param(lambda path: path.write_text("<!DOCTYPE html>"),
+                 "not a weight file: it is an HTML page; the download failed", id="web_page"),
+    pytest.param(lambda path: path.write_bytes(b""), "not a weight file: it is empty; download", id="empty"),
     pytest.param(lambda path: path.unlink(), "no such weight file", id="missing"),
     pytest.param(lambda path: torch.save(torch.zeros(2), path), "contains a Tensor instead of a dict", id="tensor"),
 ])

@@ -19,7 +19,7 @@ H264 = dict(preset="veryfast", crf="10", bf="2", g="25", **{"x264-params": "scen
 HE_AAC_24_TO_48_KHZ_MONO = bytes([0x2B, 0x09, 0x88, 0x00])   # AudioSpecificConfig with explicit SBR signaling.
 
 
-def packet_places(path):
+def packet_positions(path):
     with av.open(str(path)) as container:
         return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
 
@@ -29,7 +29,7 @@ def test_a_damaged_first_key_frame(tmp_path, suffix):
     audio_codec = "aac" if suffix == ".mp4" else "mp2"
     path = write_video(tmp_path / f"a{suffix}", 75, options=H264, audio=clicks([0.5, 1.5, 2.5], 3),
                        audio_codec=audio_codec, render=lambda i, size: numbered_frame(i, size))
-    (pos, size), (following, _) = packet_places(path)[:2]
+    (pos, size), (following, _) = packet_positions(path)[:2]
     data = bytearray(path.read_bytes())
     if suffix == ".ts":   # The first TS packet with the parameter sets stays; headers of the others too.
         for at in range(pos, following, 188):
