@@ -1,5 +1,6 @@
 """Test uploads that the server must reject: those that are too large, too slow, or for which the disk has no room."""
 
+import contextlib
 import errno
 import os
 import re
@@ -37,8 +38,11 @@ def small_disk(service, monkeypatch):
     earlier = set(service.sessions.folder.rglob("*"))   # Their removal may not have ended yet.
 
     def free():
-        files = set(service.sessions.folder.rglob("*")) - earlier
-        return 1_000_000 - sum(path.stat().st_size for path in files if path.is_file())
+        written = 0
+        for path in set(service.sessions.folder.rglob("*")) - earlier:
+            with contextlib.suppress(FileNotFoundError):   # Another upload has ended in the meantime.
+                written += path.stat().st_size if path.is_file() else 0
+        return 1_000_000 - written
 
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda folder: Usage(10**9, 0, free()))
     return free
