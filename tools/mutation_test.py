@@ -103,6 +103,8 @@ def measured_tests(root: Path, files: list[str], copies: list[Path]) -> list[Tes
 
     def store(path: str, values: dict) -> None:
         print(f"measured {path}", flush=True)
+        if values["failed"]:
+            print(f"left out {len(values['failed'])} tests that fail without a mutant: {' '.join(values['failed'])}")
         stored[keys[path]] = values
         write_json(STORED, stored)
 

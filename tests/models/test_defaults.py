@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import torch
 
 from models import UMT
 from models.blocks import boundary_head
@@ -53,3 +54,8 @@ def test_constants_of_the_published_code():
     head = boundary_head.BoundaryHead([4, 1])
     assert head.window_loss.loss_weight == 0.1
     assert head.offset_loss.loss_weight == 1
+
+
+def test_initial_tokens_have_the_published_scale():
+    torch.manual_seed(0)
+    assert BottleneckTransformer(64, num_tokens=200).token.std().item() == pytest.approx(1 / 8, rel=0.02)

@@ -27,12 +27,12 @@ from .mutants import Mutant
 LIBRARIES = ("av", "coverage", "h5py", "hypothesis", "nncore.engine", "nncore.nn", "numpy", "PIL.Image", "pytest",
              "pytest_timeout", "safetensors.torch", "scipy.ndimage", "scipy.signal", "scipy.stats", "sklearn.metrics",
              "torch", "torchvision", "tqdm")
-PYTEST_OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--no-header", "--tb=line")
+PYTEST_OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--no-header", "--tb=line")
 MIN_CPU_S = 20        # A mutant's tests may always take this much CPU time,
 CPU_FACTOR = 4        # and this many times as long as those of the original.
 WALL_FACTOR = 20      # Waiting for other processes is not CPU time, so the limit in real time is this much longer.
 MAX_BYTES = 16 << 30  # Address space of a process; some mutants would otherwise allocate without end.
-NO_TESTS = 5          # Exit status of pytest if no test was selected.
+TESTS_FAILED, NO_TESTS = 1, 5   # Exit status of pytest if a test fails, and if no test was selected.
 
 
 @dataclass
@@ -88,7 +88,7 @@ def import_libraries() -> None:
 
 def measure_tests(paths: Sequence[tuple[str, str]], copies: Sequence[Path],
                   report: Callable[[str, dict], None]) -> None:
-    """Run the tests of files on the original code; they must pass.
+    """Run the tests of files on the original code; tests that fail there say nothing about mutants and are left out.
 
     Args:
         paths: the test files, and the folders of the modules whose lines count.
@@ -96,9 +96,9 @@ def measure_tests(paths: Sequence[tuple[str, str]], copies: Sequence[Path],
         report: called with each file and the values for `read_measurement`.
 
     Raises:
-        RuntimeError: a test fails.
+        RuntimeError: a file cannot be run.
     """
-    pending, free, failed = list(paths)[::-1], list(copies), []
+    pending, free = list(paths)[::-1], list(copies)
     active: dict[int, tuple[str, Path]] = {}
     while pending or active:
         while pending and free:
@@ -109,13 +109,10 @@ def measure_tests(paths: Sequence[tuple[str, str]], copies: Sequence[Path],
             active[_fork(folder, run)] = path, folder
         pid, status = os.waitpid(-1, 0)
         path, folder = active.pop(pid)
-        if os.waitstatus_to_exitcode(status) in (0, NO_TESTS):
-            report(path, json.loads((folder.parent / "coverage.json").read_text()))
-        else:
-            failed.append(f"{path} fails without a mutant:\n{(folder.parent / 'log').read_text()[-3000:]}")
+        if os.waitstatus_to_exitcode(status) not in (0, TESTS_FAILED, NO_TESTS):
+            raise RuntimeError(f"{path} cannot be run:\n{(folder.parent / 'log').read_text()[-3000:]}")
+        report(path, json.loads((folder.parent / "coverage.json").read_text()))
         free.append(folder)
-    if failed:
-        raise RuntimeError("\n".join(failed))
 
 
 def read_measurement(path: str, values: dict) -> TestFile:
@@ -130,6 +127,7 @@ class _Recorder:
     def __init__(self, switch_context: Callable[[str], object]):
         self.switch_context, self.context = switch_context, ""
         self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
 
     def record_as(self, context: str) -> str:
         """Assign the following lines to another test, and return the previous one."""
@@ -150,6 +148,10 @@ class _Recorder:
                 recorder.seconds[item.nodeid] = time.process_time() - start_s
                 recorder.record_as(previous)
                 return result
+
+            def pytest_runtest_logreport(self, report):
+                if report.failed:
+                    recorder.failed.append(report.nodeid)
 
             @pytest.hookimpl(wrapper=True)
             def pytest_fixture_setup(self, fixturedef, request):
@@ -172,7 +174,8 @@ def _run_with_coverage(folder: Path, path: str, package: str, result: Path) -> i
     status = pytest.main([*PYTEST_OPTIONS, path], plugins=[recorder.plugin()])
     collector.stop()
     data = collector.get_data()
-    result.write_text(json.dumps(dict(seconds=recorder.seconds, lines={
+    seconds = {name: value for name, value in recorder.seconds.items() if name not in recorder.failed}
+    result.write_text(json.dumps(dict(seconds=seconds, failed=recorder.failed, lines={
         str(Path(file).relative_to(folder)): data.contexts_by_lineno(file) for file in data.measured_files()})))
     return int(status)
 
@@ -225,7 +228,7 @@ def run_mutants(mutants: Sequence[Mutant], tests_of: Callable[[Mutant], list[tup
 def _run_tests(names: Sequence[str]) -> int:
     import pytest
 
-    return int(pytest.main([*PYTEST_OPTIONS, *names]))
+    return int(pytest.main([*PYTEST_OPTIONS, "-x", *names]))
 
 
 def _fork(folder: Path, run: Callable[[], int], cpu_s: float | None = None) -> int:

@@ -135,3 +135,16 @@ def test_equal_texts_are_encoded_once(encoder, monkeypatch):
     monkeypatch.setattr(encoder, "_encode_chunks", lambda chunks: encoded.extend(chunks) or original(chunks))
     assert encoder.embed(["yes"] * 1000 + ["no"]).shape == (1001, 384)
     assert len(encoded) == 2
+
+
+def test_batches_have_a_limited_number_of_tokens_with_padding():
+    lengths = np.random.default_rng(0).integers(2, 257, 300).tolist()
+    batches = list(MiniLMText._batches(None, lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(300))
+    sizes = [len(batch) * max(lengths[index] for index in batch) for batch in batches]
+    assert max(sizes) <= 2048
+    # A further chunk would exceed the limit, since the next one is at least as long.
+    for batch, following in zip(batches, batches[1:], strict=False):
+        assert (len(batch) + 1) * min(lengths[index] for index in following) > 2048
+    assert list(MiniLMText._batches(None, [])) == []
+    assert list(MiniLMText._batches(None, [5000, 3])) == [[1], [0]]

@@ -271,5 +271,5 @@ def test_videos_without_audio_get_zeros(audio_enc, audio, uses_audio):
     model = RampModel([], audio_enc)
     scorer = SlidingWindowScorer(model, color_encoders(with_audio=True), ["color"], evidence=())
     scores = scorer.score(ramp_video(audio=audio), ())
-    assert model.seen[0]["audio"] == (1, T, 1)
+    assert model.seen == [dict(video=(1, T, 3), saliency=(1, T), audio=(1, T, 1))]
     assert scores.provenance == Provenance("RampModel", uses_audio)

@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,3 +173,14 @@ def test_closest_ends(room, lengths, expected):
     fallback = (Fraction(10), Fraction(25))
     room = tuple(map(Fraction, room))
     assert closest_ends(starts, ends, fallback, room, ShortsOptions(1, *map(Fraction, lengths))) == expected
+
+
+@pytest.mark.parametrize(("moved", "expected"), [
+    pytest.param((3, 12), (3, 12), id="moved-ends"), pytest.param((7, 11), (2, 14), id="too-short-after-moving"),
+    pytest.param((3, 8), (3, 8), id="exactly-the-minimum"),
+])
+def test_ends_that_cannot_move_stay_outside_of_transitions_if_the_piece_keeps_its_length(monkeypatch, moved, expected):
+    monkeypatch.setattr("pipelines.selection.shorts._end_candidates", lambda info, end_s, is_start, cues, clip_len_s: (
+        [], Fraction(moved[0] if is_start else moved[1])))
+    info = SimpleNamespace(duration_s=Fraction(20))
+    assert refine_shorts(info, [(Fraction(2), Fraction(14))], LIMITS, [], 2) == [expected]
