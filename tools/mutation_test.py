@@ -38,6 +38,7 @@ from tools.mutation.runner import (
 )
 
 CORE = ("models", "datasets/eval", "pipelines/scoring", "pipelines/selection", "pipelines/editing", "pipelines/shots")
+PROGRESS_STEP = 25   # Number of mutants between two lines of progress.
 STORED = ROOT / "work_dirs" / "mutation_tests.json"
 
 
@@ -74,6 +75,8 @@ def run(paths: list[str], sample: int | None, seed: int, jobs: int, required: fl
         done[killed] += 1
         if not killed:
             print(f"survived {mutant}", flush=True)
+        if done.total() % PROGRESS_STEP == 0:
+            print(f"killed {done[True]} of the first {done.total()} mutants", flush=True)
 
     with checkout_copies(ROOT, jobs) as copies:
         folders = sorted({str(folder_of_tests(ROOT, mutant.path)) for mutant in mutants})
