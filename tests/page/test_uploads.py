@@ -35,13 +35,16 @@ def http(url):
 @pytest.fixture
 def small_disk(service, monkeypatch):
     """Let the disk have 1,000,000 bytes for the files that are written from now on; return the number of free bytes."""
-    earlier = set(service.sessions.folder.rglob("*"))   # Their removal may not have ended yet.
+    def files():   # Unlike rglob, os.walk ignores folders that are removed meanwhile.
+        return {os.path.join(folder, name) for folder, _, names in os.walk(service.sessions.folder) for name in names}
+
+    earlier = files()   # Their removal may not have ended yet.
 
     def free():
         written = 0
-        for path in set(service.sessions.folder.rglob("*")) - earlier:
+        for path in files() - earlier:
             with contextlib.suppress(FileNotFoundError):   # Another upload has ended in the meantime.
-                written += path.stat().st_size if path.is_file() else 0
+                written += os.path.getsize(path)
         return 1_000_000 - written
 
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda folder: Usage(10**9, 0, free()))
