@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# ./test.sh                    set up the environment, run the linters and the quick tests
+# ./test.sh                    set up the environment, then run ruff and the quick tests
 # ./test.sh PYTEST_OPTIONS     run ruff and the quick tests that the options select
+# ./test.sh lint               run all linters: ruff, codespell, lint-imports, mypy, and shellcheck if it is installed
 # ./test.sh slow               run the slow tests, which cover complete workflows
 set -euo pipefail
 
 case "${1:-}" in
-  -h | --help) sed -n '2,4s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
 esac
 
 VENV_EXTRAS="app dev" source "$(dirname "${BASH_SOURCE[0]}")/tools/env.sh"
@@ -22,9 +23,11 @@ if [ "${1:-}" = slow ]; then
   exit "$status"
 fi
 ruff check .
-if [ $# -eq 0 ]; then
+if [ "${1:-}" = lint ]; then
   codespell
   lint-imports
   mypy
+  ! command -v shellcheck > /dev/null || shellcheck -x ./*.sh audio/*.sh tools/env.sh .ci/run
+  exit
 fi
 exec python -m pytest -m "not slow" -n auto --dist loadfile "$@"

@@ -142,6 +142,7 @@ def test_folder_without_usable_audio_is_an_error(tmp_path, capsys, files, messag
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["unify_audio_name", "extract_audio_feature"])
 def test_scripts_print_help_and_run_in_the_current_folder(tmp_path, script):
     def run(*args):

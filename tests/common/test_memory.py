@@ -8,7 +8,8 @@ import pytest
 
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the functions only affect glibc's malloc")
+pytestmark = [
+    pytest.mark.slow, pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="they only affect glibc's malloc")]
 
 HEADER = """
 from contextlib import nullcontext

@@ -13,6 +13,7 @@ def files(tmp_path_factory):
     return render_example(tmp_path_factory.mktemp("example"))
 
 
+@pytest.mark.slow
 def test_the_rendered_example_is_loaded(files):
     example = load_example(files.video, files.subtitles, files.queries, files.poster_s)
     assert example.path == files.video
@@ -28,6 +29,7 @@ def test_an_example_may_have_no_subtitles(files):
     assert load_example(files.video, None, files.queries, files.poster_s).cues == ()
 
 
+@pytest.mark.slow
 def test_every_rendering_is_the_same(files, tmp_path):
     again = render_example(tmp_path)
     assert again.video.read_bytes() == files.video.read_bytes()

@@ -124,6 +124,7 @@ def test_the_page_shows_its_examples():
     assert all(example.strip() in shown for example in page_examples().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", [
     pytest.param(documented_examples, id="documents"), pytest.param(page_examples, id="page")])
 def test_the_examples_work(url, http, red_video, tmp_path, examples):

@@ -59,6 +59,7 @@ def test_readme_describes_the_set_and_credits_the_photographs(tiny_set):
         assert photo.terms in text
 
 
+@pytest.mark.slow
 def test_equal_settings_give_equal_bytes_with_any_number_of_workers(tiny_set, tiny, tmp_path):
     assert make_sample(tmp_path / "set", tiny, workers=2, progress=False)
     assert content(tmp_path / "set") == content(tiny_set)

@@ -168,6 +168,7 @@ def same(a, b, *but):
             assert dict(one[name].attrs) == dict(other[name].attrs)
 
 
+@pytest.mark.slow
 def test_tsv_and_mat_are_equivalent_and_unmatched_names_are_reported(root, tvsum, capsys, monkeypatch):
     def checked(rows):
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)   # As KTS requires.
@@ -186,6 +187,7 @@ def test_tsv_and_mat_are_equivalent_and_unmatched_names_are_reported(root, tvsum
     same(tvsum, root / "again.h5")
 
 
+@pytest.mark.slow
 def test_summe_summaries_are_kept_and_can_be_cross_validated(root, tvsum):
     assert main([str(root / "videos"), "--ratings", str(root / "GT"), "--out", str(root / "summe.h5"),
                  "--split", str(root / "splits.json"), "--folds", "2"]) == 0

@@ -28,6 +28,7 @@ def colors(path):
     return {tuple(c) for c in np.unique(pixels, axis=0)}
 
 
+@pytest.mark.slow
 def test_every_run_has_its_color(tmp_path):
     runs = [run(tmp_path / "a"), run(tmp_path / "b", 0.5)]
     assert main([*runs, "--out", str(tmp_path / "two.png")]) == 0
@@ -44,6 +45,7 @@ def test_a_run_without_history_is_plotted(tmp_path):
     assert Image.open(tmp_path / "one.png").size[0] > 1000
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_an_incomplete_line_is_plotted(tmp_path):
     work = run(tmp_path / "a")
     with (tmp_path / "a/log.jsonl").open("a") as file:

@@ -121,6 +121,7 @@ def without_blip(monkeypatch, tmp_path):
     monkeypatch.setenv("VIDEO_SUMMARY_CACHE", str(tmp_path / "empty"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_blip")
 def test_blip_is_needed_only_without_a_query(media, tmp_path, capsys, monkeypatch):
     source = str(media / "valid.mp4")

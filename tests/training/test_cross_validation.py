@@ -84,6 +84,7 @@ def result(root):
     return cross_validate(config(root), [1, 2], root / "work")
 
 
+@pytest.mark.slow
 def test_all_folds_and_seeds_are_trained(root, result):
     assert result["model"]["mean"]["spearman"] > 0.5
     assert result["model"]["mean"]["f1"] > result["baselines"]["random"]["f1"]
@@ -112,6 +113,7 @@ def test_the_dumped_scores_have_the_reported_metrics(root, result):
     assert {key: round(from_file[name], 4) for key, name in names.items()} == result["folds"]["2"][1]
 
 
+@pytest.mark.slow
 def test_finished_trainings_are_reused(root, result, monkeypatch):
     assert (result["trainings"], result["earlier"]) == (4, 0)
     assert "earlier run" not in format_result(result)
@@ -123,6 +125,7 @@ def test_finished_trainings_are_reused(root, result, monkeypatch):
         cross_validate(config(root), [1, 2], root / "work", fresh=True)
 
 
+@pytest.mark.slow
 def test_a_training_is_repeated_only_if_its_inputs_have_changed(root, tmp_path, monkeypatch, no_baselines):
     """Change the data, the split and the code, one after the other."""
     for name in ("v.h5", "s.json"):
@@ -181,6 +184,7 @@ def test_configs_of_the_same_name_do_not_share_a_work_dir(root, tmp_path, monkey
         "work_dirs/c_folds contains runs of another config, so this cross-validation uses work_dirs/c_folds_1\n")
 
 
+@pytest.mark.slow
 def test_options_change_the_config_and_the_sentences(root, no_baselines, capsys):
     options = ["--seeds", "1", "--work-dir", str(root / "set"), "--set", "model.alike=0.5", "--set", "stages.epochs=2",
                "--set", "stages.validation.interval=2"]
@@ -260,6 +264,7 @@ def test_a_config_that_selects_its_epoch_on_the_test_fold_is_refused(root):
         cross_validate(config(root, interval=5), [1], root / "other")
 
 
+@pytest.mark.slow
 def test_f1_is_over_users_as_the_dataset_states(root):
     """Imitate SumMe: without user scores the mean of the user summaries is learned, and F1 is the maximum."""
     without = ("user_scores", "features_text")
@@ -340,6 +345,7 @@ def titled(root):
     return read_summarization_h5(path, None, ("features",), "features_text")
 
 
+@pytest.mark.slow
 def test_the_title_baseline_is_the_cosine_of_centered_frames_and_titles(root, titled):
     folds = json.loads((root / "s.json").read_text())
     found = compute_baselines(titled, folds, num_shared=3)
@@ -368,6 +374,7 @@ def test_rater_baselines_equal_their_definition(root, titled):
     assert found["raters' mean"]["kendall"] > found["other raters"]["kendall"] > found["human"]["kendall"]
 
 
+@pytest.mark.slow
 def test_the_common_h5_file_of_the_literature_is_trained_on(tmp_path, capsys):
     """Run the shipped config on GoogLeNet pool5 features, only gtscore and user_summary, and DSNet's YAML splits."""
     present = ("gtscore", "change_points", "n_frames", "picks", "user_summary")

@@ -40,6 +40,7 @@ def test_the_monitored_metric_comes_first_and_its_best_epoch_is_marked(work):
     assert [line.get_label() for line in loss.lines] == ["training", "validation", "best epoch 2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["monitor", pytest.param("watched", id="deprecated name")])
 def test_the_figure_of_a_rated_dataset_shows_its_metrics(work, key):
     (work / "history.json").write_text(json.dumps({"best_epoch": 2, key: "AP", "epochs": []}))

@@ -109,6 +109,7 @@ TEXTS = ["a cat", "a cup of coffee on a table", "somebody rides a motorcycle", "
          "a very old stone temple in the evening sun"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_subtitles", [False, True])
 @pytest.mark.parametrize("mode", ["summary", "moments"])
 def test_the_default_returns_exactly_the_same_again_and_in_any_order(offline, photographs, mode, has_subtitles):
@@ -173,6 +174,7 @@ def test_moments_of_equal_scores_have_a_fixed_order(videos, mode):
     assert one.moments[0].text != one.moments[1].text
 
 
+@pytest.mark.slow
 def test_a_new_summarizer_returns_exactly_the_same(offline, photographs):
     path, video = min((photographs[0] / "videos").iterdir()), next(iter(photographs[1].values()))
     again = build_summarizer(captioner=None)
@@ -180,6 +182,7 @@ def test_a_new_summarizer_returns_exactly_the_same(offline, photographs):
                           offline.summarize(video, TEXTS).scores_by_text)
 
 
+@pytest.mark.slow
 def test_the_command_measures_a_dataset(photographs, tmp_path, capsys):
     root, _ = photographs
     labels = str(root / "test.jsonl")

@@ -93,6 +93,7 @@ def read_log(work):
     return [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", [
     "in a step", pytest.param("in a validation", marks=SLOW), pytest.param("while last.pth is written", marks=SLOW)])
 def test_a_killed_training_resumes_to_exactly_the_same_result(uninterrupted, tiny, tmp_path, point):
@@ -169,6 +170,7 @@ def write_videos_of_different_lengths(tiny, folder, num_train, num_val):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_train, epochs", [
     pytest.param(11, 2, id="last batch of three"),
     pytest.param(13, 1, marks=SLOW, id="last batch of one, so one process has an empty part")])
@@ -216,6 +218,7 @@ def test_statistics_of_several_processes_equal_those_of_all_rows(monkeypatch):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
 def test_mixed_precision_trains_and_resumes(tiny, tmp_path, amp):
     def with_amp(text):

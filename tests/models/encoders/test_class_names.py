@@ -15,6 +15,7 @@ def test_the_names_are_the_published_ones():
     assert len(class_names()) == 1000
 
 
+@pytest.mark.slow
 def test_torchvision_is_not_imported():
     script = ("import sys; from models.encoders.class_names import class_names; class_names(); "
               "print('torchvision' in sys.modules)")

@@ -24,6 +24,7 @@ def network():
     return network
 
 
+@pytest.mark.slow
 def test_the_embedding_equals_that_of_the_published_network(network, tmp_path):
     path = tmp_path / "Cnn14.pth"
     torch.save({"iteration": 600000, "model": network.state_dict()}, path)

@@ -111,6 +111,7 @@ def test_libraries_that_take_seconds_to_import_are_not_imported():
     assert done.stdout.split("\n")[:2] == ["384", "[]"], done.stderr
 
 
+@pytest.mark.slow
 def test_transformers_works_with_our_datasets_package():
     """Import a class of transformers, which looks for a library of the same name as our package `datasets`."""
     script = "import datasets; from transformers import BlipProcessor; print(datasets.__path__[0])"

@@ -50,7 +50,8 @@ def errors_of_ffmpeg(path):
     return run.stderr
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", [
+    ".mp4", pytest.param(".mkv", marks=pytest.mark.slow), pytest.param(".ts", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", list(SOURCES))
 def test_open_gops_are_joined_in_order(sources, tmp_path, name, suffix):
     path, out = sources(name, suffix), tmp_path / "out.mp4"

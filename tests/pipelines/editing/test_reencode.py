@@ -146,7 +146,7 @@ def flashing(index, size):
 
 
 @pytest.mark.parametrize(("suffix", "video_start_s", "audio_start_s"), [
-    (".mp4", 0, 0), (".mkv", 0, 0), (".ts", 0, 0), (".mp4", 0, Fraction(1, 2)), (".mp4", 2, 0), (".ts", 2, 1),
+    (".mp4", 0, 0), (".mp4", 0, Fraction(1, 2)), (".mp4", 2, 0), (".ts", 2, 1),
     (".mkv", 1, Fraction(3, 2))])
 def test_video_and_audio_are_in_sync(tmp_path, suffix, video_start_s, audio_start_s):
     """Flashes and clicks every 0.8 s of the source stay within half a frame in a cut of many pieces."""

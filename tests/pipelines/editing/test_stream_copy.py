@@ -93,18 +93,21 @@ def check_copy(path, pieces, out, tolerance_s=Fraction(1, 900), max_excess=5):
     return kept
 
 
+SLOW = pytest.mark.slow   # Other containers of a kind of stream that a quick test covers.
+
+
 @pytest.mark.parametrize(("suffix", "options"), [
-    pytest.param(".mp4", dict(options=dict(g="12", bf="0")), id="no-b-frames"),
+    pytest.param(".mp4", dict(options=dict(g="12", bf="0")), id="no-b-frames", marks=SLOW),
     pytest.param(".mp4", FIXED_GOPS, id="mp4"),
-    pytest.param(".mkv", FIXED_GOPS, id="matroska"),
+    pytest.param(".mkv", FIXED_GOPS, id="matroska", marks=SLOW),
     pytest.param(".ts", FIXED_GOPS, id="mpeg-ts"),
-    pytest.param(".mov", FIXED_GOPS, id="mov"),
+    pytest.param(".mov", FIXED_GOPS, id="mov", marks=SLOW),
     pytest.param(".mp4", dict(options={**B_FRAMES, "x264-params": "open-gop=1:b-pyramid=normal:bframes=4"}),
                  id="open-gop-b-pyramid"),
-    pytest.param(".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"}), id="open-gop-matroska"),
+    pytest.param(".mkv", dict(options={**B_FRAMES, "x264-params": "open-gop=1"}), id="open-gop-matroska", marks=SLOW),
     pytest.param(".mkv", dict(options={**B_FRAMES, "bf": "3", "x264-params": "b-pyramid=normal:b-adapt=0:scenecut=0"}),
-                 id="b-pyramid-matroska"),
-    pytest.param(".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2")), id="mpeg4"),
+                 id="b-pyramid-matroska", marks=SLOW),
+    pytest.param(".mp4", dict(codec="mpeg4", options=dict(bf="2", g="12", qscale="2")), id="mpeg4", marks=SLOW),
     pytest.param(".mp4", dict(codec="libx265", options={"preset": "ultrafast",
                                                         "x265-params": "log-level=error:keyint=12:bframes=3"}),
                  id="hevc"),
