@@ -74,8 +74,8 @@ def test_lines_and_text_beyond_ascii(tmp_path):
     assert mutant.apply(source) == "x = 'ä'  # ß\ny = ('ü', (a <= b))\n"
     assert str(mutant) == "m.py:2: a < b  ->  (a <= b)"
     test = TestFile("t.py", dict(a=2.0, b=1.0, c=0.5), {"m.py": {1: ["c"], 2: ["a"], 3: ["b", "gone"]}})
-    assert test.tests_of(mutant) == ["b", "a"]
-    assert TestFile("t.py", dict(a=2.0, b=1.0), {"m.py": {3: ["a", ""]}}).tests_of(mutant) == ["b", "a"]
+    assert test.tests_of(mutant) == ["b", "a", "c"]
+    assert TestFile("t.py", dict(a=2.0, b=1.0), {"m.py": {3: ["a", ""]}}).tests_of(mutant) == ["a", "b"]
     assert TestFile("t.py", dict(a=2.0), {"m.py": {1: ["a"]}, "other.py": {2: ["a"]}}).tests_of(mutant) == []
 
 

@@ -39,6 +39,9 @@ SPEED_CONSTANTS = frozenset(("BLOCK_SIZE", "CHUNK_SIZE", "CACHE_BYTES", "PRUNE_I
                              "MAX_OPEN_GAP", "BLOCK_COLUMNS", "SHOWN_KEYS"))
 
 Node = ast.stmt | ast.expr     # A node that has a position.
+# Functions that choose what an exact search tries next.
+SPEED_FUNCTIONS = frozenset(("_merge_neighbors", "_next_lam", "_slope"))
+
 Change = tuple[Node, str]      # A node, and the code that replaces it.
 
 
@@ -78,7 +81,7 @@ def find_mutants(root: Path, path: Path) -> list[Mutant]:
     """Return all mutants of a module, ordered by position.
 
     Never changed, because no result depends on it: annotations, docstrings and other texts, decorators, imports,
-    assertions, arguments of errors, logs and messages, and constants that only affect speed or memory.
+    assertions, arguments of errors, logs and messages, and constants and functions that only affect speed or memory.
 
     Args:
         root: root of the project.
@@ -126,6 +129,8 @@ def _changes_of_body(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, Node, str
 def _affects_no_result(statement: ast.stmt) -> bool:
     if isinstance(statement, (ast.Import, ast.ImportFrom, ast.Assert, ast.Pass, ast.Global)):
         return True
+    if isinstance(statement, ast.FunctionDef):
+        return statement.name in SPEED_FUNCTIONS
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant) or _is_message(statement.value)
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

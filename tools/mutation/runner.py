@@ -53,11 +53,15 @@ class TestFile:
     tests_by_line: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Return the node ids of the tests that run a line of the mutant, those with the shortest time first."""
+        """Return the node ids of the tests in the order in which they run; none if no test runs a line of the mutant.
+
+        Tests that run such a line come first, those with the shortest time before the others. The rest of the file
+        follows, because it may use what such a test has left in a cache.
+        """
         by_line = self.tests_by_line.get(mutant.path, {})
         covering = {test for line in range(mutant.line, mutant.last_line + 1) for test in by_line.get(line, ())}
-        selected = self.seconds if "" in covering else covering & self.seconds.keys()
-        return sorted(selected, key=lambda test: (self.seconds[test], test))
+        return sorted(self.seconds if covering else (),
+                      key=lambda test: (test not in covering, self.seconds[test], test))
 
 
 @contextmanager
