@@ -6,7 +6,8 @@
 
 Each mutant is a copy of a module with one fault; tools/mutation/mutants.py lists the kinds of faults. A mutant is
 killed if a test fails. Only the tests of the module's package run (tests/pipelines/shots for pipelines/shots/kts.py),
-and of these only those that run the changed line, the shortest first. The optional data beside the checkout is hidden.
+and of these only the files that run the changed line, the tests that run it first. The optional data beside the
+checkout is hidden.
 Which lines a test file runs is measured once, and kept in work_dirs/mutation_tests.json until the file or the code
 changes. Exit status: 0 if the score is reached; 1 if not; 2 invalid input.
 """

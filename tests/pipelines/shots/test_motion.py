@@ -81,7 +81,7 @@ def slow_block_differences(a, b, shift):
     return result
 
 
-@pytest.mark.parametrize("shift", [(0, 0), (0, 7), (5, -3), (-8, 12), (4, 4)])
+@pytest.mark.parametrize("shift", [(0, 0), (0, 7), (5, -3), (-4, 9), (4, 4)])
 def test_block_differences_equal_a_slow_implementation(shift):
     """Each frame also has its own noise, and an object that moves differently."""
     r = np.random.default_rng(3)
