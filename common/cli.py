@@ -119,7 +119,7 @@ def is_option(parser: argparse.ArgumentParser, argument: str) -> bool:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse a command line in which file names may begin with `-`, as the expansion of `*.mp4` can produce them.
+    """Parse a command line in which file names may follow options, or begin with `-`, as `*.mp4` can produce them.
 
     An argument that begins with `-`, is not an option of the parser, and is the path of an existing file is a file.
 
@@ -133,4 +133,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
     def is_file(argument: str) -> bool:
         return argument.startswith("-") and not is_option(parser, argument) and os.path.exists(argument)
 
-    return parser.parse_args([f"./{a}" if is_file(a) else a for a in arguments[:end]] + arguments[end:])
+    arguments = [f"./{a}" if is_file(a) else a for a in arguments[:end]] + arguments[end:]
+    if "--" in arguments:   # parse_intermixed_args takes what follows for options.
+        return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)

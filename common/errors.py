@@ -55,18 +55,19 @@ class ConfigError(InputError):
         return None if self.path is None else os.fspath(self.path)
 
 
-def disk_error(err: OSError, path: str | os.PathLike | None = None, then: str = "run the command again") -> (
+def disk_error(err: Exception, path: str | os.PathLike | None = None, then: str = "run the command again") -> (
         InputError | None):
     """Return an error of the disk or file system as an `InputError`; None for any other error.
 
     Args:
-        err: the error that a write raised.
+        err: the error that a write raised, such as OSError or the error of a library with the same `errno`.
         path: the file or folder that was written; None for the file that the error names.
         then: what to do after the problem is solved.
     """
-    if err.errno not in DISK_PROBLEMS:
+    number = getattr(err, "errno", None)
+    if number not in DISK_PROBLEMS:
         return None
-    path = err.filename if path is None else path
+    path = getattr(err, "filename", None) if path is None else path
     subject = "a file " if path is None else ""
-    return InputError(path, f"{subject}cannot be written, because {DISK_PROBLEMS[err.errno]}",
-                      f"{REMEDIES.get(err.errno, 'free some space')}, and {then}")
+    return InputError(path, f"{subject}cannot be written, because {DISK_PROBLEMS[number]}",
+                      f"{REMEDIES.get(number, 'free some space')}, and {then}")

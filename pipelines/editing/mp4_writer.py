@@ -20,8 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from common.errors import InputError
-from common.files import DISK_ERRORS
+from common.errors import InputError, disk_error
 from pipelines.media.container import audio_stream, open_video
 from pipelines.media.frames import Frames, no_frames_error
 from pipelines.media.probe import VideoInfo
@@ -169,9 +168,9 @@ class Mp4Writer:
             yield
         except (av.error.FFmpegError, OSError, ValueError) as err:
             reason = getattr(err, "strerror", None) or err
-            if getattr(err, "errno", None) in DISK_ERRORS:
-                raise InputError(self.out, f"could not be written ({reason})",
-                                 "make room on the disk or choose another location") from err
+            of_disk = disk_error(err, self.out)
+            if of_disk is not None:
+                raise of_disk from err
             raise self.error(self.info.path, f"its cut could not be written ({reason})", self.hint) from err
 
 

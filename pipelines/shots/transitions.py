@@ -191,7 +191,8 @@ class _Search:
         if end <= first:
             return None
         middle = round((first + end) / 2)
-        shares = growth[middle] / (growth[middle] + decline[len(indices) - 1 - middle])
+        with np.errstate(invalid="ignore"):   # The share of a block without any difference is NaN.
+            shares = growth[middle] / (growth[middle] + decline[len(indices) - 1 - middle])
         margin = MARGIN + MARGIN_SHARE * (end - first)
         if np.nanmean(np.abs(2 * shares - 1)) > MIN_WIPE_SPREAD:   # Most blocks show only one of the shots.
             margin *= 1.5

@@ -29,6 +29,14 @@ def test_existing_files_that_begin_with_a_dash_are_files_unless_they_match_an_op
     assert parse(parser, ["--", "-dash.mp4", "-q"]).files == ["-dash.mp4", "-q"]
 
 
+@pytest.mark.parametrize("arguments", [
+    ["a", "b", "--text", "x", "-q"], ["a", "--text", "x", "b", "-q"], ["-q", "a", "--text=x", "b"],
+    ["--text", "x", "a", "-q", "b"]])
+def test_files_may_precede_and_follow_options(parser, arguments):
+    found = parse(parser, arguments)
+    assert (found.files, found.text, found.quiet) == (["a", "b"], ["x"], True)
+
+
 def test_an_unknown_option_that_is_not_a_file_is_an_error(parser, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):

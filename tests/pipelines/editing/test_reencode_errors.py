@@ -109,7 +109,8 @@ def test_full_disk(tmp_path, large_video, share):
               "except InputError as err:\n    print(err)\n")
     run = subprocess.run([sys.executable, "-c", script, large_video, tmp_path / "out" / "cut.mp4"], cwd=ROOT,
                          text=True, capture_output=True, timeout=60)
-    assert run.stdout.startswith(f"{tmp_path}/out/cut.mp4: could not be written (File too large); make room"), run
+    assert run.stdout.startswith(f"{tmp_path}/out/cut.mp4: cannot be written, because it would exceed the maximum "
+                                 "file size; raise the limit (ulimit -f), and run the command again"), run
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["cut.mp4"]
     assert (tmp_path / "out" / "cut.mp4").read_text() == "the old one"
 

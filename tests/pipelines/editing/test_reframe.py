@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.editing.reencode import cut
-from pipelines.editing.reframe import Camera, camera_path, crop_size, plan_camera, saliency
+from pipelines.editing.reframe import RGB_TO_YCBCR, Camera, camera_path, crop_size, plan_camera, saliency
 from pipelines.media.frames import frames_from, probe_first_frame
 from pipelines.media.probe import probe
 from tests.media import decoded, write_video
@@ -197,3 +197,10 @@ def test_a_video_of_one_frame_is_cropped(tmp_path):
     path = write_video(tmp_path / "a.mp4", 1, size=SIZE, render=scene)
     cut(path, [(0, 1)], tmp_path / "out.mp4", aspect=TALL)
     assert probe(tmp_path / "out.mp4").n_frames == 1
+
+
+def test_gray_has_no_chroma_and_colors_have_the_luma_and_chroma_of_jpeg():
+    """Compare with the coefficients of ITU-T T.871, which are exact to six digits."""
+    exact = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+    np.testing.assert_allclose(RGB_TO_YCBCR, exact, atol=5e-4)
+    np.testing.assert_allclose(RGB_TO_YCBCR @ np.ones(3), [1, 0, 0], atol=1e-6)
