@@ -301,6 +301,7 @@ def trained_by_queries():
     return model.eval()
 
 
+@pytest.mark.slow
 def test_the_attention_learns_which_frames_match_a_query(trained_by_queries):
     shown, video = synthetic_videos(2, 12)   # None of them is in the training data.
     hits = dict(own=[], other=[])
@@ -326,6 +327,7 @@ def test_frames_that_match_any_of_two_queries_score_highest(trained_by_queries):
     assert (best < 2)[(shown < 2).any(dim=1)].float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_model_learns_from_features_and_from_queries():
     torch.manual_seed(0)
     model = build(dict(type="CLIPIt", video_dims=V, text_dims=D, shared=D, dims=8, noise=0.01, smooth_s=1, p=0,

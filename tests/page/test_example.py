@@ -25,6 +25,7 @@ def test_the_rendered_example_is_loaded(files):
     assert (poster.max(axis=2) - poster.min(axis=2)).mean() > 20   # It is colorful.
 
 
+@pytest.mark.slow
 def test_an_example_may_have_no_subtitles(files):
     assert load_example(files.video, None, files.queries, files.poster_s).cues == ()
 

@@ -78,6 +78,7 @@ def choose(http):
     return video
 
 
+@pytest.mark.slow
 def test_expensive_requests_of_eight_users_delay_no_other_user(http, calls):
     for _ in range(8):
         calls.start(choose(http))

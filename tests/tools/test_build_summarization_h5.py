@@ -120,6 +120,7 @@ def best_summary(shots, scores):
     return sum(scores[a:b + 1].mean() for a, b in best), room
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOTS_S)
 def test_every_value_equals_a_direct_computation(root, tvsum, encoders, name):
     frames, rated = rated_frames(name), ratings(name)

@@ -182,6 +182,7 @@ def test_a_failure_while_writing_leaves_no_files(media, tmp_path, capsys, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_real_encoders_find_the_cat(tmp_path, monkeypatch):
     """Summarize a video of photographs with the embedded encoders; the cat is visible from 16 to 24 s."""
     with av.open(str(tmp_path / "film.mp4"), "w") as container:

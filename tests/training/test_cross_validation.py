@@ -95,6 +95,7 @@ def test_all_folds_and_seeds_are_trained(root, result):
     assert (fold_config.data.train.part, fold_config.data.val.part) == ("train", "test")
 
 
+@pytest.mark.slow
 def test_the_result_is_the_mean_and_the_spread(root, result):
     means = [np.mean([fold["kendall"] for fold in folds]) for folds in result["folds"].values()]
     assert result["model"]["mean"]["kendall"] == pytest.approx(np.mean(means), abs=1e-3)

@@ -115,6 +115,7 @@ def test_a_killed_training_resumes_to_exactly_the_same_result(uninterrupted, tin
     assert [entry["epoch"] for entry in read_log(work)] == [entry["epoch"] for entry in read_log(expected)]
 
 
+@pytest.mark.slow
 def test_resuming_before_the_first_checkpoint_starts_a_new_training(uninterrupted, tmp_path):
     cfg, expected = uninterrupted
     assert main([cfg, "--resume", "--work-dir", str(tmp_path / "w")]) == 0

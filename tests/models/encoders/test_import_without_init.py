@@ -22,6 +22,7 @@ print([name for name in ("panns_inference", "clip", "pkg_resources") if name in 
 """
 
 
+@pytest.mark.slow
 def test_no_command_is_run_and_nothing_is_downloaded(tmp_path):
     env = dict(os.environ, HOME=str(tmp_path), MPLCONFIGDIR=str(tmp_path / "matplotlib"))
     done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, capture_output=True, text=True, env=env)

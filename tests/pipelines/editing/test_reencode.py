@@ -417,6 +417,7 @@ def test_progress(tmp_path, video, capsys):
     assert "cutting: 100%" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason="needs the real videos of ../shared/video")
 @pytest.mark.parametrize("name", ["car-detection.mp4", "one-by-one-person-detection.mp4", "big_buck_bunny_0_30.webm"])
 def test_real_videos(tmp_path, name):

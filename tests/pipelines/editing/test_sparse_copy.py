@@ -123,7 +123,8 @@ def test_other_patterns(tmp_path, options, times_ms, pieces):
     check_sparse_copy(path, pieces, tmp_path / "out.mp4")
 
 
-@pytest.mark.parametrize(("suffix", "audio_s"), [(".mp4", 24), (".mkv", 3), (".mp4", 40)])
+@pytest.mark.parametrize(("suffix", "audio_s"), [
+    (".mkv", 3), (".mp4", 40), pytest.param(".mp4", 24, marks=pytest.mark.slow)])
 def test_audio_of_another_length(tmp_path, suffix, audio_s):
     path = write_recording(tmp_path / f"a{suffix}", RECORDING, "b_frames", audio_s)
     check_sparse_copy(path, [(0, Fraction(1, 2)), (23, 24)], tmp_path / "out.mp4")

@@ -293,7 +293,7 @@ def test_errors_of_the_muxer_name_the_video_and_errors_of_the_disk_the_output(tm
         cut(path, [(1, 2)], tmp_path / "out.mp4")
     del errors[0]
     for write in (lambda out: cut(path, [(1, 2)], out), lambda out: copy_cut(path, plan_copy(path, [(1, 2)]), out)):
-        with pytest.raises(InputError, match=r"out\.mp4: could not be written \(No space left on device\); make room"):
+        with pytest.raises(InputError, match=r"out\.mp4: cannot be written, because the disk is full; free some space"):
             write(tmp_path / "out.mp4")
 
 
