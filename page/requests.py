@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from urllib.parse import quote
 
 from common.errors import InputError
+from common.progress import ReportProgress
 from common.temporal import Interval
 from pipelines.export.options import ExportOptions, parse_aspect
 from pipelines.features.encoded_video import EncodedVideo
@@ -154,16 +156,23 @@ def check_models(request: SummaryRequest, load: Callable[[CatalogEntry], Summari
                              "enter what you are looking for, or choose another model")
 
 
-def run_request(request: SummaryRequest, videos: dict[str, EncodedVideo], cues: list[Cue]) -> SummaryResponse:
+def run_request(request: SummaryRequest, videos: dict[str, EncodedVideo], cues: list[Cue],
+                report_progress: ReportProgress = None) -> SummaryResponse:
     """Score an encoded video and select what the cut keeps.
 
     Args:
         request: a request that `check_models` has accepted.
         videos: the encoded video by encoder key.
         cues: the video's subtitles.
+        report_progress: called with the finished share, from 0 to 1, while the text of the video is encoded.
     """
+    def report(index: int, share: float) -> None:
+        if report_progress is not None:
+            report_progress((index + share) / len(request.models))
+
     found = [load_summarizer(entry).summarize(videos[entry.encoder_key], request.queries, request.budget, cues,
-                                              request.mode, request.shorts) for entry in request.models]
+                                              request.mode, request.shorts, partial(report, index))
+             for index, entry in enumerate(request.models)]
     return SummaryResponse(found[0], found[1] if len(found) > 1 else None)
 
 

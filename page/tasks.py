@@ -117,14 +117,14 @@ def answer(request: SummaryRequest, videos: dict[str, Path], cues: Path | None, 
         out: file to which the `SummaryResponse` is saved, for the export; None to save nothing.
         started_s: `time.monotonic` at the start of the request; all processes have the same clock.
         render: returns the response as the page or the API shows it.
-        report_progress: not called.
+        report_progress: called with the fraction of the video's text that is encoded.
 
     Raises:
         InputError: a model does not fit the queries.
     """
     check_models(request)
     encoded = {entry.encoder_key: _load_video(videos[entry.encoder_key]) for entry in request.models}
-    response = run_request(request, encoded, [] if cues is None else load_cues(cues))
+    response = run_request(request, encoded, [] if cues is None else load_cues(cues), report_progress)
     response = replace(response, took_s=time.monotonic() - started_s)
     rendered = render(response, request)
     if out is not None:
