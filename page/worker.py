@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from common.files import DISK_ERRORS
 from .task import Task, TaskCanceled, internal_error, memory_error, no_space_error
 
 KILL_TIMEOUT_S = 10     # The system ends a killed process within this time.
+IMPORT_POLL_S = 0.05    # An interruption is tried again after this time while a module is being imported.
 PRELOADED_MODULES = ("torch", "page.tasks")   # A module that cannot be imported is imported by the worker processes.
 INTERRUPT = getattr(signal, "SIGUSR1", None)   # Raises `Interrupted` in a task; Windows has no such signal.
 
@@ -146,12 +148,28 @@ class _Child:
     def __init__(self, connection: Connection):
         self.connection = connection
         self._interruptible = False
+        self._num_tasks = 0                     # Number of the running task.
+        self._postponed_task: int | None = None   # The task that a postponed interruption is meant for.
 
-    def interrupt(self, *_: object) -> None:
-        """Raise `Interrupted` once, if a task is running; the handler of a signal."""
-        if self._interruptible:
-            self._interruptible = False
-            raise Interrupted
+    def interrupt(self, _: int, frame: FrameType | None) -> None:
+        """Raise `Interrupted` once, if a task is running; the handler of a signal.
+
+        During an import, the interruption is postponed: an incomplete module would stay in the process, and every later
+        task that uses it would fail.
+        """
+        postponed, self._postponed_task = self._postponed_task, None
+        if not self._interruptible or postponed not in (None, self._num_tasks):
+            return
+        if _is_importing(frame):
+            threading.Timer(IMPORT_POLL_S, self._interrupt_again, (self._num_tasks,)).start()
+            return
+        self._interruptible = False
+        raise Interrupted
+
+    def _interrupt_again(self, task: int) -> None:
+        self._postponed_task = task
+        assert INTERRUPT is not None
+        os.kill(os.getpid(), INTERRUPT)   # Handlers run in the main thread.
 
     def report_progress(self, fraction: float) -> None:
         """Send the progress of the task; raise an error if the task was canceled."""
@@ -174,12 +192,22 @@ class _Child:
 
     def _outcome(self, function: Callable, arguments: tuple) -> Message:
         try:
+            self._num_tasks += 1
             self._interruptible = True
             outcome = _attempt(function, (*arguments, self.report_progress))
             self._interruptible = False
         except Interrupted:   # The signal handler raises it at most once for each task.
             outcome = ("canceled", None)
         return outcome
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return True if a module is being imported in a frame or its callers."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _attempt(function: Callable, arguments: tuple) -> Message:

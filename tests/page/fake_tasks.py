@@ -1,9 +1,12 @@
 """Tasks for the worker processes of a `WorkerPool`."""
 
 import errno
+import importlib
 import os
 import signal
+import sys
 import time
+from operator import attrgetter
 from pathlib import Path
 
 from common.errors import InputError
@@ -45,6 +48,13 @@ def compute_until(path: Path, report_progress):
         sum(range(1000))
         time.sleep(0.001)   # Other processes can run, whatever the scheduling policy.
     return os.getpid()
+
+
+def import_module(folder: Path, name: str, attribute: str, report_progress):
+    """Import a module of a folder, and return one of its attributes."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return attrgetter(attribute)(importlib.import_module(name))
 
 
 def compute_stubbornly(path: Path, report_progress):

@@ -163,6 +163,29 @@ def test_a_task_that_takes_too_long_or_too_much_memory_is_ended(tmp_path):
         pool.close()
 
 
+def test_an_import_is_completed_before_its_task_is_interrupted(tmp_path):
+    """After an interrupted import of a package, Python does not bind the submodules that were already imported."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/part.py").write_text("value = 3\n")
+    (tmp_path / "package/__init__.py").write_text(
+        "from .part import value\nimport pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'started')!r}).touch()\n"
+        "for _ in range(50):\n    time.sleep(0.01)\n")
+    pool = WorkerPool(PoolOptions(by_signal=True, cancel_timeout_s=20))
+    try:
+        task = pool.submit(fake_tasks.import_module, tmp_path, "package", "part.value")
+        wait_until(lambda: (tmp_path / "started").exists())
+        task.cancel()
+        task.ended.wait(60)
+        assert outcome(pool.submit(fake_tasks.import_module, tmp_path, "package", "part.value")) == ("done", 3)
+        endless = pool.submit(fake_tasks.compute_until, tmp_path / "never")   # Later tasks can still be interrupted.
+        wait_until(lambda: (tmp_path / "never.started").exists())
+        endless.cancel()
+        assert outcome(endless)[0] == "canceled"
+    finally:
+        pool.close()
+
+
 def test_a_process_that_keeps_much_memory_is_replaced():
     pool = WorkerPool(PoolOptions(retained_bytes=100_000_000))
     try:
