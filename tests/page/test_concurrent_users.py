@@ -19,7 +19,6 @@ from tools.app import make_example
 from .test_server import call
 
 pytestmark = pytest.mark.slow
-MAX_MEDIAN_S = 15   # Tolerates a loaded machine; on an idle one the printed times are below 3 s.
 NUM_USERS, QUERIES = 8, ["a cat", "a rocket is shown", "a cup of coffee", ""]
 
 
@@ -62,4 +61,3 @@ def test_eight_users_at_once(url, capsys, mode):
               f"{max(responses_s):.2f} s (maximum); with the cut {statistics.median(cuts_s):.2f} s (median), "
               f"{max(cuts_s):.2f} s (maximum)")
     assert len(responses_s) == 3 * NUM_USERS
-    assert statistics.median(responses_s) < MAX_MEDIAN_S

@@ -45,11 +45,10 @@ def build_engine_with_killer(*args):
 launcher.build_engine = build_engine_with_killer
 
 save = checkpoints.torch.save
-def save_and_die(checkpoint, path):
-    save(checkpoint, path)
+def save_and_die(checkpoint, file):
+    save(checkpoint, file)
     if point == "while last.pth is written" and "optimizer" in checkpoint and checkpoint["meta"]["epoch"] == 3:
-        with open(path, "r+b") as file:
-            file.truncate(1000)
+        file.truncate(1000)
         die()
 checkpoints.torch.save = save_and_die
 
