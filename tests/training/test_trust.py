@@ -172,8 +172,7 @@ def write_videos_of_different_lengths(tiny, folder, num_train, num_val):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_train, epochs", [
-    pytest.param(11, 2, id="last batch of three"),
-    pytest.param(13, 1, marks=SLOW, id="last batch of one, so one process has an empty part")])
+    pytest.param(13, 1, id="last batch of one, so one process has an empty part")])
 def test_two_processes_train_like_one_with_the_same_global_batch(tiny, tmp_path, num_train, epochs):
     data = write_videos_of_different_lengths(tiny, tmp_path, num_train, 5)
     one = config(data, tmp_path / "one.py", epochs, lambda t: without_dropout(t).replace(
