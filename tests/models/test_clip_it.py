@@ -318,6 +318,7 @@ def test_the_attention_learns_which_frames_match_a_query(trained_by_queries):
     assert own > 2 * other
 
 
+@pytest.mark.slow
 def test_frames_that_match_any_of_two_queries_score_highest(trained_by_queries):
     shown, video = synthetic_videos(2, 12)
     queries = torch.stack([torch.eye(6)[0], torch.eye(6)[1]]).expand(12, 2, 6)

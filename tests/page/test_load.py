@@ -93,6 +93,7 @@ def test_expensive_requests_of_eight_users_delay_no_other_user(http, calls):
     assert len(calls.outcomes) == 8
 
 
+@pytest.mark.slow
 def test_expensive_subtitles_delay_no_other_user(http, calls):
     videos = [choose(http) for _ in range(4)]
     for video in videos:

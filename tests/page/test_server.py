@@ -92,6 +92,7 @@ def test_the_response_agrees_with_the_files(http, offset_video, mode):
     assert found["kept"] == written["kept"] == 7.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [
     pytest.param(dict(queries=["red"], aspect="1:1"), id="names"),
     pytest.param(dict(sentences=["red"], shape="1:1"), id="deprecated names")])

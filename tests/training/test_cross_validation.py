@@ -106,6 +106,7 @@ def test_the_result_is_the_mean_and_the_spread(root, result):
     assert written["baselines"] == written["floors"] == result["baselines"]   # `floors` is the deprecated name.
 
 
+@pytest.mark.slow
 def test_the_dumped_scores_have_the_reported_metrics(root, result):
     assert evaluate(["summary", "--pred", str(root / "work/fold1_seed2/scores.jsonl"), "--label", str(root / "v.h5"),
                      "--split", str(root / "s.json"), "--fold", "1", "--out", str(root / "m.json")]) == 0

@@ -49,6 +49,7 @@ def test_weights_in_another_format_are_refused(tmp_path):
         Cnn14(weights=path)
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "c.pth"
     torch.save({"model": {"fc1.bias": torch.zeros(2048), "fc1.weigth": torch.zeros(2)}}, path)

@@ -102,6 +102,7 @@ def test_a_text_without_visible_characters_is_refused(encoder):
         encoder.encode(["\u200b\x00"])
 
 
+@pytest.mark.slow
 def test_libraries_that_take_seconds_to_import_are_not_imported():
     script = ("import sys; from models.encoders import MiniLMText; "
              "print(len(MiniLMText().encode(['a'])[0].pooler_output)); "
