@@ -24,6 +24,7 @@ MIN_CONTEXT_BEFORE = 4, Fraction(1, 2)  # Frames and seconds decoded before a po
 MIN_CONTEXT_AFTER = 2, Fraction(1, 4)   # Frames and seconds decoded after it, to check that the cut is isolated.
 MAX_TRIM_S = Fraction(2)               # Another shot is searched for at most this far inside a piece.
 MAX_DECODE_LEAD_S = Fraction(1)         # A packet is stored at most this long before its presentation time.
+NEAR_S = Fraction(1, 2)                 # A hard cut this far outside of a searched range excludes transitions in it.
 MIN_KEY_FRAME_RATIO = 0.25              # A packet of at least this share of the preceding key frame's size is large.
 MIN_PERCENTILE_RATIO = 3.0              # So is a packet of this multiple of the 90th percentile of the sizes nearby.
 
@@ -65,7 +66,8 @@ def trim_to_shots(info: VideoInfo, pieces_s: Sequence[Interval], max_trim_s: Fra
     A clip's score describes the middle of the clip, so up to half of the first and last clip of a piece may belong to
     another shot. If there is a hard cut within `max_trim_s` of an end, the piece is trimmed to it, exact to the frame.
     If a dissolve, fade, or wipe is at the end or begins within `max_trim_s` of it, the piece is trimmed to the frames
-    of one shot only. Pieces are never extended. They stay unchanged in files without exact seeking.
+    of one shot only. None is searched where a hard cut within half a second explains the change of the shot. Pieces are
+    never extended. They stay unchanged in files without exact seeking.
 
     The first frame of a shot is usually stored in a large packet, so only the frames around large packets are
     decoded to find cuts. A cut to a uniform frame, whose packet is small, may be missed.
@@ -117,14 +119,20 @@ def _find_changes(info: VideoInfo, ends: Sequence[tuple[PieceEnd, PieceEnd]]) ->
 
 def _find_cuts(container: InputContainer, stream: VideoStream, info: VideoInfo,
                interval: Interval) -> tuple[list[Interval], bool]:
-    """Return the hard cuts inside an interval; True if they join textured frames, which excludes fades beside them."""
-    decoded = _range_to_decode(container, stream, info, interval)
+    """Return the hard cuts inside an interval, and True if they explain the change of the shot.
+
+    They do if they join textured frames, which excludes fades beside them. Cuts up to `NEAR_S` outside of the interval
+    count, too, because a clip may end shortly before or after the cut between two shots.
+    """
+    near = max(interval[0] - NEAR_S, Fraction(0)), interval[1] + NEAR_S
+    decoded = _range_to_decode(container, stream, info, near)
     if decoded is None:
         return [], False
     times_s, thumbnails = read_thumbnails(info, *decoded, (container, stream))
-    cuts = [i for i in cut_indices(thumbnails) if interval[0] < times_s[i] < interval[1]]
+    cuts = [i for i in cut_indices(thumbnails) if near[0] < times_s[i] < near[1]]
     textured = all(contrast(thumbnails[j]) > UNIFORM_CONTRAST for i in cuts for j in (i - 1, i))
-    return [(times_s[i], times_s[i]) for i in cuts], bool(cuts) and textured
+    inside_s = [times_s[i] for i in cuts if interval[0] < times_s[i] < interval[1]]
+    return [(cut_s, cut_s) for cut_s in inside_s], bool(cuts) and textured
 
 
 def _range_to_decode(container: InputContainer, stream: VideoStream, info: VideoInfo,

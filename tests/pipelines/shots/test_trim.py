@@ -223,6 +223,18 @@ def test_no_frame_is_decoded_where_thumbnails_are_alike(transition_video, tmp_pa
     assert trim_to_shots(probe(path), [(Fraction(4), Fraction(8))], Fraction(1), may_change) == [(4, 8)]
 
 
+def test_no_transition_is_searched_beside_a_hard_cut(tmp_path, monkeypatch):
+    """It costs the decoding of several seconds, and the cut explains why the shots differ."""
+    path = write_video(tmp_path / "a.mp4", N_FRAMES, render=shots, options={"crf": "20"})
+    monkeypatch.setattr(trim, "gradual_transitions", lambda *_: pytest.fail("decodes a range beside a hard cut"))
+    at_cuts = Fraction(107, FPS), Fraction(139, FPS)
+    inside = Fraction(438, 100), Fraction(546, 100)
+    for piece in (at_cuts, inside):
+        assert trimmed(path, [piece]) == [piece]
+    with pytest.raises(pytest.fail.Exception):
+        trimmed(path, [(Fraction(139, FPS), Fraction(176, FPS))], Fraction(1, 8))   # The end is far from all cuts.
+
+
 def test_copied_pieces_start_at_a_key_frame_after_the_transition(transition_video):
     info = probe(transition_video)
     assert kept_intervals(info, plan_copy(info, [(Fraction(4), Fraction(8))]))[0][0] == 4
