@@ -19,9 +19,7 @@ if [ "${1:-}" = slow ]; then
   [ $# -eq 0 ] || exec python -m pytest -m slow -n 2 --dist loadfile "$@"
   status=0
   python -m pytest -m slow tests/page/test_browser.py || status=$?   # A browser uses two cores by itself.
-  # The longest file begins first, so that no core is idle at the end.
-  python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/page/test_browser.py \
-    tests/test_flow.py tests || status=$?
+  python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/page/test_browser.py || status=$?
   exit "$status"
 fi
 ruff check .

@@ -1,8 +1,13 @@
-"""A browser for the tests of pages."""
+"""A browser for the tests of pages, and the order of the tests."""
 
 import pytest
 
 from .chromium import launched
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the complete workflow, which takes longest, so that no process is idle at the end."""
+    items.sort(key=lambda item: item.path.name != "test_flow.py")
 
 
 @pytest.fixture(scope="module")
