@@ -41,6 +41,7 @@ def test_encode_all_encodes_every_decoded_frame(video):
     assert encode_all(frames) == 12
 
 
+@pytest.mark.slow
 def test_reference_features_equal_the_products(video):
     encoders = color_encoders(with_audio=True)
     reference = reference_features(video, encoders, [2.0 * i + 1 for i in range(64)])

@@ -105,6 +105,7 @@ def test_copies_report_the_pieces_that_they_contain(media, tmp_path, capsys):
     assert "pieces start at key frames" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast_encoders")
 def test_copied_shorts_have_valid_lengths_and_do_not_overlap(tmp_path, capsys):
     def render(index, size):
@@ -129,6 +130,7 @@ def test_copied_shorts_have_valid_lengths_and_do_not_overlap(tmp_path, capsys):
     assert "speech pauses" not in report
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast_encoders")
 def test_copied_shorts_without_suitable_key_frames_are_reencoded_or_an_error(media, tmp_path, capsys):
     args = ["--text", "red", "--mode", "shorts", "--length", "6-12", "--count", "1", "--out", str(tmp_path / "out")]

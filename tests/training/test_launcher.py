@@ -79,6 +79,7 @@ def test_other_labels_are_evaluated_without_training_data(trained, tiny, tmp_pat
     assert "--label needs --eval" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_models_and_another_seed_does_not(trained, tiny):
     cfg, work = trained
     main([cfg, "--work-dir", str(tiny / "same")])

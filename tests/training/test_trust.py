@@ -250,6 +250,7 @@ def test_a_loss_that_is_not_finite_aborts_the_training_and_names_the_batch(tiny,
     assert any(value in ("nan", "inf") for value in bad["losses"].values())
 
 
+@pytest.mark.slow
 def test_a_training_that_stopped_early_does_not_continue(tiny, tmp_path):
     """With a learning rate of 0, no validation is better than the first."""
     cfg = config(tiny, tmp_path / "c.py", epochs=9,

@@ -223,10 +223,10 @@ def test_no_frame_is_decoded_where_thumbnails_are_alike(transition_video, tmp_pa
     assert trim_to_shots(probe(path), [(Fraction(4), Fraction(8))], Fraction(1), may_change) == [(4, 8)]
 
 
-def test_no_transition_is_searched_beside_a_hard_cut(tmp_path, monkeypatch):
+def test_no_transition_is_searched_near_a_hard_cut(tmp_path, monkeypatch):
     """It costs the decoding of several seconds, and the cut explains why the shots differ."""
     path = write_video(tmp_path / "a.mp4", N_FRAMES, render=shots, options={"crf": "20"})
-    monkeypatch.setattr(trim, "gradual_transitions", lambda *_: pytest.fail("decodes a range beside a hard cut"))
+    monkeypatch.setattr(trim, "gradual_transitions", lambda *_: pytest.fail("decodes a range near a hard cut"))
     at_cuts = Fraction(107, FPS), Fraction(139, FPS)
     inside = Fraction(438, 100), Fraction(546, 100)
     for piece in (at_cuts, inside):
